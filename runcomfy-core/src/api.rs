@@ -1,0 +1,127 @@
+//! The seam: one method per remote operation.
+
+use async_trait::async_trait;
+
+use crate::{
+    error::Error,
+    types::{
+        Cancellation, CreateDeployment, Deleted, Deployment, DeploymentId, Include,
+        InferenceRequest, ListDeployments, ProxyCall, ProxyReply, RequestId, RequestResult,
+        RequestStatus, Submission, UpdateDeployment, Updated,
+    },
+};
+
+/// RunComfy's Serverless API for ComfyUI, one method per endpoint, acting for one account.
+///
+/// [`HttpApi`](crate::HttpApi) speaks to the service. Tests use a fake, or the mock that feature `mock`
+/// generates. All errors are [`Error`]: its kind says what can be done, its outcome what is known of the
+/// effect. Any method may fail with the kinds `rate_limited`, `timed_out`, `unauthenticated`,
+/// `permission_denied`, `upstream_protocol`, `upstream_tls` and `upstream_unavailable`; others are listed
+/// with each.
+///
+/// Dropping the future of a read stops it. Dropping that of a write leaves it open whether it takes
+/// effect: run it in a task of its own where that matters.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait RunComfyApi: Send + Sync {
+    /// Lists deployments: `GET /prod/v2/deployments`.
+    ///
+    /// # Errors
+    /// As for every method.
+    async fn list_deployments(&self, query: &ListDeployments) -> Result<Vec<Deployment>, Error>;
+
+    /// Gets one deployment: `GET /prod/v2/deployments/{deployment_id}`.
+    ///
+    /// # Errors
+    /// `not_found`.
+    async fn get_deployment(
+        &self,
+        deployment_id: &DeploymentId,
+        include: Include,
+    ) -> Result<Deployment, Error>;
+
+    /// Creates a deployment: `POST /prod/v2/deployments`.
+    ///
+    /// Billed from now on if `min_instances` is above 0. Never repeated by the client once it may have
+    /// arrived.
+    ///
+    /// # Errors
+    /// `invalid_request`, `insufficient_funds`, `not_found` for the workflow.
+    async fn create_deployment(&self, request: &CreateDeployment) -> Result<Deployment, Error>;
+
+    /// Changes a deployment: `PATCH /prod/v2/deployments/{deployment_id}`.
+    ///
+    /// The service wants the name in every change. Where `changes` has none, the current one is read
+    /// first and sent along; updates of one deployment through one client wait for each other.
+    ///
+    /// # Errors
+    /// `invalid_argument` where nothing would change, `invalid_request`, `not_found`,
+    /// `insufficient_funds`.
+    async fn update_deployment(
+        &self,
+        deployment_id: &DeploymentId,
+        changes: &UpdateDeployment,
+    ) -> Result<Updated, Error>;
+
+    /// Deletes a deployment for good: `DELETE /prod/v2/deployments/{deployment_id}`.
+    ///
+    /// # Errors
+    /// `not_found`, also for one that is deleted already.
+    async fn delete_deployment(&self, deployment_id: &DeploymentId) -> Result<Deleted, Error>;
+
+    /// Submits a run: `POST /prod/v1/deployments/{deployment_id}/inference`. This is what is paid for.
+    ///
+    /// The service has no key against double submits: the client never sends it again once it may have
+    /// arrived, and an error with outcome `unknown` means that a run may have started.
+    ///
+    /// # Errors
+    /// `invalid_request`, `not_found`, `deployment_disabled`, `insufficient_funds`.
+    async fn submit_request(&self, request: &InferenceRequest) -> Result<Submission, Error>;
+
+    /// Asks where a run is: `GET /prod/v1/deployments/{deployment_id}/requests/{request_id}/status`.
+    ///
+    /// # Errors
+    /// `not_found`.
+    async fn get_request_status(
+        &self,
+        deployment_id: &DeploymentId,
+        request_id: &RequestId,
+    ) -> Result<RequestStatus, Error>;
+
+    /// Gets what a run made: `GET /prod/v1/deployments/{deployment_id}/requests/{request_id}/result`.
+    ///
+    /// Before the run's end this is no error: the answer has its state and no outputs. A run that failed
+    /// is no error either: the question was answered.
+    ///
+    /// # Errors
+    /// `not_found`.
+    async fn get_request_result(
+        &self,
+        deployment_id: &DeploymentId,
+        request_id: &RequestId,
+    ) -> Result<RequestResult, Error>;
+
+    /// Cancels a run: `POST /prod/v1/deployments/{deployment_id}/requests/{request_id}/cancel`.
+    ///
+    /// Best effort: a run that is nearly done may still complete. Its status is the truth.
+    ///
+    /// # Errors
+    /// `not_found`.
+    async fn cancel_request(
+        &self,
+        deployment_id: &DeploymentId,
+        request_id: &RequestId,
+    ) -> Result<Cancellation, Error>;
+
+    /// Calls the ComfyUI on a live instance:
+    /// `POST /prod/v2/deployments/{deployment_id}/instances/{instance_id}/proxy/{path}`.
+    ///
+    /// Which routes to allow is the caller's policy; see
+    /// [`ProxyPath::is_manager_route`](crate::ProxyPath::is_manager_route). Never repeated by the client
+    /// once it may have arrived.
+    ///
+    /// # Errors
+    /// `not_found` where the instance is gone or ComfyUI has no such route, `invalid_request` for what
+    /// ComfyUI refuses.
+    async fn call_instance_proxy(&self, call: &ProxyCall) -> Result<ProxyReply, Error>;
+}

@@ -1,0 +1,146 @@
+//! When to try again, and how long to wait first: arithmetic, without a clock or a network.
+
+use std::time::Duration;
+
+use crate::error::{CallKind, Error, Retry};
+
+/// How often and how soon a failed call is tried again.
+///
+/// What may be repeated at all is not a setting: [`Error::retry`] decides it from the failure, and a
+/// call that may start something billed is sent again only where nothing can have happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RetryPolicy {
+    /// The most tries, the first one included. 1 switches retries off.
+    pub attempts: u32,
+    /// The wait before the second try, at most; it doubles from try to try.
+    pub base: Duration,
+    /// The same where the service asked for fewer calls.
+    pub refused_base: Duration,
+    /// The longest wait that this client chooses by itself.
+    pub cap: Duration,
+    /// The longest `Retry-After` that is slept; a longer one is handed to the caller.
+    pub longest_retry_after: Duration,
+}
+
+impl Default for RetryPolicy {
+    /// 3 tries, 200 ms (1 s where refused) doubling up to 5 s, `Retry-After` up to 30 s.
+    fn default() -> Self {
+        Self {
+            attempts: 3,
+            base: Duration::from_millis(200),
+            refused_base: Duration::from_secs(1),
+            cap: Duration::from_secs(5),
+            longest_retry_after: Duration::from_secs(30),
+        }
+    }
+}
+
+impl RetryPolicy {
+    /// No second try, ever.
+    #[must_use]
+    pub fn never() -> Self {
+        Self { attempts: 1, ..Self::default() }
+    }
+
+    /// How long to wait after the `attempt`th try (from 1) failed with `error`; `None` to give up.
+    ///
+    /// `jitter` is a random number from 0 to 1: waits are spread over the whole span from nothing to the
+    /// backoff ("full jitter"), so that callers who failed together don't come back together.
+    #[must_use]
+    pub fn next_delay(&self, error: &Error, attempt: u32, jitter: f64) -> Option<Duration> {
+        let repeatable = match error.retry() {
+            Retry::Safe => true,
+            // A delete or cancel may be repeated by whoever can tell what it means the second time.
+            Retry::IfIdempotent => error.operation().call_kind() == CallKind::Read,
+            Retry::Never => false,
+        };
+        let refused = error.outcome() == crate::error::Outcome::Rejected;
+        let paid_and_refused = refused && error.operation().call_kind() == CallKind::Paid;
+        let attempts = if paid_and_refused { self.attempts.min(2) } else { self.attempts };
+        if !repeatable || attempt >= attempts {
+            return None;
+        }
+        let base = if refused { self.refused_base } else { self.base };
+        let backoff = base.saturating_mul(1 << attempt.saturating_sub(1).min(16)).min(self.cap);
+        let wait = backoff.mul_f64(jitter.clamp(0.0, 1.0));
+        match error.retry_after() {
+            Some(asked) if asked > self.longest_retry_after => None,
+            Some(asked) => Some(asked + wait),
+            None => Some(wait),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::error::{ErrorKind, Operation, Outcome};
+
+    fn error(operation: Operation, kind: ErrorKind, outcome: Outcome) -> Error {
+        Error::new(operation, kind).with_outcome(outcome)
+    }
+
+    #[track_caller]
+    fn check(error: &Error, attempt: u32, expected_ms: Option<u64>) {
+        let delay = RetryPolicy::default().next_delay(error, attempt, 1.0);
+        assert_eq!(delay, expected_ms.map(Duration::from_millis), "{error} after try {attempt}");
+    }
+
+    #[test]
+    fn reads_are_tried_three_times_with_growing_waits() {
+        let read =
+            error(Operation::GetRequestStatus, ErrorKind::UpstreamUnavailable, Outcome::Unknown);
+        check(&read, 1, Some(200));
+        check(&read, 2, Some(400));
+        check(&read, 3, None);
+    }
+
+    #[test]
+    fn a_submit_that_may_have_arrived_is_not_sent_twice() {
+        for kind in
+            [ErrorKind::TimedOut, ErrorKind::UpstreamUnavailable, ErrorKind::UpstreamProtocol]
+        {
+            check(&error(Operation::SubmitRequest, kind, Outcome::Unknown), 1, None);
+        }
+    }
+
+    #[test]
+    fn a_submit_that_never_left_is_sent_again() {
+        check(
+            &error(Operation::SubmitRequest, ErrorKind::UpstreamUnavailable, Outcome::NotSent),
+            1,
+            Some(200),
+        );
+    }
+
+    #[test]
+    fn a_refused_submit_is_sent_once_more_after_the_time_asked_for() {
+        let limited = Error::new(Operation::SubmitRequest, ErrorKind::RateLimited)
+            .with_retry_after(Duration::from_secs(2));
+        check(&limited, 1, Some(3000));
+        check(&limited, 2, None);
+    }
+
+    #[test]
+    fn a_long_retry_after_is_the_callers_to_wait() {
+        let limited = Error::new(Operation::ListDeployments, ErrorKind::RateLimited)
+            .with_retry_after(Duration::from_secs(31));
+        check(&limited, 1, None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_wait_never_exceeds_the_cap_and_what_was_asked(attempt in 1u32..40, jitter in -1.0f64..2.0, asked in 0u64..60) {
+            let policy = RetryPolicy { attempts: u32::MAX, ..RetryPolicy::default() };
+            let error = Error::new(Operation::ListDeployments, ErrorKind::RateLimited)
+                .with_retry_after(Duration::from_secs(asked));
+            if let Some(wait) = policy.next_delay(&error, attempt, jitter) {
+                prop_assert!(wait <= policy.cap + policy.longest_retry_after);
+                prop_assert!(wait >= Duration::from_secs(asked));
+            }
+        }
+    }
+}

@@ -1,0 +1,485 @@
+//! Deployments: what one is, and what is asked when one is listed, created or changed.
+
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{Error as _, MapAccess, Visitor},
+    ser::SerializeMap,
+};
+use serde_json::{Map, Value};
+
+use super::{
+    ids::{DeploymentId, WorkflowId},
+    json::{Fields, RawJson},
+    workflow::{Overrides, Workflow, WorkflowError},
+};
+
+/// A deployment as the service describes it.
+///
+/// Every field but the id may be missing, values that are not known yet are kept as they came, and
+/// fields that this type does not name, or that came with another type, are in [`extra`](Self::extra).
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Deployment {
+    /// Its id.
+    pub id: DeploymentId,
+    /// Its name, as people know it.
+    pub name: Option<String>,
+    /// The workflow that it runs.
+    pub workflow_id: Option<String>,
+    /// Which version of the workflow, such as `v1`.
+    pub workflow_version: Option<String>,
+    /// The GPU it runs on, one SKU such as `AMPERE_48`. A list, as the service sends it.
+    pub hardware: Option<Vec<String>>,
+    /// How many instances stay up, and are billed, with nothing to do.
+    pub min_instances: Option<u64>,
+    /// How many instances may run at once.
+    pub max_instances: Option<u64>,
+    /// Pending requests per instance before another instance starts.
+    pub queue_size: Option<u64>,
+    /// How long an idle instance stays up, and is billed, in seconds.
+    pub keep_warm_duration_in_seconds: Option<u64>,
+    /// What it is doing. The only documented value is `standby`; the set is open.
+    pub status: Option<String>,
+    /// `false` while it is paused.
+    pub is_enabled: Option<bool>,
+    /// When it was created, as the service wrote it.
+    pub created_at: Option<String>,
+    /// When it was last changed, as the service wrote it.
+    pub updated_at: Option<String>,
+    /// Its workflow; present where it was asked for with [`Include::payload`].
+    pub payload: Option<Payload>,
+    /// Its documentation in Markdown; present where it was asked for with [`Include::readme`].
+    pub readme: Option<String>,
+    /// Every other field of the answer.
+    pub extra: Map<String, Value>,
+}
+
+impl Deployment {
+    /// A deployment of which nothing is known but its id.
+    #[must_use]
+    pub fn new(id: DeploymentId) -> Self {
+        Self::from_fields(id, Fields(Map::new()), None)
+    }
+
+    fn from_fields(id: DeploymentId, mut fields: Fields, payload: Option<Payload>) -> Self {
+        Self {
+            id,
+            name: fields.string("name"),
+            workflow_id: fields.string("workflow_id"),
+            workflow_version: fields.string("workflow_version"),
+            hardware: fields.strings("hardware"),
+            min_instances: fields.unsigned("min_instances"),
+            max_instances: fields.unsigned("max_instances"),
+            queue_size: fields.unsigned("queue_size"),
+            keep_warm_duration_in_seconds: fields.unsigned("keep_warm_duration_in_seconds"),
+            status: fields.string("status"),
+            is_enabled: fields.boolean("is_enabled"),
+            created_at: fields.string("created_at"),
+            updated_at: fields.string("updated_at"),
+            payload,
+            readme: fields.string("readme"),
+            extra: fields.0,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Deployment {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct DeploymentVisitor;
+
+        impl<'de> Visitor<'de> for DeploymentVisitor {
+            type Value = Deployment;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a deployment")
+            }
+
+            // By hand, so that the payload stays text: it is most of the answer's bytes.
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Deployment, A::Error> {
+                let mut fields = Fields(Map::new());
+                let mut payload = None;
+                while let Some(key) = map.next_key::<String>()? {
+                    if key == "payload" {
+                        let raw: RawJson = map.next_value()?;
+                        if raw.as_str() == "null" {
+                            fields.0.insert(key, Value::Null);
+                        } else {
+                            payload = Some(Payload(raw));
+                        }
+                    } else {
+                        fields.0.insert(key, map.next_value()?);
+                    }
+                }
+                let id = fields
+                    .parsed("id", |text| DeploymentId::new(text).ok())
+                    .ok_or_else(|| A::Error::custom("a deployment without a usable id"))?;
+                Ok(Deployment::from_fields(id, fields, payload))
+            }
+        }
+
+        deserializer.deserialize_map(DeploymentVisitor)
+    }
+}
+
+impl Serialize for Deployment {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("id", &self.id)?;
+        macro_rules! present {
+            ($($field:ident),*) => {
+                $(if let Some(value) = &self.$field {
+                    map.serialize_entry(stringify!($field), value)?;
+                })*
+            };
+        }
+        present!(
+            name,
+            workflow_id,
+            workflow_version,
+            hardware,
+            min_instances,
+            max_instances,
+            queue_size,
+            keep_warm_duration_in_seconds,
+            status,
+            is_enabled,
+            created_at,
+            updated_at,
+            payload,
+            readme
+        );
+        for (key, value) in &self.extra {
+            map.serialize_entry(key, value)?;
+        }
+        map.end()
+    }
+}
+
+/// What a deployment runs: its workflow, the saved overrides and where its nodes are described.
+///
+/// Kept as the JSON it came as, and read on demand.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Payload(RawJson);
+
+/// The parts of a payload, each still text.
+#[derive(Deserialize)]
+struct PayloadParts {
+    #[serde(default)]
+    workflow_api_json: Option<RawJson>,
+    #[serde(default)]
+    overrides: Option<RawJson>,
+    #[serde(default)]
+    object_info_url: Option<Value>,
+}
+
+impl Payload {
+    /// A payload of this workflow, with saved overrides if there are any.
+    ///
+    /// # Errors
+    /// None in practice: both are JSON already.
+    pub fn new(
+        workflow: &Workflow,
+        overrides: Option<&Overrides>,
+    ) -> Result<Self, serde_json::Error> {
+        #[derive(Serialize)]
+        struct Written<'a> {
+            workflow_api_json: &'a Workflow,
+            overrides: Option<&'a Overrides>,
+            object_info_url: Option<String>,
+        }
+        let written = Written { workflow_api_json: workflow, overrides, object_info_url: None };
+        RawJson::new(&written).map(Self)
+    }
+
+    /// The payload as it came.
+    #[must_use]
+    pub fn as_json(&self) -> &RawJson {
+        &self.0
+    }
+
+    /// The workflow's graph, whose node ids and input names are what overrides refer to; `None` where
+    /// the payload has none.
+    ///
+    /// # Errors
+    /// [`WorkflowError`] where what came is no graph in API format.
+    pub fn workflow(&self) -> Result<Option<Workflow>, WorkflowError> {
+        match self.parts().and_then(|parts| parts.workflow_api_json) {
+            Some(raw) => Workflow::from_value(raw.to_value()).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The overrides saved with the deployment; `None` where there are none or they are not an object
+    /// of objects.
+    #[must_use]
+    pub fn overrides(&self) -> Option<Overrides> {
+        self.parts()?.overrides.and_then(|raw| Overrides::from_value(raw.to_value()).ok())
+    }
+
+    /// Where ComfyUI's description of every node class can be read. Never send the token there.
+    #[must_use]
+    pub fn object_info_url(&self) -> Option<String> {
+        match self.parts()?.object_info_url? {
+            Value::String(url) => Some(url),
+            _ => None,
+        }
+    }
+
+    fn parts(&self) -> Option<PayloadParts> {
+        self.0.parse().ok()
+    }
+}
+
+/// Which deployments to list, and how much of each.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ListDeployments {
+    /// Only these; all where it is empty.
+    pub ids: Vec<DeploymentId>,
+    /// What to include in each.
+    pub include: Include,
+}
+
+impl ListDeployments {
+    /// All deployments, without payload or readme.
+    #[must_use]
+    pub fn all() -> Self {
+        Self::default()
+    }
+
+    /// Only these deployments. None at all means every one, as the service reads it.
+    #[must_use]
+    pub fn ids(mut self, ids: impl IntoIterator<Item = DeploymentId>) -> Self {
+        self.ids = ids.into_iter().collect();
+        self
+    }
+
+    /// What to include in each.
+    #[must_use]
+    pub fn include(mut self, include: Include) -> Self {
+        self.include = include;
+        self
+    }
+}
+
+/// The parts of a deployment that come only when asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Include {
+    /// The workflow, its saved overrides and the address of its node descriptions.
+    pub payload: bool,
+    /// The documentation in Markdown.
+    pub readme: bool,
+}
+
+impl Include {
+    /// Neither payload nor readme.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Whether to include the payload.
+    #[must_use]
+    pub fn payload(mut self, wanted: bool) -> Self {
+        self.payload = wanted;
+        self
+    }
+
+    /// Whether to include the readme.
+    #[must_use]
+    pub fn readme(mut self, wanted: bool) -> Self {
+        self.readme = wanted;
+        self
+    }
+}
+
+/// The SKU that a deployment gets where none is named.
+pub const DEFAULT_HARDWARE: &str = "AMPERE_48";
+
+/// The SKUs that RunComfy documents, from the smallest. The service may know more.
+pub const HARDWARE: [&str; 7] = [
+    "TURING_16",
+    "AMPERE_24",
+    "AMPERE_48",
+    "ADA_48_PLUS",
+    "AMPERE_80",
+    "ADA_80_PLUS",
+    "HOPPER_141",
+];
+
+/// A deployment to create. Defaults are those of RunComfy's own tools: one instance of `AMPERE_48` at
+/// most, none kept warm, 60 s of keep-warm after a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct CreateDeployment {
+    /// Its name, as people know it.
+    pub name: String,
+    /// The saved workflow that it runs.
+    pub workflow_id: WorkflowId,
+    /// Which version of it, such as `v1`.
+    pub workflow_version: String,
+    /// The GPU SKU, one of [`HARDWARE`] or one the service learned since.
+    pub hardware: String,
+    /// Instances that stay up and are billed with nothing to do, 0 to 30.
+    pub min_instances: u64,
+    /// Instances that may run at once, 1 to 60.
+    pub max_instances: u64,
+    /// Pending requests per instance before another instance starts.
+    pub queue_size: u64,
+    /// How long an idle instance stays up and is billed, in seconds.
+    pub keep_warm_duration_in_seconds: u64,
+}
+
+impl CreateDeployment {
+    /// A deployment of this workflow with every default.
+    #[must_use]
+    pub fn new(
+        name: impl Into<String>,
+        workflow_id: WorkflowId,
+        workflow_version: impl Into<String>,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            workflow_id,
+            workflow_version: workflow_version.into(),
+            hardware: DEFAULT_HARDWARE.to_owned(),
+            min_instances: 0,
+            max_instances: 1,
+            queue_size: 1,
+            keep_warm_duration_in_seconds: 60,
+        }
+    }
+
+    /// The GPU SKU.
+    #[must_use]
+    pub fn hardware(mut self, sku: impl Into<String>) -> Self {
+        self.hardware = sku.into();
+        self
+    }
+
+    /// Instances that stay up (and are billed) and instances that may run at once.
+    #[must_use]
+    pub fn instances(mut self, min: u64, max: u64) -> Self {
+        (self.min_instances, self.max_instances) = (min, max);
+        self
+    }
+
+    /// Pending requests per instance before another instance starts.
+    #[must_use]
+    pub fn queue_size(mut self, requests: u64) -> Self {
+        self.queue_size = requests;
+        self
+    }
+
+    /// How long an idle instance stays up, in seconds.
+    #[must_use]
+    pub fn keep_warm_duration_in_seconds(mut self, seconds: u64) -> Self {
+        self.keep_warm_duration_in_seconds = seconds;
+        self
+    }
+}
+
+/// Changes to a deployment: what is `None` stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UpdateDeployment {
+    /// A new name.
+    pub name: Option<String>,
+    /// Another version of the workflow.
+    pub workflow_version: Option<String>,
+    /// Another GPU SKU.
+    pub hardware: Option<String>,
+    /// Instances that stay up and are billed with nothing to do, 0 to 30.
+    pub min_instances: Option<u64>,
+    /// Instances that may run at once, 1 to 60.
+    pub max_instances: Option<u64>,
+    /// Pending requests per instance before another instance starts.
+    pub queue_size: Option<u64>,
+    /// How long an idle instance stays up and is billed, in seconds.
+    pub keep_warm_duration_in_seconds: Option<u64>,
+    /// `false` pauses it, `true` resumes it.
+    pub is_enabled: Option<bool>,
+}
+
+impl UpdateDeployment {
+    /// No change yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether nothing would change.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+macro_rules! changes {
+    ($($(#[$doc:meta])* $field:ident: $type:ty),* $(,)?) => {
+        impl UpdateDeployment {
+            $($(#[$doc])*
+            #[must_use]
+            pub fn $field(mut self, $field: impl Into<$type>) -> Self {
+                self.$field = Some($field.into());
+                self
+            })*
+        }
+    };
+}
+
+changes! {
+    /// Gives it a new name.
+    name: String,
+    /// Runs another version of the workflow.
+    workflow_version: String,
+    /// Runs on another GPU SKU.
+    hardware: String,
+    /// Keeps this many instances up, which is billed.
+    min_instances: u64,
+    /// Lets this many instances run at once.
+    max_instances: u64,
+    /// Starts another instance beyond this many pending requests per instance.
+    queue_size: u64,
+    /// Keeps an idle instance up for this many seconds.
+    keep_warm_duration_in_seconds: u64,
+    /// Pauses it with `false`, resumes it with `true`.
+    is_enabled: bool,
+}
+
+/// What became of an update.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Updated {
+    /// The deployment as the service describes it after the change.
+    pub deployment: Deployment,
+    /// Whether somebody else may have renamed it at the same moment. The service wants a name in every
+    /// change and has no way to change only what has not changed meanwhile.
+    pub name_race_possible: bool,
+}
+
+impl Updated {
+    /// An update with nothing to remark on.
+    #[must_use]
+    pub fn new(deployment: Deployment) -> Self {
+        Self { deployment, name_race_possible: false }
+    }
+}
+
+/// What the service said to a deletion. Its answer is not documented, so any is taken.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Deleted {
+    /// The answer's body; null where it was empty.
+    pub response: Value,
+}
+
+impl Deleted {
+    /// A deletion that was answered with this body.
+    #[must_use]
+    pub fn new(response: Value) -> Self {
+        Self { response }
+    }
+}

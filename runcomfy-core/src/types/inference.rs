@@ -1,0 +1,437 @@
+//! Requests: what is submitted, and what the service says of a run until it is done.
+
+use std::fmt;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::{
+    ids::{DeploymentId, InstanceId, RequestId},
+    json::object,
+    workflow::{Overrides, Workflow},
+};
+
+/// A run to submit. With nothing set, the deployment's workflow runs as it was saved.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct InferenceRequest {
+    /// The deployment to run on.
+    pub deployment_id: DeploymentId,
+    /// Changes laid over its workflow for this run.
+    pub overrides: Option<Overrides>,
+    /// Another workflow to run in place of the deployment's own, for this run only.
+    pub workflow_api_json: Option<Workflow>,
+    /// Passed on to ComfyUI, such as the key of ComfyUI's paid nodes.
+    pub extra_data: Option<ExtraData>,
+    /// Where the service reports the run's end.
+    pub webhook: Option<Webhook>,
+}
+
+impl InferenceRequest {
+    /// A run of the deployment's workflow as it was saved.
+    #[must_use]
+    pub fn new(deployment_id: DeploymentId) -> Self {
+        Self {
+            deployment_id,
+            overrides: None,
+            workflow_api_json: None,
+            extra_data: None,
+            webhook: None,
+        }
+    }
+
+    /// Changes laid over the deployment's workflow.
+    #[must_use]
+    pub fn overrides(mut self, overrides: Overrides) -> Self {
+        self.overrides = Some(overrides);
+        self
+    }
+
+    /// Runs this workflow in place of the deployment's own.
+    #[must_use]
+    pub fn workflow_api_json(mut self, workflow: Workflow) -> Self {
+        self.workflow_api_json = Some(workflow);
+        self
+    }
+
+    /// Passes these on to ComfyUI.
+    #[must_use]
+    pub fn extra_data(mut self, extra_data: ExtraData) -> Self {
+        self.extra_data = Some(extra_data);
+        self
+    }
+
+    /// Has the service report to this address.
+    #[must_use]
+    pub fn webhook(mut self, webhook: Webhook) -> Self {
+        self.webhook = Some(webhook);
+        self
+    }
+}
+
+/// Data for ComfyUI itself, such as `api_key_comfy_org`. It may hold keys, so `Debug` prints only names.
+#[derive(Clone, Default, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct ExtraData(pub Map<String, Value>);
+
+impl fmt::Debug for ExtraData {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ExtraData").field(&self.0.keys().collect::<Vec<_>>()).finish()
+    }
+}
+
+/// Where the service reports to. The address may hold a secret, so `Debug` prints only its host.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Webhook {
+    /// The address.
+    pub url: Url,
+    /// Whether it also reports every change on the way; the service's default is no.
+    pub intermediate_status: Option<bool>,
+}
+
+impl Webhook {
+    /// Reports the run's end to this address.
+    #[must_use]
+    pub fn new(url: Url) -> Self {
+        Self { url, intermediate_status: None }
+    }
+
+    /// Whether to report every change on the way.
+    #[must_use]
+    pub fn intermediate_status(mut self, wanted: bool) -> Self {
+        self.intermediate_status = Some(wanted);
+        self
+    }
+}
+
+impl fmt::Debug for Webhook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Webhook")
+            .field("host", &self.url.host_str())
+            .field("intermediate_status", &self.intermediate_status)
+            .finish()
+    }
+}
+
+/// What the service answers to a submit.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Submission {
+    /// The run's id; all further questions name it.
+    pub request_id: RequestId,
+    /// Where the service says its status is. This library builds its own addresses from the ids.
+    pub status_url: Option<String>,
+    /// Where the service says its result is.
+    pub result_url: Option<String>,
+    /// Where the service says it is cancelled.
+    pub cancel_url: Option<String>,
+    /// Every other field of the answer.
+    pub extra: Map<String, Value>,
+}
+
+impl Submission {
+    /// A run that was accepted under this id.
+    #[must_use]
+    pub fn new(request_id: RequestId) -> Self {
+        Self { request_id, status_url: None, result_url: None, cancel_url: None, extra: Map::new() }
+    }
+}
+
+/// Where a run is: the service's answer to a status question.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct RequestStatus {
+    /// The run, as the service named it.
+    pub request_id: Option<RequestId>,
+    /// The state in the service's words; see [`state`](Self::state).
+    pub status: Option<String>,
+    /// How many are ahead of it, while it is in queue.
+    pub queue_position: Option<i64>,
+    /// The machine it runs on, once it has one.
+    pub instance_id: Option<InstanceId>,
+    /// Every other field of the answer, and any of the above that came with another type.
+    pub extra: Map<String, Value>,
+}
+
+impl RequestStatus {
+    /// Of this run, in this state.
+    #[must_use]
+    pub fn new(request_id: RequestId, status: impl Into<String>) -> Self {
+        Self { request_id: Some(request_id), status: Some(status.into()), ..Self::default() }
+    }
+
+    /// The state as far as it is understood.
+    #[must_use]
+    pub fn state(&self) -> RequestState {
+        RequestState::of(self.status.as_deref())
+    }
+}
+
+/// What came of a run.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct RequestResult {
+    /// The run, as the service named it.
+    pub request_id: Option<RequestId>,
+    /// The state in the service's words; see [`state`](Self::state).
+    pub status: Option<String>,
+    /// What each output node made: `{node id: {channel: [item]}}`.
+    pub outputs: Option<Value>,
+    /// The same from deployments of LoRAs, which have a shape of their own.
+    pub output: Option<Value>,
+    /// When it was submitted, as the service wrote it.
+    pub created_at: Option<String>,
+    /// When it ended, as the service wrote it.
+    pub finished_at: Option<String>,
+    /// The machine it ran on.
+    pub instance_id: Option<InstanceId>,
+    /// Why it failed, in any of the service's shapes; see [`failure`](Self::failure).
+    pub error: Option<Value>,
+    /// Every other field of the answer, and any of the above that came with another type.
+    pub extra: Map<String, Value>,
+}
+
+impl RequestResult {
+    /// Of this run, in this state.
+    #[must_use]
+    pub fn new(request_id: RequestId, status: impl Into<String>) -> Self {
+        Self { request_id: Some(request_id), status: Some(status.into()), ..Self::default() }
+    }
+
+    /// The state as far as it is understood. Only [`RequestState::Succeeded`] is success.
+    #[must_use]
+    pub fn state(&self) -> RequestState {
+        RequestState::of(self.status.as_deref())
+    }
+}
+
+/// What the service answers to a cancellation. It is best effort: the run's status is the truth.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Cancellation {
+    /// The run, as the service named it.
+    pub request_id: Option<RequestId>,
+    /// The state in the service's words: `completed`, `cancellation_requested`, `not_cancellable`.
+    pub status: Option<String>,
+    /// `cancelled` or `not_cancellable`, where the service says so apart from the status.
+    pub outcome: Option<String>,
+    /// Every other field of the answer.
+    pub extra: Map<String, Value>,
+}
+
+impl Cancellation {
+    /// Whether the service took the cancellation on. `None` where its answer does not say.
+    #[must_use]
+    pub fn accepted(&self) -> Option<bool> {
+        let word = self.outcome.as_deref().or(self.status.as_deref())?;
+        match word.to_ascii_lowercase().as_str() {
+            "cancelled" | "canceled" | "cancellation_requested" => Some(true),
+            "not_cancellable" => Some(false),
+            _ => None,
+        }
+    }
+}
+
+object!(RequestStatus {
+    request_id: request_id,
+    status: string,
+    queue_position: integer,
+    instance_id: instance_id,
+});
+object!(RequestResult {
+    request_id: request_id,
+    status: string,
+    outputs: value,
+    output: value,
+    created_at: string,
+    finished_at: string,
+    instance_id: instance_id,
+    error: value,
+});
+object!(Cancellation { request_id: request_id, status: string, outcome: string });
+
+/// An optional request id in a [`Submission`] on its way in.
+#[derive(Debug)]
+struct Accepted {
+    request_id: Option<RequestId>,
+    status_url: Option<String>,
+    result_url: Option<String>,
+    cancel_url: Option<String>,
+    extra: Map<String, Value>,
+}
+
+object!(Accepted {
+    request_id: request_id,
+    status_url: string,
+    result_url: string,
+    cancel_url: string,
+});
+
+impl Submission {
+    /// Takes an answer apart; `None` where it names no usable request id.
+    #[must_use]
+    pub fn from_map(map: Map<String, Value>) -> Option<Self> {
+        let Accepted { request_id, status_url, result_url, cancel_url, extra } = map.into();
+        Some(Self { request_id: request_id?, status_url, result_url, cancel_url, extra })
+    }
+}
+
+impl Serialize for Submission {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { request_id, status_url, result_url, cancel_url, extra } = self.clone();
+        Accepted { request_id: Some(request_id), status_url, result_url, cancel_url, extra }
+            .serialize(serializer)
+    }
+}
+
+/// A state of a run, as far as it is understood.
+///
+/// The service's own word stays beside it: new words, and both spellings of `cancelled`, are no error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RequestState {
+    /// Waits for a machine. Not billed.
+    InQueue,
+    /// Runs on a machine. Billed.
+    InProgress,
+    /// Ended, as the status endpoint says it: the result tells whether it succeeded.
+    Completed,
+    /// Ended with outputs.
+    Succeeded,
+    /// Ended with an error.
+    Failed,
+    /// Ended by a cancellation.
+    Cancelled,
+    /// A word that is not known; taken as not finished.
+    Unknown,
+}
+
+impl RequestState {
+    /// Reads the service's word, in any case and either spelling.
+    #[must_use]
+    pub fn of(word: Option<&str>) -> Self {
+        match word.unwrap_or_default().to_ascii_lowercase().as_str() {
+            "in_queue" => Self::InQueue,
+            "in_progress" => Self::InProgress,
+            "completed" => Self::Completed,
+            "succeeded" | "success" => Self::Succeeded,
+            "failed" | "error" | "timeout" => Self::Failed,
+            "cancelled" | "canceled" => Self::Cancelled,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// Whether the run is over.
+    #[must_use]
+    pub fn is_finished(self) -> bool {
+        match self {
+            Self::Completed | Self::Succeeded | Self::Failed | Self::Cancelled => true,
+            Self::InQueue | Self::InProgress | Self::Unknown => false,
+        }
+    }
+
+    /// The word for programs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InQueue => "in_queue",
+            Self::InProgress => "in_progress",
+            Self::Completed => "completed",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl fmt::Display for RequestState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::InQueue => "in queue",
+            Self::InProgress => "in progress",
+            other => other.as_str(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{from_value, json, to_value};
+
+    use super::*;
+
+    #[track_caller]
+    fn check_state(word: &str, state: RequestState, finished: bool) {
+        assert_eq!(RequestState::of(Some(word)), state, "{word}");
+        assert_eq!(state.is_finished(), finished, "{word}");
+    }
+
+    #[test]
+    fn each_word_for_a_state_is_understood_in_either_spelling() {
+        check_state("in_queue", RequestState::InQueue, false);
+        check_state("in_progress", RequestState::InProgress, false);
+        check_state("completed", RequestState::Completed, true);
+        check_state("Succeeded", RequestState::Succeeded, true);
+        check_state("success", RequestState::Succeeded, true);
+        check_state("failed", RequestState::Failed, true);
+        check_state("error", RequestState::Failed, true);
+        check_state("timeout", RequestState::Failed, true);
+        check_state("cancelled", RequestState::Cancelled, true);
+        check_state("canceled", RequestState::Cancelled, true);
+        check_state("paused", RequestState::Unknown, false);
+    }
+
+    #[test]
+    fn an_answer_leaves_as_it_came() {
+        let wire = json!({
+            "request_id": "r1", "status": 7, "queue_position": null, "instance_id": "i1",
+            "seed": 18_446_744_073_709_551_615_u64, "new": {"field": [1, 2]},
+        });
+        let status: RequestStatus = from_value(wire.clone()).unwrap();
+        assert_eq!(status.state(), RequestState::Unknown);
+        assert_eq!(status.instance_id.as_ref().unwrap().as_str(), "i1");
+        assert_eq!(to_value(&status).unwrap(), wire);
+    }
+
+    #[test]
+    fn a_submission_needs_a_usable_request_id() {
+        let map = |value: Value| value.as_object().unwrap().clone();
+        assert_eq!(Submission::from_map(map(json!({"status_url": "https://x"}))), None);
+        assert_eq!(Submission::from_map(map(json!({"request_id": "../x"}))), None);
+        let taken =
+            Submission::from_map(map(json!({"request_id": "r1", "status": "in_queue"}))).unwrap();
+        assert_eq!(to_value(&taken).unwrap(), json!({"request_id": "r1", "status": "in_queue"}));
+    }
+
+    #[test]
+    fn a_cancellation_is_judged_by_its_outcome_then_its_status() {
+        let check = |wire: Value, expected| {
+            assert_eq!(
+                from_value::<Cancellation>(wire.clone()).unwrap().accepted(),
+                expected,
+                "{wire}"
+            );
+        };
+        check(json!({"status": "completed", "outcome": "cancelled"}), Some(true));
+        check(json!({"status": "completed", "outcome": "not_cancellable"}), Some(false));
+        check(json!({"status": "cancellation_requested"}), Some(true));
+        check(json!({"status": "not_cancellable"}), Some(false));
+        check(json!({"status": "completed"}), None);
+        check(json!({}), None);
+    }
+
+    #[test]
+    fn debug_shows_no_key_and_no_webhook_secret() {
+        let request = InferenceRequest::new("d1".try_into().unwrap())
+            .extra_data(ExtraData(
+                json!({"api_key_comfy_org": "comfyui-SECRET"}).as_object().unwrap().clone(),
+            ))
+            .webhook(Webhook::new("https://example.com/hook?sig=SECRET".parse().unwrap()));
+        let text = format!("{request:?}");
+        assert!(!text.contains("SECRET"), "{text}");
+        assert!(text.contains("example.com"), "{text}");
+    }
+}
