@@ -1,0 +1,274 @@
+//! Deployments of an account: listed, created, changed, deleted.
+
+use std::{sync::Arc, time::Duration};
+
+use runcomfy_core::{
+    CreateDeployment, Deleted, Deployment, DeploymentId, Error, ErrorKind, HARDWARE, Include,
+    ListDeployments, Operation, Payload, UpdateDeployment, Updated, Workflow,
+};
+use serde_json::{Value, json};
+
+use super::{Account, Entry, refusal};
+use crate::{
+    ids::Named,
+    lifecycle::{Queue, Scaling},
+    samples,
+};
+
+/// A deployment to put into an account without asking anybody.
+#[derive(Clone, Debug)]
+pub(crate) struct Seed {
+    pub(crate) id: DeploymentId,
+    pub(crate) name: String,
+    pub(crate) workflow_id: String,
+    pub(crate) hardware: String,
+    pub(crate) max_instances: u64,
+    pub(crate) is_enabled: bool,
+    pub(crate) readme: String,
+    pub(crate) workflow: Workflow,
+}
+
+impl Account {
+    /// Puts a deployment there, as if it had been created at `now`. One with the same id is replaced.
+    pub(crate) fn plant(&mut self, now: Duration, seed: Seed) {
+        self.deployments.retain(|entry| entry.id != seed.id);
+        let scaling = Scaling {
+            min_instances: 0,
+            max_instances: seed.max_instances,
+            queue_size: 1,
+            keep_warm: self.settings.keep_warm.unwrap_or(Duration::from_secs(60)),
+            enabled: seed.is_enabled,
+        };
+        self.created += 1;
+        self.deployments.push(Entry {
+            id: seed.id,
+            name: seed.name,
+            workflow_id: seed.workflow_id,
+            workflow_version: "v1".to_owned(),
+            hardware: seed.hardware,
+            min_instances: 0,
+            max_instances: seed.max_instances,
+            queue_size: 1,
+            keep_warm_duration_in_seconds: 60,
+            is_enabled: seed.is_enabled,
+            readme: seed.readme,
+            workflow: Arc::new(seed.workflow),
+            created_at: now,
+            updated_at: now,
+            number: self.created,
+            queue: Queue::new(self.settings.timing.clone(), scaling, now),
+        });
+    }
+
+    pub(crate) fn list_deployments(&self, query: &ListDeployments) -> Vec<Deployment> {
+        let wanted = |entry: &&Entry| query.ids.is_empty() || query.ids.contains(&entry.id);
+        let described = |entry| self.describe(entry, query.include);
+        self.deployments.iter().filter(wanted).map(described).collect()
+    }
+
+    pub(crate) fn get_deployment(
+        &mut self,
+        now: Duration,
+        id: &DeploymentId,
+        include: Include,
+    ) -> Result<Deployment, Error> {
+        self.entry(now, Operation::GetDeployment, id)?;
+        self.described(Operation::GetDeployment, id, include)
+    }
+
+    pub(crate) fn create_deployment(
+        &mut self,
+        now: Duration,
+        request: &CreateDeployment,
+    ) -> Result<Deployment, Error> {
+        const OPERATION: Operation = Operation::CreateDeployment;
+        check(
+            OPERATION,
+            Some(&request.name),
+            Some(&request.workflow_version),
+            Some(&request.hardware),
+            request.min_instances,
+            request.max_instances,
+        )?;
+        let text = self.ids.uuid(Named::Deployment, self.created);
+        let id = DeploymentId::new(text).map_err(|error| {
+            Error::new(OPERATION, ErrorKind::UpstreamProtocol).with_source(error)
+        })?;
+        // Saved workflows can't be made here, so any id is taken for one: those of the samples run
+        // theirs, all others the stock graph.
+        let workflow_id = request.workflow_id.as_str();
+        let sample = (0..samples::ALL.len())
+            .find(|place| samples::workflow_id(*place) == workflow_id)
+            .map_or(samples::TEXT_TO_IMAGE, |place| samples::ALL[place].name);
+        let workflow = samples::workflow(sample)
+            .ok_or_else(|| Error::new(OPERATION, ErrorKind::UpstreamProtocol))?;
+        self.plant(
+            now,
+            Seed {
+                id: id.clone(),
+                name: request.name.clone(),
+                workflow_id: workflow_id.to_owned(),
+                hardware: request.hardware.clone(),
+                max_instances: request.max_instances,
+                is_enabled: true,
+                readme: String::new(),
+                workflow,
+            },
+        );
+        let keep_warm = self.settings.keep_warm;
+        let entry = self.entry(now, OPERATION, &id)?;
+        entry.workflow_version.clone_from(&request.workflow_version);
+        entry.min_instances = request.min_instances;
+        entry.queue_size = request.queue_size;
+        entry.keep_warm_duration_in_seconds = request.keep_warm_duration_in_seconds;
+        entry.rescale(keep_warm);
+        self.described(OPERATION, &id, Include::none())
+    }
+
+    pub(crate) fn update_deployment(
+        &mut self,
+        now: Duration,
+        id: &DeploymentId,
+        changes: &UpdateDeployment,
+    ) -> Result<Updated, Error> {
+        const OPERATION: Operation = Operation::UpdateDeployment;
+        if changes.is_empty() {
+            return Err(Error::new(OPERATION, ErrorKind::InvalidArgument)
+                .with_message("no change was asked for")
+                .with_deployment_id(id.clone()));
+        }
+        let keep_warm = self.settings.keep_warm;
+        let entry = self.entry(now, OPERATION, id)?;
+        let min = changes.min_instances.unwrap_or(entry.min_instances);
+        let max = changes.max_instances.unwrap_or(entry.max_instances);
+        check(
+            OPERATION,
+            changes.name.as_deref(),
+            changes.workflow_version.as_deref(),
+            changes.hardware.as_deref(),
+            min,
+            max,
+        )?;
+        let set = |field: &mut String, change: &Option<String>| {
+            if let Some(change) = change {
+                field.clone_from(change);
+            }
+        };
+        set(&mut entry.name, &changes.name);
+        set(&mut entry.workflow_version, &changes.workflow_version);
+        set(&mut entry.hardware, &changes.hardware);
+        (entry.min_instances, entry.max_instances) = (min, max);
+        entry.queue_size = changes.queue_size.unwrap_or(entry.queue_size);
+        entry.keep_warm_duration_in_seconds =
+            changes.keep_warm_duration_in_seconds.unwrap_or(entry.keep_warm_duration_in_seconds);
+        entry.is_enabled = changes.is_enabled.unwrap_or(entry.is_enabled);
+        entry.updated_at = now;
+        entry.rescale(keep_warm);
+        self.described(OPERATION, id, Include::none()).map(Updated::new)
+    }
+
+    /// Deletes a deployment, and with it its instances and all that was asked of it.
+    pub(crate) fn delete_deployment(
+        &mut self,
+        now: Duration,
+        id: &DeploymentId,
+    ) -> Result<Deleted, Error> {
+        self.entry(now, Operation::DeleteDeployment, id)?;
+        self.deployments.retain(|entry| entry.id != *id);
+        self.requests.retain(|_, request| request.deployment_id != *id);
+        self.deleted.insert(id.clone());
+        Ok(Deleted::new(Value::Null))
+    }
+
+    fn described(
+        &self,
+        operation: Operation,
+        id: &DeploymentId,
+        include: Include,
+    ) -> Result<Deployment, Error> {
+        let entry = self.deployments.iter().find(|entry| entry.id == *id);
+        let entry = entry.ok_or_else(|| refusal::not_found(operation, id))?;
+        Ok(self.describe(entry, include))
+    }
+
+    fn describe(&self, entry: &Entry, include: Include) -> Deployment {
+        let mut described = Deployment::new(entry.id.clone());
+        described.name = Some(entry.name.clone());
+        described.workflow_id = Some(entry.workflow_id.clone());
+        described.workflow_version = Some(entry.workflow_version.clone());
+        described.hardware = Some(vec![entry.hardware.clone()]);
+        described.min_instances = Some(entry.min_instances);
+        described.max_instances = Some(entry.max_instances);
+        described.queue_size = Some(entry.queue_size);
+        described.keep_warm_duration_in_seconds = Some(entry.keep_warm_duration_in_seconds);
+        // The only value that the service documents; the switch is `is_enabled`.
+        described.status = Some("standby".to_owned());
+        described.is_enabled = Some(entry.is_enabled);
+        described.created_at = Some(self.long_stamp(entry.created_at));
+        described.updated_at = Some(self.long_stamp(entry.updated_at));
+        if include.payload {
+            described.payload = self.payload(entry);
+        }
+        if include.readme {
+            described.readme = Some(entry.readme.clone());
+        }
+        described
+    }
+
+    fn payload(&self, entry: &Entry) -> Option<Payload> {
+        let mut object_info_url = self.settings.output_base.clone();
+        if let Ok(mut segments) = object_info_url.path_segments_mut() {
+            segments.pop_if_empty().push("object_info.json");
+        }
+        let payload = json!({
+            "workflow_api_json": *entry.workflow,
+            "overrides": null,
+            "object_info_url": object_info_url.as_str(),
+        });
+        serde_json::from_value(payload).ok()
+    }
+}
+
+impl Entry {
+    fn rescale(&mut self, keep_warm: Option<Duration>) {
+        self.queue.rescale(Scaling {
+            min_instances: self.min_instances,
+            max_instances: self.max_instances,
+            queue_size: self.queue_size,
+            keep_warm: keep_warm.unwrap_or(Duration::from_secs(self.keep_warm_duration_in_seconds)),
+            enabled: self.is_enabled,
+        });
+    }
+}
+
+fn check(
+    operation: Operation,
+    name: Option<&str>,
+    workflow_version: Option<&str>,
+    hardware: Option<&str>,
+    min_instances: u64,
+    max_instances: u64,
+) -> Result<(), Error> {
+    let invalid =
+        |field, message: &str| Err(refusal::invalid(operation, &["body", field], message));
+    let blank = |text: Option<&str>| text.is_some_and(|text| text.trim().is_empty());
+    if blank(name) {
+        return invalid("name", "name must not be empty");
+    }
+    if blank(workflow_version) {
+        return invalid("workflow_version", "workflow_version must not be empty");
+    }
+    if hardware.is_some_and(|sku| !HARDWARE.contains(&sku)) {
+        return invalid("hardware", &format!("hardware must be one of {}", HARDWARE.join(", ")));
+    }
+    if min_instances > 30 {
+        return invalid("min_instances", "min_instances must be 0 to 30");
+    }
+    if !(1..=60).contains(&max_instances) {
+        return invalid("max_instances", "max_instances must be 1 to 60");
+    }
+    if min_instances > max_instances {
+        return invalid("min_instances", "min_instances must not be above max_instances");
+    }
+    Ok(())
+}

@@ -1,0 +1,260 @@
+//! Requests of an account: submitted, looked at, cancelled, and what came of them.
+
+use std::{sync::Arc, time::Duration};
+
+use runcomfy_core::{
+    Cancellation, DeploymentId, Error, ErrorKind, InferenceRequest, Operation, Overrides,
+    RequestId, RequestResult, RequestStatus, Submission, Workflow,
+};
+use serde_json::{Map, Value};
+
+use super::{Account, Request, refusal};
+use crate::{
+    ids::Named,
+    lifecycle::{InstanceNumber, Plan, RunState},
+    outputs::{self, File, Made},
+    script::{Script, ScriptedEnd},
+};
+
+impl Account {
+    pub(crate) fn submit_request(
+        &mut self,
+        now: Duration,
+        request: &InferenceRequest,
+    ) -> Result<Submission, Error> {
+        const OPERATION: Operation = Operation::SubmitRequest;
+        let deployment_id = &request.deployment_id;
+        if self.deleted.contains(deployment_id) {
+            return Err(refusal::deleted(deployment_id));
+        }
+        let id = self.ids.uuid(Named::Request, self.submitted);
+        let request_id = RequestId::new(id).map_err(|error| {
+            Error::new(OPERATION, ErrorKind::UpstreamProtocol).with_source(error)
+        })?;
+        let entry = self.entry(now, OPERATION, deployment_id)?;
+        if !entry.is_enabled {
+            return Err(refusal::disabled(deployment_id));
+        }
+        let graph =
+            request.workflow_api_json.clone().map_or_else(|| entry.workflow.clone(), Arc::new);
+        let graph = match &request.overrides {
+            Some(overrides) => Arc::new(lay_over(&graph, overrides)?),
+            None => graph,
+        };
+
+        let script = self.scripts.pop_front().unwrap_or_default();
+        let plan = Plan {
+            held: script.queued,
+            run_time: script.running,
+            ends_cancelled: script.end == ScriptedEnd::Cancelled,
+        };
+        let run = self.entry(now, OPERATION, deployment_id)?.queue.submit(&plan);
+        self.submitted += 1;
+        let deployment_id = deployment_id.clone();
+        let kept = Request { deployment_id, run, script, graph, created_at: now };
+        self.requests.insert(request_id.clone(), kept);
+
+        let mut submission = Submission::new(request_id);
+        let (deployment, request) = (request.deployment_id.as_str(), &submission.request_id);
+        let url = |action: &str| {
+            let mut url = self.settings.api_base.clone();
+            url.path_segments_mut().ok()?.pop_if_empty().extend([
+                "prod",
+                "v1",
+                "deployments",
+                deployment,
+                "requests",
+                request.as_str(),
+                action,
+            ]);
+            Some(url.into())
+        };
+        (submission.status_url, submission.result_url, submission.cancel_url) =
+            (url("status"), url("result"), url("cancel"));
+        Ok(submission)
+    }
+
+    pub(crate) fn get_request_status(
+        &mut self,
+        now: Duration,
+        deployment_id: &DeploymentId,
+        request_id: &RequestId,
+    ) -> Result<RequestStatus, Error> {
+        let (request, state) =
+            self.look(now, Operation::GetRequestStatus, deployment_id, request_id)?;
+        let word = match state {
+            RunState::Queued { .. } => "in_queue",
+            RunState::Running { .. } => "in_progress",
+            // Finished, not necessarily well: the result tells.
+            RunState::Completed { .. } => "completed",
+            RunState::Cancelled { .. } => request.cancelled(),
+        };
+        let mut status = RequestStatus::new(request_id.clone(), word);
+        if let RunState::Queued { position } = state {
+            status.queue_position = i64::try_from(position).ok();
+        }
+        status.instance_id = self.instance_id(now, deployment_id, instance_of(state));
+        Ok(status)
+    }
+
+    pub(crate) fn get_request_result(
+        &mut self,
+        now: Duration,
+        deployment_id: &DeploymentId,
+        request_id: &RequestId,
+    ) -> Result<RequestResult, Error> {
+        let (request, state) =
+            self.look(now, Operation::GetRequestResult, deployment_id, request_id)?;
+        let (created_at, cancelled) = (request.created_at, request.cancelled());
+        let made = match state {
+            RunState::Completed { .. } => self.made(request_id),
+            _ => None,
+        };
+        let (word, finished_at) = match (state, &made) {
+            (RunState::Queued { .. }, _) => ("in_queue", None),
+            (RunState::Running { .. }, _) => ("in_progress", None),
+            (RunState::Completed { at, .. }, Some(Made { failure: None, .. })) => {
+                ("succeeded", Some(at))
+            }
+            (RunState::Completed { at, .. }, _) => ("failed", Some(at)),
+            (RunState::Cancelled { at, .. }, _) => (cancelled, Some(at)),
+        };
+        let mut result = RequestResult::new(request_id.clone(), word);
+        result.created_at = Some(self.stamp(created_at));
+        result.finished_at = finished_at.map(|at| self.stamp(at));
+        result.instance_id = self.instance_id(now, deployment_id, instance_of(state));
+        match made {
+            // What other branches of a failed run made is on the disk, but the answer does not show it.
+            Some(Made { failure: Some(error), .. }) => result.error = Some(error),
+            Some(Made { outputs, .. }) => result.outputs = Some(Value::Object(outputs)),
+            None => {}
+        }
+        Ok(result)
+    }
+
+    pub(crate) fn cancel_request(
+        &mut self,
+        now: Duration,
+        deployment_id: &DeploymentId,
+        request_id: &RequestId,
+    ) -> Result<Cancellation, Error> {
+        const OPERATION: Operation = Operation::CancelRequest;
+        let (request, _) = self.look(now, OPERATION, deployment_id, request_id)?;
+        let (run, cancelled) = (request.run, request.cancelled());
+        let stops = self.entry(now, OPERATION, deployment_id)?.queue.cancel(run);
+        let mut answer = Cancellation::default();
+        answer.request_id = Some(request_id.clone());
+        // `completed` speaks of the cancellation: a run that was running may still be, for a moment.
+        answer.status = Some("completed".to_owned());
+        answer.outcome = Some(if stops { cancelled } else { "not_cancellable" }.to_owned());
+        Ok(answer)
+    }
+
+    /// The file that a run made under this name, once the run has succeeded.
+    pub(crate) fn file(
+        &mut self,
+        now: Duration,
+        request_id: &RequestId,
+        kind: &str,
+        subfolder: &str,
+        filename: &str,
+    ) -> Option<File> {
+        let deployment_id = self.requests.get(request_id)?.deployment_id.clone();
+        let (_, state) =
+            self.look(now, Operation::GetRequestResult, &deployment_id, request_id).ok()?;
+        let RunState::Completed { .. } = state else { return None };
+        let made = self.made(request_id).filter(|made| made.failure.is_none())?;
+        made.files.into_iter().find(|file| {
+            file.kind == kind && file.subfolder == subfolder && file.filename == filename
+        })
+    }
+
+    /// What came of a run that is over.
+    fn made(&self, request_id: &RequestId) -> Option<Made> {
+        let request = self.requests.get(request_id)?;
+        let mut made = outputs::make(&request.graph, request_id, &self.settings.output_base);
+        match &request.script.end {
+            ScriptedEnd::AsTheWorkflowSays | ScriptedEnd::Cancelled => {}
+            ScriptedEnd::Fails(error) => made.failure = Some(error.clone()),
+            ScriptedEnd::Succeeds => made.failure = None,
+            ScriptedEnd::WithoutOutputs => {
+                made = Made { outputs: Map::new(), files: Vec::new(), failure: None };
+            }
+        }
+        Some(made)
+    }
+
+    /// The request, if it is this deployment's, and where it is.
+    fn look(
+        &mut self,
+        now: Duration,
+        operation: Operation,
+        deployment_id: &DeploymentId,
+        request_id: &RequestId,
+    ) -> Result<(&Request, RunState), Error> {
+        self.entry(now, operation, deployment_id)
+            .map_err(|error| error.with_request_id(request_id.clone()))?;
+        let entry = self.deployments.iter().find(|entry| entry.id == *deployment_id);
+        let request = self.requests.get(request_id);
+        entry
+            .zip(request.filter(|request| request.deployment_id == *deployment_id))
+            .map(|(entry, request)| (request, entry.queue.state(request.run)))
+            .ok_or_else(|| {
+                refusal::request_not_found(operation, request_id)
+                    .with_deployment_id(deployment_id.clone())
+            })
+    }
+
+    fn instance_id(
+        &mut self,
+        now: Duration,
+        deployment_id: &DeploymentId,
+        instance: Option<InstanceNumber>,
+    ) -> Option<runcomfy_core::InstanceId> {
+        let ids = self.ids;
+        let entry = self.entry(now, Operation::GetRequestStatus, deployment_id).ok()?;
+        entry.instance_id(ids, instance?)
+    }
+}
+
+impl Request {
+    fn cancelled(&self) -> &'static str {
+        if self.script.american { "canceled" } else { "cancelled" }
+    }
+}
+
+fn instance_of(state: RunState) -> Option<InstanceNumber> {
+    match state {
+        RunState::Queued { .. } => None,
+        RunState::Running { instance } | RunState::Completed { instance, .. } => Some(instance),
+        RunState::Cancelled { instance, .. } => instance,
+    }
+}
+
+/// The graph with these changes, if it has every node and input that they name.
+fn lay_over(graph: &Workflow, overrides: &Overrides) -> Result<Workflow, Error> {
+    const OPERATION: Operation = Operation::SubmitRequest;
+    for node_id in overrides.node_ids() {
+        let place = ["body", "overrides", node_id];
+        let Some(node) = graph.node(node_id) else {
+            return Err(refusal::invalid(OPERATION, &place, "the workflow has no such node"));
+        };
+        for (name, _) in overrides.inputs(node_id) {
+            if node.input(name).is_none() {
+                let place = ["body", "overrides", node_id, "inputs", name];
+                return Err(refusal::invalid(OPERATION, &place, "the node has no such input"));
+            }
+        }
+    }
+    graph
+        .clone()
+        .with_overrides(overrides)
+        .map_err(|error| refusal::invalid(OPERATION, &["body", "overrides"], &error.to_string()))
+}
+
+impl Account {
+    /// Has the next submit follow this script.
+    pub(crate) fn next_request(&mut self, script: Script) {
+        self.scripts.push_back(script);
+    }
+}

@@ -1,0 +1,168 @@
+//! `Emulator`: the fake behind a socket, speaking the service's HTTP.
+
+use std::{
+    fmt, io,
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+use axum::serve::ListenerExt as _;
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use crate::fake::{FakeBuilder, FakeRunComfy};
+
+mod accounts;
+mod proxy;
+mod read;
+mod routes;
+mod wire;
+
+use accounts::Accounts;
+
+/// RunComfy's Serverless API on a local port, over [`FakeRunComfy`].
+///
+/// Deployments and the instance proxy are under `/prod/v2`, the queue under `/prod/v1` and `/prod/v2`.
+/// Files that runs made are served without a token at the addresses that results name, and `GET /healthz`
+/// says that it is there. It stops when it is dropped; [`shutdown`](Self::shutdown) also waits until it has.
+///
+/// Its clock is tokio's, but don't pause that: a paused clock does not wait for sockets. Make runs short
+/// instead, with [`FakeBuilder::cold_start`] and [`FakeBuilder::run_time`].
+///
+/// ```
+/// use std::time::Duration;
+/// use runcomfy_testkit::{Emulator, FakeRunComfy};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// let fake = FakeRunComfy::builder().cold_start(Duration::from_millis(20)).build();
+/// let emulator = Emulator::start(fake).await?;
+/// println!("point your client at {}", emulator.url());
+/// emulator.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
+pub struct Emulator {
+    url: Url,
+    stop: CancellationToken,
+    server: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl Emulator {
+    /// Serves this fake on a free port of 127.0.0.1. Any bearer token is taken, and all share the fake.
+    ///
+    /// # Errors
+    /// Where no port can be had.
+    pub async fn start(fake: FakeRunComfy) -> io::Result<Self> {
+        Self::builder().fake(fake).start().await
+    }
+
+    /// Sets one up whose tokens are accounts: each sees its own deployments and requests.
+    pub fn builder() -> EmulatorBuilder {
+        EmulatorBuilder {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            public_url: None,
+            accounts: Accounts::each(|_, builder| Some(builder.build())),
+        }
+    }
+
+    /// Where it is, ending in `/`: what a client takes as the service's origin.
+    #[must_use]
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Takes no new connections, finishes the calls under way, and stops; at most 5 s.
+    pub async fn shutdown(mut self) {
+        const PATIENCE: Duration = Duration::from_secs(5);
+        self.stop.cancel();
+        if let Some(mut server) = self.server.take()
+            && tokio::time::timeout(PATIENCE, &mut server).await.is_err()
+        {
+            server.abort();
+        }
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl fmt::Debug for Emulator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Emulator").field("url", &self.url.as_str()).finish_non_exhaustive()
+    }
+}
+
+/// Sets an [`Emulator`] up.
+#[must_use = "a builder does nothing until start() is called"]
+pub struct EmulatorBuilder {
+    listen: SocketAddr,
+    public_url: Option<Url>,
+    accounts: Accounts,
+}
+
+impl EmulatorBuilder {
+    /// Where it listens: a free port of 127.0.0.1 where nothing is said. It asks nobody who they are, so
+    /// leave it on loopback unless the network is your own.
+    pub fn listen(mut self, address: SocketAddr) -> Self {
+        self.listen = address;
+        self
+    }
+
+    /// How clients reach it, where that differs from where it listens; it begins the addresses in answers.
+    pub fn public_url(mut self, url: Url) -> Self {
+        self.public_url = Some(url);
+        self
+    }
+
+    /// One fake for all tokens.
+    pub fn fake(mut self, fake: FakeRunComfy) -> Self {
+        self.accounts = Accounts::shared(fake);
+        self
+    }
+
+    /// How the account of a token is made when it is first seen, from a builder whose ids are its own.
+    /// `None` refuses the token with 401.
+    ///
+    /// Accounts stay in memory until the emulator stops.
+    pub fn accounts(
+        mut self,
+        make: impl Fn(&str, FakeBuilder) -> Option<FakeRunComfy> + Send + Sync + 'static,
+    ) -> Self {
+        self.accounts = Accounts::each(make);
+        self
+    }
+
+    /// Starts it.
+    ///
+    /// # Errors
+    /// Where the address can't be listened on, because it is in use, say.
+    pub async fn start(self) -> io::Result<Emulator> {
+        let listener = TcpListener::bind(self.listen).await?;
+        let url = match self.public_url {
+            Some(url) => url,
+            None => {
+                let address = listener.local_addr()?;
+                Url::parse(&format!("http://{address}/")).map_err(io::Error::other)?
+            }
+        };
+        let stop = CancellationToken::new();
+        let router = routes::router(self.accounts, url.clone());
+        // Answers are small and written in one go: waiting for more only delays them.
+        let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
+        let serving = axum::serve(listener, router)
+            .with_graceful_shutdown(stop.clone().cancelled_owned())
+            .into_future();
+        Ok(Emulator { url, stop, server: Some(tokio::spawn(serving)) })
+    }
+}
+
+impl fmt::Debug for EmulatorBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EmulatorBuilder").field("listen", &self.listen).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,147 @@
+//! What callers send, read as strictly as the service reads it.
+
+use runcomfy_core::{
+    CreateDeployment, DeploymentId, Error, ExtraData, Include, InferenceRequest, ListDeployments,
+    Operation, Overrides, UpdateDeployment, Webhook, Workflow,
+};
+use serde_json::{Map, Value, json};
+use url::{Url, form_urlencoded};
+
+use crate::account::refusal;
+
+mod fields;
+
+use fields::Fields;
+
+/// `ids` and `includes`, each as often as there are values.
+pub(super) fn list(query: Option<&str>) -> Result<ListDeployments, Error> {
+    const OPERATION: Operation = Operation::ListDeployments;
+    let unfit =
+        || refusal::invalid(OPERATION, &["query", "ids"], "Input should be a valid deployment id");
+    let ids = values(query, "ids").map(|id| DeploymentId::new(id).map_err(|_| unfit()));
+    let ids = ids.collect::<Result<Vec<_>, _>>()?;
+    Ok(ListDeployments::all().ids(ids).include(include(OPERATION, query)?))
+}
+
+pub(super) fn include(operation: Operation, query: Option<&str>) -> Result<Include, Error> {
+    values(query, "includes").try_fold(Include::none(), |include, part| match part.as_str() {
+        "payload" => Ok(include.payload(true)),
+        "readme" => Ok(include.readme(true)),
+        _ => Err(refusal::invalid(
+            operation,
+            &["query", "includes"],
+            "Input should be 'payload' or 'readme'",
+        )),
+    })
+}
+
+/// All eight fields, or the list of what is wrong with them.
+pub(super) fn create(body: &[u8]) -> Result<CreateDeployment, Error> {
+    const OPERATION: Operation = Operation::CreateDeployment;
+    let mut fields = Fields::of(OPERATION, body)?;
+    let name = fields.required("name", Fields::text);
+    let workflow_id = fields.required("workflow_id", Fields::workflow_id);
+    let workflow_version = fields.required("workflow_version", Fields::text);
+    let hardware = fields.required("hardware", Fields::one_of_a_list);
+    let min_instances = fields.required("min_instances", Fields::count);
+    let max_instances = fields.required("max_instances", Fields::count);
+    let queue_size = fields.required("queue_size", Fields::count);
+    let keep_warm = fields.required("keep_warm_duration_in_seconds", Fields::count);
+    fields.end()?;
+    let request = || {
+        let request = CreateDeployment::new(name?, workflow_id?, workflow_version?)
+            .hardware(hardware?)
+            .instances(min_instances?, max_instances?)
+            .queue_size(queue_size?)
+            .keep_warm_duration_in_seconds(keep_warm?);
+        Some(request)
+    };
+    // A field that is not there has ended it above.
+    request().ok_or_else(|| refusal::unprocessable(OPERATION, "Validation Error"))
+}
+
+/// Any of the fields, but always the name.
+pub(super) fn update(body: &[u8]) -> Result<UpdateDeployment, Error> {
+    const OPERATION: Operation = Operation::UpdateDeployment;
+    let mut fields = Fields::of(OPERATION, body)?;
+    let mut changes = UpdateDeployment::new();
+    changes.name = fields.optional("name", Fields::text);
+    changes.workflow_version = fields.optional("workflow_version", Fields::text);
+    changes.hardware = fields.optional("hardware", Fields::one_of_a_list);
+    changes.min_instances = fields.optional("min_instances", Fields::count);
+    changes.max_instances = fields.optional("max_instances", Fields::count);
+    changes.queue_size = fields.optional("queue_size", Fields::count);
+    changes.keep_warm_duration_in_seconds =
+        fields.optional("keep_warm_duration_in_seconds", Fields::count);
+    changes.is_enabled = fields.optional("is_enabled", Fields::flag);
+    fields.end()?;
+    if changes.name.is_none() {
+        return Err(refusal::unprocessable(OPERATION, "Deployment name is required"));
+    }
+    Ok(changes)
+}
+
+pub(super) fn inference(
+    deployment_id: DeploymentId,
+    query: Option<&str>,
+    body: &[u8],
+) -> Result<InferenceRequest, Error> {
+    const OPERATION: Operation = Operation::SubmitRequest;
+    let mut fields = Fields::of(OPERATION, body)?;
+    let overrides = fields.optional("overrides", Fields::any);
+    let workflow = fields.optional("workflow_api_json", Fields::any);
+    let extra_data = fields.optional("extra_data", Fields::object);
+    let mut request = InferenceRequest::new(deployment_id);
+    request.overrides = overrides.and_then(|value| {
+        Overrides::from_value(value)
+            .map_err(|error| fields.fault("overrides", &error.to_string(), "value_error"))
+            .ok()
+    });
+    request.workflow_api_json = workflow.and_then(|value| {
+        Workflow::from_value(value)
+            .map_err(|error| fields.fault("workflow_api_json", &error.to_string(), "value_error"))
+            .ok()
+    });
+    request.extra_data = extra_data.map(ExtraData);
+    fields.end()?;
+    request.webhook = webhook(query)?;
+    Ok(request)
+}
+
+fn webhook(query: Option<&str>) -> Result<Option<Webhook>, Error> {
+    let unfit = |key, message| refusal::invalid(Operation::SubmitRequest, &["query", key], message);
+    let intermediate = match values(query, "webhook_intermediate_status").last().as_deref() {
+        None => None,
+        Some("true") => Some(true),
+        Some("false") => Some(false),
+        Some(_) => {
+            let message = "Input should be a valid boolean, unable to interpret input";
+            return Err(unfit("webhook_intermediate_status", message));
+        }
+    };
+    let Some(url) = values(query, "webhook").last() else { return Ok(None) };
+    let url = Url::parse(&url).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    let url = url.ok_or_else(|| unfit("webhook", "Input should be a valid URL"))?;
+    let mut webhook = Webhook::new(url);
+    webhook.intermediate_status = intermediate;
+    Ok(Some(webhook))
+}
+
+/// What goes on to ComfyUI: an object, or nothing at all.
+pub(super) fn proxy_body(body: &[u8]) -> Result<Map<String, Value>, Error> {
+    if body.is_empty() {
+        return Ok(Map::new());
+    }
+    Fields::of(Operation::CallInstanceProxy, body).map(Fields::into_map)
+}
+
+fn values<'a>(query: Option<&'a str>, key: &'a str) -> impl Iterator<Item = String> + 'a {
+    form_urlencoded::parse(query.unwrap_or_default().as_bytes())
+        .filter(move |(name, _)| name == key)
+        .map(|(_, value)| value.into_owned())
+}
+
+/// One entry of the list of what is wrong.
+fn fault(place: &[&str], message: &str, kind: &str) -> Value {
+    json!({"loc": place, "msg": message, "type": kind})
+}

@@ -1,0 +1,122 @@
+//! A JSON object being read, with a list of all that is wrong with it.
+
+use runcomfy_core::{Error, Operation, WorkflowId};
+use serde_json::{Map, Value};
+
+use super::fault;
+use crate::account::refusal;
+
+pub(super) struct Fields {
+    operation: Operation,
+    map: Map<String, Value>,
+    faults: Vec<Value>,
+}
+
+/// A value of another type: what it should have been, and the name of that rule.
+type Unfit = (&'static str, &'static str);
+
+impl Fields {
+    pub(super) fn of(operation: Operation, body: &[u8]) -> Result<Self, Error> {
+        let refused =
+            |message, kind| Err(refusal::faults(operation, vec![fault(&["body"], message, kind)]));
+        match serde_json::from_slice(body) {
+            Ok(Value::Object(map)) => Ok(Self { operation, map, faults: Vec::new() }),
+            Ok(_) => refused("Input should be a valid dictionary", "dict_type"),
+            Err(_) if body.is_empty() => refused("Field required", "missing"),
+            Err(_) => refused("JSON decode error", "json_invalid"),
+        }
+    }
+
+    /// The field. Where it is missing or unfit, that goes on the list.
+    pub(super) fn required<T>(
+        &mut self,
+        key: &str,
+        read: impl FnOnce(Value) -> Result<T, Unfit>,
+    ) -> Option<T> {
+        match self.map.remove(key) {
+            Some(value) => self.read(key, value, read),
+            None => {
+                self.fault(key, "Field required", "missing");
+                None
+            }
+        }
+    }
+
+    /// The field, unless it is missing or null.
+    pub(super) fn optional<T>(
+        &mut self,
+        key: &str,
+        read: impl FnOnce(Value) -> Result<T, Unfit>,
+    ) -> Option<T> {
+        let value = self.map.remove(key).filter(|value| !value.is_null())?;
+        self.read(key, value, read)
+    }
+
+    pub(super) fn fault(&mut self, key: &str, message: &str, kind: &str) {
+        self.faults.push(fault(&["body", key], message, kind));
+    }
+
+    /// Done reading: an error if anything was wrong. Fields that nobody asked for are no matter.
+    pub(super) fn end(&mut self) -> Result<(), Error> {
+        match std::mem::take(&mut self.faults) {
+            faults if faults.is_empty() => Ok(()),
+            faults => Err(refusal::faults(self.operation, faults)),
+        }
+    }
+
+    pub(super) fn into_map(self) -> Map<String, Value> {
+        self.map
+    }
+
+    fn read<T>(
+        &mut self,
+        key: &str,
+        value: Value,
+        read: impl FnOnce(Value) -> Result<T, Unfit>,
+    ) -> Option<T> {
+        read(value).map_err(|(message, kind)| self.fault(key, message, kind)).ok()
+    }
+
+    pub(super) fn any(value: Value) -> Result<Value, Unfit> {
+        Ok(value)
+    }
+
+    pub(super) fn text(value: Value) -> Result<String, Unfit> {
+        match value {
+            Value::String(text) => Ok(text),
+            _ => Err(("Input should be a valid string", "string_type")),
+        }
+    }
+
+    pub(super) fn workflow_id(value: Value) -> Result<WorkflowId, Unfit> {
+        let unfit = ("Input should be a valid workflow id", "uuid_parsing");
+        WorkflowId::new(Self::text(value)?).map_err(|_| unfit)
+    }
+
+    pub(super) fn count(value: Value) -> Result<u64, Unfit> {
+        value.as_u64().ok_or(("Input should be an integer of 0 or more", "int_type"))
+    }
+
+    pub(super) fn flag(value: Value) -> Result<bool, Unfit> {
+        value.as_bool().ok_or(("Input should be a valid boolean", "bool_type"))
+    }
+
+    pub(super) fn object(value: Value) -> Result<Map<String, Value>, Unfit> {
+        match value {
+            Value::Object(map) => Ok(map),
+            _ => Err(("Input should be a valid dictionary", "dict_type")),
+        }
+    }
+
+    /// The only text of a list of one, as `hardware` is.
+    pub(super) fn one_of_a_list(value: Value) -> Result<String, Unfit> {
+        match value {
+            Value::Array(mut items) if items.len() == 1 => match items.pop() {
+                Some(Value::String(text)) => Ok(text),
+                _ => Err(("Input should be a list of one string", "string_type")),
+            },
+            Value::Array(_) => Err(("List should have exactly 1 item", "too_long")),
+            _ => Err(("Input should be a valid list", "list_type")),
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! The routes: each reads its call, asks the caller's fake, and writes the answer.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, FromRequestParts, Path, RawQuery, State},
+    http::{HeaderMap, StatusCode, Uri, header, request::Parts},
+    response::{IntoResponse as _, Response},
+    routing::{get, post},
+};
+use runcomfy_core::{DeploymentId, Error, Operation, RequestId, RunComfyApi as _};
+use serde_json::{Value, json};
+use url::Url;
+
+use super::{accounts::Accounts, proxy, read, wire};
+use crate::{account::refusal, fake::FakeRunComfy, samples};
+
+/// A workflow with pictures written into it is some megabytes.
+const LARGEST_BODY: usize = 64 * 1024 * 1024;
+
+pub(super) struct Served {
+    accounts: Accounts,
+    base: Url,
+}
+
+type Answer = Result<Response, wire::Refusal>;
+
+pub(super) fn router(accounts: Accounts, base: Url) -> Router {
+    let mut router = Router::new()
+        .route("/healthz", get(healthz))
+        .route("/object_info.json", get(object_info))
+        .route("/deployment_requests/{request_id}/{kind}/{*path}", get(output_file))
+        .route("/prod/v2/deployments", get(list_deployments).post(create_deployment))
+        .route(
+            "/prod/v2/deployments/{deployment_id}",
+            get(get_deployment).patch(update_deployment).delete(delete_deployment),
+        )
+        .route(
+            "/prod/v2/deployments/{deployment_id}/instances/{instance_id}/proxy/{*path}",
+            post(proxy::call_instance_proxy),
+        );
+    // The queue moved from v1 to v2 and is still under both.
+    for version in ["v1", "v2"] {
+        let path = |rest: &str| format!("/prod/{version}/deployments/{{deployment_id}}/{rest}");
+        router = router
+            .route(&path("inference"), post(submit_request))
+            .route(&path("requests/{request_id}/status"), get(get_request_status))
+            .route(&path("requests/{request_id}/result"), get(get_request_result))
+            .route(&path("requests/{request_id}/cancel"), post(cancel_request));
+    }
+    router
+        .fallback(async || wire::json(StatusCode::NOT_FOUND, &json!({"detail": "Not Found"})))
+        .method_not_allowed_fallback(async || {
+            wire::json(StatusCode::METHOD_NOT_ALLOWED, &json!({"detail": "Method Not Allowed"}))
+        })
+        .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .with_state(Arc::new(Served { accounts, base }))
+}
+
+/// Whoever's token came with the call.
+pub(super) struct Caller(pub(super) FakeRunComfy);
+
+impl FromRequestParts<Arc<Served>> for Caller {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, served: &Arc<Served>) -> Result<Self, Response> {
+        bearer(&parts.headers)
+            .and_then(|token| served.accounts.of(token, &served.base))
+            .map(Self)
+            .ok_or_else(wire::unauthorized)
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+async fn list_deployments(Caller(fake): Caller, RawQuery(query): RawQuery) -> Answer {
+    let found = fake.list_deployments(&read::list(query.as_deref())?).await?;
+    let written: Vec<_> = found.iter().map(wire::deployment).collect();
+    Ok(wire::json(StatusCode::OK, &Value::Array(written)))
+}
+
+async fn get_deployment(
+    Caller(fake): Caller,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Answer {
+    const OPERATION: Operation = Operation::GetDeployment;
+    let include = read::include(OPERATION, query.as_deref())?;
+    let found = fake.get_deployment(&deployment_id(OPERATION, &id)?, include).await?;
+    Ok(wire::json(StatusCode::OK, &wire::deployment(&found)))
+}
+
+async fn create_deployment(Caller(fake): Caller, body: Bytes) -> Answer {
+    let created = fake.create_deployment(&read::create(&body)?).await?;
+    Ok(wire::json(StatusCode::OK, &wire::deployment(&created)))
+}
+
+async fn update_deployment(Caller(fake): Caller, Path(id): Path<String>, body: Bytes) -> Answer {
+    let id = deployment_id(Operation::UpdateDeployment, &id)?;
+    let updated = fake.update_deployment(&id, &read::update(&body)?).await?;
+    Ok(wire::json(StatusCode::OK, &wire::deployment(&updated.deployment)))
+}
+
+async fn delete_deployment(Caller(fake): Caller, Path(id): Path<String>) -> Answer {
+    fake.delete_deployment(&deployment_id(Operation::DeleteDeployment, &id)?).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+async fn submit_request(
+    State(served): State<Arc<Served>>,
+    Caller(fake): Caller,
+    uri: Uri,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+    body: Bytes,
+) -> Answer {
+    let id = deployment_id(Operation::SubmitRequest, &id)?;
+    let submitted =
+        fake.submit_request(&read::inference(id.clone(), query.as_deref(), &body)?).await?;
+    let addresses = wire::Addresses::new(&served.base, &uri, &id, &submitted.request_id);
+    Ok(wire::json(StatusCode::OK, &wire::submission(&submitted.request_id, &addresses)))
+}
+
+async fn get_request_status(
+    State(served): State<Arc<Served>>,
+    Caller(fake): Caller,
+    uri: Uri,
+    Path((deployment, request)): Path<(String, String)>,
+) -> Answer {
+    let (deployment, request) = ids(Operation::GetRequestStatus, &deployment, &request)?;
+    let status = fake.get_request_status(&deployment, &request).await?;
+    let addresses = wire::Addresses::new(&served.base, &uri, &deployment, &request);
+    Ok(wire::json(StatusCode::OK, &wire::status(&request, &status, &addresses)))
+}
+
+async fn get_request_result(
+    Caller(fake): Caller,
+    Path((deployment, request)): Path<(String, String)>,
+) -> Answer {
+    let (deployment, request) = ids(Operation::GetRequestResult, &deployment, &request)?;
+    let result = fake.get_request_result(&deployment, &request).await?;
+    Ok(wire::json(StatusCode::OK, &wire::result(&request, &result)))
+}
+
+async fn cancel_request(
+    Caller(fake): Caller,
+    Path((deployment, request)): Path<(String, String)>,
+) -> Answer {
+    let (deployment, request) = ids(Operation::CancelRequest, &deployment, &request)?;
+    let cancelled = fake.cancel_request(&deployment, &request).await?;
+    Ok(wire::json(StatusCode::ACCEPTED, &wire::cancellation(&request, &cancelled)))
+}
+
+async fn healthz() -> Response {
+    wire::json(StatusCode::OK, &json!({"ok": true, "service": "runcomfy-emulator"}))
+}
+
+async fn object_info() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], samples::OBJECT_INFO).into_response()
+}
+
+/// A file at the address that a result named. Open to anybody, as the service's storage is.
+async fn output_file(
+    State(served): State<Arc<Served>>,
+    Path((request, kind, path)): Path<(String, String, String)>,
+) -> Response {
+    let (folder, name) = path.rsplit_once('/').unwrap_or(("", &path));
+    let file = RequestId::new(request).ok().and_then(|request| {
+        served.accounts.all().iter().find_map(|fake| fake.file(&request, &kind, folder, name))
+    });
+    let Some(file) = file else { return StatusCode::NOT_FOUND.into_response() };
+    let content_type = file.content_type();
+    // Drawing takes milliseconds: not on a thread that others wait for.
+    match tokio::task::spawn_blocking(move || file.bytes()).await {
+        Ok(bytes) => ([(header::CONTENT_TYPE, content_type)], bytes).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// Text that is no id names nothing that is there.
+pub(super) fn deployment_id(operation: Operation, text: &str) -> Result<DeploymentId, Error> {
+    DeploymentId::new(text).map_err(|_| refusal::missing(operation, "Deployment not found"))
+}
+
+fn ids(
+    operation: Operation,
+    deployment: &str,
+    request: &str,
+) -> Result<(DeploymentId, RequestId), Error> {
+    let request = RequestId::new(request);
+    Ok((
+        deployment_id(operation, deployment)?,
+        request.map_err(|_| refusal::missing(operation, "Request not found"))?,
+    ))
+}

@@ -1,0 +1,215 @@
+//! What a workflow makes, shaped as the service shapes it: by output node, then by channel.
+
+use std::collections::HashMap;
+
+use runcomfy_core::{Node, RequestId, Workflow};
+use serde_json::{Map, Value, json};
+use url::Url;
+
+use crate::{
+    graph::{Graph, Scene},
+    ids, media,
+};
+
+mod table;
+
+use table::{Saver, saver};
+
+/// What came of running a workflow.
+#[derive(Debug)]
+pub(crate) struct Made {
+    /// `{node id: {channel: [item]}}`
+    pub(crate) outputs: Map<String, Value>,
+    pub(crate) files: Vec<File>,
+    /// The error of the first node that could not work. What other branches made is still there.
+    pub(crate) failure: Option<Value>,
+}
+
+/// A file that a run made. Its bytes are worked out when somebody asks for them.
+#[derive(Debug)]
+pub(crate) struct File {
+    /// `output`, or `temp` for a preview.
+    pub(crate) kind: &'static str,
+    pub(crate) subfolder: String,
+    pub(crate) filename: String,
+    content: Content,
+}
+
+#[derive(Debug)]
+enum Content {
+    Fixed(&'static [u8]),
+    Picture(Scene),
+    Text(String),
+}
+
+impl File {
+    pub(crate) fn content_type(&self) -> &'static str {
+        media::content_type(&self.filename)
+    }
+
+    /// The bytes, the same each time. Takes some milliseconds for a picture.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        match &self.content {
+            Content::Fixed(bytes) => bytes.to_vec(),
+            Content::Picture(scene) => {
+                crate::picture::png(&scene.prompt, scene.seed, scene.width, scene.height)
+            }
+            Content::Text(text) => text.clone().into_bytes(),
+        }
+    }
+}
+
+/// Runs a workflow for a request, as far as its outputs can be told from the graph.
+pub(crate) fn make(workflow: &Workflow, request_id: &RequestId, base: &Url) -> Made {
+    let mut run = Run {
+        graph: Graph::new(workflow),
+        request_id,
+        base,
+        made: Made { outputs: Map::new(), files: Vec::new(), failure: None },
+        counters: HashMap::new(),
+    };
+    let savers: Vec<_> =
+        run.graph.nodes().filter_map(|node| Some((node, saver(&run.graph, node)?))).collect();
+    if savers.is_empty() {
+        run.made.failure = Some(json!({
+            "type": "prompt_no_outputs",
+            "message": "Prompt has no outputs",
+            "details": "",
+            "extra_info": {},
+        }));
+    }
+    for (node, saver) in savers {
+        match run.save(node, saver) {
+            Ok(channels) => {
+                run.made.outputs.insert(node.id().to_owned(), channels);
+            }
+            Err(error) => {
+                run.made.failure.get_or_insert(error);
+            }
+        }
+    }
+    run.made
+}
+
+struct Run<'a> {
+    graph: Graph<'a>,
+    request_id: &'a RequestId,
+    base: &'a Url,
+    made: Made,
+    counters: HashMap<(&'static str, String, String), u64>,
+}
+
+impl<'a> Run<'a> {
+    fn save(&mut self, node: Node<'a>, saver: Saver) -> Result<Value, Value> {
+        if let Some(broken) =
+            self.graph.upstream(node).into_iter().find(|node| is_unreadable(*node))
+        {
+            return Err(node_error(broken, "OSError", "Truncated File Read\n"));
+        }
+        let mut channels = Map::new();
+        if let Saver::Text { input, .. } = saver {
+            let text = self.graph.text(node, input).unwrap_or_else(|| "None".to_owned());
+            channels.insert("text".to_owned(), json!([text]));
+        }
+        if let Some(channel) = saver.channel() {
+            let (folder, name) = self.prefix(node, saver)?;
+            let items: Vec<_> = (0..self.count(node, saver))
+                .map(|index| self.file(node, saver, &folder, &name, index))
+                .collect();
+            channels.insert(channel.to_owned(), Value::Array(items));
+        }
+        if let Some(animated) = saver.animated() {
+            channels.insert("animated".to_owned(), json!([animated]));
+        }
+        Ok(Value::Object(channels))
+    }
+
+    fn count(&self, node: Node<'a>, saver: Saver) -> u64 {
+        if matches!(saver, Saver::Image { .. }) { self.graph.batch_size(node) } else { 1 }
+    }
+
+    /// The folder and the name's beginning, from `filename_prefix`.
+    fn prefix(&self, node: Node<'a>, saver: Saver) -> Result<(String, String), Value> {
+        if saver.kind() == "temp" {
+            // ComfyUI draws five letters at random; these follow from the run and the node.
+            let drawn = ids::hash(format!("{}{}", self.request_id, node.id()).as_bytes());
+            let letters = (0..5).map(|n| char::from(b'a' + ((drawn >> (8 * n)) % 26) as u8));
+            return Ok((String::new(), format!("ComfyUI_temp_{}", letters.collect::<String>())));
+        }
+        let prefix =
+            self.graph.text(node, "filename_prefix").unwrap_or_else(|| "ComfyUI".to_owned());
+        let Scene { width, height, .. } = self.graph.scene(node);
+        let prefix =
+            prefix.replace("%width%", &width.to_string()).replace("%height%", &height.to_string());
+        let outside = prefix.starts_with('/')
+            || prefix.split('/').any(|part| part == "..")
+            || prefix.contains(|c: char| c.is_control() || matches!(c, '\\' | ':'));
+        if outside {
+            let message = "Saving image outside the output folder is not allowed.";
+            return Err(node_error(node, "Exception", message));
+        }
+        let (folder, name) = prefix.rsplit_once('/').unwrap_or(("", &prefix));
+        let folder: Vec<_> = folder.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+        Ok((folder.join("/"), name.to_owned()))
+    }
+
+    fn file(
+        &mut self,
+        node: Node<'a>,
+        saver: Saver,
+        folder: &str,
+        name: &str,
+        index: u64,
+    ) -> Value {
+        let (kind, ending) = (saver.kind(), saver.ending(&self.graph, node));
+        // Counted by folder and prefix, whatever the ending, and anew in each request.
+        let counter = self.counters.entry((kind, folder.to_owned(), name.to_owned())).or_default();
+        *counter += 1;
+        let filename = format!("{name}_{counter:05}{ending}");
+
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(["deployment_requests", self.request_id.as_str(), kind]);
+            segments.extend(folder.split('/').filter(|part| !part.is_empty())).push(&filename);
+        }
+        let item = json!({
+            "url": url.as_str(),
+            "filename": &filename,
+            "subfolder": folder,
+            "type": kind,
+        });
+        let content = match saver {
+            Saver::Image { .. } => {
+                let scene = self.graph.scene(node);
+                Content::Picture(Scene { seed: scene.seed.wrapping_add(index), ..scene })
+            }
+            Saver::Text { input, .. } => {
+                Content::Text(self.graph.text(node, input).unwrap_or_default())
+            }
+            Saver::Media { .. } => Content::Fixed(media::sample(&filename)),
+        };
+        let subfolder = folder.to_owned();
+        self.made.files.push(File { kind, subfolder, filename, content });
+        item
+    }
+}
+
+/// A file that no node can read: any named `corrupt`, so that a failing run can be had at will.
+fn is_unreadable(node: Node<'_>) -> bool {
+    let file = node.inputs().get("image").and_then(Value::as_str).unwrap_or_default();
+    node.class_type().starts_with("LoadImage")
+        && file.rsplit('/').next().and_then(|name| name.split('.').next()) == Some("corrupt")
+}
+
+/// ComfyUI's exception, in the service's object form.
+fn node_error(node: Node<'_>, exception: &str, message: &str) -> Value {
+    json!({
+        "type": exception,
+        "message": message,
+        "node_id": node.id(),
+        "node_type": node.class_type(),
+    })
+}
+
+#[cfg(test)]
+mod tests;

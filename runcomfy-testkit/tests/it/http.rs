@@ -1,0 +1,74 @@
+//! The least HTTP client there can be, so that nothing stands between a test and the bytes.
+
+use runcomfy_testkit::Emulator;
+use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+/// An answer as it came.
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    head: String,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Reply {
+    pub(crate) fn json(&self) -> Value {
+        assert_eq!(self.header("content-type").as_deref(), Some("application/json"));
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<String> {
+        let mut fields = self.head.lines().filter_map(|line| line.split_once(": "));
+        fields.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.to_owned())
+    }
+}
+
+/// Calls with a token of its own.
+pub(crate) async fn call(emulator: &Emulator, what: &str, body: Option<Value>) -> Reply {
+    call_as(emulator, Some("Bearer token-of-a-test"), what, body).await
+}
+
+/// Calls `what`, such as `GET /healthz`, with this `Authorization`.
+pub(crate) async fn call_as(
+    emulator: &Emulator,
+    authorization: Option<&str>,
+    what: &str,
+    body: Option<Value>,
+) -> Reply {
+    let body = body.map(|body| body.to_string()).unwrap_or_default();
+    raw(emulator, authorization, what, &body).await
+}
+
+/// The same with any bytes for a body.
+pub(crate) async fn raw(
+    emulator: &Emulator,
+    authorization: Option<&str>,
+    what: &str,
+    body: &str,
+) -> Reply {
+    let (method, path) = what.split_once(' ').unwrap();
+    let host = emulator.url().socket_addrs(|| None).unwrap()[0];
+    let authorization =
+        authorization.map(|value| format!("authorization: {value}\r\n")).unwrap_or_default();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{authorization}\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut socket = TcpStream::connect(host).await.unwrap();
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    socket.read_to_end(&mut answer).await.unwrap();
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+    let body = answer.split_off(end + 4);
+    let head = String::from_utf8(answer).unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    Reply { status, head, body }
+}

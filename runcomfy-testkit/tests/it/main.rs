@@ -1,0 +1,8 @@
+//! The fake from outside, in memory and over a socket.
+#![expect(clippy::unwrap_used, reason = "a test that can't go on says where")]
+
+#[cfg(unix)]
+mod binary;
+mod emulator;
+mod fake;
+mod http;
