@@ -129,6 +129,8 @@ impl Error {
     pub fn retry(&self) -> Retry {
         match self.kind() {
             ErrorKind::RateLimited => Retry::Safe,
+            // HTTP 408: the service says that it gave up on the request, not that nothing came of it.
+            ErrorKind::TimedOut if self.outcome() == Outcome::Rejected => Retry::IfIdempotent,
             ErrorKind::TimedOut | ErrorKind::UpstreamProtocol | ErrorKind::UpstreamUnavailable => {
                 match self.outcome() {
                     Outcome::NotSent | Outcome::Rejected => Retry::Safe,
@@ -480,6 +482,8 @@ mod tests {
             [Operation::SubmitRequest, Operation::CreateDeployment, Operation::CallInstanceProxy]
         {
             check(paid, ErrorKind::TimedOut, Outcome::Unknown, false);
+            check(paid, ErrorKind::TimedOut, Outcome::Rejected, false);
+            check(paid, ErrorKind::TimedOut, Outcome::NotSent, true);
             check(paid, ErrorKind::UpstreamUnavailable, Outcome::Unknown, false);
             check(paid, ErrorKind::UpstreamProtocol, Outcome::Unknown, false);
             check(paid, ErrorKind::UpstreamProtocol, Outcome::Applied, false);
