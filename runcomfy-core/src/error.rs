@@ -161,6 +161,13 @@ impl Error {
         }
     }
 
+    /// The operation that failed, where a step towards it was another one.
+    #[must_use]
+    pub fn with_operation(mut self, operation: Operation) -> Self {
+        self.0.operation = operation;
+        self
+    }
+
     /// What is known of its effect, where that differs from what the kind implies.
     #[must_use]
     pub fn with_outcome(mut self, outcome: Outcome) -> Self {
