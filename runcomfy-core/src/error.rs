@@ -129,6 +129,8 @@ impl Error {
     pub fn retry(&self) -> Retry {
         match self.kind() {
             ErrorKind::RateLimited => Retry::Safe,
+            // HTTP 408: the service says that it gave up on the request, not that nothing came of it.
+            ErrorKind::TimedOut if self.outcome() == Outcome::Rejected => Retry::IfIdempotent,
             ErrorKind::TimedOut | ErrorKind::UpstreamProtocol | ErrorKind::UpstreamUnavailable => {
                 match self.outcome() {
                     Outcome::NotSent | Outcome::Rejected => Retry::Safe,
@@ -157,6 +159,13 @@ impl Error {
             Retry::IfIdempotent => self.operation().call_kind() != CallKind::Paid,
             Retry::Never => false,
         }
+    }
+
+    /// The operation that failed, where a step towards it was another one.
+    #[must_use]
+    pub fn with_operation(mut self, operation: Operation) -> Self {
+        self.0.operation = operation;
+        self
     }
 
     /// What is known of its effect, where that differs from what the kind implies.
@@ -480,6 +489,8 @@ mod tests {
             [Operation::SubmitRequest, Operation::CreateDeployment, Operation::CallInstanceProxy]
         {
             check(paid, ErrorKind::TimedOut, Outcome::Unknown, false);
+            check(paid, ErrorKind::TimedOut, Outcome::Rejected, false);
+            check(paid, ErrorKind::TimedOut, Outcome::NotSent, true);
             check(paid, ErrorKind::UpstreamUnavailable, Outcome::Unknown, false);
             check(paid, ErrorKind::UpstreamProtocol, Outcome::Unknown, false);
             check(paid, ErrorKind::UpstreamProtocol, Outcome::Applied, false);

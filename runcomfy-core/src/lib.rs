@@ -2,6 +2,8 @@
 
 mod api;
 mod error;
+#[cfg(feature = "http")]
+mod http;
 mod retry;
 mod token;
 mod types;
@@ -11,6 +13,11 @@ mod wait;
 pub use api::MockRunComfyApi;
 pub use api::RunComfyApi;
 pub use error::{CallKind, Error, ErrorKind, Operation, Outcome, Retry, is_invisible};
+#[cfg(feature = "http")]
+pub use http::{
+    ConfigError, DEFAULT_BASE_URL, DownloadError, Downloaded, HttpApi, HttpApiBuilder, Limits,
+    QueueApi, Timeouts,
+};
 pub use retry::RetryPolicy;
 pub use token::{InvalidToken, Token};
 pub use types::{

@@ -1,0 +1,294 @@
+//! The trait over HTTPS.
+
+mod body;
+mod config;
+mod download;
+mod locks;
+mod pools;
+mod refusal;
+mod retry_after;
+mod send;
+mod transport;
+mod url;
+mod wire;
+
+use std::{fmt, sync::Arc};
+
+use ::url::Url;
+use async_trait::async_trait;
+use reqwest::Method;
+use tokio::time::timeout_at;
+
+use self::{
+    config::Settings,
+    locks::UpdateLocks,
+    pools::Pools,
+    send::{Call, Deadline},
+    url::Base,
+};
+pub use self::{
+    config::{ConfigError, DEFAULT_BASE_URL, HttpApiBuilder, Limits, QueueApi, Timeouts},
+    download::{DownloadError, Downloaded},
+};
+use crate::{
+    api::RunComfyApi,
+    error::{Error, ErrorKind, Operation, Outcome},
+    token::Token,
+    types::{
+        Cancellation, CreateDeployment, Deleted, Deployment, DeploymentId, Include,
+        InferenceRequest, ListDeployments, ProxyCall, ProxyReply, RequestId, RequestResult,
+        RequestStatus, Submission, UpdateDeployment, Updated,
+    },
+};
+
+/// RunComfy's Serverless API over HTTPS.
+///
+/// Cheap to clone: clones share their connections. Made with [`HttpApi::builder`]; nothing is loaded or
+/// connected before the first call. It needs a tokio runtime with time and I/O.
+///
+/// Reads are tried again after a passing failure. A call that may start something billed (submit, create,
+/// proxy) goes out on a connection of its own, and again only where the first is certain to have had no
+/// effect. Redirects are not followed, and the token goes to the base URL and nowhere else.
+///
+/// ```
+/// use runcomfy_core::{HttpApi, Token};
+///
+/// let api = HttpApi::builder().token(Token::new("rc_0123456789")?).build()?;
+/// assert_eq!(api.base_url().as_str(), "https://api.runcomfy.net/");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct HttpApi {
+    shared: Arc<Shared>,
+    token: Option<Token>,
+}
+
+/// What clones have in common.
+struct Shared {
+    base: Base,
+    settings: Settings,
+    pools: Pools,
+    locks: UpdateLocks,
+}
+
+impl HttpApi {
+    /// Settings for a client, each with its default.
+    pub fn builder() -> HttpApiBuilder {
+        HttpApiBuilder::default()
+    }
+
+    /// The same client acting with another token. Connections and locks are shared, nothing else.
+    #[must_use]
+    pub fn with_token(&self, token: Token) -> Self {
+        Self { shared: Arc::clone(&self.shared), token: Some(token) }
+    }
+
+    /// Where it calls: scheme, host and port.
+    #[must_use]
+    pub fn base_url(&self) -> &Url {
+        self.shared.base.url()
+    }
+
+    /// The token, or what a call without one fails with.
+    fn token(&self, operation: Operation) -> Result<&Token, Error> {
+        self.token.as_ref().ok_or_else(|| {
+            Error::new(operation, ErrorKind::Unauthenticated)
+                .with_outcome(Outcome::NotSent)
+                .with_message("no token is set")
+        })
+    }
+
+    /// Sends `call` with a deadline of its own.
+    async fn send<T>(
+        &self,
+        call: Call<'_>,
+        read: impl Fn(&wire::Context<'_>, wire::Answer) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let token = self.token(call.operation).map_err(|error| call.named(error))?;
+        self.shared.send(&call, token, self.shared.deadline(call.operation), read).await
+    }
+
+    fn deployments_url(&self) -> Url {
+        self.shared.base.join(["prod", "v2", "deployments"])
+    }
+
+    fn deployment_url(&self, id: &DeploymentId) -> Url {
+        self.shared.base.join(["prod", "v2", "deployments", id.as_str()])
+    }
+
+    /// Submits, and questions about runs, whose version is a setting.
+    fn queue_url(&self, id: &DeploymentId, rest: &[&str]) -> Url {
+        let version = self.shared.settings.queue_api.as_str();
+        let start = ["prod", version, "deployments", id.as_str()];
+        self.shared.base.join(start.iter().chain(rest).copied())
+    }
+
+    /// The name that a deployment has, which the service wants in every update.
+    async fn current_name(
+        &self,
+        id: &DeploymentId,
+        token: &Token,
+        deadline: Deadline,
+    ) -> Result<String, Error> {
+        let call = Call::new(Operation::GetDeployment, Method::GET, self.deployment_url(id))
+            .deployment(id);
+        let read = self.shared.send(&call, token, deadline, wire::deployment).await;
+        let deployment = read.map_err(|error| {
+            // The update itself was not sent, whatever became of the read.
+            let outcome = match error.outcome() {
+                Outcome::Rejected => Outcome::Rejected,
+                Outcome::Applied | Outcome::NotSent | Outcome::Unknown => Outcome::NotSent,
+            };
+            error.with_operation(Operation::UpdateDeployment).with_outcome(outcome)
+        })?;
+        deployment.name.filter(|name| !name.trim().is_empty()).ok_or_else(|| {
+            call.named(Error::new(Operation::UpdateDeployment, ErrorKind::UpstreamProtocol))
+                .with_outcome(Outcome::NotSent)
+                .with_message("the deployment has no name to send along")
+        })
+    }
+}
+
+impl fmt::Debug for HttpApi {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpApi")
+            .field("base_url", &self.base_url().as_str())
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl RunComfyApi for HttpApi {
+    async fn list_deployments(&self, query: &ListDeployments) -> Result<Vec<Deployment>, Error> {
+        let url = url::with_list_query(self.deployments_url(), query.include, &query.ids);
+        self.send(Call::new(Operation::ListDeployments, Method::GET, url), wire::deployments).await
+    }
+
+    async fn get_deployment(
+        &self,
+        deployment_id: &DeploymentId,
+        include: Include,
+    ) -> Result<Deployment, Error> {
+        let url = url::with_list_query(self.deployment_url(deployment_id), include, &[]);
+        let call = Call::new(Operation::GetDeployment, Method::GET, url).deployment(deployment_id);
+        self.send(call, wire::deployment).await
+    }
+
+    async fn create_deployment(&self, request: &CreateDeployment) -> Result<Deployment, Error> {
+        let call = Call::new(Operation::CreateDeployment, Method::POST, self.deployments_url())
+            .body(body::creation(request)?);
+        self.send(call, wire::deployment).await
+    }
+
+    async fn update_deployment(
+        &self,
+        deployment_id: &DeploymentId,
+        changes: &UpdateDeployment,
+    ) -> Result<Updated, Error> {
+        const OPERATION: Operation = Operation::UpdateDeployment;
+        let mut call = Call::new(OPERATION, Method::PATCH, self.deployment_url(deployment_id))
+            .deployment(deployment_id);
+        if changes.is_empty() {
+            let error = Error::new(OPERATION, ErrorKind::InvalidArgument);
+            return Err(call.named(error.with_message("no change is given")));
+        }
+        let token = self.token(OPERATION).map_err(|error| call.named(error))?;
+        let deadline = self.shared.deadline(OPERATION);
+
+        // One at a time: between another's read of the name and its write, a rename would be undone.
+        let lock = self.shared.locks.of(token, deployment_id);
+        let Ok(_turn) = timeout_at(deadline.ends, lock.lock()).await else {
+            let error = Error::new(OPERATION, ErrorKind::TimedOut).with_outcome(Outcome::NotSent);
+            return Err(call.named(error).with_attempts(1, deadline.started.elapsed()));
+        };
+        let name = match &changes.name {
+            Some(name) => name.clone(),
+            None => self.current_name(deployment_id, token, deadline).await?,
+        };
+        call.body = Some(body::update(&name, changes)?);
+        let deployment = self.shared.send(&call, token, deadline, wire::deployment).await?;
+
+        let mut updated = Updated::new(deployment);
+        updated.name_race_possible = changes.name.is_none()
+            && updated.deployment.name.as_ref().is_some_and(|now| *now != name);
+        Ok(updated)
+    }
+
+    async fn delete_deployment(&self, deployment_id: &DeploymentId) -> Result<Deleted, Error> {
+        let url = self.deployment_url(deployment_id);
+        let call =
+            Call::new(Operation::DeleteDeployment, Method::DELETE, url).deployment(deployment_id);
+        self.send(call, wire::deleted).await
+    }
+
+    async fn submit_request(&self, request: &InferenceRequest) -> Result<Submission, Error> {
+        let deployment_id = &request.deployment_id;
+        let mut url = self.queue_url(deployment_id, &["inference"]);
+        if let Some(webhook) = &request.webhook {
+            let mut query = url.query_pairs_mut();
+            query.append_pair("webhook", webhook.url.as_str());
+            if let Some(wanted) = webhook.intermediate_status {
+                let wanted = if wanted { "true" } else { "false" };
+                query.append_pair("webhook_intermediate_status", wanted);
+            }
+        }
+        let call = Call::new(Operation::SubmitRequest, Method::POST, url)
+            .deployment(deployment_id)
+            .body(body::submit(request)?);
+        self.send(call, wire::submission).await
+    }
+
+    async fn get_request_status(
+        &self,
+        deployment_id: &DeploymentId,
+        request_id: &RequestId,
+    ) -> Result<RequestStatus, Error> {
+        let url = self.queue_url(deployment_id, &["requests", request_id.as_str(), "status"]);
+        let call = Call::new(Operation::GetRequestStatus, Method::GET, url)
+            .deployment(deployment_id)
+            .request(request_id);
+        self.send(call, |context, answer| wire::status(context, answer, request_id)).await
+    }
+
+    async fn get_request_result(
+        &self,
+        deployment_id: &DeploymentId,
+        request_id: &RequestId,
+    ) -> Result<RequestResult, Error> {
+        let url = self.queue_url(deployment_id, &["requests", request_id.as_str(), "result"]);
+        let call = Call::new(Operation::GetRequestResult, Method::GET, url)
+            .deployment(deployment_id)
+            .request(request_id);
+        self.send(call, |context, answer| wire::result(context, answer, request_id)).await
+    }
+
+    async fn cancel_request(
+        &self,
+        deployment_id: &DeploymentId,
+        request_id: &RequestId,
+    ) -> Result<Cancellation, Error> {
+        let url = self.queue_url(deployment_id, &["requests", request_id.as_str(), "cancel"]);
+        let call = Call::new(Operation::CancelRequest, Method::POST, url)
+            .deployment(deployment_id)
+            .request(request_id);
+        self.send(call, |context, answer| wire::cancellation(context, answer, request_id)).await
+    }
+
+    async fn call_instance_proxy(&self, call: &ProxyCall) -> Result<ProxyReply, Error> {
+        let deployment_id = &call.deployment_id;
+        let start = [
+            "prod",
+            "v2",
+            "deployments",
+            deployment_id.as_str(),
+            "instances",
+            call.instance_id.as_str(),
+            "proxy",
+        ];
+        let url = self.shared.base.join(start.into_iter().chain(call.path.as_str().split('/')));
+        let sent = Call::new(Operation::CallInstanceProxy, Method::POST, url)
+            .deployment(deployment_id)
+            .body(body::proxy(call)?);
+        self.send(sent, wire::proxy_reply).await
+    }
+}

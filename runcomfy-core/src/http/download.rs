@@ -1,0 +1,122 @@
+//! Fetching the files that runs made: without the token, from wherever they are.
+
+use std::{error::Error as StdError, fmt};
+
+use reqwest::header::CONTENT_TYPE;
+use tokio::time::{Instant, timeout_at};
+use url::Url;
+
+use super::{
+    HttpApi,
+    pools::Purpose,
+    send::{Broken, after, read_body},
+    transport::causes,
+};
+
+type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// A file that was fetched.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Downloaded {
+    /// Its content.
+    pub bytes: Vec<u8>,
+    /// Its media type, as its server says it; such as `image/png`.
+    pub content_type: Option<String>,
+}
+
+impl fmt::Debug for Downloaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Downloaded({:?}, {} bytes)", self.content_type, self.bytes.len())
+    }
+}
+
+/// Why a file could not be fetched. Never holds the address, which may be signed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DownloadError {
+    /// The address is none that files are fetched from.
+    #[error("a file's address must be https, without user name or password")]
+    InvalidUrl,
+    /// The server answered with something else than a success. 403 and 404 are usual once a file has
+    /// expired; a redirect is not followed.
+    #[error("the file's server answered HTTP {status_code}")]
+    Status {
+        /// The HTTP status.
+        status_code: u16,
+    },
+    /// No answer, or not all of it, in time.
+    #[error("the file did not arrive in time")]
+    TimedOut,
+    /// No secure connection.
+    #[error("no secure connection to the file's server")]
+    Tls(#[source] BoxError),
+    /// It is larger than the caller allowed.
+    #[error("the file is larger than {max_bytes} bytes")]
+    TooLarge {
+        /// What was allowed.
+        max_bytes: usize,
+    },
+    /// The server can't be reached, or broke off.
+    #[error("the file's server can't be reached or broke off")]
+    Unavailable(#[source] BoxError),
+}
+
+impl HttpApi {
+    /// Fetches a file that a run made, such as [`OutputFile::url`](crate::OutputFile::url), into memory.
+    ///
+    /// Such files need no token, and none is sent, wherever the address leads. The service keeps them for
+    /// 7 days. One try within [`Timeouts::download`](crate::Timeouts::download); redirects are not
+    /// followed. The address must be https; http is allowed where both it and this client's base URL are
+    /// on the loopback, as with an emulator.
+    ///
+    /// Dropping the future stops the transfer.
+    ///
+    /// # Errors
+    /// [`DownloadError`], by what went wrong; repeating is safe for `TimedOut` and `Unavailable`.
+    pub async fn download(&self, url: &str, max_bytes: usize) -> Result<Downloaded, DownloadError> {
+        let url = Url::parse(url).map_err(|_| DownloadError::InvalidUrl)?;
+        if !self.shared.base.may_download(&url) {
+            return Err(DownloadError::InvalidUrl);
+        }
+        let purpose = if url.scheme() == "http" { Purpose::LocalFiles } else { Purpose::Files };
+        let until = after(Instant::now(), self.shared.settings.timeouts.download);
+        let client = match timeout_at(until, self.shared.pools.client(purpose)).await {
+            Ok(client) => client.map_err(DownloadError::Tls)?,
+            Err(_) => return Err(DownloadError::TimedOut),
+        };
+        let mut response = match timeout_at(until, client.get(url).send()).await {
+            Ok(response) => response.map_err(broken)?,
+            Err(_) => return Err(DownloadError::TimedOut),
+        };
+        let status_code = response.status().as_u16();
+        if !response.status().is_success() {
+            return Err(DownloadError::Status { status_code });
+        }
+        if response.content_length().is_some_and(|length| length > max_bytes as u64) {
+            return Err(DownloadError::TooLarge { max_bytes });
+        }
+        let (bytes, end) = read_body(&mut response, max_bytes, until).await;
+        match end {
+            Ok(()) => {}
+            Err(Broken::Cut(error)) => return Err(broken(error)),
+            Err(Broken::TimedOut) => return Err(DownloadError::TimedOut),
+            Err(Broken::TooLarge) => return Err(DownloadError::TooLarge { max_bytes }),
+        }
+        let content_type = response.headers().get(CONTENT_TYPE);
+        let content_type = content_type.and_then(|value| value.to_str().ok()).map(str::to_owned);
+        tracing::debug!(bytes = bytes.len(), "downloaded");
+        Ok(Downloaded { bytes, content_type })
+    }
+}
+
+fn broken(error: reqwest::Error) -> DownloadError {
+    let error = error.without_url();
+    if error.is_connect() && causes(&error).any(|cause| cause.is::<rustls::Error>()) {
+        DownloadError::Tls(error.into())
+    } else if error.is_timeout() {
+        DownloadError::TimedOut
+    } else {
+        DownloadError::Unavailable(error.into())
+    }
+}

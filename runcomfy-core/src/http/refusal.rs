@@ -1,0 +1,227 @@
+//! Answers that say no: each shape of the service's errors, made into one `Error`.
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value, value::RawValue};
+
+use super::wire::{Answer, Context};
+use crate::{
+    error::{Error, ErrorKind, Outcome, clean, is_invisible},
+    types::RequestId,
+};
+
+impl Context<'_> {
+    /// Passes an answer that is a success by its status.
+    pub(super) fn check_status(&self, answer: &Answer) -> Result<(), Error> {
+        if answer.is_success() { Ok(()) } else { Err(self.refusal(answer)) }
+    }
+
+    /// Passes an answer that is a success by its status and does not hide an error in its body.
+    pub(super) fn check(&self, answer: &Answer) -> Result<(), Error> {
+        self.check_status(answer)?;
+        if hides_an_error(answer.json()) { Err(self.refusal(answer)) } else { Ok(()) }
+    }
+
+    fn refusal(&self, answer: &Answer) -> Error {
+        let body = match serde_json::from_slice(answer.json()) {
+            Ok(Value::Object(map)) => Body::Object(map),
+            Ok(Value::String(text)) => Body::Text(text),
+            _ if answer.is_html() => Body::Html,
+            _ => match std::str::from_utf8(&answer.body) {
+                // What begins like JSON is JSON that was cut off at the size limit.
+                Ok(text) if !text.trim_start().starts_with(['{', '[']) => {
+                    Body::Text(text.to_owned())
+                }
+                _ => Body::Unreadable,
+            },
+        };
+        let code = body.get("error_code").and_then(numbered).flatten();
+        let known = code.and_then(kind_of_code);
+        let kind = known.unwrap_or_else(|| kind_of_status(answer.status));
+        let mut error = Error::new(self.operation, kind)
+            .with_outcome(outcome(answer, kind, known.is_some()))
+            .with_status_code(answer.status);
+        // A redirect's body is a link for people.
+        let said = body.message().filter(|_| !(300..400).contains(&answer.status));
+        if let Some(message) = said.or_else(|| reason(answer.status)) {
+            error = error.with_message(self.redacted(&clean(&message, MAX_TEXT_BYTES)));
+        }
+        if let Some(code) = code {
+            error = error.with_error_code(code);
+        }
+        if let Some(detail) = body.detail() {
+            error = error.with_detail(self.redacted_value(detail));
+        }
+        if let Some(delay) = answer.retry_after.filter(|_| !answer.is_success()) {
+            error = error.with_retry_after(delay);
+        }
+        let run = body.get("request_id").and_then(Value::as_str);
+        match run.and_then(|id| RequestId::new(id).ok()) {
+            Some(id) => error.with_request_id(id),
+            None => error,
+        }
+    }
+
+    /// `text` with the caller's token made unreadable wherever it is repeated, even with invisible
+    /// characters strewn in.
+    fn redacted(&self, text: &str) -> String {
+        let visible: String = text.chars().filter(|c| !is_invisible(*c)).collect();
+        if visible.contains(self.secret) {
+            visible.replace(self.secret, "***")
+        } else {
+            text.to_owned()
+        }
+    }
+
+    fn redacted_value(&self, value: Value) -> Value {
+        match value {
+            Value::String(text) => Value::String(self.redacted(&text)),
+            Value::Array(items) => {
+                items.into_iter().map(|item| self.redacted_value(item)).collect()
+            }
+            Value::Object(map) => map
+                .into_iter()
+                .map(|(key, value)| (self.redacted(&key), self.redacted_value(value)))
+                .collect(),
+            other => other,
+        }
+    }
+}
+
+/// What an upstream text may have before the token is looked for in it: cutting it shorter first could
+/// leave half a token.
+const MAX_TEXT_BYTES: usize = 1 << 20;
+
+/// The body of an error.
+enum Body {
+    Html,
+    Object(Map<String, Value>),
+    Text(String),
+    Unreadable,
+}
+
+impl Body {
+    fn get(&self, key: &str) -> Option<&Value> {
+        if let Self::Object(map) = self { map.get(key) } else { None }
+    }
+
+    fn text(&self, key: &str) -> Option<&str> {
+        self.get(key).and_then(Value::as_str)
+    }
+
+    fn message(&self) -> Option<String> {
+        let said = match self {
+            Self::Html => Some("an HTML page instead of JSON"),
+            Self::Unreadable => None,
+            Self::Text(text) => Some(text.as_str()),
+            Self::Object(_) => {
+                let error = self.get("error");
+                let inner = error.and_then(|error| error.get("message")).and_then(Value::as_str);
+                [self.text("error_message"), self.text("message"), self.text("error"), inner]
+                    .into_iter()
+                    .chain([self.text("detail")])
+                    .flatten()
+                    .find(|text| !text.trim().is_empty())
+            }
+        };
+        said.filter(|text| !text.trim().is_empty()).map(str::to_owned)
+    }
+
+    /// What is listed beside the message. ComfyUI, behind the proxy, calls it `node_errors`.
+    fn detail(&self) -> Option<Value> {
+        let full = |value: &&Value| match value {
+            Value::Null => false,
+            Value::Object(map) => !map.is_empty(),
+            Value::Array(items) => !items.is_empty(),
+            _ => true,
+        };
+        self.get("detail").or_else(|| self.get("node_errors")).filter(full).cloned()
+    }
+}
+
+/// Whether a body with a good status says that the call failed after all.
+fn hides_an_error(json: &[u8]) -> bool {
+    /// Fields of an answer that is none.
+    const NORMAL: [&str; 7] =
+        ["request_id", "id", "status", "outcome", "outputs", "output", "deployments"];
+    if !json.starts_with(b"{") {
+        return false;
+    }
+    // Raw values: a deployment's payload may be a megabyte.
+    let Ok(map) = serde_json::from_slice::<HashMap<String, &RawValue>>(json) else { return false };
+    let value = |key| map.get(key).and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok());
+    let has_code = value("error_code").is_some_and(|code| numbered(&code).is_some());
+    let has_message = value("error_message")
+        .is_some_and(|text| text.as_str().is_some_and(|text| !text.is_empty()));
+    has_code || (has_message && !NORMAL.iter().any(|key| map.contains_key(*key)))
+}
+
+/// An error code, which the service writes as a number or as its digits: `None` where there is none or
+/// it is 0, `Some(None)` where it is no number.
+fn numbered(code: &Value) -> Option<Option<i64>> {
+    match code {
+        Value::Null | Value::Bool(false) => None,
+        Value::Number(number) if number.as_f64() == Some(0.0) => None,
+        Value::Number(number) => Some(number.as_i64()),
+        Value::String(text) => match text.trim() {
+            "" => None,
+            digits => match digits.parse() {
+                Ok(0) => None,
+                code => Some(code.ok()),
+            },
+        },
+        Value::Bool(true) | Value::Array(_) | Value::Object(_) => Some(None),
+    }
+}
+
+/// The codes that the service documents.
+fn kind_of_code(code: i64) -> Option<ErrorKind> {
+    Some(match code {
+        10_001 => ErrorKind::InsufficientFunds,
+        10_002 => ErrorKind::DeploymentDisabled,
+        10_003 | 404_001 => ErrorKind::NotFound,
+        11_007 | 500_001 => ErrorKind::UpstreamUnavailable,
+        401_001 => ErrorKind::Unauthenticated,
+        403_003 => ErrorKind::PermissionDenied,
+        422_001 => ErrorKind::InvalidRequest,
+        _ => return None,
+    })
+}
+
+fn kind_of_status(status: u16) -> ErrorKind {
+    match status {
+        400 | 413 | 415 | 422 => ErrorKind::InvalidRequest,
+        401 => ErrorKind::Unauthenticated,
+        402 => ErrorKind::InsufficientFunds,
+        403 => ErrorKind::PermissionDenied,
+        404 | 410 => ErrorKind::NotFound,
+        408 => ErrorKind::TimedOut,
+        409 => ErrorKind::Conflict,
+        425 | 429 => ErrorKind::RateLimited,
+        500..=599 => ErrorKind::UpstreamUnavailable,
+        // An error with a good status and a code that is not known.
+        200..=299 | 400..=499 => ErrorKind::Refused,
+        // A redirect, which is not followed, or no status of HTTP's.
+        _ => ErrorKind::UpstreamProtocol,
+    }
+}
+
+/// What is known of the effect.
+fn outcome(answer: &Answer, kind: ErrorKind, by_code: bool) -> Outcome {
+    let asked_to_return = answer.status == 503 && answer.retry_after.is_some();
+    match kind {
+        // An internal error may come halfway through, whatever the status beside it.
+        ErrorKind::UpstreamUnavailable if !asked_to_return => Outcome::Unknown,
+        ErrorKind::UpstreamProtocol => Outcome::Unknown,
+        _ if by_code || answer.status < 500 || asked_to_return => Outcome::Rejected,
+        _ => Outcome::Unknown,
+    }
+}
+
+fn reason(status: u16) -> Option<String> {
+    let status = reqwest::StatusCode::from_u16(status).ok()?;
+    if status.is_redirection() {
+        return Some("a redirect, which is not followed".to_owned());
+    }
+    status.canonical_reason().filter(|_| !status.is_success()).map(str::to_owned)
+}

@@ -1,0 +1,273 @@
+//! The one place that sends: tries, deadlines, size caps, and what a broken connection means.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::{
+    Method, Response,
+    header::{
+        AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue,
+        RETRY_AFTER,
+    },
+};
+use tokio::time::{Instant, sleep, timeout_at};
+use url::Url;
+
+use super::{
+    Shared,
+    pools::Purpose,
+    retry_after::retry_after,
+    transport,
+    wire::{Answer, Context},
+};
+use crate::{
+    error::{CallKind, Error, ErrorKind, Operation, Outcome},
+    token::Token,
+    types::{DeploymentId, RequestId},
+};
+
+/// One call to the API, ready to be sent, perhaps more than once.
+pub(super) struct Call<'a> {
+    pub(super) operation: Operation,
+    method: Method,
+    url: Url,
+    /// JSON.
+    pub(super) body: Option<Bytes>,
+    deployment_id: Option<&'a DeploymentId>,
+    request_id: Option<&'a RequestId>,
+}
+
+/// When a call began and when it must be over. Made once, and never moved by a retry.
+#[derive(Clone, Copy)]
+pub(super) struct Deadline {
+    pub(super) started: Instant,
+    pub(super) ends: Instant,
+}
+
+/// A try that failed.
+struct Failed {
+    error: Error,
+    /// Whether the next try could end differently, as far as this place can tell.
+    passing: bool,
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self { error, passing: true }
+    }
+}
+
+impl Shared {
+    pub(super) fn deadline(&self, operation: Operation) -> Deadline {
+        let timeouts = &self.settings.timeouts;
+        let total = match (operation, operation.call_kind()) {
+            (Operation::CallInstanceProxy, _) => timeouts.proxy,
+            (_, CallKind::Read) => timeouts.read_total,
+            (_, CallKind::Idempotent | CallKind::Paid) => timeouts.write_total,
+        };
+        let started = Instant::now();
+        Deadline { started, ends: after(started, total) }
+    }
+
+    /// Sends `call` until it succeeds, can't, or the deadline is near, and reads the answer with `read`.
+    pub(super) async fn send<T>(
+        &self,
+        call: &Call<'_>,
+        token: &Token,
+        deadline: Deadline,
+        read: impl Fn(&Context<'_>, Answer) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let timeouts = &self.settings.timeouts;
+        let longest_try = match (call.operation, call.operation.call_kind()) {
+            (Operation::CallInstanceProxy, _) => timeouts.proxy,
+            (_, CallKind::Read) => timeouts.read_attempt,
+            (_, CallKind::Idempotent | CallKind::Paid) => timeouts.write_attempt,
+        };
+        let mut attempt = 1;
+        loop {
+            let until = after(Instant::now(), longest_try).min(deadline.ends);
+            let tried = self.try_once(call, token, until, &read).await;
+            let elapsed = deadline.started.elapsed();
+            let Failed { error, passing } = match tried {
+                Ok(answer) => {
+                    tracing::debug!(
+                        operation = call.operation.as_str(),
+                        deployment_id = call.deployment_id.map(DeploymentId::as_str),
+                        request_id = call.request_id.map(RequestId::as_str),
+                        attempt,
+                        elapsed_ms = elapsed.as_millis(),
+                        "answered"
+                    );
+                    return Ok(answer);
+                }
+                Err(failed) => failed,
+            };
+            let delay = self
+                .settings
+                .retry
+                .next_delay(&error, attempt, fastrand::f64())
+                .filter(|delay| passing && Instant::now() + *delay < deadline.ends);
+            tracing::debug!(
+                operation = call.operation.as_str(),
+                deployment_id = call.deployment_id.map(DeploymentId::as_str),
+                request_id = call.request_id.map(RequestId::as_str),
+                attempt,
+                elapsed_ms = elapsed.as_millis(),
+                kind = error.kind().as_str(),
+                outcome = error.outcome().as_str(),
+                status = error.status_code(),
+                retry_in_ms = delay.map(|delay| delay.as_millis()),
+                "failed"
+            );
+            let Some(delay) = delay else {
+                return Err(call.named(error).with_attempts(attempt, elapsed));
+            };
+            sleep(delay).await;
+            attempt += 1;
+        }
+    }
+
+    async fn try_once<T>(
+        &self,
+        call: &Call<'_>,
+        token: &Token,
+        until: Instant,
+        read: impl Fn(&Context<'_>, Answer) -> Result<T, Error>,
+    ) -> Result<T, Failed> {
+        let operation = call.operation;
+        let purpose = match operation.call_kind() {
+            CallKind::Read => Purpose::Reads,
+            CallKind::Idempotent | CallKind::Paid => Purpose::Writes,
+        };
+        let unsent = |kind| Error::new(operation, kind).with_outcome(Outcome::NotSent);
+        let client = match timeout_at(until, self.pools.client(purpose)).await {
+            Ok(Ok(client)) => client,
+            Ok(Err(source)) => {
+                return Err(unsent(ErrorKind::UpstreamTls).with_source(source).into());
+            }
+            Err(_) => return Err(unsent(ErrorKind::TimedOut).into()),
+        };
+        let mut request = client.request(call.method.clone(), call.url.clone()).header(
+            AUTHORIZATION,
+            bearer(token).ok_or_else(|| unsent(ErrorKind::Unauthenticated))?,
+        );
+        if let Some(body) = &call.body {
+            request = request
+                .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+                .body(body.clone());
+        } else if call.method == Method::POST {
+            // Some gateways answer a POST of no announced length with 411.
+            request = request.header(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
+        let mut response = match timeout_at(until, request.send()).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return Err(transport::failure(operation, error).into()),
+            Err(_) => return Err(Error::new(operation, ErrorKind::TimedOut).into()),
+        };
+
+        let status = response.status().as_u16();
+        let limits = &self.settings.limits;
+        let success = response.status().is_success();
+        let max = if success { limits.max_response_bytes } else { limits.max_error_bytes };
+        let (body, end) = read_body(&mut response, max, until).await;
+        // An error's status says enough where its body is broken.
+        if success && let Err(broken) = end {
+            let passing = !matches!(broken, Broken::TooLarge);
+            let error = match broken {
+                Broken::Cut(error) => transport::failure(operation, error),
+                Broken::TimedOut => Error::new(operation, ErrorKind::TimedOut),
+                Broken::TooLarge => Error::new(operation, ErrorKind::UpstreamProtocol)
+                    .with_message(format!("an answer of more than {max} bytes")),
+            };
+            return Err(Failed { error: error.with_status_code(status), passing });
+        }
+        let answer = Answer {
+            status,
+            content_type: text(response.headers(), CONTENT_TYPE),
+            retry_after: text(response.headers(), RETRY_AFTER)
+                .and_then(|value| retry_after(&value, text(response.headers(), DATE).as_deref())),
+            body,
+        };
+        let redirect = response.status().is_redirection();
+        read(&Context { operation, secret: token.expose() }, answer)
+            .map_err(|error| Failed { error, passing: !redirect })
+    }
+}
+
+impl<'a> Call<'a> {
+    pub(super) fn new(operation: Operation, method: Method, url: Url) -> Self {
+        Self { operation, method, url, body: None, deployment_id: None, request_id: None }
+    }
+
+    pub(super) fn deployment(mut self, id: &'a DeploymentId) -> Self {
+        self.deployment_id = Some(id);
+        self
+    }
+
+    pub(super) fn request(mut self, id: &'a RequestId) -> Self {
+        self.request_id = Some(id);
+        self
+    }
+
+    pub(super) fn body(mut self, json: Bytes) -> Self {
+        self.body = Some(json);
+        self
+    }
+
+    /// `error` with the ids of what it was about.
+    pub(super) fn named(&self, mut error: Error) -> Error {
+        if let Some(id) = self.deployment_id {
+            error = error.with_deployment_id(id.clone());
+        }
+        if let Some(id) = self.request_id {
+            error = error.with_request_id(id.clone());
+        }
+        error
+    }
+}
+
+/// `start` plus `duration`; what the clock can't hold is far enough away.
+pub(super) fn after(start: Instant, duration: Duration) -> Instant {
+    const FAR: Duration = Duration::from_secs(86_400 * 365 * 30);
+    start.checked_add(duration).unwrap_or_else(|| start + FAR)
+}
+
+fn bearer(token: &Token) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose())).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+fn text(headers: &HeaderMap, name: HeaderName) -> Option<String> {
+    headers.get(name)?.to_str().ok().map(str::to_owned)
+}
+
+/// Why a body is not whole.
+pub(super) enum Broken {
+    Cut(reqwest::Error),
+    TimedOut,
+    TooLarge,
+}
+
+/// Reads at most `max` bytes, counted after decompression: what came, and whether that is all.
+pub(super) async fn read_body(
+    response: &mut Response,
+    max: usize,
+    until: Instant,
+) -> (Vec<u8>, Result<(), Broken>) {
+    let mut body = Vec::new();
+    loop {
+        match timeout_at(until, response.chunk()).await {
+            Ok(Ok(Some(chunk))) => {
+                let room = max - body.len();
+                body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+                if chunk.len() > room {
+                    return (body, Err(Broken::TooLarge));
+                }
+            }
+            Ok(Ok(None)) => return (body, Ok(())),
+            Ok(Err(error)) => return (body, Err(Broken::Cut(error))),
+            Err(_) => return (body, Err(Broken::TimedOut)),
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! What the service answers, read into types. Pure: bytes in, values out.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::{
+    error::{Error, ErrorKind, Operation},
+    types::{
+        Cancellation, Deleted, Deployment, ProxyReply, RequestId, RequestResult, RequestStatus,
+        Submission,
+    },
+};
+
+/// An answer as it came.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) content_type: Option<String>,
+    pub(super) retry_after: Option<Duration>,
+    /// All of it where the status is a success, otherwise its beginning.
+    pub(super) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(super) fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// The body from where its JSON would begin. The content type is not asked: some send JSON as text.
+    pub(super) fn json(&self) -> &[u8] {
+        self.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.body).trim_ascii()
+    }
+
+    /// Whether it is a page for people, such as a gateway makes.
+    pub(super) fn is_html(&self) -> bool {
+        let declared = self
+            .content_type
+            .as_deref()
+            .is_some_and(|kind| kind.to_ascii_lowercase().starts_with("text/html"));
+        let begins = |tag: &[u8]| {
+            self.json().get(..tag.len()).is_some_and(|start| start.eq_ignore_ascii_case(tag))
+        };
+        declared || begins(b"<!doctype html") || begins(b"<html")
+    }
+}
+
+/// What an answer is read for.
+#[derive(Debug)]
+pub(super) struct Context<'a> {
+    pub(super) operation: Operation,
+    /// The caller's token, to be made unreadable wherever the service repeats it.
+    pub(super) secret: &'a str,
+}
+
+/// A list of deployments: bare, or wrapped in an object.
+pub(super) fn deployments(context: &Context<'_>, answer: Answer) -> Result<Vec<Deployment>, Error> {
+    #[derive(Deserialize)]
+    struct Wrapped {
+        deployments: Vec<Deployment>,
+    }
+    context.check(&answer)?;
+    // Told apart by hand: serde's `untagged` would take the payloads apart on the way.
+    let list = if answer.json().starts_with(b"[") {
+        serde_json::from_slice(answer.json())
+    } else {
+        serde_json::from_slice(answer.json()).map(|Wrapped { deployments }| deployments)
+    };
+    list.map_err(|_| context.unreadable(&answer, "no list of deployments"))
+}
+
+/// One deployment.
+pub(super) fn deployment(context: &Context<'_>, answer: Answer) -> Result<Deployment, Error> {
+    context.check(&answer)?;
+    serde_json::from_slice(answer.json())
+        .map_err(|_| context.unreadable(&answer, "no deployment with a usable id"))
+}
+
+/// Any success at all: what a deletion answers is not documented.
+pub(super) fn deleted(context: &Context<'_>, answer: Answer) -> Result<Deleted, Error> {
+    context.check(&answer)?;
+    context.anything(&answer).map(Deleted::new)
+}
+
+/// A run that was accepted.
+pub(super) fn submission(context: &Context<'_>, answer: Answer) -> Result<Submission, Error> {
+    context.check(&answer)?;
+    context
+        .object(&answer)
+        .ok()
+        .and_then(Submission::from_map)
+        .ok_or_else(|| context.unreadable(&answer, "no usable request_id"))
+}
+
+/// Where the run `asked` is.
+pub(super) fn status(
+    context: &Context<'_>,
+    answer: Answer,
+    asked: &RequestId,
+) -> Result<RequestStatus, Error> {
+    context.check(&answer)?;
+    let map = context.object(&answer)?;
+    context.of_run(&answer, map, asked, &["request_id", "status"]).map(RequestStatus::from)
+}
+
+/// What came of the run `asked`.
+pub(super) fn result(
+    context: &Context<'_>,
+    answer: Answer,
+    asked: &RequestId,
+) -> Result<RequestResult, Error> {
+    context.check(&answer)?;
+    let map = context.object(&answer)?;
+    let known = ["request_id", "status", "outputs", "output", "error"];
+    context.of_run(&answer, map, asked, &known).map(RequestResult::from)
+}
+
+/// What became of cancelling the run `asked`. Any success will do; what is no object is kept in `extra`.
+pub(super) fn cancellation(
+    context: &Context<'_>,
+    answer: Answer,
+    asked: &RequestId,
+) -> Result<Cancellation, Error> {
+    context.check(&answer)?;
+    let map = match context.anything(&answer)? {
+        Value::Object(map) => map,
+        Value::Null => Map::new(),
+        other => Map::from_iter([("response".to_owned(), other)]),
+    };
+    context.of_run(&answer, map, asked, &[]).map(Cancellation::from)
+}
+
+/// What ComfyUI said. With a good status it is data, whatever it looks like.
+pub(super) fn proxy_reply(context: &Context<'_>, answer: Answer) -> Result<ProxyReply, Error> {
+    context.check_status(&answer)?;
+    if answer.body.is_empty() {
+        return Ok(ProxyReply::Empty);
+    }
+    if let Ok(value) = serde_json::from_slice(answer.json()) {
+        return Ok(ProxyReply::Json(value));
+    }
+    Ok(match String::from_utf8(answer.body) {
+        Ok(text) => ProxyReply::Text(text),
+        Err(error) => {
+            ProxyReply::Binary { content_type: answer.content_type, bytes: error.into_bytes() }
+        }
+    })
+}
+
+impl Context<'_> {
+    fn object(&self, answer: &Answer) -> Result<Map<String, Value>, Error> {
+        serde_json::from_slice(answer.json()).map_err(|_| self.unreadable(answer, "no JSON object"))
+    }
+
+    /// Any body as JSON: null where it is empty, a text where it is no JSON. Not a page for people,
+    /// which comes from something else than the service.
+    fn anything(&self, answer: &Answer) -> Result<Value, Error> {
+        if answer.json().is_empty() {
+            return Ok(Value::Null);
+        }
+        if let Ok(value) = serde_json::from_slice(answer.json()) {
+            return Ok(value);
+        }
+        if answer.is_html() {
+            return Err(self.unreadable(answer, ""));
+        }
+        Ok(Value::String(String::from_utf8_lossy(&answer.body).into_owned()))
+    }
+
+    /// An answer about the run `asked`, with its id. One that names another run is never passed off as
+    /// this one's; neither is one that has none of the `known` fields.
+    fn of_run(
+        &self,
+        answer: &Answer,
+        mut map: Map<String, Value>,
+        asked: &RequestId,
+        known: &[&str],
+    ) -> Result<Map<String, Value>, Error> {
+        if !known.is_empty() && !known.iter().any(|key| map.contains_key(*key)) {
+            return Err(self.unreadable(answer, "an object with no known field"));
+        }
+        match map.get("request_id") {
+            None | Some(Value::Null) => {
+                map.insert("request_id".to_owned(), asked.as_str().into());
+            }
+            // UUIDs may come back in another case.
+            Some(Value::String(id)) if id.eq_ignore_ascii_case(asked.as_str()) => {}
+            Some(_) => return Err(self.unreadable(answer, "the answer to another request")),
+        }
+        Ok(map)
+    }
+
+    /// A success that can't be read. Nothing of it is repeated.
+    fn unreadable(&self, answer: &Answer, what: &str) -> Error {
+        let message = if answer.is_html() {
+            "an HTML page instead of JSON"
+        } else if answer.json().is_empty() {
+            "an empty body instead of JSON"
+        } else {
+            what
+        };
+        Error::new(self.operation, ErrorKind::UpstreamProtocol)
+            .with_status_code(answer.status)
+            .with_message(message)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,19 @@
+//! What the crate does as a whole: over a real socket, and waiting on a mock.
+
+#![expect(clippy::unwrap_used, reason = "clippy allows it in tests, but not in what tests share")]
+
+#[cfg(feature = "http")]
+mod canned;
+#[cfg(feature = "http")]
+mod downloads;
+#[cfg(feature = "http")]
+mod endpoints;
+#[cfg(feature = "http")]
+mod faults;
+#[cfg(feature = "http")]
+mod refusals;
+#[cfg(feature = "http")]
+mod tokens;
+#[cfg(feature = "http")]
+mod updates;
+mod wait;
