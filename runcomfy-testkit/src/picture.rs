@@ -1,28 +1,127 @@
-//! Pictures drawn from a prompt and a seed.
+//! Pictures drawn from a prompt and a seed: a landscape that fits the words, a little different each time.
 
-/// The most that either side has; larger pictures are drawn smaller.
+mod canvas;
+mod figures;
+mod ground;
+mod noise;
+mod sky;
+mod theme;
+
+use canvas::Canvas;
+use noise::Dice;
+use theme::{Place, Theme};
+
+/// The most that either side has. Larger pictures are drawn smaller, in the same proportions.
 const LARGEST: u32 = 1024;
 
-/// A PNG that is the same for the same arguments.
+/// A PNG that is the same for the same arguments, everywhere.
 pub(crate) fn png(prompt: &str, seed: u64, width: u32, height: u32) -> Vec<u8> {
-    let (width, height) = (width.clamp(1, LARGEST), height.clamp(1, LARGEST));
-    let tint = crate::ids::mix(crate::ids::hash(prompt.as_bytes()) ^ seed).to_le_bytes();
-    let row = |y: u32| {
-        let tint = [tint[0], tint[1], tint[2]];
-        let shade = tint.map(|part| (u32::from(part) * (height - y) / height) as u8);
-        shade.repeat(width as usize)
-    };
-    let pixels: Vec<u8> = (0..height).flat_map(row).collect();
-    encode(width, height, &pixels).unwrap_or_default()
+    let canvas = draw(prompt, seed, width, height);
+    // The only errors are those of the writer, and a Vec has none.
+    encode(&canvas).unwrap_or_default()
 }
 
-fn encode(width: u32, height: u32, pixels: &[u8]) -> Result<Vec<u8>, png::EncodingError> {
+fn draw(prompt: &str, seed: u64, width: u32, height: u32) -> Canvas {
+    let theme = Theme::of(prompt);
+    let mut dice = Dice::new(theme.hash ^ crate::ids::mix(seed));
+    let (width, height) = fit(width.max(1), height.max(1));
+    let mut canvas = Canvas::new(width, height);
+    let sun = sky::draw(&mut canvas, &theme, &mut dice);
+    match theme.place {
+        Place::City => ground::city(&mut canvas, &theme, &mut dice),
+        Place::Desert => ground::dunes(&mut canvas, &theme, &mut dice, sun),
+        Place::Forest => ground::forest(&mut canvas, &theme, &mut dice),
+        Place::Hills => ground::hills(&mut canvas, &theme, &mut dice),
+        Place::Mountains => ground::mountains(&mut canvas, &theme, &mut dice),
+        Place::Sea => ground::sea(&mut canvas, &theme, &mut dice, sun),
+    }
+    figures::draw(&mut canvas, &theme, &mut dice);
+    if theme.snow {
+        sky::snowfall(&mut canvas, &mut dice);
+    }
+    canvas.vignette();
+    canvas
+}
+
+fn fit(width: u32, height: u32) -> (u32, u32) {
+    let longest = width.max(height);
+    if longest <= LARGEST {
+        return (width, height);
+    }
+    let scaled = |side: u32| {
+        let scaled = u64::from(side) * u64::from(LARGEST) / u64::from(longest);
+        u32::try_from(scaled).unwrap_or(LARGEST).max(1)
+    };
+    (scaled(width), scaled(height))
+}
+
+fn encode(canvas: &Canvas) -> Result<Vec<u8>, png::EncodingError> {
     let mut bytes = Vec::new();
-    let mut encoder = png::Encoder::new(&mut bytes, width, height);
+    let mut encoder = png::Encoder::new(&mut bytes, canvas.width(), canvas.height());
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_compression(png::Compression::Fast);
+    encoder.set_filter(png::Filter::Up);
     let mut writer = encoder.write_header()?;
-    writer.write_image_data(pixels)?;
+    writer.write_image_data(&canvas.to_bytes())?;
     writer.finish()?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decoded(bytes: &[u8]) -> (u32, u32, Vec<u8>) {
+        let mut reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info().unwrap();
+        let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+        let info = reader.next_frame(&mut pixels).unwrap();
+        (info.width, info.height, pixels)
+    }
+
+    /// How far two pictures of one size are apart, in steps of 255 per colour.
+    fn distance(a: &[u8], b: &[u8]) -> f64 {
+        let (a, b) = (decoded(a).2, decoded(b).2);
+        let apart: u64 = a.iter().zip(&b).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+        apart as f64 / a.len() as f64
+    }
+
+    #[test]
+    fn the_same_prompt_and_seed_give_the_same_bytes() {
+        assert_eq!(png("a cat", 7, 96, 64), png("a cat", 7, 96, 64));
+    }
+
+    #[test]
+    fn another_prompt_or_seed_gives_a_picture_that_looks_different() {
+        let first = png("a lighthouse at dusk", 7, 96, 96);
+        assert!(distance(&first, &png("a lighthouse at dusk", 8, 96, 96)) > 3.0);
+        assert!(distance(&first, &png("a lighthouse at night", 7, 96, 96)) > 10.0);
+        assert!(distance(&png("one", 7, 96, 96), &png("two", 7, 96, 96)) > 3.0);
+    }
+
+    #[test]
+    fn a_picture_has_the_size_asked_for_up_to_1024_a_side() {
+        for (asked, drawn) in [
+            ((64, 48), (64, 48)),
+            ((1, 1), (1, 1)),
+            ((0, 0), (1, 1)),
+            ((4096, 2048), (1024, 512)),
+            ((16_384, 1), (1024, 1)),
+        ] {
+            let (width, height, _) = decoded(&png("x", 0, asked.0, asked.1));
+            assert_eq!((width, height), drawn, "{asked:?}");
+        }
+    }
+
+    #[test]
+    fn every_place_and_hour_can_be_drawn_at_any_shape() {
+        for place in ["city", "desert", "forest", "hills", "mountains", "sea", "cat", "lighthouse"]
+        {
+            for hour in ["dawn", "day", "dusk", "night", "neon", "snow"] {
+                for (width, height) in [(40, 24), (3, 40), (40, 3)] {
+                    let drawn = decoded(&png(&format!("{place} {hour}"), 1, width, height));
+                    assert_eq!((drawn.0, drawn.1), (width, height), "{place} {hour}");
+                }
+            }
+        }
+    }
 }
