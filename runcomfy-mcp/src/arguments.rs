@@ -1,0 +1,340 @@
+//! Arguments against the published schema: every fault at once, by name and rule, never by value.
+
+use rmcp::model::JsonObject;
+use runcomfy_core::is_invisible;
+use serde_json::{Map, Value};
+
+/// One argument and the rule that it breaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ArgumentFault {
+    pub(crate) argument: String,
+    pub(crate) rule: String,
+}
+
+/// Everything that is wrong with a call's arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ArgumentFaults(pub(crate) Vec<ArgumentFault>);
+
+impl ArgumentFaults {
+    /// One argument's fault.
+    pub(crate) fn one(argument: &str, rule: impl Into<String>) -> Self {
+        Self(vec![ArgumentFault { argument: argument.to_owned(), rule: rule.into() }])
+    }
+
+    /// A fault whose rule starts with the argument's name, as those of ids do.
+    pub(crate) fn general(message: &str) -> Self {
+        let message = clip(message, 200);
+        match message.split_once(' ') {
+            Some((argument, rule)) => Self::one(argument, rule),
+            None => Self::one("arguments", message),
+        }
+    }
+
+    /// All faults in a sentence.
+    pub(crate) fn message(&self) -> String {
+        let faults: Vec<_> =
+            self.0.iter().map(|fault| format!("`{}` {}", fault.argument, fault.rule)).collect();
+        faults.join("; ")
+    }
+}
+
+/// Checks `arguments` against `schema` and brings them into the form that the tools read: nulls are
+/// taken as left out, and 300.0 as 300.
+pub(crate) fn check(
+    schema: &JsonObject,
+    arguments: JsonObject,
+) -> Result<JsonObject, ArgumentFaults> {
+    let empty = Map::new();
+    let known = schema.get("properties").and_then(Value::as_object).unwrap_or(&empty);
+    let mut faults = Vec::new();
+    let mut checked = Map::new();
+    for (name, value) in arguments {
+        let Some(rules) = known.get(&name) else {
+            faults.push(unknown(&name, known));
+            continue;
+        };
+        if value.is_null() {
+            continue;
+        }
+        match fit(rules, value) {
+            Ok(value) => {
+                checked.insert(name, value);
+            }
+            Err(rule) => faults.push(ArgumentFault { argument: name, rule }),
+        }
+    }
+    let named = |name: &str| faults.iter().any(|fault| fault.argument == name);
+    let missing: Vec<_> = schema
+        .get("required")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .filter(|name| !checked.contains_key(*name) && !named(name))
+        .map(|name| ArgumentFault { argument: name.to_owned(), rule: "is required".to_owned() })
+        .collect();
+    faults.extend(missing);
+    if faults.is_empty() { Ok(checked) } else { Err(ArgumentFaults(faults)) }
+}
+
+fn unknown(name: &str, known: &JsonObject) -> ArgumentFault {
+    let nearest = known
+        .keys()
+        .map(|candidate| (strsim::jaro_winkler(&clip(name, 64), candidate), candidate))
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .filter(|(similarity, _)| *similarity > 0.75);
+    let rule = match nearest {
+        Some((_, candidate)) => format!("is not known; did you mean `{candidate}`?"),
+        None if known.is_empty() => "is not known; this tool takes no arguments".to_owned(),
+        None => {
+            let all: Vec<_> = known.keys().map(|key| format!("`{key}`")).collect();
+            format!("is not known; this tool takes {}", all.join(", "))
+        }
+    };
+    ArgumentFault { argument: clip(name, 64), rule }
+}
+
+/// The value in the form that the tools read, or the rule that it breaks.
+fn fit(rules: &Value, value: Value) -> Result<Value, String> {
+    let value = match rules.get("type").and_then(Value::as_str) {
+        Some("integer") => integer(rules, value)?,
+        Some("string") => text(rules, value)?,
+        Some("boolean") if !value.is_boolean() => return Err("must be true or false".to_owned()),
+        Some("object") if !value.is_object() => {
+            return Err(format!("must be an object, not {}", sort(&value)));
+        }
+        Some("array") => list(rules, value)?,
+        _ => value,
+    };
+    if let Some(Value::Array(allowed)) = rules.get("enum")
+        && !allowed.contains(&value)
+    {
+        let all: Vec<_> = allowed.iter().filter_map(Value::as_str).collect();
+        return Err(format!("must be one of {}", all.join(", ")));
+    }
+    exact(&value)?;
+    Ok(value)
+}
+
+fn integer(rules: &Value, value: Value) -> Result<Value, String> {
+    let least = rules.get("minimum").and_then(Value::as_i64);
+    let most = rules.get("maximum").and_then(Value::as_i64);
+    let rule = || match (least, most) {
+        (Some(least), Some(most)) => format!("must be a whole number from {least} to {most}"),
+        (Some(least), None) => format!("must be a whole number of at least {least}"),
+        _ => "must be a whole number".to_owned(),
+    };
+    // 300.0 is how some clients write 300.
+    let whole = value.as_i64().or_else(|| {
+        let float = value.as_f64().filter(|float| float.fract() == 0.0 && float.abs() < 9e15)?;
+        #[expect(clippy::cast_possible_truncation, reason = "whole and well below 2^63")]
+        Some(float as i64)
+    });
+    match whole {
+        Some(n) if least.is_none_or(|least| n >= least) && most.is_none_or(|most| n <= most) => {
+            Ok(Value::from(n))
+        }
+        _ => Err(rule()),
+    }
+}
+
+fn text(rules: &Value, value: Value) -> Result<Value, String> {
+    let Value::String(text) = value else {
+        return Err(format!("must be text, not {}", sort(&value)));
+    };
+    let length = text.chars().count() as u64;
+    let limit = |key: &str| rules.get(key).and_then(Value::as_u64);
+    if limit("minLength").is_some_and(|least| length < least) {
+        return Err("must not be empty".to_owned());
+    }
+    if let Some(most) = limit("maxLength").filter(|most| length > *most) {
+        return Err(format!("must be at most {most} characters"));
+    }
+    Ok(Value::String(text))
+}
+
+fn list(rules: &Value, value: Value) -> Result<Value, String> {
+    let Value::Array(items) = value else {
+        return Err(format!("must be a list, not {}", sort(&value)));
+    };
+    if let Some(most) =
+        rules.get("maxItems").and_then(Value::as_u64).filter(|most| items.len() as u64 > *most)
+    {
+        return Err(format!("must have at most {most} entries"));
+    }
+    let Some(of) = rules.get("items") else { return Ok(Value::Array(items)) };
+    let fitted = items
+        .into_iter()
+        .enumerate()
+        .map(|(at, item)| fit(of, item).map_err(|rule| format!("entry {at} {rule}")))
+        .collect::<Result<_, _>>()?;
+    Ok(Value::Array(fitted))
+}
+
+/// Numbers that were whole on the wire but too large to be kept digit by digit must not be passed on
+/// changed: a seed that differs in its last digits makes another picture.
+fn exact(value: &Value) -> Result<(), String> {
+    const TWO_TO_64: f64 = 18_446_744_073_709_551_616.0;
+    match value {
+        Value::Number(number)
+            if number.is_f64() && number.as_f64().is_some_and(|n| n.abs() >= TWO_TO_64) =>
+        {
+            Err("has a number beyond 18446744073709551615, which can't be passed on exactly"
+                .to_owned())
+        }
+        Value::Array(items) => items.iter().try_for_each(exact),
+        Value::Object(map) => map.values().try_for_each(exact),
+        _ => Ok(()),
+    }
+}
+
+fn sort(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// Text of a caller's, short and harmless enough to repeat.
+fn clip(text: &str, most: usize) -> String {
+    text.chars().filter(|c| !c.is_control() && !is_invisible(*c)).take(most).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn schema() -> JsonObject {
+        json!({
+            "properties": {
+                "deployment_id": {"type": "string"},
+                "max_instances": {"type": "integer", "minimum": 1, "maximum": 60},
+                "hardware": {"type": "string", "enum": ["AMPERE_48", "ADA_80_PLUS"]},
+                "name": {"type": "string", "minLength": 1, "maxLength": 5},
+                "ids": {"type": "array", "items": {"type": "string"}, "maxItems": 2},
+                "is_enabled": {"type": "boolean"},
+                "overrides": {"type": "object"},
+            },
+            "required": ["deployment_id"],
+        })
+        .as_object()
+        .unwrap()
+        .clone()
+    }
+
+    #[track_caller]
+    fn check_fault(argument: &str, value: Value, expected: &str) {
+        let arguments =
+            json!({"deployment_id": "d1", argument: value}).as_object().unwrap().clone();
+        let faults = check(&schema(), arguments).unwrap_err();
+        assert_eq!(faults.message(), expected);
+    }
+
+    #[track_caller]
+    fn check_accepted(argument: &str, value: Value, kept: Option<Value>) {
+        let arguments =
+            json!({"deployment_id": "d1", argument: value}).as_object().unwrap().clone();
+        assert_eq!(check(&schema(), arguments).unwrap().get(argument), kept.as_ref());
+    }
+
+    #[test]
+    fn a_misspelt_argument_is_named_with_the_nearest() {
+        check_fault(
+            "max_instance",
+            json!(9),
+            "`max_instance` is not known; did you mean `max_instances`?",
+        );
+        check_fault(
+            "deploymentId",
+            json!("x"),
+            "`deploymentId` is not known; did you mean `deployment_id`?",
+        );
+        let faults = check(&schema(), json!({"zzz": 1}).as_object().unwrap().clone()).unwrap_err();
+        assert!(
+            faults.message().contains("this tool takes `deployment_id`, `max_instances`"),
+            "{faults:?}"
+        );
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_said_at_once() {
+        let arguments =
+            json!({"max_instances": 0, "is_enabled": "yes"}).as_object().unwrap().clone();
+        let faults = check(&schema(), arguments).unwrap_err();
+        let named: Vec<_> = faults.0.iter().map(|fault| fault.argument.as_str()).collect();
+        assert_eq!(named, ["max_instances", "is_enabled", "deployment_id"]);
+    }
+
+    #[test]
+    fn a_wrong_type_or_range_names_the_rule() {
+        for value in [
+            json!(0),
+            json!(61),
+            json!(1.5),
+            json!("3"),
+            json!(true),
+            json!(-1),
+            json!(1e300),
+            json!(u64::MAX),
+        ] {
+            check_fault(
+                "max_instances",
+                value,
+                "`max_instances` must be a whole number from 1 to 60",
+            );
+        }
+        check_fault(
+            "hardware",
+            json!("RTX_9090"),
+            "`hardware` must be one of AMPERE_48, ADA_80_PLUS",
+        );
+        check_fault("hardware", json!(["AMPERE_48"]), "`hardware` must be text, not a list");
+        check_fault("name", json!(""), "`name` must not be empty");
+        check_fault("name", json!("sixsix"), "`name` must be at most 5 characters");
+        check_fault("ids", json!(["a", 5]), "`ids` entry 1 must be text, not a number");
+        check_fault("ids", json!(["a", "b", "c"]), "`ids` must have at most 2 entries");
+        check_fault("is_enabled", json!("yes"), "`is_enabled` must be true or false");
+        check_fault("overrides", json!("{}"), "`overrides` must be an object, not text");
+    }
+
+    #[test]
+    fn a_fault_never_repeats_the_value() {
+        let arguments = json!({"max_instances": "x".repeat(3 << 20)}).as_object().unwrap().clone();
+        assert!(check(&schema(), arguments).unwrap_err().message().len() < 200);
+        let arguments = json!({"y".repeat(3 << 20): 1}).as_object().unwrap().clone();
+        assert!(check(&schema(), arguments).unwrap_err().message().len() < 400);
+    }
+
+    #[test]
+    fn null_is_as_good_as_left_out_and_a_whole_float_as_an_integer() {
+        check_accepted("max_instances", Value::Null, None);
+        check_accepted("max_instances", json!(3.0), Some(json!(3)));
+        let faults = check(&schema(), json!({"deployment_id": null}).as_object().unwrap().clone())
+            .unwrap_err();
+        assert_eq!(faults.message(), "`deployment_id` is required");
+    }
+
+    #[test]
+    fn a_number_that_lost_digits_is_refused_and_the_largest_seed_is_not() {
+        let seed = |text: &str| {
+            serde_json::from_str::<Value>(&format!(r#"{{"3":{{"inputs":{{"seed":{text}}}}}}}"#))
+                .unwrap()
+        };
+        check_accepted(
+            "overrides",
+            seed("18446744073709551615"),
+            Some(seed("18446744073709551615")),
+        );
+        check_fault(
+            "overrides",
+            seed("18446744073709551616"),
+            "`overrides` has a number beyond 18446744073709551615, which can't be passed on exactly",
+        );
+    }
+}

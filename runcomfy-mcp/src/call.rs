@@ -1,0 +1,71 @@
+//! One tool call under way: whom it acts for, how it reports, and what outlives its caller.
+
+use std::{future::Future, sync::Arc};
+
+use rmcp::{
+    RoleServer,
+    model::{ProgressNotificationParam, ProgressToken},
+    service::Peer,
+};
+use runcomfy_core::Error;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{reply::Fault, settings::Settings, tools::Api};
+
+/// What a tool gets besides its arguments.
+pub(crate) struct Call {
+    /// RunComfy, as the caller's account.
+    pub(crate) api: Api,
+    pub(crate) progress: Progress,
+    /// Fires when the caller no longer waits for the answer.
+    pub(crate) gone: CancellationToken,
+    pub(crate) settings: Arc<Settings>,
+    /// Writes under way, which shutdown lets finish.
+    pub(crate) writes: TaskTracker,
+}
+
+impl Call {
+    /// Runs a call that changes something, in a task of its own: a caller who goes away must not leave
+    /// it half done, with nobody knowing whether it is billed.
+    pub(crate) async fn write<T, F>(&self, write: impl FnOnce(Api) -> F) -> Result<T, Fault>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        let task = self.writes.spawn(write(Arc::clone(&self.api)));
+        match task.await {
+            Ok(answer) => answer.map_err(Fault::from),
+            Err(_) => Err(Fault::internal(
+                "the call ended unexpectedly; whether it took effect is unknown",
+            )),
+        }
+    }
+}
+
+/// How a call says what it is doing while it waits.
+pub(crate) enum Progress {
+    /// Nobody asked.
+    Silent,
+    /// By MCP's progress notifications.
+    Peer { peer: Peer<RoleServer>, token: ProgressToken, said: u32 },
+    /// On a terminal: a line each.
+    Lines(fn(&str)),
+}
+
+impl Progress {
+    /// Says a sentence. A client that does not take it is no reason to end the call.
+    pub(crate) async fn say(&mut self, sentence: &str) {
+        match self {
+            Self::Silent => {}
+            Self::Lines(print) => print(sentence),
+            Self::Peer { peer, token, said } => {
+                let step = ProgressNotificationParam::new(token.clone(), f64::from(*said))
+                    .with_message(sentence);
+                *said += 1;
+                if let Err(error) = peer.notify_progress(step).await {
+                    tracing::debug!(%error, "progress was not taken");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! The command line: arguments, environment, and a file per command.
+
+mod backend;
+mod call;
+mod credentials;
+mod demo;
+mod doctor;
+mod errors;
+mod exit;
+mod logging;
+mod serve;
+mod stdio;
+mod terminal;
+mod tools;
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use runcomfy_core::{DEFAULT_BASE_URL, QueueApi};
+
+use self::terminal::complain;
+
+/// Run ComfyUI workflows on RunComfy's GPUs by talking to an assistant.
+///
+/// Without a command it serves MCP over stdio, which is what a client's configuration starts. To try
+/// everything with no account and no bill: `runcomfy-mcp demo`.
+#[derive(Debug, Parser)]
+#[command(name = "runcomfy-mcp", version, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    options: Options,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// What every command takes.
+#[derive(Args, Clone, Debug)]
+struct Options {
+    /// Use the built-in emulator in place of RunComfy: no account, no GPU, no bill
+    #[arg(long, global = true)]
+    emulator: bool,
+
+    /// Where RunComfy's API is
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "RUNCOMFY_SERVERLESS_BASE_URL",
+        default_value = DEFAULT_BASE_URL
+    )]
+    base_url: String,
+
+    /// Which version of the queue's paths to use
+    #[arg(
+        long,
+        global = true,
+        value_name = "VERSION",
+        env = "RUNCOMFY_QUEUE_API",
+        default_value = "v1"
+    )]
+    queue_api: QueueVersion,
+
+    /// Let call_instance_proxy reach ComfyUI-Manager's routes, which install code and restart the machine
+    #[arg(long, global = true, env = "RUNCOMFY_ALLOW_MANAGER_ROUTES")]
+    allow_manager_routes: bool,
+
+    /// What to log to stderr: error, warn, info, debug, or filters such as `runcomfy_core=debug`
+    #[arg(long, global = true, value_name = "FILTER", env = "RUNCOMFY_LOG")]
+    log: Option<String>,
+
+    /// How log lines look
+    #[arg(
+        long,
+        global = true,
+        value_name = "FORMAT",
+        env = "RUNCOMFY_LOG_FORMAT",
+        default_value = "text"
+    )]
+    log_format: logging::Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum QueueVersion {
+    V1,
+    V2,
+}
+
+impl From<QueueVersion> for QueueApi {
+    fn from(version: QueueVersion) -> Self {
+        match version {
+            QueueVersion::V1 => Self::V1,
+            QueueVersion::V2 => Self::V2,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve MCP over stdin and stdout (the default)
+    Stdio,
+    /// Serve MCP over Streamable HTTP, each caller with their own token
+    Serve(serve::Serve),
+    /// See the whole job done on the built-in emulator, step by step, with pictures
+    Demo(demo::Demo),
+    /// Call one tool from the shell: JSON on stdout, exit code by kind of error
+    Call(call::Call),
+    /// List the tools and their parameters
+    Tools(tools::Tools),
+    /// List the kinds of error: what each means and what to do
+    Errors(errors::Errors),
+    /// Check what is configured, where it comes from, and whether it works
+    Doctor,
+}
+
+/// Runs the program.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return exit::usage(&error),
+    };
+    // These need no runtime, no key and no network.
+    match &cli.command {
+        Some(Command::Tools(tools)) => return tools.run(),
+        Some(Command::Errors(errors)) => return errors.run(),
+        _ => {}
+    }
+    let serving = matches!(cli.command, None | Some(Command::Stdio | Command::Serve(_)));
+    if let Err(error) = logging::start(&cli.options, serving) {
+        complain(&format!("{error:#}"));
+        return exit::USAGE.into();
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            complain(&format!("could not start: {error}"));
+            return exit::FAILURE.into();
+        }
+    };
+    let outcome = runtime.block_on(run(cli));
+    // A read of stdin that blocks must not hold up the end.
+    runtime.shutdown_timeout(std::time::Duration::from_millis(200));
+    match outcome {
+        Ok(code) => code.into(),
+        Err(error) => {
+            complain(&format!("{error:#}"));
+            exit::FAILURE.into()
+        }
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<u8> {
+    let options = cli.options;
+    match cli.command {
+        None | Some(Command::Stdio) => stdio::run(&options).await,
+        Some(Command::Serve(serve)) => serve.run(&options).await,
+        Some(Command::Demo(demo)) => demo.run(&options).await,
+        Some(Command::Call(call)) => call.run(&options).await,
+        Some(Command::Doctor) => doctor::run(&options).await,
+        Some(Command::Tools(_) | Command::Errors(_)) => Ok(0), // done in `main`
+    }
+}

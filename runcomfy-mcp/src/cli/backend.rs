@@ -1,0 +1,99 @@
+//! What stands behind the tools: RunComfy, or the built-in emulator.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context;
+use runcomfy_core::{HttpApi, Token};
+use runcomfy_testkit::Emulator;
+
+use super::{
+    Options,
+    credentials::{self, Source},
+};
+use crate::{Callers, Settings};
+
+/// A way to RunComfy, or to the emulator, which runs as long as this is held.
+pub(super) struct Backend {
+    pub(super) api: HttpApi,
+    pub(super) source: Option<Source>,
+    emulator: Option<Emulator>,
+}
+
+/// How long the emulator's machines take to start and to run: long enough to watch, short enough to wait.
+const COLD_START: Duration = Duration::from_secs(3);
+const RUN_TIME: Duration = Duration::from_secs(3);
+
+/// The emulator's account of a caller who has no token.
+const EMULATOR_TOKEN: &str = "emulator";
+
+impl Backend {
+    /// With the token that is configured, if one is.
+    pub(super) async fn single(options: &Options) -> anyhow::Result<Self> {
+        if options.emulator {
+            return Self::emulated().await;
+        }
+        let found = credentials::find()?;
+        let mut builder = builder(options)?;
+        let mut source = None;
+        if let Some(found) = found {
+            builder = builder.token(found.token);
+            source = Some(found.source);
+        }
+        Ok(Self { api: builder.build()?, source, emulator: None })
+    }
+
+    /// Without a token of its own: each caller brings one.
+    pub(super) async fn shared(options: &Options) -> anyhow::Result<Self> {
+        if options.emulator {
+            return Self::emulated().await;
+        }
+        Ok(Self { api: builder(options)?.build()?, source: None, emulator: None })
+    }
+
+    /// On an emulator of its own, with times that a person can watch.
+    async fn emulated() -> anyhow::Result<Self> {
+        let emulator = Emulator::builder()
+            .accounts(|_, account| Some(account.cold_start(COLD_START).run_time(RUN_TIME).build()))
+            .start()
+            .await
+            .context("could not start the emulator")?;
+        let api = HttpApi::builder()
+            .base_url(emulator.url().as_str())
+            .token(Token::new(EMULATOR_TOKEN)?)
+            .user_agent(user_agent())
+            .build()?;
+        Ok(Self { api, source: None, emulator: Some(emulator) })
+    }
+
+    /// The address of the emulator, where that is what stands behind.
+    pub(super) fn emulator_url(&self) -> Option<&str> {
+        self.emulator.as_ref().map(|emulator| emulator.url().as_str())
+    }
+
+    /// Everyone acts as the one account.
+    pub(super) fn one(&self) -> Callers {
+        Callers::One(Arc::new(self.api.clone()))
+    }
+
+    /// Each caller acts with a token of their own.
+    pub(super) fn each(&self) -> anyhow::Result<Callers> {
+        let anonymous = self.emulator.as_ref().map(|_| Token::new(EMULATOR_TOKEN)).transpose()?;
+        Ok(Callers::Each { api: self.api.clone(), anonymous })
+    }
+}
+
+fn builder(options: &Options) -> anyhow::Result<runcomfy_core::HttpApiBuilder> {
+    Ok(HttpApi::builder()
+        .base_url(&options.base_url)
+        .queue_api(options.queue_api.into())
+        .user_agent(user_agent()))
+}
+
+fn user_agent() -> String {
+    format!("runcomfy-mcp/{}", env!("CARGO_PKG_VERSION"))
+}
+
+/// The server's settings, as the command line has them.
+pub(super) fn settings(options: &Options) -> Settings {
+    Settings { allow_manager_routes: options.allow_manager_routes, ..Settings::default() }
+}

@@ -1,0 +1,62 @@
+//! `runcomfy-mcp errors`
+
+use std::process::ExitCode;
+
+use clap::Args;
+use runcomfy_core::{Error, ErrorKind, Operation};
+use serde_json::json;
+
+use super::{exit, terminal::say};
+use crate::reply::hint;
+
+/// List the kinds of error: what each means, what is known of its effect, what to do.
+#[derive(Args, Debug)]
+pub(super) struct Errors {
+    /// Print them as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Errors {
+    pub(super) fn run(&self) -> ExitCode {
+        let mut rows: Vec<_> = ErrorKind::ALL
+            .iter()
+            .map(|kind| {
+                // The outcome and advice as they are for the call where they matter most.
+                let error = Error::new(Operation::SubmitRequest, *kind);
+                let advice = hint(*kind, Operation::SubmitRequest, error.outcome(), None);
+                (kind.as_str(), kind.to_string(), error.outcome().as_str(), advice)
+            })
+            .collect();
+        rows.push((
+            "internal",
+            "a fault of this server's".to_owned(),
+            "unknown",
+            "Look at the server's log.",
+        ));
+        rows.push((
+            "policy_denied",
+            "the operator's settings forbid it".to_owned(),
+            "not_sent",
+            "Ask whoever runs the server.",
+        ));
+        rows.sort_unstable();
+        if self.json {
+            let rows: Vec<_> = rows
+                .iter()
+                .map(|(kind, meaning, outcome, advice)| {
+                    json!({"kind": kind, "meaning": meaning, "outcome": outcome, "hint": advice, "exit_code": exit::code(kind)})
+                })
+                .collect();
+            say(&serde_json::to_string_pretty(&rows).unwrap_or_default());
+        } else {
+            for (kind, meaning, outcome, advice) in rows {
+                say(&format!(
+                    "{kind} (exit code {})\n  {meaning}; {outcome}\n  {advice}\n",
+                    exit::code(kind)
+                ));
+            }
+        }
+        ExitCode::SUCCESS
+    }
+}

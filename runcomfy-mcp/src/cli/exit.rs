@@ -1,0 +1,38 @@
+//! Exit codes: those of `sysexits.h`, as RunComfy's own CLI uses them.
+
+use std::process::ExitCode;
+
+/// It did not work, or the run failed or was cancelled.
+pub(super) const FAILURE: u8 = 1;
+/// The command line or an argument is wrong.
+pub(super) const USAGE: u8 = 64;
+/// RunComfy refused what was asked.
+const REFUSED: u8 = 65;
+/// RunComfy fails or can't be reached.
+const UNAVAILABLE: u8 = 69;
+/// A fault of this program's.
+const INTERNAL: u8 = 70;
+/// It may work later.
+const LATER: u8 = 75;
+/// The token is missing or not accepted, or a setting forbids it.
+const DENIED: u8 = 77;
+
+/// The code for a kind of error.
+pub(super) fn code(kind: &str) -> u8 {
+    match kind {
+        "invalid_argument" => USAGE,
+        "internal" => INTERNAL,
+        "rate_limited" | "timed_out" => LATER,
+        "permission_denied" | "policy_denied" | "unauthenticated" => DENIED,
+        "upstream_protocol" | "upstream_tls" | "upstream_unavailable" => UNAVAILABLE,
+        _ => REFUSED,
+    }
+}
+
+/// Ends after a command line that could not be read, or that asked for help.
+pub(super) fn usage(error: &clap::Error) -> ExitCode {
+    let asked = !error.use_stderr();
+    // A terminal that can't be written to is no reason for another error.
+    let _ = error.print();
+    if asked { ExitCode::SUCCESS } else { ExitCode::from(USAGE) }
+}

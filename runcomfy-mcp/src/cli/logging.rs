@@ -1,0 +1,47 @@
+//! Logs: to stderr only, and never a request's content.
+
+use std::str::FromStr;
+
+use anyhow::Context;
+use clap::ValueEnum;
+use tracing::{Level, Metadata};
+use tracing_subscriber::{
+    EnvFilter, Layer,
+    filter::{FilterExt, filter_fn},
+    layer::SubscriberExt,
+    registry,
+    util::SubscriberInitExt,
+};
+
+use super::Options;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// For people
+    Text,
+    /// A JSON object per line
+    Json,
+}
+
+/// Starts logging: what happened per call while serving, only warnings otherwise.
+pub(super) fn start(options: &Options, serving: bool) -> anyhow::Result<()> {
+    let asked = options.log.as_deref().unwrap_or(if serving { "info" } else { "warn" });
+    let filter = EnvFilter::from_str(asked)
+        .with_context(|| format!("could not read the log filter {asked:?}"))?;
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    let lines = match options.log_format {
+        Format::Text => lines.with_target(false).compact().boxed(),
+        Format::Json => lines.json().flatten_event(true).boxed(),
+    };
+    registry().with(lines.with_filter(filter.and(filter_fn(may_be_shown)))).init();
+    Ok(())
+}
+
+/// The libraries beneath write whole requests, tokens and pictures included, below these levels. No
+/// setting reaches those: rmcp shows arguments even when it warns.
+fn may_be_shown(event: &Metadata<'_>) -> bool {
+    const OURS: [&str; 3] = ["runcomfy_core", "runcomfy_mcp", "runcomfy_testkit"];
+    let target = event.target();
+    let least = if target.starts_with("rmcp") { Level::ERROR } else { Level::WARN };
+    OURS.iter().any(|ours| target.starts_with(ours)) || *event.level() <= least
+}

@@ -1,0 +1,140 @@
+//! `runcomfy-mcp serve`
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Options,
+    backend::{Backend, settings},
+    terminal::note,
+};
+use crate::{
+    RunComfyMcp,
+    transport::{self, http::HttpOptions},
+};
+
+/// Serve MCP over Streamable HTTP at /mcp, with /healthz and /readyz.
+///
+/// Each caller sends their own RunComfy token as `Authorization: Bearer …`; calls act with that token
+/// and with no other.
+#[derive(Args, Debug)]
+pub(super) struct Serve {
+    /// Address to listen on
+    #[arg(
+        long,
+        value_name = "ADDRESS:PORT",
+        env = "RUNCOMFY_MCP_LISTEN",
+        default_value = "127.0.0.1:8000"
+    )]
+    listen: SocketAddr,
+
+    /// A name by which clients reach this server, besides this machine's own; repeat for more
+    #[arg(
+        long = "allowed-host",
+        value_name = "HOST",
+        env = "RUNCOMFY_MCP_ALLOWED_HOSTS",
+        value_delimiter = ','
+    )]
+    allowed_hosts: Vec<String>,
+
+    /// A web page's origin that may call, besides pages on this machine; repeat for more
+    #[arg(
+        long = "allowed-origin",
+        value_name = "ORIGIN",
+        env = "RUNCOMFY_MCP_ALLOWED_ORIGINS",
+        value_delimiter = ','
+    )]
+    allowed_origins: Vec<String>,
+
+    /// Everyone who reaches the server acts with the token from the environment; loopback only
+    #[arg(long)]
+    single_user: bool,
+}
+
+impl Serve {
+    pub(super) async fn run(self, options: &Options) -> anyhow::Result<u8> {
+        let backend = if self.single_user {
+            Backend::single(options).await?
+        } else {
+            Backend::shared(options).await?
+        };
+        let callers = if self.single_user {
+            if !self.listen.ip().is_loopback() {
+                bail!(
+                    "--single-user spends one account's money for whoever connects: it listens on loopback only, not on {}",
+                    self.listen
+                );
+            }
+            if backend.source.is_none() && backend.emulator_url().is_none() {
+                bail!("--single-user needs a token: set RUNCOMFY_API_KEY");
+            }
+            backend.one()
+        } else {
+            backend.each()?
+        };
+        let listener = TcpListener::bind(self.listen)
+            .await
+            .with_context(|| format!("could not listen on {}", self.listen))?;
+        let address = listener.local_addr().context("could not learn the address")?;
+        note(&format!(
+            "runcomfy-mcp serves MCP at http://{address}/mcp (health: /healthz, /readyz)"
+        ));
+        note(&match (backend.emulator_url(), self.single_user) {
+            (Some(url), _) => {
+                format!("Behind it: the built-in emulator at {url}; no token is needed.")
+            }
+            (None, true) => {
+                "Everyone who connects acts with the token from this machine.".to_owned()
+            }
+            (None, false) => {
+                "Each client sends its own token: Authorization: Bearer <RunComfy API token>."
+                    .to_owned()
+            }
+        });
+        let mut http = HttpOptions::default();
+        http.allowed_hosts.extend(self.allowed_hosts);
+        http.allowed_origins.extend(self.allowed_origins);
+        let server = RunComfyMcp::new(callers, settings(options));
+        transport::http::serve(server, http, listener, stop_signal()).await?;
+        Ok(0)
+    }
+}
+
+/// Fires on Ctrl-C and SIGTERM. A second one ends the program at once.
+pub(super) fn stop_signal() -> CancellationToken {
+    let stop = CancellationToken::new();
+    let fired = stop.clone();
+    tokio::spawn(async move {
+        let first = signal().await;
+        tracing::info!("{first}: finishing what is under way");
+        fired.cancel();
+        let second = signal().await;
+        std::process::exit(if second == "SIGINT" { 130 } else { 143 });
+    });
+    stop
+}
+
+/// The next signal that asks for an end.
+async fn signal() -> &'static str {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let (Ok(mut terminate), Ok(mut interrupt)) =
+            (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+        {
+            return tokio::select! {
+                _ = terminate.recv() => "SIGTERM",
+                _ = interrupt.recv() => "SIGINT",
+            };
+        }
+    }
+    if tokio::signal::ctrl_c().await.is_err() {
+        // No signal can be heard: never ask for an end.
+        std::future::pending::<()>().await;
+    }
+    "SIGINT"
+}

@@ -1,0 +1,45 @@
+//! `runcomfy-mcp tools`
+
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::Value;
+
+use super::terminal::say;
+use crate::RunComfyMcp;
+
+/// List the tools and their parameters. Needs no key.
+#[derive(Args, Debug)]
+pub(super) struct Tools {
+    /// Print them as MCP's tools/list does
+    #[arg(long)]
+    json: bool,
+}
+
+impl Tools {
+    pub(super) fn run(&self) -> ExitCode {
+        let tools = RunComfyMcp::tools();
+        if self.json {
+            let json = serde_json::json!({ "tools": tools });
+            say(&serde_json::to_string_pretty(&json).unwrap_or_default());
+            return ExitCode::SUCCESS;
+        }
+        for tool in tools {
+            say(&format!("{}\n  {}", tool.name, tool.description.as_deref().unwrap_or_default()));
+            let required = tool.input_schema.get("required").and_then(Value::as_array);
+            let properties = tool.input_schema.get("properties").and_then(Value::as_object);
+            for (name, schema) in properties.into_iter().flatten() {
+                let text = |key: &str| schema.get(key).and_then(Value::as_str).unwrap_or_default();
+                let must = required.is_some_and(|all| all.iter().any(|one| one == name));
+                let kind = if must {
+                    format!("{}, required", text("type"))
+                } else {
+                    text("type").to_owned()
+                };
+                say(&format!("    {name} ({kind}): {}", text("description")));
+            }
+            say("");
+        }
+        ExitCode::SUCCESS
+    }
+}

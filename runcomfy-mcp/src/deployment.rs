@@ -1,0 +1,161 @@
+//! Deployments as tools show them.
+
+use runcomfy_core::{Deployment, Node, Payload, WorkflowError};
+use serde_json::{Map, Value, json};
+
+/// The thirteen keys of a deployment in short, in the official order; null where unknown.
+const COMPACT: [&str; 13] = [
+    "id",
+    "name",
+    "workflow_id",
+    "workflow_version",
+    "hardware",
+    "min_instances",
+    "max_instances",
+    "queue_size",
+    "keep_warm_duration_in_seconds",
+    "status",
+    "is_enabled",
+    "created_at",
+    "updated_at",
+];
+
+/// A deployment in short.
+pub(crate) fn compact(deployment: &Deployment) -> Value {
+    let mut all = json!(deployment);
+    let short: Map<String, Value> = COMPACT
+        .iter()
+        .map(|key| ((*key).to_owned(), all.get_mut(*key).map(Value::take).unwrap_or_default()))
+        .collect();
+    Value::Object(short)
+}
+
+/// What stays billed while nothing runs, in a sentence; empty where nothing does.
+pub(crate) fn standing_cost(deployment: &Deployment) -> String {
+    match deployment.min_instances {
+        Some(kept @ 1..) if deployment.is_enabled != Some(false) => {
+            format!(
+                " {kept} instance(s) stay up and are billed with nothing to do (min_instances)."
+            )
+        }
+        _ => String::new(),
+    }
+}
+
+/// How many nodes and saved overrides a summary names at most, as the official server does.
+const MOST_NODES: usize = 200;
+const MOST_OVERRIDES: usize = 100;
+/// How much of a current value a summary shows, in characters.
+const CLIP: usize = 120;
+
+/// What a payload holds, at a glance: which nodes there are and what can be set on them.
+pub(crate) fn payload_summary(payload: &Payload) -> Value {
+    let Value::Object(parts) = payload.as_json().to_value() else {
+        return json!({ "payload_keys": [] });
+    };
+    let mut keys: Vec<_> = parts.keys().cloned().collect();
+    keys.sort_unstable();
+    let mut overridden: Vec<_> = parts
+        .get("overrides")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+        .map(|(id, _)| id.clone())
+        .collect();
+    overridden.sort_unstable();
+    overridden.truncate(MOST_OVERRIDES);
+    let mut summary = json!({
+        "payload_keys": keys,
+        "has_object_info_url": payload.object_info_url().is_some(),
+        "default_override_node_ids": overridden,
+    });
+    match payload.workflow() {
+        Ok(Some(workflow)) => {
+            summary["workflow_node_summary"] =
+                workflow.nodes().take(MOST_NODES).map(node_summary).collect();
+        }
+        Ok(None) => summary["workflow_node_summary"] = json!([]),
+        Err(error) => {
+            summary["workflow_node_summary"] = json!([]);
+            summary["workflow_error"] = json!(describe(&error));
+        }
+    }
+    summary
+}
+
+fn node_summary(node: Node<'_>) -> Value {
+    let mut names: Vec<_> = node.inputs().keys().collect();
+    names.sort_unstable();
+    let settable: Map<String, Value> =
+        node.settable_inputs().map(|(name, value)| (name.to_owned(), clip(value))).collect();
+    json!({
+        "node_id": node.id(),
+        "title": node.title(),
+        "class_type": node.class_type(),
+        "input_names": names,
+        "settable_inputs": settable,
+    })
+}
+
+/// A value short enough for an overview.
+fn clip(value: &Value) -> Value {
+    match value {
+        Value::String(text) if text.chars().count() > CLIP => {
+            Value::from(text.chars().take(CLIP).chain(['…']).collect::<String>())
+        }
+        Value::Array(_) | Value::Object(_) if value.to_string().len() > CLIP => Value::from("…"),
+        other => other.clone(),
+    }
+}
+
+/// What is wrong with a workflow, and how to get a right one.
+pub(crate) fn describe(error: &WorkflowError) -> String {
+    match error {
+        WorkflowError::UiFormat => format!(
+            "{error}: in ComfyUI, export it with Workflow > Export (API), in older versions Save (API format)"
+        ),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use runcomfy_core::{DeploymentId, Overrides, Workflow};
+
+    use super::*;
+
+    #[test]
+    fn a_compact_deployment_has_thirteen_keys_null_where_unknown() {
+        let mut deployment = Deployment::new(DeploymentId::new("d1").unwrap());
+        deployment.hardware = Some(vec!["NEW_GPU".into()]);
+        deployment.extra.insert("surprise".into(), json!(1));
+        let compact = compact(&deployment);
+        assert_eq!(compact.as_object().unwrap().keys().collect::<Vec<_>>(), COMPACT);
+        assert_eq!(compact["hardware"], json!(["NEW_GPU"]));
+        assert_eq!(compact["queue_size"], Value::Null);
+    }
+
+    #[test]
+    fn a_payload_summary_tells_which_nodes_and_inputs_can_be_set() {
+        let workflow = Workflow::from_value(json!({
+            "6": {"class_type": "CLIPTextEncode", "inputs": {"text": "x".repeat(500), "clip": ["4", 1]}, "_meta": {"title": "T"}},
+        }))
+        .unwrap();
+        let payload =
+            Payload::new(&workflow, Some(&Overrides::new().set("6", "text", "a cat"))).unwrap();
+        let summary = payload_summary(&payload);
+        assert_eq!(
+            summary["payload_keys"],
+            json!(["object_info_url", "overrides", "workflow_api_json"])
+        );
+        assert_eq!(summary["has_object_info_url"], false);
+        assert_eq!(summary["default_override_node_ids"], json!(["6"]));
+        let node = &summary["workflow_node_summary"][0];
+        assert_eq!(node["input_names"], json!(["clip", "text"]));
+        assert_eq!(
+            node["settable_inputs"].as_object().unwrap().keys().collect::<Vec<_>>(),
+            ["text"]
+        );
+        assert_eq!(node["settable_inputs"]["text"].as_str().unwrap().chars().count(), CLIP + 1);
+    }
+}

@@ -1,0 +1,22 @@
+//! RunComfy's Serverless API as an MCP server: ten tools, each one call of
+//! [`RunComfyApi`](runcomfy_core::RunComfyApi), over stdio and Streamable HTTP.
+//!
+//! The program `runcomfy-mcp` is what most people want. The library is for those who serve the tools
+//! inside a program of their own: [`RunComfyMcp`] is an rmcp `ServerHandler`.
+
+mod arguments;
+mod call;
+mod caller;
+pub mod cli;
+mod deployment;
+mod reply;
+mod schema;
+mod server;
+mod settings;
+mod tools;
+pub mod transport;
+mod waiting;
+
+pub use caller::Callers;
+pub use server::RunComfyMcp;
+pub use settings::Settings;

@@ -1,0 +1,266 @@
+//! An answer or an error, as the model reads it.
+
+mod hint;
+mod summary;
+
+use rmcp::model::{CallToolResult, ContentBlock, JsonObject, Resource};
+use runcomfy_core::{Error, ErrorKind, Operation, Outcome, OutputFile, is_invisible};
+use serde_json::{Map, Value, json};
+
+use crate::arguments::ArgumentFaults;
+
+pub(crate) use hint::hint;
+
+/// Kinds of failure that are the server's own, beside those of [`ErrorKind`].
+pub(crate) const OWN_KINDS: [&str; 2] = ["internal", "policy_denied"];
+
+/// A successful answer.
+pub(crate) struct Reply {
+    sentence: String,
+    payload: JsonObject,
+    files: Vec<OutputFile>,
+}
+
+impl Reply {
+    /// An answer that reads as `sentence`, which carries ids and state and no text of RunComfy's.
+    pub(crate) fn new(sentence: impl Into<String>) -> Self {
+        let mut payload = Map::new();
+        payload.insert("ok".to_owned(), Value::Bool(true));
+        Self { sentence: sentence.into(), payload, files: Vec::new() }
+    }
+
+    /// With this in the structured content.
+    pub(crate) fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.payload.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// With links to the files that a run made.
+    pub(crate) fn with_files(mut self, files: Vec<OutputFile>) -> Self {
+        self.payload.insert("output_urls".to_owned(), json!(files));
+        self.files = files;
+        self
+    }
+
+    /// The structured content.
+    pub(crate) fn into_payload(self) -> JsonObject {
+        self.payload
+    }
+
+    /// As an MCP result. Text and structure carry the same data, as many clients show the model only one
+    /// of the two; text past `limit` bytes becomes a summary. `links` says whether the client's protocol
+    /// revision knows links to resources.
+    pub(crate) fn into_result(self, limit: usize, links: bool) -> CallToolResult {
+        let json = Value::Object(self.payload);
+        let text = json.to_string();
+        let second = if text.len() > limit { summary::summary(&json, text.len()) } else { text };
+        let mut content =
+            vec![ContentBlock::text(visible(self.sentence)), ContentBlock::text(visible(second))];
+        if links {
+            content.extend(self.files.iter().take(MAX_LINKS).filter_map(link));
+        }
+        let mut result = CallToolResult::success(content);
+        result.structured_content = Some(json);
+        result
+    }
+}
+
+/// A result shows at most this many files as links; all are in the data.
+const MAX_LINKS: usize = 20;
+
+fn link(file: &OutputFile) -> Option<ContentBlock> {
+    // A client may open it: nothing but the web.
+    if !file.url.starts_with("https://") && !file.url.starts_with("http://") {
+        return None;
+    }
+    let name = file.filename.clone().unwrap_or_else(|| format!("output of node {}", file.node_id));
+    let mut resource = Resource::new(file.url.clone(), visible(name));
+    resource.mime_type = file.filename.as_deref().and_then(media_type).map(str::to_owned);
+    Some(ContentBlock::resource_link(resource))
+}
+
+/// The media type that a file name promises.
+fn media_type(filename: &str) -> Option<&'static str> {
+    Some(match filename.rsplit_once('.')?.1.to_ascii_lowercase().as_str() {
+        "avif" => "image/avif",
+        "flac" => "audio/flac",
+        "gif" => "image/gif",
+        "glb" => "model/gltf-binary",
+        "jpeg" | "jpg" => "image/jpeg",
+        "json" => "application/json",
+        "md" => "text/markdown",
+        "mkv" => "video/x-matroska",
+        "mov" => "video/quicktime",
+        "mp3" => "audio/mpeg",
+        "mp4" => "video/mp4",
+        "ogg" | "opus" => "audio/ogg",
+        "png" => "image/png",
+        "svg" => "image/svg+xml",
+        "txt" => "text/plain",
+        "wav" => "audio/wav",
+        "webm" => "video/webm",
+        "webp" => "image/webp",
+        "zip" => "application/zip",
+        _ => return None,
+    })
+}
+
+/// A failed call, in words that a model can act on.
+#[derive(Debug)]
+pub(crate) struct Fault {
+    kind: &'static str,
+    message: String,
+    outcome: Outcome,
+    retryable: bool,
+    hint: String,
+    /// Boxed: errors travel through every result type.
+    more: Box<JsonObject>,
+}
+
+impl Fault {
+    /// The operator's settings forbid it.
+    pub(crate) fn denied(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self {
+            kind: "policy_denied",
+            message: message.into(),
+            outcome: Outcome::NotSent,
+            retryable: false,
+            hint: hint.into(),
+            more: Box::default(),
+        }
+    }
+
+    /// A fault of this server's.
+    pub(crate) fn internal(message: impl Into<String>) -> Self {
+        Self {
+            kind: "internal",
+            message: message.into(),
+            outcome: Outcome::Unknown,
+            retryable: false,
+            hint: "This is a bug in runcomfy-mcp: look at its log. Check with list_deployments or \
+                   get_request_status before you repeat a call that costs money."
+                .to_owned(),
+            more: Box::default(),
+        }
+    }
+
+    /// With this in the structured content.
+    pub(crate) fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.more.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// Where the call took effect before it failed.
+    pub(crate) fn with_outcome(mut self, outcome: Outcome, hint: impl Into<String>) -> Self {
+        (self.outcome, self.retryable, self.hint) = (outcome, false, hint.into());
+        self
+    }
+
+    /// What went before, in front of the message.
+    pub(crate) fn after(mut self, what: &str) -> Self {
+        self.message = format!("{what} {}", self.message);
+        self
+    }
+
+    pub(crate) fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    /// The structured content.
+    pub(crate) fn into_payload(self) -> JsonObject {
+        let head = json!({
+            "ok": false,
+            "kind": self.kind,
+            "message": visible(self.message),
+            "outcome": self.outcome.as_str(),
+            "retryable": self.retryable,
+            "hint": self.hint,
+        });
+        let mut payload = if let Value::Object(head) = head { head } else { Map::new() };
+        payload.extend(*self.more);
+        payload
+    }
+
+    /// As an MCP result that the model reads, not as a protocol error, which it may never see.
+    pub(crate) fn into_result(self) -> CallToolResult {
+        let sentence = format!("{}\nhint: {}", self.message, self.hint);
+        let json = Value::Object(self.into_payload());
+        let text = json.to_string();
+        let mut result = CallToolResult::error(vec![
+            ContentBlock::text(visible(sentence)),
+            ContentBlock::text(visible(text)),
+        ]);
+        result.structured_content = Some(json);
+        result
+    }
+}
+
+impl From<ArgumentFaults> for Fault {
+    fn from(faults: ArgumentFaults) -> Self {
+        let list: Vec<_> = faults
+            .0
+            .iter()
+            .map(|fault| json!({"argument": fault.argument, "rule": fault.rule}))
+            .collect();
+        Self {
+            kind: ErrorKind::InvalidArgument.as_str(),
+            message: format!("invalid arguments: {}", faults.message()),
+            outcome: Outcome::NotSent,
+            retryable: false,
+            hint: "Nothing was sent. Correct the arguments and call again.".to_owned(),
+            more: Box::new(
+                [("invalid_arguments".to_owned(), Value::from(list))].into_iter().collect(),
+            ),
+        }
+    }
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        let mut more = Map::new();
+        let mut add = |key: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                more.insert(key.to_owned(), value);
+            }
+        };
+        add(
+            "retry_after_seconds",
+            error.retry_after().map(|delay| delay.as_secs_f64().ceil() as u64).map(Value::from),
+        );
+        add("status_code", error.status_code().map(Value::from));
+        add("error_code", error.error_code().map(Value::from));
+        add("detail", error.detail().cloned());
+        add("deployment_id", error.deployment_id().map(|id| Value::from(id.as_str())));
+        add("request_id", error.request_id().map(|id| Value::from(id.as_str())));
+        add("attempts", (error.attempts() > 1).then(|| Value::from(error.attempts())));
+        Self {
+            kind: error.kind().as_str(),
+            message: error.to_string(),
+            outcome: error.outcome(),
+            retryable: error.is_retryable(),
+            hint: hint(error.kind(), error.operation(), error.outcome(), error.status_code())
+                .to_owned(),
+            more: Box::new(more),
+        }
+    }
+}
+
+/// A failure to find out who is asking.
+impl Fault {
+    pub(crate) fn no_token(message: &str) -> Self {
+        let error = Error::new(Operation::ListDeployments, ErrorKind::Unauthenticated)
+            .with_outcome(Outcome::NotSent);
+        let mut fault = Self::from(error);
+        message.clone_into(&mut fault.message);
+        fault
+    }
+}
+
+/// Text as it looks: without characters that hide or reorder it.
+fn visible(mut text: String) -> String {
+    text.retain(|c| !is_invisible(c));
+    text
+}
+
+#[cfg(test)]
+mod tests;

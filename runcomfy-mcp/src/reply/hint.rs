@@ -1,0 +1,97 @@
+//! What to do next, by what went wrong. The one place that gives advice.
+
+use runcomfy_core::{CallKind, ErrorKind, Operation, Outcome};
+
+/// The next step after a failure.
+pub(crate) fn hint(
+    kind: ErrorKind,
+    operation: Operation,
+    outcome: Outcome,
+    status_code: Option<u16>,
+) -> &'static str {
+    match kind {
+        ErrorKind::Conflict => {
+            "Somebody changed it at the same time. Read it again with get_deployment, then decide."
+        }
+        ErrorKind::DeploymentDisabled => {
+            "The deployment is paused. Resume it with update_deployment {\"is_enabled\": true}; if it was paused for \
+             lack of funds, add funds first."
+        }
+        ErrorKind::InsufficientFunds => {
+            "Add funds to the RunComfy account, then resume the deployment with update_deployment {\"is_enabled\": true}."
+        }
+        ErrorKind::InvalidArgument => "Nothing was sent. Correct the arguments and call again.",
+        ErrorKind::InvalidRequest => match operation {
+            Operation::SubmitRequest => {
+                "Compare node ids, input names and values with get_deployment {\"include_payload\": true}, correct them \
+                 and submit again: nothing runs and nothing is billed."
+            }
+            Operation::CallInstanceProxy => {
+                "ComfyUI refused the request body: see `detail` and correct it."
+            }
+            _ => "Correct what `message` and `detail` name and call again: nothing was changed.",
+        },
+        ErrorKind::NotFound => match operation {
+            Operation::CallInstanceProxy => {
+                "The instance is gone or ComfyUI has no such route. Instances live only while a request runs and \
+                 shortly after: take instance_id from get_request_status of a request in progress."
+            }
+            Operation::CreateDeployment => {
+                "Check workflow_id and workflow_version in the RunComfy web app."
+            }
+            Operation::CancelRequest
+            | Operation::GetRequestResult
+            | Operation::GetRequestStatus => {
+                "Check that request_id belongs to this deployment_id; ids are UUIDs that submit_request returned."
+            }
+            _ => "Find the id with list_deployments: ids are UUIDs.",
+        },
+        ErrorKind::PermissionDenied => {
+            "The token may not do this: use the token of the account that owns it."
+        }
+        ErrorKind::RateLimited => {
+            "Wait `retry_after_seconds` (or some seconds), then repeat the call: it had no effect."
+        }
+        ErrorKind::Refused => "See `message`. Repeating the same call will not help.",
+        ErrorKind::Unauthenticated if status_code.is_none() => {
+            "Set RUNCOMFY_API_KEY in the server's environment and restart it; over HTTP send your own token as \
+             `Authorization: Bearer …`. To try everything without an account, start the server with --emulator."
+        }
+        ErrorKind::Unauthenticated => {
+            "RunComfy does not accept this token; a new one revokes the old. Make one in the web app (Profile, \
+             Account, API Token) and set RUNCOMFY_API_KEY. Requests already accepted go on and are billed."
+        }
+        ErrorKind::UpstreamTls => {
+            "Check the machine's clock, its root certificates and RUNCOMFY_SERVERLESS_BASE_URL. Nothing was sent."
+        }
+        ErrorKind::TimedOut | ErrorKind::UpstreamProtocol | ErrorKind::UpstreamUnavailable => {
+            passing(operation, outcome)
+        }
+        _ => "See `message`.",
+    }
+}
+
+/// After a fault that may pass: what is safe depends on what may have happened.
+fn passing(operation: Operation, outcome: Outcome) -> &'static str {
+    match (operation.call_kind(), outcome) {
+        (_, Outcome::NotSent | Outcome::Rejected) => {
+            "It had no effect. Repeat the call in a moment."
+        }
+        (CallKind::Read, _) => {
+            "Nothing was changed. Repeat the call in a moment; a running request goes on."
+        }
+        (CallKind::Idempotent, _) => {
+            "It may have taken effect. Look with get_deployment or get_request_status; repeating the call is safe."
+        }
+        (CallKind::Paid, _) => match operation {
+            Operation::SubmitRequest => {
+                "A run may have started and be billed, and its id is lost. Do not submit again unless a second run is \
+                 acceptable; ask the user."
+            }
+            Operation::CreateDeployment => {
+                "It may have been created. Look with list_deployments before you create again."
+            }
+            _ => "It may have taken effect. Find out before you repeat it.",
+        },
+    }
+}

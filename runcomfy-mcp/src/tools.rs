@@ -1,0 +1,126 @@
+//! The ten tools: a list of words, and what a tool is.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{Arc, LazyLock},
+};
+
+use rmcp::model::{JsonObject, Tool as Listed, ToolAnnotations};
+use runcomfy_core::RunComfyApi;
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::{
+    arguments::{self, ArgumentFaults},
+    call::Call,
+    reply::{Fault, Reply},
+    schema,
+};
+
+/// Declares each tool's module and joins them into the list.
+macro_rules! tools {
+    ($($name:ident),+ $(,)?) => {
+        $(mod $name;)+
+
+        /// The tools, by name.
+        pub(crate) static TOOLS: LazyLock<Vec<Entry>> = LazyLock::new(|| vec![$(Entry::of::<$name::Tool>(stringify!($name))),+]);
+    };
+}
+
+tools! { // braces: rustfmt leaves one word per line
+    call_instance_proxy,
+    cancel_request,
+    create_deployment,
+    delete_deployment,
+    get_deployment,
+    get_request_result,
+    get_request_status,
+    list_deployments,
+    submit_request,
+    update_deployment,
+}
+
+/// What each of the ten files declares.
+pub(crate) trait ToolDefinition {
+    /// For people, in a list of tools.
+    const TITLE: &'static str;
+    /// For the model: what it does, when to use it, what to call before or after.
+    const DESCRIPTION: &'static str;
+    /// What a client may do without asking.
+    const HINTS: Hints;
+    /// The arguments. Doc comments, ranges and defaults become the published schema, and the published
+    /// schema is what arguments are checked against.
+    type Args: DeserializeOwned + JsonSchema + Send;
+
+    /// The properties of a successful result besides `ok`, as JSON Schema.
+    fn output() -> Value;
+
+    /// Makes the one call and shapes its answer.
+    fn run(args: Self::Args, call: Call) -> impl Future<Output = Result<Reply, Fault>> + Send;
+}
+
+/// MCP's four hints. None has a default: each tool says all four.
+pub(crate) struct Hints {
+    pub(crate) read_only: bool,
+    pub(crate) destructive: bool,
+    pub(crate) idempotent: bool,
+    pub(crate) open_world: bool,
+}
+
+/// A question that changes nothing and stays within the account.
+pub(crate) const READS: Hints =
+    Hints { read_only: true, destructive: false, idempotent: true, open_world: false };
+
+type Run = fn(JsonObject, Call) -> Pin<Box<dyn Future<Output = Result<Reply, Fault>> + Send>>;
+
+/// A tool as the server holds it: what is listed, and what is run.
+pub(crate) struct Entry {
+    pub(crate) listed: Listed,
+    run: Run,
+}
+
+impl Entry {
+    fn of<T: ToolDefinition + 'static>(name: &'static str) -> Self {
+        let hints = T::HINTS;
+        let annotations = ToolAnnotations::new()
+            .read_only(hints.read_only)
+            .destructive(hints.destructive)
+            .idempotent(hints.idempotent)
+            .open_world(hints.open_world);
+        let listed = Listed::new(name, T::DESCRIPTION, Arc::new(schema::input::<T::Args>()))
+            .with_title(T::TITLE)
+            .with_raw_output_schema(Arc::new(schema::output(T::output())))
+            .with_annotations(annotations);
+        Self {
+            listed,
+            run: |arguments, call| Box::pin(async { T::run(parse(arguments)?, call).await }),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.listed.name
+    }
+
+    /// Checks the arguments against the published schema, then runs the tool.
+    pub(crate) async fn call(&self, arguments: JsonObject, call: Call) -> Result<Reply, Fault> {
+        let arguments = arguments::check(&self.listed.input_schema, arguments)?;
+        (self.run)(arguments, call).await
+    }
+}
+
+/// One tool, by name.
+pub(crate) fn find(name: &str) -> Option<&'static Entry> {
+    TOOLS.iter().find(|entry| entry.name() == name)
+}
+
+fn parse<T: DeserializeOwned>(arguments: JsonObject) -> Result<T, ArgumentFaults> {
+    // Types and ranges are checked already: what can still fail is an id's grammar, whose message names
+    // the argument and the rule.
+    serde_json::from_value(Value::Object(arguments))
+        .map_err(|error| ArgumentFaults::general(&error.to_string()))
+}
+
+/// The trait object that a call acts through.
+pub(crate) type Api = Arc<dyn RunComfyApi>;

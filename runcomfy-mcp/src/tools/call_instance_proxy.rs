@@ -1,0 +1,61 @@
+//! `call_instance_proxy`
+
+use runcomfy_core::{DeploymentId, InstanceId, ProxyCall, ProxyPath, ProxyReply};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::{
+    arguments::ArgumentFaults,
+    call::Call,
+    reply::{Fault, Reply},
+    tools::{Hints, ToolDefinition},
+};
+
+pub(super) struct Tool;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Args {
+    /// Deployment id.
+    #[schemars(with = "String")]
+    deployment_id: DeploymentId,
+    /// From get_request_status while in_progress.
+    #[schemars(with = "String")]
+    instance_id: InstanceId,
+    /// ComfyUI route, such as api/free; no query.
+    comfy_backend_path: String,
+    /// JSON to POST.
+    #[serde(default)]
+    request_body: Option<Map<String, Value>>,
+}
+
+impl ToolDefinition for Tool {
+    const TITLE: &'static str = "Call instance";
+    const DESCRIPTION: &'static str = "POST to the ComfyUI of a live instance, e.g. api/free with {\"unload_models\":true,\"free_memory\":true} to free GPU memory. Only while the instance runs. May disturb other runs.";
+    const HINTS: Hints = Hints { read_only: false, destructive: true, idempotent: false, open_world: true };
+    type Args = Args;
+
+    fn output() -> Value {
+        json!({ "response": {"description": "ComfyUI's answer: any JSON, text, null where empty; for binary data its content_type and number of bytes."} })
+    }
+
+    async fn run(args: Args, call: Call) -> Result<Reply, Fault> {
+        let path = ProxyPath::new(&args.comfy_backend_path).map_err(|error| ArgumentFaults::general(&error.to_string()))?;
+        if path.is_manager_route() && !call.settings.allow_manager_routes {
+            return Err(Fault::denied(
+                "ComfyUI-Manager's routes install code on the instance and restart it: this server does not call them",
+                "Whoever runs the server can allow them with --allow-manager-routes.",
+            ));
+        }
+        let sentence = format!("Proxied {path} on instance {}.", args.instance_id);
+        let request = ProxyCall::new(args.deployment_id, args.instance_id, path).body(args.request_body.unwrap_or_default());
+        let response = match call.write(|api| async move { api.call_instance_proxy(&request).await }).await? {
+            ProxyReply::Binary { content_type, bytes } => json!({"content_type": content_type, "bytes": bytes.len()}),
+            ProxyReply::Json(value) => value,
+            ProxyReply::Text(text) => Value::from(text),
+            _ => Value::Null,
+        };
+        Ok(Reply::new(sentence).with("response", response))
+    }
+}

@@ -1,0 +1,58 @@
+//! `cancel_request`
+
+use runcomfy_core::{DeploymentId, RequestId};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::{
+    call::Call,
+    reply::{Fault, Reply},
+    schema,
+    tools::{Hints, ToolDefinition},
+};
+
+pub(super) struct Tool;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Args {
+    /// The deployment it runs on.
+    #[schemars(with = "String")]
+    deployment_id: DeploymentId,
+    /// From submit_request.
+    #[schemars(with = "String")]
+    request_id: RequestId,
+}
+
+impl ToolDefinition for Tool {
+    const TITLE: &'static str = "Cancel request";
+    const DESCRIPTION: &'static str =
+        "Cancel a queued or running request; its work is lost. Best effort: one that is nearly done may still complete, so check get_request_status after.";
+    const HINTS: Hints = Hints { read_only: false, destructive: true, idempotent: true, open_world: true };
+    type Args = Args;
+
+    fn output() -> Value {
+        json!({
+            "cancel": schema::upstream("RunComfy's answer: request_id, status, outcome."),
+            "accepted": schema::flag("Whether RunComfy took the cancellation on; left out where it does not say."),
+            "next": schema::text("What to call next."),
+        })
+    }
+
+    async fn run(args: Args, call: Call) -> Result<Reply, Fault> {
+        let (deployment_id, request_id) = (args.deployment_id, args.request_id.clone());
+        let cancel = call.write(|api| async move { api.cancel_request(&deployment_id, &request_id).await }).await?;
+        let request_id = args.request_id;
+        let sentence = match cancel.accepted() {
+            Some(true) => format!("Cancel {request_id}: accepted; get_request_status tells whether it ended as cancelled."),
+            Some(false) => format!("Cancel {request_id}: not_cancellable; it has already finished."),
+            None => format!("Cancel {request_id}: RunComfy does not say; see get_request_status."),
+        };
+        let mut reply = Reply::new(sentence).with("cancel", json!(cancel));
+        if let Some(accepted) = cancel.accepted() {
+            reply = reply.with("accepted", accepted);
+        }
+        Ok(reply.with("next", if cancel.accepted() == Some(false) { "get_request_result" } else { "get_request_status" }))
+    }
+}

@@ -1,0 +1,132 @@
+//! `create_deployment`
+
+use runcomfy_core::{CreateDeployment, WorkflowId};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::{
+    arguments::ArgumentFaults,
+    call::Call,
+    deployment,
+    reply::{Fault, Reply},
+    schema,
+    tools::{Hints, ToolDefinition},
+};
+
+pub(super) struct Tool;
+
+/// The GPU SKUs that RunComfy documents.
+#[derive(Clone, Copy, Default, Deserialize, JsonSchema, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub(super) enum Hardware {
+    #[serde(rename = "TURING_16")]
+    Turing16,
+    #[serde(rename = "AMPERE_24")]
+    Ampere24,
+    #[default]
+    #[serde(rename = "AMPERE_48")]
+    Ampere48,
+    #[serde(rename = "ADA_48_PLUS")]
+    Ada48Plus,
+    #[serde(rename = "AMPERE_80")]
+    Ampere80,
+    #[serde(rename = "ADA_80_PLUS")]
+    Ada80Plus,
+    #[serde(rename = "HOPPER_141")]
+    Hopper141,
+}
+
+impl Hardware {
+    /// The SKU's name, as the service knows it.
+    pub(super) fn sku(self) -> &'static str {
+        runcomfy_core::HARDWARE[self as usize]
+    }
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Args {
+    /// Name.
+    #[schemars(length(min = 1, max = 256))]
+    name: String,
+    /// Id of a workflow saved in RunComfy.
+    #[schemars(with = "String")]
+    workflow_id: WorkflowId,
+    /// Such as v1.
+    #[schemars(length(min = 1, max = 128))]
+    workflow_version: String,
+    /// GPU; the number is GB of memory.
+    #[serde(default)]
+    hardware: Hardware,
+    /// Always on; billed all day if above 0.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 30))]
+    min_instances: u64,
+    /// At most this many at once.
+    #[serde(default = "one")]
+    #[schemars(range(min = 1, max = 60))]
+    max_instances: u64,
+    /// Pending requests per instance before another starts.
+    #[serde(default = "one")]
+    #[schemars(range(min = 0, max = 100_000))]
+    queue_size: u64,
+    /// Idle time before shutdown, billed.
+    #[serde(default = "sixty")]
+    #[schemars(range(min = 0, max = 86_400))]
+    keep_warm_duration_in_seconds: u64,
+}
+
+fn one() -> u64 {
+    1
+}
+
+fn sixty() -> u64 {
+    60
+}
+
+impl ToolDefinition for Tool {
+    const TITLE: &'static str = "Create deployment";
+    const DESCRIPTION: &'static str = "Create a deployment of a workflow saved in RunComfy. Costs nothing until it runs, unless min_instances > 0. Not for LoRAs (web app). Never repeat after outcome `unknown`: list first.";
+    const HINTS: Hints = Hints { read_only: false, destructive: true, idempotent: false, open_world: false };
+    type Args = Args;
+
+    fn output() -> Value {
+        json!({ "deployment": schema::upstream("The new deployment in short: thirteen keys, null where unknown.") })
+    }
+
+    async fn run(args: Args, call: Call) -> Result<Reply, Fault> {
+        if args.min_instances > args.max_instances {
+            return Err(ArgumentFaults::one("min_instances", "must not be above max_instances").into());
+        }
+        let request = CreateDeployment::new(args.name, args.workflow_id, args.workflow_version)
+            .hardware(args.hardware.sku())
+            .instances(args.min_instances, args.max_instances)
+            .queue_size(args.queue_size)
+            .keep_warm_duration_in_seconds(args.keep_warm_duration_in_seconds);
+        let created = call.write(|api| async move { api.create_deployment(&request).await }).await?;
+        let sentence = format!("Created deployment {}.{}", created.id, deployment::standing_cost(&created));
+        Ok(Reply::new(sentence).with("deployment", deployment::compact(&created)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_enum_names_the_skus_that_the_core_knows() {
+        let all = [
+            Hardware::Turing16,
+            Hardware::Ampere24,
+            Hardware::Ampere48,
+            Hardware::Ada48Plus,
+            Hardware::Ampere80,
+            Hardware::Ada80Plus,
+            Hardware::Hopper141,
+        ];
+        assert_eq!(all.map(|hardware| json!(hardware)), runcomfy_core::HARDWARE.map(Value::from));
+        assert_eq!(all.map(Hardware::sku), runcomfy_core::HARDWARE);
+        assert_eq!(Hardware::default().sku(), runcomfy_core::DEFAULT_HARDWARE);
+    }
+}

@@ -1,0 +1,40 @@
+//! `delete_deployment`
+
+use runcomfy_core::DeploymentId;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::{
+    call::Call,
+    reply::{Fault, Reply},
+    tools::{Hints, ToolDefinition},
+};
+
+pub(super) struct Tool;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Args {
+    /// Deployment id.
+    #[schemars(with = "String")]
+    deployment_id: DeploymentId,
+}
+
+impl ToolDefinition for Tool {
+    const TITLE: &'static str = "Delete deployment";
+    const DESCRIPTION: &'static str =
+        "Delete a deployment for good; it can't be undone. To stop costs, pause it instead: update_deployment with is_enabled=false.";
+    const HINTS: Hints = Hints { read_only: false, destructive: true, idempotent: true, open_world: false };
+    type Args = Args;
+
+    fn output() -> Value {
+        json!({ "response": {"description": "What RunComfy said to it; null where it said nothing."} })
+    }
+
+    async fn run(args: Args, call: Call) -> Result<Reply, Fault> {
+        let id = args.deployment_id.clone();
+        let deleted = call.write(|api| async move { api.delete_deployment(&id).await }).await?;
+        Ok(Reply::new(format!("Deleted deployment {}.", args.deployment_id)).with("response", deleted.response))
+    }
+}

@@ -1,0 +1,57 @@
+//! `get_deployment`
+
+use runcomfy_core::{DeploymentId, Include};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::{
+    call::Call,
+    deployment,
+    reply::{Fault, Reply},
+    schema,
+    tools::{Hints, READS, ToolDefinition},
+};
+
+pub(super) struct Tool;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Args {
+    /// Deployment id.
+    #[schemars(with = "String")]
+    deployment_id: DeploymentId,
+    /// Add the workflow and a table of its nodes and inputs.
+    #[serde(default)]
+    include_payload: bool,
+    /// Add the readme.
+    #[serde(default)]
+    include_readme: bool,
+}
+
+impl ToolDefinition for Tool {
+    const TITLE: &'static str = "Get deployment";
+    const DESCRIPTION: &'static str = "Get one deployment. With include_payload it shows each node's id, class, title and settable inputs: what `overrides` in submit_request refer to.";
+    const HINTS: Hints = READS;
+    type Args = Args;
+
+    fn output() -> Value {
+        json!({
+            "deployment": schema::upstream("The deployment as RunComfy describes it."),
+            "payload_summary": schema::upstream("With include_payload: payload_keys, has_object_info_url, default_override_node_ids and workflow_node_summary (node_id, title, class_type, input_names, settable_inputs)."),
+        })
+    }
+
+    async fn run(args: Args, call: Call) -> Result<Reply, Fault> {
+        let include = Include::none().payload(args.include_payload).readme(args.include_readme);
+        let found = call.api.get_deployment(&args.deployment_id, include).await?;
+        let paused = if found.is_enabled == Some(false) { " It is paused." } else { "" };
+        let mut reply = Reply::new(format!("Loaded deployment {}.{paused}", found.id));
+        // The summary first: it is what the model needs, and some clients cut long answers.
+        if args.include_payload {
+            let summary = found.payload.as_ref().map_or_else(|| json!({ "payload_keys": [] }), deployment::payload_summary);
+            reply = reply.with("payload_summary", summary);
+        }
+        Ok(reply.with("deployment", json!(found)))
+    }
+}

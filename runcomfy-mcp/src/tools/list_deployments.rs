@@ -1,0 +1,65 @@
+//! `list_deployments`
+
+use runcomfy_core::{DeploymentId, Include, ListDeployments};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::{
+    arguments::ArgumentFaults,
+    call::Call,
+    deployment,
+    reply::{Fault, Reply},
+    schema,
+    tools::{Hints, READS, ToolDefinition},
+};
+
+pub(super) struct Tool;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Args {
+    /// Only these ids; all if empty.
+    #[serde(default)]
+    #[schemars(length(max = 100))]
+    ids: Option<Vec<String>>,
+    /// Add workflows (large).
+    #[serde(default)]
+    include_payload: bool,
+    /// Add readmes.
+    #[serde(default)]
+    include_readme: bool,
+}
+
+impl ToolDefinition for Tool {
+    const TITLE: &'static str = "List deployments";
+    const DESCRIPTION: &'static str =
+        "List the account's deployments (ComfyUI workflows on GPUs) with id, name, hardware, scaling and whether enabled. Start here.";
+    const HINTS: Hints = READS;
+    type Args = Args;
+
+    fn output() -> Value {
+        json!({ "deployments": schema::upstream_list("The deployments; without an include flag, thirteen keys each, null where unknown.") })
+    }
+
+    async fn run(args: Args, call: Call) -> Result<Reply, Fault> {
+        let mut ids: Vec<DeploymentId> = Vec::new();
+        for (at, id) in args.ids.unwrap_or_default().into_iter().enumerate() {
+            let id = DeploymentId::new(id).map_err(|error| {
+                let rule = error.to_string();
+                ArgumentFaults::one("ids", format!("entry {at}{}", rule.trim_start_matches(error.what())))
+            })?;
+            if !ids.contains(&id) {
+                ids.push(id);
+            }
+        }
+        let include = Include::none().payload(args.include_payload).readme(args.include_readme);
+        let all = ids.is_empty();
+        let found = call.api.list_deployments(&ListDeployments::all().ids(ids).include(include)).await?;
+        let plain = include == Include::none();
+        let list: Vec<Value> =
+            found.iter().map(|d| if plain { deployment::compact(d) } else { json!(d) }).collect();
+        let scope = if all { "" } else { " of those asked for" };
+        Ok(Reply::new(format!("Found {} deployment(s){scope}.", list.len())).with("deployments", list))
+    }
+}

@@ -1,0 +1,132 @@
+//! `submit_request`
+
+use std::time::Duration;
+
+use runcomfy_core::{DeploymentId, ExtraData, InferenceRequest, Overrides, Webhook, Workflow};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use url::Url;
+
+use crate::{
+    arguments::ArgumentFaults,
+    call::Call,
+    deployment,
+    reply::{Fault, Reply},
+    schema,
+    tools::{Hints, ToolDefinition},
+    waiting,
+};
+
+pub(super) struct Tool;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Args {
+    /// Where to run.
+    #[schemars(with = "String")]
+    deployment_id: DeploymentId,
+    /// Inputs to change, by node id: {"6":{"inputs":{"text":"a cat"}}}. Files: https URL or data URI.
+    #[serde(default)]
+    overrides: Option<Map<String, Value>>,
+    /// Run this API-format graph instead of the deployment's; then omit overrides.
+    #[serde(default)]
+    workflow_api_json: Option<Map<String, Value>>,
+    /// For ComfyUI, e.g. {"api_key_comfy_org":"…"}.
+    #[serde(default)]
+    extra_data: Option<Map<String, Value>>,
+    /// https URL to notify at the end.
+    #[serde(default)]
+    #[schemars(length(max = 2048))]
+    webhook_url: Option<String>,
+    /// Notify on every change.
+    #[serde(default)]
+    webhook_intermediate_status: Option<bool>,
+    /// Wait and return the result.
+    #[serde(default)]
+    wait_for_completion: bool,
+    /// Longest wait.
+    #[serde(default = "five_minutes")]
+    #[schemars(range(min = 0, max = 14_400))]
+    timeout_seconds: u64,
+}
+
+fn five_minutes() -> u64 {
+    300
+}
+
+impl ToolDefinition for Tool {
+    const TITLE: &'static str = "Submit request";
+    const DESCRIPTION: &'static str = "Run a deployment's workflow: starts a billed run and returns request_id. Get node ids from get_deployment with include_payload. Each call is a new run: after outcome `unknown` ask the user before repeating. Waiting may outlast your client's limit; the run goes on regardless: follow it with get_request_status.";
+    const HINTS: Hints = Hints { read_only: false, destructive: true, idempotent: false, open_world: true };
+    type Args = Args;
+
+    fn output() -> Value {
+        json!({
+            "submission": schema::upstream("RunComfy's answer: request_id, status_url, result_url, cancel_url."),
+            "status": schema::upstream("When waited: the last status seen."),
+            "result": schema::upstream("When waited and finished: outputs by node and channel, or the error."),
+            "output_urls": schema::output_urls(),
+            "state": waiting::state_schema(),
+            "finished": schema::flag("Whether the run is over."),
+            "timed_out": schema::flag("The wait's time was up first; the run goes on."),
+            "waited_seconds": {"type": "number", "description": "How long the wait took."},
+            "next": schema::text("What to call next."),
+        })
+    }
+
+    async fn run(args: Args, mut call: Call) -> Result<Reply, Fault> {
+        let (wait, timeout) = (args.wait_for_completion, Duration::from_secs(args.timeout_seconds));
+        let request = request(args)?;
+        let deployment_id = request.deployment_id.clone();
+        if wait {
+            call.progress.say("submitting").await;
+        }
+        let submission = call
+            .write(|api| async move {
+                let submission = api.submit_request(&request).await?;
+                tracing::info!(request.id = %submission.request_id, deployment.id = %request.deployment_id, "submitted request");
+                Ok(submission)
+            })
+            .await
+            .map_err(|fault| fault.with("deployment_id", deployment_id.as_str()))?;
+        let submitted = waiting::Submitted { deployment_id, submission };
+        if wait { waiting::until_finished(submitted, timeout, &mut call).await } else { Ok(submitted.reply()) }
+    }
+}
+
+/// What is asked, checked as far as it can be without asking RunComfy.
+fn request(args: Args) -> Result<InferenceRequest, ArgumentFaults> {
+    let mut request = InferenceRequest::new(args.deployment_id);
+    if let Some(overrides) = args.overrides {
+        request.overrides = Some(
+            Overrides::from_value(Value::Object(overrides))
+                .map_err(|error| ArgumentFaults::one("overrides", format!("is not right: {}", deployment::describe(&error))))?,
+        );
+    }
+    if let Some(workflow) = args.workflow_api_json {
+        request.workflow_api_json = Some(Workflow::from_value(Value::Object(workflow)).map_err(|error| {
+            ArgumentFaults::one("workflow_api_json", format!("is not right: {}", deployment::describe(&error)))
+        })?);
+    }
+    request.extra_data = args.extra_data.map(ExtraData);
+    if let Some(url) = args.webhook_url {
+        let mut webhook = Webhook::new(webhook_url(&url)?);
+        webhook.intermediate_status = args.webhook_intermediate_status;
+        request.webhook = Some(webhook);
+    }
+    Ok(request)
+}
+
+/// An address that RunComfy may report to: https, a host with a name, no password in it.
+fn webhook_url(text: &str) -> Result<Url, ArgumentFaults> {
+    let fault = |rule: &str| ArgumentFaults::one("webhook_url", rule);
+    let url = Url::parse(text).map_err(|_| fault("must be a full https address"))?;
+    if url.scheme() != "https" || url.host().is_none() {
+        return Err(fault("must be a full https address"));
+    }
+    if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
+        return Err(fault("must have no user, password or fragment"));
+    }
+    Ok(url)
+}

@@ -1,0 +1,104 @@
+//! `update_deployment`
+
+use runcomfy_core::{DeploymentId, UpdateDeployment};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::create_deployment::Hardware;
+use crate::{
+    arguments::ArgumentFaults,
+    call::Call,
+    deployment,
+    reply::{Fault, Reply},
+    schema,
+    tools::{Hints, ToolDefinition},
+};
+
+pub(super) struct Tool;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Args {
+    /// Deployment id.
+    #[schemars(with = "String")]
+    deployment_id: DeploymentId,
+    /// New name.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 256))]
+    name: Option<String>,
+    /// New version.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 128))]
+    workflow_version: Option<String>,
+    /// GPU.
+    #[serde(default)]
+    #[schemars(with = "Hardware")]
+    hardware: Option<Hardware>,
+    /// Always on; billed all day if above 0.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 30))]
+    min_instances: Option<u64>,
+    /// At most this many at once.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 60))]
+    max_instances: Option<u64>,
+    /// Pending per instance before another starts.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 100_000))]
+    queue_size: Option<u64>,
+    /// Idle time before shutdown, billed.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 86_400))]
+    keep_warm_duration_in_seconds: Option<u64>,
+    /// false pauses, true resumes.
+    #[serde(default)]
+    is_enabled: Option<bool>,
+}
+
+impl ToolDefinition for Tool {
+    const TITLE: &'static str = "Update deployment";
+    const DESCRIPTION: &'static str =
+        "Change a deployment; pass only what changes. Overwrites old values; a rename by someone else at the same moment may be undone.";
+    const HINTS: Hints = Hints { read_only: false, destructive: true, idempotent: false, open_world: false };
+    type Args = Args;
+
+    fn output() -> Value {
+        json!({
+            "deployment": schema::upstream("The deployment after the change, in short: thirteen keys, null where unknown."),
+            "name_race_possible": schema::flag("Somebody else may have renamed it at the same moment: check the name."),
+        })
+    }
+
+    async fn run(args: Args, call: Call) -> Result<Reply, Fault> {
+        let mut changes = UpdateDeployment::new();
+        changes.name = args.name;
+        changes.workflow_version = args.workflow_version;
+        changes.hardware = args.hardware.map(|hardware| hardware.sku().to_owned());
+        changes.min_instances = args.min_instances;
+        changes.max_instances = args.max_instances;
+        changes.queue_size = args.queue_size;
+        changes.keep_warm_duration_in_seconds = args.keep_warm_duration_in_seconds;
+        changes.is_enabled = args.is_enabled;
+        if changes.is_empty() {
+            let rule = "has nothing to change beside it: pass at least one field";
+            return Err(ArgumentFaults::one("deployment_id", rule).into());
+        }
+        if let (Some(min), Some(max)) = (changes.min_instances, changes.max_instances)
+            && min > max
+        {
+            return Err(ArgumentFaults::one("min_instances", "must not be above max_instances").into());
+        }
+        let id = args.deployment_id;
+        let updated = call.write(|api| async move { api.update_deployment(&id, &changes).await }).await?;
+        let deployment = &updated.deployment;
+        let race = if updated.name_race_possible { " Its name may have been changed by somebody else: check it." } else { "" };
+        let paused = if deployment.is_enabled == Some(false) { " It is paused." } else { "" };
+        let sentence = format!("Updated deployment {}.{paused}{race}{}", deployment.id, deployment::standing_cost(deployment));
+        let mut reply = Reply::new(sentence).with("deployment", deployment::compact(deployment));
+        if updated.name_race_possible {
+            reply = reply.with("name_race_possible", true);
+        }
+        Ok(reply)
+    }
+}

@@ -1,0 +1,4 @@
+//! How clients reach the server.
+
+pub mod http;
+pub mod stdio;

@@ -1,0 +1,221 @@
+//! From a submitted run to its result: waiting, and telling where a run is.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use runcomfy_core::{
+    DeploymentId, Finished, Outcome, RequestResult, RequestState, RequestStatus, Submission,
+    TimedOut, Wait, WaitEnd, WaitEvent,
+};
+use serde_json::{Value, json};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+
+use crate::{
+    call::Call,
+    reply::{Fault, Reply},
+};
+
+/// A run that RunComfy has accepted.
+pub(crate) struct Submitted {
+    pub(crate) deployment_id: DeploymentId,
+    pub(crate) submission: Submission,
+}
+
+impl Submitted {
+    /// The answer for a caller who does not wait.
+    pub(crate) fn reply(&self) -> Reply {
+        let sentence = format!(
+            "Submitted request {} on deployment {}. It goes on by itself; call get_request_status next.",
+            self.submission.request_id, self.deployment_id
+        );
+        self.fill(Reply::new(sentence)).with("finished", false).with("next", "get_request_status")
+    }
+
+    fn fill(&self, reply: Reply) -> Reply {
+        reply
+            .with("submission", json!(self.submission))
+            .with("deployment_id", self.deployment_id.as_str())
+            .with("request_id", self.submission.request_id.as_str())
+    }
+}
+
+/// Waits for the run and answers with what came of it. Whatever happens, the answer has the ids.
+pub(crate) async fn until_finished(
+    submitted: Submitted,
+    timeout: Duration,
+    call: &mut Call,
+) -> Result<Reply, Fault> {
+    let request_id = submitted.submission.request_id.clone();
+    call.progress.say(&format!("submitted request {request_id}")).await;
+    let mut policy = call.settings.wait.clone();
+    policy.timeout = Some(timeout);
+    let api = std::sync::Arc::clone(&call.api);
+    let wait = Wait::new(&*api, submitted.deployment_id.clone(), request_id.clone()).policy(policy);
+    let mut events = std::pin::pin!(wait.events());
+    let started = Instant::now();
+    let mut heartbeat = interval_at(started + call.settings.heartbeat, call.settings.heartbeat);
+    heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut last = "submitted".to_owned();
+    loop {
+        let event = tokio::select! {
+            biased;
+            () = call.gone.cancelled() => return Ok(submitted.reply()),
+            event = events.next() => event,
+            _ = heartbeat.tick() => {
+                call.progress.say(&format!("{last}; {} s so far", started.elapsed().as_secs())).await;
+                continue;
+            }
+        };
+        match event {
+            Some(Ok(WaitEvent::Changed(status))) => {
+                last = describe(&status);
+                call.progress.say(&last).await;
+                heartbeat.reset();
+            }
+            Some(Ok(WaitEvent::LookFailed(error))) => {
+                call.progress
+                    .say(&format!("{}; the run goes on, looking again", error.kind()))
+                    .await;
+            }
+            Some(Ok(WaitEvent::Ended(WaitEnd::Finished(finished)))) => {
+                return ended(&submitted, *finished);
+            }
+            Some(Ok(WaitEvent::Ended(WaitEnd::TimedOut(timed_out)))) => {
+                return Ok(ran_out(&submitted, *timed_out));
+            }
+            Some(Err(error)) => {
+                return Err(after_submit(&submitted, Fault::from(error)));
+            }
+            Some(Ok(_)) => {}
+            None => {
+                return Err(after_submit(
+                    &submitted,
+                    Fault::internal("the wait ended without an end"),
+                ));
+            }
+        }
+    }
+}
+
+fn ended(submitted: &Submitted, finished: Finished) -> Result<Reply, Fault> {
+    let request_id = &submitted.submission.request_id;
+    let result = match finished.result {
+        Ok(result) => result,
+        Err(error) => {
+            let fault = after_submit(submitted, Fault::from(error));
+            return Err(fault.with("status", json!(finished.status)).with("finished", true));
+        }
+    };
+    let sentence = format!("Request {request_id} finished: {}", describe_result(&result));
+    let reply = with_state(submitted.fill(Reply::new(sentence)), result.state());
+    Ok(reply
+        .with_files(result.output_files())
+        .with("status", json!(finished.status))
+        .with("result", json!(result))
+        .with("waited_seconds", finished.waited.as_secs_f64()))
+}
+
+fn ran_out(submitted: &Submitted, timed_out: TimedOut) -> Reply {
+    let seen = timed_out.last_status.as_ref().map_or_else(|| "not seen yet".to_owned(), describe);
+    let sentence = format!(
+        "Request {} is not finished after {} s: {seen}. It goes on by itself; call get_request_status next, and do not submit it again.",
+        submitted.submission.request_id,
+        timed_out.waited.as_secs()
+    );
+    let state = timed_out.last_status.as_ref().map_or(RequestState::Unknown, RequestStatus::state);
+    let reply = with_state(submitted.fill(Reply::new(sentence)), state);
+    let reply =
+        reply.with("timed_out", true).with("waited_seconds", timed_out.waited.as_secs_f64());
+    match timed_out.last_status {
+        Some(status) => reply.with("status", json!(status)),
+        None => reply,
+    }
+}
+
+/// A failure after the run was accepted: it must not read as if nothing had happened.
+fn after_submit(submitted: &Submitted, fault: Fault) -> Fault {
+    let request_id = &submitted.submission.request_id;
+    fault
+        .after(&format!("the request was submitted as {request_id} and goes on, but"))
+        .with_outcome(
+            Outcome::Applied,
+            "Do not submit it again: call get_request_status with these ids.",
+        )
+        .with("submission", json!(submitted.submission))
+        .with("deployment_id", submitted.deployment_id.as_str())
+        .with("request_id", request_id.as_str())
+}
+
+/// A status in a few words of ours.
+pub(crate) fn describe(status: &RequestStatus) -> String {
+    match (status.state(), status.queue_position, &status.instance_id) {
+        (RequestState::InQueue, Some(position), _) => format!("in_queue, position {position}"),
+        (RequestState::InProgress, _, Some(instance)) => {
+            format!("in_progress on instance {instance}")
+        }
+        (RequestState::Completed, ..) => "completed".to_owned(),
+        (state, ..) => state.as_str().to_owned(),
+    }
+}
+
+/// A result in a sentence of ours: what there is, or why there is nothing.
+pub(crate) fn describe_result(result: &RequestResult) -> String {
+    match result.state() {
+        RequestState::Succeeded => match (result.output_files().len(), result.output_texts().len()) {
+            (0, 0) => "succeeded, without outputs; ComfyUI skips what it has already made, so change an input such as the seed.".to_owned(),
+            (files, 0) => format!("succeeded with {files} file(s)."),
+            (0, texts) => format!("succeeded with {texts} text(s)."),
+            (files, texts) => format!("succeeded with {files} file(s) and {texts} text(s)."),
+        },
+        RequestState::Failed => {
+            let failure = result.failure().unwrap_or_default();
+            let node = failure.node_id.map(|id| format!(" at node {id:?}")).unwrap_or_default();
+            let kind = failure.kind.map(|kind| format!(" ({kind})")).unwrap_or_default();
+            let message = failure.message.map(|message| format!(": {:?}", clip(&message))).unwrap_or_default();
+            format!("failed{node}{kind}{message}.")
+        }
+        RequestState::Cancelled => "cancelled.".to_owned(),
+        RequestState::InQueue | RequestState::InProgress => {
+            format!("not finished yet, {}.", result.state().as_str())
+        }
+        state => format!("{}.", state.as_str()),
+    }
+}
+
+/// Adds where the run is and what to call next.
+pub(crate) fn with_state(reply: Reply, state: RequestState) -> Reply {
+    let reply = reply.with("state", state.as_str()).with("finished", state.is_finished());
+    match state {
+        RequestState::Completed => reply.with("next", "get_request_result"),
+        RequestState::InQueue => {
+            reply.with("next", "get_request_status").with("retry_after_seconds", 10)
+        }
+        RequestState::InProgress | RequestState::Unknown => {
+            reply.with("next", "get_request_status").with("retry_after_seconds", 5)
+        }
+        _ => reply,
+    }
+}
+
+/// What `state` may say.
+pub(crate) fn state_schema() -> Value {
+    let all = [
+        RequestState::InQueue,
+        RequestState::InProgress,
+        RequestState::Completed,
+        RequestState::Succeeded,
+        RequestState::Failed,
+        RequestState::Cancelled,
+        RequestState::Unknown,
+    ];
+    json!({
+        "type": "string",
+        "enum": all.map(RequestState::as_str),
+        "description": "Where the run is. completed = finished, see the result for success.",
+    })
+}
+
+/// A cause in RunComfy's words, short enough for a sentence.
+fn clip(text: &str) -> String {
+    text.chars().take(300).collect()
+}

@@ -1,0 +1,182 @@
+//! The commands as a person types them.
+
+use std::process::Output;
+
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+async fn run(arguments: &[&str]) -> Output {
+    run_with(arguments, &[]).await
+}
+
+async fn run_with(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_runcomfy-mcp"));
+    command.args(arguments).env_clear().envs(environment.iter().copied()).kill_on_drop(true);
+    command.output().await.unwrap()
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"))
+}
+
+#[tokio::test]
+async fn a_waited_submit_prints_the_json_of_a_finished_request() {
+    let listed = json(&run(&["call", "list_deployments", "--emulator"]).await);
+    let deployments = listed["deployments"].as_array().unwrap();
+    let id = &deployments.iter().find(|one| one["name"] == "text-to-image").unwrap()["id"];
+    let arguments = json!({"deployment_id": id, "wait_for_completion": true}).to_string();
+    let output = run(&["call", "submit_request", &arguments, "--emulator"]).await;
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let data = json(&output);
+    assert_eq!(data["state"], "succeeded");
+    assert!(data["output_urls"][0]["url"].is_string());
+}
+
+#[tokio::test]
+async fn the_exit_code_tells_the_kind_of_error() {
+    let check = async |arguments: &[&str], code: i32, kind: &str| {
+        let output = run(arguments).await;
+        assert_eq!(output.status.code(), Some(code), "{output:?}");
+        assert_eq!(json(&output)["kind"], kind, "{output:?}");
+    };
+    check(
+        &["call", "get_deployment", r#"{"deployment": "x"}"#, "--emulator"],
+        64,
+        "invalid_argument",
+    )
+    .await;
+    check(&["call", "get_deployment", r#"{"deployment_id": "x"}"#, "--emulator"], 65, "not_found")
+        .await;
+    check(&["call", "list_deployments"], 77, "unauthenticated").await;
+    let manager =
+        r#"{"deployment_id":"d","instance_id":"i","comfy_backend_path":"manager/reboot"}"#;
+    check(&["call", "call_instance_proxy", manager, "--emulator"], 77, "policy_denied").await;
+    // Nothing listens on port 9 of this machine.
+    let output = run_with(
+        &["call", "list_deployments", "--base-url", "http://127.0.0.1:9"],
+        &[("RUNCOMFY_API_KEY", "tok")],
+    )
+    .await;
+    assert_eq!(output.status.code(), Some(69), "{output:?}");
+    assert_eq!(json(&output)["outcome"], "not_sent");
+}
+
+#[tokio::test]
+async fn a_command_line_that_is_wrong_is_said_so_in_a_line() {
+    for arguments in [
+        &["call", "make_picture"][..],
+        &["call", "list_deployments", "{"],
+        &["call", "list_deployments", "[]"],
+        &["--no-such-option"],
+        &["--log", "=="],
+    ] {
+        let output = run(arguments).await;
+        assert_eq!(output.status.code(), Some(64), "{arguments:?}: {output:?}");
+        assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{arguments:?}: {output:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_service_address_that_would_leak_the_token_is_refused_at_the_start() {
+    for url in [
+        "http://10.0.0.1",
+        "http://example.com",
+        "https://user:hunter2@example.com",
+        "https://example.com/?a=b",
+        "ftp://x",
+    ] {
+        let output = run_with(
+            &["call", "list_deployments", "--base-url", url],
+            &[("RUNCOMFY_API_KEY", "SECRET")],
+        )
+        .await;
+        assert_eq!(output.status.code(), Some(1), "{url}: {output:?}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!said.contains("SECRET") && !said.contains("hunter2"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn the_tools_and_errors_can_be_read_without_a_key() {
+    let tools = json(&run(&["tools", "--json"]).await);
+    assert_eq!(tools["tools"].as_array().unwrap().len(), 10);
+    let errors = json(&run(&["errors", "--json"]).await);
+    assert!(
+        errors
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|row| row["hint"].is_string() && row["exit_code"].is_u64())
+    );
+    for arguments in [["tools"], ["errors"], ["--help"], ["--version"]] {
+        let output = run(&arguments).await;
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}");
+        assert!(!output.stdout.is_empty(), "{arguments:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_doctor_says_what_is_configured_and_never_shows_the_token() {
+    let fine = run(&["doctor", "--emulator"]).await;
+    assert_eq!(fine.status.code(), Some(0), "{fine:?}");
+    let ill =
+        run_with(&["doctor", "--base-url", "http://127.0.0.1:9"], &[("RUNCOMFY_TOKEN", "SECRET")])
+            .await;
+    assert_eq!(ill.status.code(), Some(69), "{ill:?}");
+    let said = String::from_utf8_lossy(&ill.stdout);
+    assert!(said.contains("RUNCOMFY_TOKEN") && !said.contains("SECRET"), "{said}");
+}
+
+#[tokio::test]
+async fn the_token_of_the_official_command_line_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(
+        folder.path().join("token.json"),
+        r#"{"access_token": "SECRET", "user_email": "a@b"}"#,
+    )
+    .unwrap();
+    let folder = folder.path().to_str().unwrap();
+    let output = run_with(
+        &["doctor", "--base-url", "http://127.0.0.1:9"],
+        &[("RUNCOMFY_CONFIG_DIR", folder)],
+    )
+    .await;
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("token.json") && !said.contains("SECRET"), "{said}");
+}
+
+#[tokio::test]
+async fn one_persons_key_is_not_offered_to_a_network() {
+    let output = run_with(
+        &["serve", "--single-user", "--listen", "0.0.0.0:0"],
+        &[("RUNCOMFY_API_KEY", "tok")],
+    )
+    .await;
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let output = run(&["serve", "--single-user", "--listen", "127.0.0.1:0"]).await;
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+}
+
+#[tokio::test]
+async fn the_demo_leaves_pictures_that_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("pictures");
+    let output = run(&["demo", "--out", out.to_str().unwrap()]).await;
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let mut pictures: Vec<_> = std::fs::read_dir(&out)
+        .unwrap()
+        .map(|entry| std::fs::read(entry.unwrap().path()).unwrap())
+        .collect();
+    pictures.sort();
+    assert_eq!(pictures.len(), 2);
+    assert!(pictures.iter().all(|bytes| bytes.starts_with(b"\x89PNG\r\n\x1a\n")));
+    assert_ne!(pictures[0], pictures[1]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    for tool in json(&run(&["tools", "--json"]).await)["tools"].as_array().unwrap() {
+        assert!(
+            said.contains(tool["name"].as_str().unwrap()),
+            "the demo does not show {}",
+            tool["name"]
+        );
+    }
+}

@@ -1,0 +1,87 @@
+//! A real MCP client and the server, with a pipe between them, within one runtime.
+
+use std::sync::{Arc, Mutex};
+
+use rmcp::{
+    ClientHandler, RoleClient, ServiceExt,
+    model::{CallToolRequestParams, CallToolResult, ProgressNotificationParam},
+    service::{NotificationContext, RunningService},
+};
+use runcomfy_core::RunComfyApi;
+use runcomfy_mcp::{Callers, RunComfyMcp, Settings};
+use serde_json::Value;
+
+/// A connected client.
+pub(crate) struct Session {
+    client: RunningService<RoleClient, Recorder>,
+}
+
+/// Keeps the progress messages that came.
+#[derive(Clone, Default)]
+struct Recorder(Arc<Mutex<Vec<String>>>);
+
+impl ClientHandler for Recorder {
+    async fn on_progress(
+        &self,
+        progress: ProgressNotificationParam,
+        _: NotificationContext<RoleClient>,
+    ) {
+        self.0.lock().unwrap().extend(progress.message);
+    }
+}
+
+/// A client of a server that acts on `api`.
+pub(crate) async fn connect(api: impl RunComfyApi + 'static) -> Session {
+    connect_with(api, Settings::default()).await
+}
+
+/// The same with other settings.
+pub(crate) async fn connect_with(api: impl RunComfyApi + 'static, settings: Settings) -> Session {
+    let server = RunComfyMcp::new(Callers::One(Arc::new(api)), settings);
+    let (near, far) = tokio::io::duplex(1 << 20);
+    tokio::spawn(async move { server.serve(far).await.unwrap().waiting().await });
+    Session { client: Recorder::default().serve(near).await.unwrap() }
+}
+
+impl Session {
+    /// Calls a tool.
+    pub(crate) async fn call(&self, tool: &'static str, arguments: Value) -> CallToolResult {
+        let request =
+            CallToolRequestParams::new(tool).with_arguments(arguments.as_object().unwrap().clone());
+        self.client.call_tool(request).await.unwrap()
+    }
+
+    /// Calls a tool that must succeed, for its structured content.
+    pub(crate) async fn data(&self, tool: &'static str, arguments: Value) -> Value {
+        let result = self.call(tool, arguments).await;
+        assert_eq!(result.is_error, Some(false), "{tool}: {result:?}");
+        result.structured_content.unwrap()
+    }
+
+    /// Calls a tool that must fail, for its structured content.
+    pub(crate) async fn fault(&self, tool: &'static str, arguments: Value) -> Value {
+        let result = self.call(tool, arguments).await;
+        assert_eq!(result.is_error, Some(true), "{tool}: {result:?}");
+        result.structured_content.unwrap()
+    }
+
+    /// The progress messages so far.
+    pub(crate) fn progress(&self) -> Vec<String> {
+        self.client.service().0.lock().unwrap().clone()
+    }
+
+    /// The client itself.
+    pub(crate) fn client(&self) -> &RunningService<RoleClient, impl ClientHandler> {
+        &self.client
+    }
+}
+
+/// The text blocks of a result.
+pub(crate) fn texts(result: &CallToolResult) -> Vec<&str> {
+    result
+        .content
+        .iter()
+        .filter_map(|block| block.as_text())
+        .map(|text| text.text.as_str())
+        .collect()
+}

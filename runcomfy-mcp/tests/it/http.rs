@@ -1,0 +1,208 @@
+//! The server over HTTP: who is let in, and with whose token.
+
+use std::{net::SocketAddr, time::Duration};
+
+use runcomfy_core::{HttpApi, RunComfyApi, Token};
+use runcomfy_mcp::{Callers, RunComfyMcp, Settings, transport::http::HttpOptions};
+use runcomfy_testkit::Emulator;
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
+use tokio_util::sync::CancellationToken;
+
+/// A server of its own for each test, on an emulator where each token is an account.
+struct Server {
+    address: SocketAddr,
+    emulator: Emulator,
+    stop: CancellationToken,
+    task: JoinHandle<anyhow::Result<()>>,
+}
+
+impl Server {
+    async fn start() -> Self {
+        let emulator = Emulator::builder().start().await.unwrap();
+        let api = HttpApi::builder().base_url(emulator.url().as_str()).build().unwrap();
+        let server = RunComfyMcp::new(Callers::Each { api, anonymous: None }, Settings::default());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(runcomfy_mcp::transport::http::serve(
+            server,
+            HttpOptions::default(),
+            listener,
+            stop.clone(),
+        ));
+        Self { address, emulator, stop, task }
+    }
+
+    /// Sends a request as it stands and gives status, head and body.
+    async fn send(&self, head: &str, body: &str) -> Answer {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let length = if body.is_empty() {
+            String::new()
+        } else {
+            format!("Content-Length: {}\r\n", body.len())
+        };
+        let request = format!("{head}\r\n{length}Connection: close\r\n\r\n{body}");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        Answer { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
+    }
+
+    /// Posts a message with more headers, as a client of the newest revision with a handshake does.
+    async fn post(&self, headers: &[&str], message: &Value) -> Answer {
+        let mut head = String::from(
+            "POST /mcp HTTP/1.1\r\nContent-Type: application/json\r\nAccept: application/json, text/event-stream\r\nMCP-Protocol-Version: 2025-11-25",
+        );
+        if !headers.iter().any(|header| header.to_ascii_lowercase().starts_with("host:")) {
+            head.push_str("\r\nHost: 127.0.0.1");
+        }
+        for header in headers {
+            head.push_str("\r\n");
+            head.push_str(header);
+        }
+        self.send(&head, &message.to_string()).await
+    }
+
+    async fn call(&self, token: &str, tool: &str, arguments: Value) -> Value {
+        let message = json!({"jsonrpc": "2.0", "id": 0, "method": "tools/call", "params": {"name": tool, "arguments": arguments}});
+        let answer = self.post(&[&format!("Authorization: Bearer {token}")], &message).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        let start = answer.body.find('{').unwrap();
+        let end = answer.body.rfind('}').unwrap();
+        let message: Value = serde_json::from_str(&answer.body[start..=end]).unwrap();
+        message["result"]["structuredContent"].clone()
+    }
+}
+
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+fn list() -> Value {
+    json!({"jsonrpc": "2.0", "id": 0, "method": "tools/list"})
+}
+
+#[tokio::test]
+async fn a_call_without_exactly_one_well_formed_token_is_not_served() {
+    let server = Server::start().await;
+    let check = async |headers: &[&str], status: u16| {
+        let answer = server.post(headers, &list()).await;
+        assert_eq!(answer.status, status, "{headers:?}: {}", answer.body);
+        assert_eq!(
+            answer.head.contains("www-authenticate: bearer realm=\"runcomfy\""),
+            status == 401,
+            "{headers:?}"
+        );
+    };
+    check(&[], 401).await;
+    check(&["Authorization: Basic dXNlcg=="], 401).await;
+    check(&["Authorization: Bearer"], 400).await;
+    check(&["Authorization: Bearer a b"], 400).await;
+    check(&["Authorization: Bearer a", "Authorization: Bearer a"], 400).await;
+    check(&["X-RunComfy-User-Token: tok"], 401).await;
+    check(&["authorization: bearer tok"], 200).await;
+}
+
+#[tokio::test]
+async fn web_pages_and_names_that_are_not_allowed_are_turned_away() {
+    let server = Server::start().await;
+    let token = "Authorization: Bearer tok";
+    for (header, status) in [
+        ("Origin: https://evil.example", 403),
+        ("Origin: null", 403),
+        ("Origin: http://localhost:3000", 200),
+        ("Host: evil.example", 403),
+    ] {
+        let answer = server.post(&[token, header], &list()).await;
+        assert_eq!(answer.status, status, "{header}: {}", answer.body);
+    }
+    let preflight = |origin: &str| {
+        format!(
+            "OPTIONS /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: {origin}\r\nAccess-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: authorization"
+        )
+    };
+    let foreign = server.send(&preflight("https://evil.example"), "").await;
+    assert!(!foreign.head.contains("access-control-allow-origin"), "{}", foreign.head);
+    let own = server.send(&preflight("http://localhost:3000"), "").await;
+    assert!(
+        own.head.contains("access-control-allow-origin: http://localhost:3000"),
+        "{}",
+        own.head
+    );
+}
+
+#[tokio::test]
+async fn each_caller_sees_their_own_account_and_no_other() {
+    let server = Server::start().await;
+    let first = server.call("alice", "list_deployments", json!({})).await;
+    let workflow = first["deployments"][0]["workflow_id"].clone();
+    let arguments =
+        json!({"name": "alices-own", "workflow_id": workflow, "workflow_version": "v1"});
+    let created = server.call("alice", "create_deployment", arguments).await;
+    let id = created["deployment"]["id"].clone();
+    let seen = server.call("alice", "get_deployment", json!({"deployment_id": id})).await;
+    assert_eq!(seen["deployment"]["name"], "alices-own");
+    let foreign = server.call("bob", "get_deployment", json!({"deployment_id": id})).await;
+    assert_eq!(foreign["kind"], "not_found");
+    // The very token that came in is the one that went out.
+    let alice = HttpApi::builder()
+        .base_url(server.emulator.url().as_str())
+        .token(Token::new("alice").unwrap())
+        .build()
+        .unwrap();
+    let all = alice.list_deployments(&runcomfy_core::ListDeployments::all()).await.unwrap();
+    assert!(all.iter().any(|deployment| deployment.name.as_deref() == Some("alices-own")));
+}
+
+#[tokio::test]
+async fn health_needs_no_token_and_readiness_ends_with_the_server() {
+    let server = Server::start().await;
+    for path in ["/healthz", "/readyz"] {
+        let answer = server.send(&format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1"), "").await;
+        assert_eq!(answer.status, 200, "{path}");
+        assert!(answer.head.contains("cache-control: no-store"), "{}", answer.head);
+        assert!(answer.body.contains("\"ok\":true"), "{}", answer.body);
+    }
+    server.stop.cancel();
+    let ended = tokio::time::timeout(Duration::from_secs(10), server.task).await;
+    ended.expect("it ends in time").unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn only_posts_to_the_one_path_are_served() {
+    let server = Server::start().await;
+    let token = "Authorization: Bearer tok";
+    for (line, status) in
+        [("GET /mcp", 405), ("DELETE /mcp", 405), ("POST /mcp/", 404), ("GET /", 404)]
+    {
+        let answer =
+            server.send(&format!("{line} HTTP/1.1\r\nHost: 127.0.0.1\r\n{token}"), "").await;
+        assert_eq!(answer.status, status, "{line}: {}", answer.head);
+    }
+}
+
+#[tokio::test]
+async fn the_list_of_tools_is_the_same_for_everyone_and_every_revision() {
+    let server = Server::start().await;
+    let mut lists = Vec::new();
+    for (token, revision) in [("alice", "2025-03-26"), ("bob", "2025-06-18"), ("bob", "2025-11-25")]
+    {
+        let head = format!(
+            "POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nAccept: application/json, text/event-stream\r\nMCP-Protocol-Version: {revision}\r\nAuthorization: Bearer {token}"
+        );
+        let answer = server.send(&head, &list().to_string()).await;
+        assert_eq!(answer.status, 200, "{revision}: {}", answer.body);
+        lists.push(answer.body);
+    }
+    assert!(lists.windows(2).all(|pair| pair[0] == pair[1]));
+    assert!(lists[0].contains("\"submit_request\""));
+}

@@ -1,0 +1,11 @@
+//! The server as its clients see it.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod bad_input;
+mod command_line;
+mod harness;
+mod http;
+mod results;
+mod schemas;
+mod stdio;
+mod waiting;

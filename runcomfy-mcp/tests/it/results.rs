@@ -1,0 +1,216 @@
+//! What the model reads: every result of every tool, held against the published schema.
+
+use rmcp::model::{CallToolResult, ContentBlock};
+use runcomfy_core::{Error, ErrorKind, MockRunComfyApi, Operation, Outcome, ProxyReply};
+use runcomfy_mcp::RunComfyMcp;
+use runcomfy_testkit::{FakeRunComfy, Script};
+use serde_json::{Value, json};
+
+use crate::harness::{Session, connect, texts};
+
+fn fake() -> FakeRunComfy {
+    FakeRunComfy::builder().empty().deployment("dep_1").build()
+}
+
+/// Holds a result against its tool's output schema, and its text against its structure.
+#[track_caller]
+fn check_valid(tool: &str, result: &CallToolResult) {
+    let published = RunComfyMcp::tools().into_iter().find(|one| one.name == tool).unwrap();
+    let schema = Value::Object((*published.output_schema.unwrap()).clone());
+    let data = result.structured_content.as_ref().unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let faults: Vec<_> = validator.iter_errors(data).map(|error| error.to_string()).collect();
+    assert!(faults.is_empty(), "{tool}: {faults:?} in {data}");
+    // Each key is one that the schema describes.
+    for key in data.as_object().unwrap().keys() {
+        assert!(schema["properties"][key].is_object(), "{tool} does not describe {key}");
+    }
+    assert_eq!(data["ok"], result.is_error == Some(false));
+    let texts = texts(result);
+    assert_eq!(&serde_json::from_str::<Value>(texts[1]).unwrap(), data, "{tool}");
+}
+
+async fn call(session: &Session, tool: &'static str, arguments: Value) -> Value {
+    let result = session.call(tool, arguments).await;
+    check_valid(tool, &result);
+    assert_eq!(result.is_error, Some(false), "{tool}: {result:?}");
+    result.structured_content.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_tool_answers_in_its_published_shape() {
+    let session = connect(fake()).await;
+    let listed = call(&session, "list_deployments", json!({})).await;
+    assert_eq!(listed["deployments"][0].as_object().unwrap().len(), 13);
+    let raw = call(&session, "list_deployments", json!({"include_readme": true})).await;
+    assert!(raw["deployments"][0]["readme"].is_string());
+
+    let loaded = call(
+        &session,
+        "get_deployment",
+        json!({"deployment_id": "dep_1", "include_payload": true}),
+    )
+    .await;
+    assert!(loaded["deployment"]["payload"]["workflow_api_json"].is_object());
+    let summary = &loaded["payload_summary"];
+    assert_eq!(
+        summary["payload_keys"],
+        json!(["object_info_url", "overrides", "workflow_api_json"])
+    );
+    assert!(
+        summary["workflow_node_summary"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|node| node["class_type"] == "KSampler")
+    );
+
+    let workflow = listed["deployments"][0]["workflow_id"].clone();
+    let created = call(
+        &session,
+        "create_deployment",
+        json!({"name": "mine", "workflow_id": workflow, "workflow_version": "v1"}),
+    )
+    .await;
+    let id = created["deployment"]["id"].clone();
+    assert_eq!(created["deployment"]["hardware"], json!(["AMPERE_48"]));
+    let updated = call(
+        &session,
+        "update_deployment",
+        json!({"deployment_id": id, "keep_warm_duration_in_seconds": 0}),
+    )
+    .await;
+    assert_eq!(updated["deployment"]["name"], "mine");
+    assert_eq!(updated["deployment"]["keep_warm_duration_in_seconds"], 0);
+    let deleted = call(&session, "delete_deployment", json!({"deployment_id": id})).await;
+    assert!(deleted.as_object().unwrap().contains_key("response"));
+
+    let submitted = call(&session, "submit_request", json!({"deployment_id": "dep_1"})).await;
+    assert_eq!(submitted["finished"], false);
+    let ids = json!({"deployment_id": "dep_1", "request_id": submitted["request_id"]});
+    let status = call(&session, "get_request_status", ids.clone()).await;
+    assert_eq!(status["status"]["status"], "in_queue");
+    assert_eq!(status["next"], "get_request_status");
+    let early = call(&session, "get_request_result", ids.clone()).await;
+    assert_eq!(early["finished"], false);
+    assert_eq!(early["output_urls"], json!([]));
+    let cancelled = call(&session, "cancel_request", ids.clone()).await;
+    assert_eq!(cancelled["cancel"]["outcome"], "cancelled");
+    assert_eq!(cancelled["accepted"], true);
+    let status = call(&session, "get_request_status", ids).await;
+    assert_eq!((&status["state"], &status["finished"]), (&json!("cancelled"), &json!(true)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waited_run_brings_its_files_and_links_to_them() {
+    let session = connect(fake()).await;
+    let result = session
+        .call("submit_request", json!({"deployment_id": "dep_1", "wait_for_completion": true}))
+        .await;
+    check_valid("submit_request", &result);
+    let data = result.structured_content.as_ref().unwrap();
+    assert_eq!(data["state"], "succeeded");
+    let file = &data["output_urls"][0];
+    for key in ["node_id", "channel", "url", "filename", "subfolder", "type"] {
+        assert!(file[key].is_string(), "{key}: {file}");
+    }
+    let links: Vec<_> = result
+        .content
+        .iter()
+        .filter(|block| matches!(block, ContentBlock::ResourceLink(_)))
+        .collect();
+    assert_eq!(links.len(), data["output_urls"].as_array().unwrap().len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_run_is_an_answer_that_says_failed_and_why() {
+    let error = json!({"node_id": "3", "exception_type": "OutOfMemoryError", "exception_message": "CUDA out of memory"});
+    let api = fake();
+    api.next_request(Script::default().fails(error));
+    let session = connect(api).await;
+    let result = session
+        .call("submit_request", json!({"deployment_id": "dep_1", "wait_for_completion": true}))
+        .await;
+    check_valid("submit_request", &result);
+    assert_eq!(result.is_error, Some(false));
+    assert_eq!(result.structured_content.as_ref().unwrap()["state"], "failed");
+    let text = texts(&result)[0];
+    assert!(
+        text.contains("failed at node \"3\" (OutOfMemoryError): \"CUDA out of memory\""),
+        "{text}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_largest_seed_reaches_the_service_digit_by_digit() {
+    let api = fake();
+    let session = connect(api.clone()).await;
+    let overrides = json!({"3": {"inputs": {"seed": u64::MAX}}});
+    call(&session, "submit_request", json!({"deployment_id": "dep_1", "overrides": overrides}))
+        .await;
+    let sent = api.submits_seen();
+    assert_eq!(json!(sent[0].overrides)["3"]["inputs"]["seed"], u64::MAX);
+}
+
+#[tokio::test]
+async fn each_failure_of_the_service_has_kind_outcome_and_hint() {
+    for kind in ErrorKind::ALL {
+        let mut api = MockRunComfyApi::new();
+        let kind = *kind;
+        api.expect_submit_request().times(1).returning(move |request| {
+            Err(Error::new(Operation::SubmitRequest, kind)
+                .with_deployment_id(request.deployment_id.clone()))
+        });
+        let session = connect(api).await;
+        let result = session.call("submit_request", json!({"deployment_id": "d1"})).await;
+        check_valid("submit_request", &result);
+        let data = result.structured_content.unwrap();
+        assert_eq!(data["kind"], kind.as_str());
+        assert_eq!(data["deployment_id"], "d1");
+        assert!(data["hint"].as_str().is_some_and(|hint| hint.len() > 10), "{data}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_known_of_a_submit_is_said_plainly() {
+    let mut api = MockRunComfyApi::new();
+    api.expect_submit_request().times(1).returning(|_| {
+        Err(Error::new(Operation::SubmitRequest, ErrorKind::TimedOut)
+            .with_outcome(Outcome::Unknown))
+    });
+    let data = connect(api).await.fault("submit_request", json!({"deployment_id": "d1"})).await;
+    assert_eq!((&data["outcome"], &data["retryable"]), (&json!("unknown"), &json!(false)));
+}
+
+#[tokio::test]
+async fn whatever_comfyui_answers_is_shown() {
+    let answers = [
+        (ProxyReply::Empty, Value::Null),
+        (ProxyReply::Json(json!([1, "two"])), json!([1, "two"])),
+        (ProxyReply::Json(json!(7)), json!(7)),
+        (ProxyReply::Json(Value::Null), Value::Null),
+        (ProxyReply::Json(json!({"error_code": 5})), json!({"error_code": 5})),
+        (ProxyReply::Text("plain".into()), json!("plain")),
+        (
+            ProxyReply::Binary { content_type: Some("image/png".into()), bytes: vec![0; 2048] },
+            json!({"content_type": "image/png", "bytes": 2048}),
+        ),
+    ];
+    for (answer, shown) in answers {
+        let mut api = MockRunComfyApi::new();
+        api.expect_call_instance_proxy().times(1).return_once(move |_| Ok(answer));
+        let session = connect(api).await;
+        let arguments =
+            json!({"deployment_id": "d1", "instance_id": "i1", "comfy_backend_path": "api/free"});
+        assert_eq!(call(&session, "call_instance_proxy", arguments).await["response"], shown);
+    }
+}
+
+#[tokio::test]
+async fn a_panic_in_one_call_leaves_the_server_alive() {
+    // A mock without expectations panics when it is called.
+    let session = connect(MockRunComfyApi::new()).await;
+    let data = session.fault("list_deployments", json!({})).await;
+    assert_eq!(data["kind"], "internal");
+    assert_eq!(session.client().list_all_tools().await.unwrap().len(), 10);
+}

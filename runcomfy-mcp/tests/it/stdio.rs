@@ -1,0 +1,138 @@
+//! The shipped binary over stdio: is it wired up?
+
+use std::process::Stdio;
+
+use rmcp::{ServiceExt, model::CallToolRequestParams};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    process::{Child, Command},
+};
+
+/// The binary with nothing from this machine's environment.
+fn program(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_runcomfy-mcp"));
+    command.args(arguments).env_clear().kill_on_drop(true);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// A session with the binary by hand, line by line.
+struct Raw {
+    child: Child,
+    lines: tokio::io::Lines<BufReader<tokio::process::ChildStdout>>,
+}
+
+impl Raw {
+    async fn start(arguments: &[&str]) -> Self {
+        let mut child = program(arguments).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut raw = Self { child, lines };
+        let hello = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
+            "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"},
+        }});
+        raw.send(&hello.to_string()).await;
+        assert_eq!(raw.read().await["result"]["serverInfo"]["name"], "runcomfy-mcp");
+        raw.send(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#).await;
+        raw
+    }
+
+    async fn send(&mut self, line: &str) {
+        let stdin = self.child.stdin.as_mut().unwrap();
+        stdin.write_all(format!("{line}\n").as_bytes()).await.unwrap();
+        stdin.flush().await.unwrap();
+    }
+
+    async fn read(&mut self) -> Value {
+        serde_json::from_str(&self.lines.next_line().await.unwrap().unwrap()).unwrap()
+    }
+
+    async fn call(&mut self, tool: &str, arguments: Value) -> Value {
+        let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": arguments}});
+        self.send(&call.to_string()).await;
+        self.read().await["result"]["structuredContent"].clone()
+    }
+
+    /// Closes the pipe; gives the exit code and what else came on stdout and stderr.
+    async fn end(mut self) -> (Option<i32>, Vec<String>, String) {
+        drop(self.child.stdin.take());
+        let mut rest = Vec::new();
+        while let Some(line) = self.lines.next_line().await.unwrap() {
+            rest.push(line);
+        }
+        let mut said = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut said).await.unwrap();
+        (self.child.wait().await.unwrap().code(), rest, said)
+    }
+}
+
+#[tokio::test]
+async fn a_client_of_the_binary_lists_and_calls_tools_and_closing_the_pipe_ends_it() {
+    let mut child = program(&["--emulator"]).spawn().unwrap();
+    let pipes = (child.stdout.take().unwrap(), child.stdin.take().unwrap());
+    let client = ().serve(pipes).await.unwrap();
+    assert_eq!(client.list_all_tools().await.unwrap().len(), 10);
+    let listed = client.call_tool(CallToolRequestParams::new("list_deployments")).await.unwrap();
+    let names: Vec<_> = listed.structured_content.unwrap()["deployments"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|deployment| deployment["name"].as_str().unwrap().to_owned())
+        .collect();
+    assert!(names.contains(&"text-to-image".to_owned()), "{names:?}");
+    client.cancel().await.unwrap();
+    assert!(child.wait().await.unwrap().success());
+}
+
+#[tokio::test]
+async fn without_a_key_the_server_starts_and_a_call_says_how_to_set_one() {
+    let mut raw = Raw::start(&[]).await;
+    let data = raw.call("list_deployments", json!({})).await;
+    assert_eq!((&data["kind"], &data["outcome"]), (&json!("unauthenticated"), &json!("not_sent")));
+    let hint = data["hint"].as_str().unwrap();
+    assert!(hint.contains("RUNCOMFY_API_KEY") && hint.contains("--emulator"), "{hint}");
+    assert_eq!(raw.end().await.0, Some(0));
+}
+
+#[tokio::test]
+async fn nothing_but_protocol_reaches_stdout_even_when_everything_is_logged() {
+    let mut raw = Raw::start(&["--emulator", "--log", "trace"]).await;
+    for line in ["not json", "[1,2]", "{\"jsonrpc\":\"2.0\"}", ""] {
+        raw.send(line).await;
+    }
+    raw.send(r#"{"jsonrpc":"2.0","id":7,"method":"tools/list"}"#).await;
+    loop {
+        let message = raw.read().await;
+        assert_eq!(message["jsonrpc"], "2.0");
+        if message["id"] == 7 {
+            assert_eq!(message["result"]["tools"].as_array().unwrap().len(), 10);
+            break;
+        }
+    }
+    let (code, rest, said) = raw.end().await;
+    assert_eq!(code, Some(0));
+    assert!(rest.iter().all(|line| serde_json::from_str::<Value>(line).is_ok()), "{rest:?}");
+    assert!(!said.is_empty());
+}
+
+#[tokio::test]
+async fn a_secret_in_the_arguments_is_in_no_log_line() {
+    let mut raw = Raw::start(&["--emulator", "--log", "trace"]).await;
+    let deployments = raw.call("list_deployments", json!({})).await;
+    let id = deployments["deployments"][0]["id"].clone();
+    let arguments = json!({"deployment_id": id, "extra_data": {"api_key_comfy_org": "comfyui-CANARY"}, "webhook_url": "https://example.com/?sig=CANARY"});
+    let submitted = raw.call("submit_request", arguments).await;
+    assert_eq!(submitted["ok"], true, "{submitted}");
+    let (_, _, said) = raw.end().await;
+    assert!(said.contains("submit_request") && !said.contains("CANARY"), "{said}");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_request_to_end_ends_it_cleanly() {
+    let mut raw = Raw::start(&["--emulator"]).await;
+    let pid = raw.child.id().unwrap().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
+    assert_eq!(raw.lines.next_line().await.unwrap(), None);
+    assert_eq!(raw.child.wait().await.unwrap().code(), Some(0));
+}

@@ -1,0 +1,126 @@
+//! Waiting through `submit_request`: progress, time, and what is never lost.
+
+use std::time::Duration;
+
+use runcomfy_core::{Error, ErrorKind, Operation};
+use runcomfy_testkit::{FakeRunComfy, Script};
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::harness::{connect, texts};
+
+fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+fn fake(script: Script) -> FakeRunComfy {
+    FakeRunComfy::builder().empty().deployment("dep_1").next_request(script).build()
+}
+
+#[tokio::test(start_paused = true)]
+async fn progress_is_told_at_once_on_each_change_and_at_least_every_fifteen_seconds() {
+    let session = connect(fake(Script::default().queued(seconds(40)).running(seconds(5)))).await;
+    session
+        .data("submit_request", json!({"deployment_id": "dep_1", "wait_for_completion": true}))
+        .await;
+    let told = session.progress();
+    assert_eq!(told[0], "submitting");
+    assert!(told[1].starts_with("submitted request "), "{told:?}");
+    assert!(told[2].starts_with("in_queue, position "), "{told:?}");
+    assert!(told.iter().filter(|line| line.ends_with(" s so far")).count() >= 3, "{told:?}");
+    assert!(told.iter().any(|line| line.starts_with("in_progress on instance ")), "{told:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_runs_out_ends_on_time_with_all_that_is_needed_to_go_on() {
+    for timeout in [1, 45, 300] {
+        let session = connect(fake(Script::default().queued(seconds(86_400)))).await;
+        let started = Instant::now();
+        let arguments = json!({"deployment_id": "dep_1", "wait_for_completion": true, "timeout_seconds": timeout});
+        let result = session.call("submit_request", arguments).await;
+        assert_eq!(started.elapsed(), seconds(timeout));
+        assert_eq!(result.is_error, Some(false));
+        let data = result.structured_content.as_ref().unwrap();
+        assert_eq!(data["timed_out"], true);
+        assert_eq!(data["finished"], false);
+        assert_eq!(data["next"], "get_request_status");
+        assert_eq!(data["status"]["status"], "in_queue");
+        assert!(data["request_id"].is_string() && data["retry_after_seconds"].is_u64(), "{data}");
+        assert!(texts(&result)[0].contains(data["request_id"].as_str().unwrap()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_that_fails_does_not_end_the_wait() {
+    let api = fake(Script::default().running(seconds(30)));
+    for _ in 0..3 {
+        api.next_call_fails(
+            Operation::GetRequestStatus,
+            Error::new(Operation::GetRequestStatus, ErrorKind::UpstreamUnavailable),
+        );
+    }
+    let session = connect(api).await;
+    let data = session
+        .data("submit_request", json!({"deployment_id": "dep_1", "wait_for_completion": true}))
+        .await;
+    assert_eq!(data["state"], "succeeded");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_revoked_while_waiting_does_not_lose_the_run() {
+    let api = fake(Script::default().running(seconds(30)));
+    let error =
+        Error::new(Operation::GetRequestStatus, ErrorKind::Unauthenticated).with_status_code(401);
+    api.next_call_fails(Operation::GetRequestStatus, error);
+    let session = connect(api).await;
+    let data = session
+        .fault("submit_request", json!({"deployment_id": "dep_1", "wait_for_completion": true}))
+        .await;
+    assert_eq!(data["kind"], "unauthenticated");
+    assert_eq!((&data["outcome"], &data["retryable"]), (&json!("applied"), &json!(false)));
+    assert!(
+        data["request_id"].is_string() && data["submission"]["request_id"].is_string(),
+        "{data}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_result_that_cannot_be_fetched_still_comes_with_ids_and_status() {
+    let api = fake(Script::default().running(seconds(3)));
+    api.next_call_fails(
+        Operation::GetRequestResult,
+        Error::new(Operation::GetRequestResult, ErrorKind::UpstreamProtocol),
+    );
+    let session = connect(api).await;
+    let data = session
+        .fault("submit_request", json!({"deployment_id": "dep_1", "wait_for_completion": true}))
+        .await;
+    assert_eq!(data["outcome"], "applied");
+    assert_eq!(data["status"]["status"], "completed");
+    assert!(data["request_id"].is_string(), "{data}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_submit_that_fails_is_not_sent_again_by_the_server() {
+    let api = fake(Script::default());
+    api.next_call_fails(
+        Operation::SubmitRequest,
+        Error::new(Operation::SubmitRequest, ErrorKind::TimedOut),
+    );
+    let session = connect(api.clone()).await;
+    session
+        .fault("submit_request", json!({"deployment_id": "dep_1", "wait_for_completion": true}))
+        .await;
+    assert_eq!(api.calls_of(Operation::SubmitRequest), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_no_time_at_all_looks_once() {
+    let api = fake(Script::default().queued(seconds(60)));
+    let session = connect(api.clone()).await;
+    let arguments =
+        json!({"deployment_id": "dep_1", "wait_for_completion": true, "timeout_seconds": 0});
+    let data = session.data("submit_request", arguments).await;
+    assert_eq!(data["timed_out"], true);
+    assert_eq!(api.calls_of(Operation::GetRequestStatus), 1);
+}
