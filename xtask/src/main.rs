@@ -1,2 +1,39 @@
-//! x
-fn main() {}
+//! The developer's one command: `cargo xtask ci`, and what it is made of.
+#![expect(clippy::print_stdout, reason = "a command line tool answers on stdout")]
+
+mod ci;
+mod clients;
+mod codegen;
+mod shell;
+mod tidy;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+cargo xtask ci                 format, tidy, lints, tests, docs, generated files: what must be green
+cargo xtask codegen [--check]  write docs/tools.*, docs/errors.md and the README's table; --check only compares
+cargo xtask tidy               the rules that no lint knows
+cargo xtask clients            real MCP clients against the release binary (needs python3, npm)";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match words.as_slice() {
+        ["ci"] => ci::run(),
+        ["codegen"] => codegen::run(codegen::Mode::Write),
+        ["codegen", "--check"] => codegen::run(codegen::Mode::Check),
+        ["tidy"] => tidy::run(),
+        ["clients"] => clients::run(),
+        _ => {
+            println!("{USAGE}");
+            return if words == ["--help"] { ExitCode::SUCCESS } else { ExitCode::from(64) };
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

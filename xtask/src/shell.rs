@@ -1,0 +1,54 @@
+//! Running other programs, from the project's root.
+
+use std::{
+    path::PathBuf,
+    process::{Command, Stdio},
+    time::Instant,
+};
+
+use anyhow::{Context, bail};
+
+/// The project's root: where the workspace's manifest is, wherever the folder was moved to.
+pub(crate) fn root() -> anyhow::Result<PathBuf> {
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").context("run this as `cargo xtask`")?;
+    Ok(PathBuf::from(here).parent().context("xtask stands in the workspace's root")?.to_owned())
+}
+
+/// A command line, split at spaces, to be run in the root.
+pub(crate) fn command(line: &str) -> anyhow::Result<Command> {
+    let mut words = line.split_whitespace();
+    let mut command = Command::new(words.next().context("an empty command")?);
+    command.args(words).current_dir(root()?);
+    Ok(command)
+}
+
+/// Runs it, its output going where ours goes.
+pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
+    let status = command.status().with_context(|| format!("could not run {command:?}"))?;
+    if !status.success() {
+        bail!("{command:?} ended with {status}");
+    }
+    Ok(())
+}
+
+/// Runs it and gives what it printed.
+pub(crate) fn read(command: &mut Command) -> anyhow::Result<String> {
+    let output = command
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("could not run {command:?}"))?;
+    if !output.status.success() {
+        bail!("{command:?} ended with {}", output.status);
+    }
+    String::from_utf8(output.stdout).context("its output is not UTF-8")
+}
+
+/// Runs a named step and says how long it took.
+pub(crate) fn step(name: &str, work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
+    println!("── {name}");
+    #[expect(clippy::disallowed_methods, reason = "this measures real time, and no test pauses it")]
+    let started = Instant::now();
+    work().with_context(|| format!("step \"{name}\" failed"))?;
+    println!("── {name}: fine, {:.1} s\n", started.elapsed().as_secs_f64());
+    Ok(())
+}

@@ -1,0 +1,174 @@
+//! The rules that no lint knows. Each message says what to do instead.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail};
+
+use crate::shell::{command, read, root};
+
+pub(crate) fn run() -> anyhow::Result<()> {
+    let root = root()?;
+    let mut faults = Vec::new();
+    let listed =
+        read(&mut command("git ls-files --cached --others --exclude-standard *.rs *.md")?)?;
+    for name in listed.lines() {
+        let Ok(text) = fs::read_to_string(root.join(name)) else { continue };
+        faults.extend(check_file(name, &text).into_iter().map(|fault| format!("{name}: {fault}")));
+    }
+    faults.extend(tools_and_snapshots(&root)?);
+    faults.extend(dependencies()?);
+    if !faults.is_empty() {
+        bail!("{} fault(s)\n  {}", faults.len(), faults.join("\n  "));
+    }
+    Ok(())
+}
+
+/// A file's length at which it wants a split.
+const MOST_LINES: usize = 500;
+
+/// What is wrong with one file.
+fn check_file(name: &str, text: &str) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut fault = |text: String| faults.push(text);
+    if text.contains(concat!("```", "ignore")) {
+        fault("an example that is not run: make it run, or `no_run` if it needs a key".into());
+    }
+    if !name.ends_with(".rs") {
+        return faults;
+    }
+    let lines = text.lines().count();
+    if lines > MOST_LINES {
+        fault(format!("{lines} lines: split it by reason to change (at most {MOST_LINES})"));
+    }
+    if !text.starts_with("//!") && !text.starts_with("#![doc") && !name.ends_with("/tests.rs") {
+        fault("no `//!` line that says what it is for".into());
+    }
+    let is_test = name.contains("/tests/") || name.ends_with("/tests.rs");
+    let tested =
+        if is_test { Some(text) } else { text.split_once("#[cfg(test)]").map(|(_, tests)| tests) };
+    // Written apart, so that this file passes its own rules.
+    let forbidden = [
+        (concat!("sleep", "("), "a test that sleeps: pause the clock, or await the event itself"),
+        (
+            concat!("#[", "ignore"),
+            "a test that is not run: assert today's behaviour and say why it is wrong",
+        ),
+        (concat!("#[", "should_panic"), "a test for a panic: return an error and compare its kind"),
+    ];
+    for (word, why) in forbidden {
+        if tested.is_some_and(|tests| tests.contains(word)) {
+            fault(why.into());
+        }
+    }
+    if text.contains(concat!("reqwest", "::"))
+        && !name.starts_with("runcomfy-core/src/http")
+        && !is_test
+    {
+        fault("names the HTTP client: only runcomfy-core/src/http may".into());
+    }
+    if name.starts_with("runcomfy-testkit/src") && text.contains(concat!("Http", "Api")) {
+        fault("the emulator must not use the client it is there to test".into());
+    }
+    faults
+}
+
+/// The file, the tool and its snapshot share one name, and none is left over.
+fn tools_and_snapshots(root: &Path) -> anyhow::Result<Vec<String>> {
+    let files = names(&root.join("runcomfy-mcp/src/tools"), "", ".rs")?;
+    let snapshots = names(&root.join("runcomfy-mcp/tests/it/snapshots"), "it__schemas__", ".snap")?;
+    if files == snapshots {
+        return Ok(Vec::new());
+    }
+    let message = format!(
+        "the files in runcomfy-mcp/src/tools ({files:?}) and the schema snapshots ({snapshots:?}) differ"
+    );
+    Ok(vec![message])
+}
+
+fn names(folder: &Path, prefix: &str, suffix: &str) -> anyhow::Result<Vec<String>> {
+    let entries =
+        fs::read_dir(folder).with_context(|| format!("could not read {}", folder.display()))?;
+    let mut names: Vec<String> = entries
+        .filter_map(Result::ok)
+        .map(|entry| PathBuf::from(entry.file_name()))
+        .filter_map(|name| {
+            Some(name.to_str()?.strip_prefix(prefix)?.strip_suffix(suffix)?.to_owned())
+        })
+        .collect();
+    names.sort();
+    Ok(names)
+}
+
+/// Which crates may not stand beneath which.
+fn dependencies() -> anyhow::Result<Vec<String>> {
+    let rules: [(&str, &[&str], &str); 4] = [
+        (
+            "--package runcomfy-core --no-default-features",
+            &["reqwest", "hyper", "http", "axum", "rmcp"],
+            "runcomfy-core without `http` depends on no HTTP crate",
+        ),
+        (
+            "--package runcomfy-core --all-features",
+            &["rmcp", "axum"],
+            "runcomfy-core knows no MCP and serves nothing",
+        ),
+        ("--package runcomfy-testkit", &["reqwest", "rmcp"], "the emulator stands on its own"),
+        (
+            "--workspace --all-features",
+            &["openssl-sys", "native-tls", "aws-lc-rs"],
+            "one TLS stack: rustls with ring",
+        ),
+    ];
+    let mut faults = Vec::new();
+    for (what, forbidden, why) in rules {
+        let tree = read(&mut command(&format!(
+            "cargo tree {what} --edges normal --prefix none --locked --format {{p}}"
+        ))?)?;
+        for name in forbidden {
+            if tree.lines().any(|line| line.split(' ').next() == Some(name)) {
+                faults.push(format!(
+                    "{name} is a dependency, but {why} (see `cargo tree {what} --invert {name}`)"
+                ));
+            }
+        }
+    }
+    // Cargo.toml alone tells what is asked for directly.
+    let manifest = fs::read_to_string(root()?.join("runcomfy-mcp/Cargo.toml"))?;
+    for name in ["reqwest", "hyper"] {
+        if manifest.lines().any(|line| line.starts_with(name)) {
+            faults.push(format!(
+                "runcomfy-mcp asks for {name}: all its calls go through RunComfyApi"
+            ));
+        }
+    }
+    Ok(faults)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(name: &str, text: &str, expected: usize) {
+        let faults = check_file(name, text);
+        assert_eq!(faults.len(), expected, "{name}: {faults:?}");
+    }
+
+    #[test]
+    fn each_rule_finds_what_breaks_it_and_nothing_else() {
+        check("a/src/x.rs", "//! Fine.\n", 0);
+        check("a/src/x.rs", "fn no_header() {}\n", 1);
+        check("a/src/x.rs", &format!("//! Long.\n{}", "\n".repeat(MOST_LINES)), 1);
+        check("a/tests/it/x.rs", concat!("//! T.\nsleep", "(1)"), 1);
+        check("a/src/x.rs", concat!("//! Code may.\nsleep", "(1)"), 0);
+        check("a/src/x.rs", concat!("//! T.\n#[cfg(test)]\nsleep", "(1)"), 1);
+        check("a/src/x.rs", concat!("//! T.\n#[cfg(test)]\n#[", "ignore]"), 1);
+        check("a/src/x.rs", concat!("//! T.\nreqwest", "::Client"), 1);
+        check("runcomfy-core/src/http/send.rs", concat!("//! T.\nreqwest", "::Client"), 0);
+        check("runcomfy-testkit/src/x.rs", concat!("//! T.\nHttp", "Api"), 1);
+        check("README.md", concat!("```", "ignore\n```"), 1);
+    }
+}
