@@ -60,8 +60,9 @@ pub(crate) fn output(success: Value) -> JsonObject {
         json!({"type": "boolean", "description": "Whether the call was answered."}),
     );
     for part in [success, failure()] {
-        if let Value::Object(part) = part {
-            properties.extend(part);
+        for (name, rules) in part.as_object().into_iter().flatten() {
+            // A field that both have is described by what it means on success.
+            properties.entry(name).or_insert_with(|| rules.clone());
         }
     }
     let schema = json!({"type": "object", "properties": properties, "required": ["ok"]});
@@ -87,10 +88,10 @@ fn failure() -> Value {
         "status_code": {"type": "integer", "description": "On failure: RunComfy's HTTP status."},
         "error_code": {"type": "integer", "description": "On failure: RunComfy's own code."},
         "detail": {"description": "On failure: what RunComfy listed beside its message."},
-        "retry_after_seconds": {"type": "integer", "description": "How long to wait before the next call."},
+        "retry_after_seconds": {"type": "integer", "description": "On failure: how long to wait before the next call."},
         "attempts": {"type": "integer", "description": "On failure: how often it was tried."},
-        "deployment_id": {"type": "string", "description": "The deployment."},
-        "request_id": {"type": "string", "description": "The run, as far as it is known."},
+        "deployment_id": {"type": "string", "description": "On failure: the deployment."},
+        "request_id": {"type": "string", "description": "On failure: the run, as far as it is known."},
     })
 }
 
@@ -102,6 +103,11 @@ pub(crate) fn upstream(description: &str) -> Value {
 /// A list of RunComfy's own objects.
 pub(crate) fn upstream_list(description: &str) -> Value {
     json!({"type": "array", "items": {"type": "object"}, "description": description})
+}
+
+/// How long to wait before the next call.
+pub(crate) fn retry_after_seconds() -> Value {
+    json!({"type": "integer", "description": "While it is not finished: how long to wait before the next call."})
 }
 
 /// A piece of text.

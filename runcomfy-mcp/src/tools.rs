@@ -7,9 +7,9 @@ use std::{
 };
 
 use rmcp::model::{JsonObject, Tool as Listed, ToolAnnotations};
-use runcomfy_core::RunComfyApi;
+use runcomfy_core::{DeploymentId, RequestId, RunComfyApi};
 use schemars::JsonSchema;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{
@@ -59,6 +59,18 @@ pub(crate) trait ToolDefinition {
 
     /// Makes the one call and shapes its answer.
     fn run(args: Self::Args, call: Call) -> impl Future<Output = Result<Reply, Fault>> + Send;
+}
+
+/// The arguments of every question about one run.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RequestArgs {
+    /// The deployment it runs on.
+    #[schemars(with = "String")]
+    pub(crate) deployment_id: DeploymentId,
+    /// From submit_request.
+    #[schemars(with = "String")]
+    pub(crate) request_id: RequestId,
 }
 
 /// MCP's four hints. None has a default: each tool says all four.

@@ -1,36 +1,22 @@
 //! `cancel_request`
 
-use runcomfy_core::{DeploymentId, RequestId};
-use schemars::JsonSchema;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
     call::Call,
     reply::{Fault, Reply},
     schema,
-    tools::{Hints, ToolDefinition},
+    tools::{Hints, RequestArgs, ToolDefinition},
 };
 
 pub(super) struct Tool;
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Args {
-    /// The deployment it runs on.
-    #[schemars(with = "String")]
-    deployment_id: DeploymentId,
-    /// From submit_request.
-    #[schemars(with = "String")]
-    request_id: RequestId,
-}
 
 impl ToolDefinition for Tool {
     const TITLE: &'static str = "Cancel request";
     const DESCRIPTION: &'static str =
         "Cancel a queued or running request; its work is lost. Best effort: one that is nearly done may still complete, so check get_request_status after.";
     const HINTS: Hints = Hints { read_only: false, destructive: true, idempotent: true, open_world: true };
-    type Args = Args;
+    type Args = RequestArgs;
 
     fn output() -> Value {
         json!({
@@ -40,7 +26,7 @@ impl ToolDefinition for Tool {
         })
     }
 
-    async fn run(args: Args, call: Call) -> Result<Reply, Fault> {
+    async fn run(args: RequestArgs, call: Call) -> Result<Reply, Fault> {
         let (deployment_id, request_id) = (args.deployment_id, args.request_id.clone());
         let cancel = call.write(|api| async move { api.cancel_request(&deployment_id, &request_id).await }).await?;
         let request_id = args.request_id;

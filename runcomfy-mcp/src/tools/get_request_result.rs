@@ -1,36 +1,22 @@
 //! `get_request_result`
 
-use runcomfy_core::{DeploymentId, RequestId};
-use schemars::JsonSchema;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
     call::Call,
     reply::{Fault, Reply},
     schema,
-    tools::{Hints, READS, ToolDefinition},
+    tools::{Hints, READS, RequestArgs, ToolDefinition},
     waiting,
 };
 
 pub(super) struct Tool;
 
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Args {
-    /// The deployment it runs on.
-    #[schemars(with = "String")]
-    deployment_id: DeploymentId,
-    /// From submit_request.
-    #[schemars(with = "String")]
-    request_id: RequestId,
-}
-
 impl ToolDefinition for Tool {
     const TITLE: &'static str = "Get request result";
     const DESCRIPTION: &'static str = "Get what a finished request made. Show the user every link in output_urls (open 7 days, no login). status: succeeded, failed (see error) or cancelled; before the end, the current state.";
     const HINTS: Hints = READS;
-    type Args = Args;
+    type Args = RequestArgs;
 
     fn output() -> Value {
         json!({
@@ -39,10 +25,11 @@ impl ToolDefinition for Tool {
             "state": waiting::state_schema(),
             "finished": schema::flag("Whether the run is over."),
             "next": schema::text("What to call next."),
+            "retry_after_seconds": schema::retry_after_seconds(),
         })
     }
 
-    async fn run(args: Args, call: Call) -> Result<Reply, Fault> {
+    async fn run(args: RequestArgs, call: Call) -> Result<Reply, Fault> {
         let result = call.api.get_request_result(&args.deployment_id, &args.request_id).await?;
         let sentence = format!("Result for {}: {}", args.request_id, waiting::describe_result(&result));
         let reply = waiting::with_state(Reply::new(sentence), result.state());

@@ -63,6 +63,8 @@ impl ToolDefinition for Tool {
 
     fn output() -> Value {
         json!({
+            "deployment_id": schema::text("The deployment it runs on."),
+            "request_id": schema::text("The run: all further questions name it."),
             "submission": schema::upstream("RunComfy's answer: request_id, status_url, result_url, cancel_url."),
             "status": schema::upstream("When waited: the last status seen."),
             "result": schema::upstream("When waited and finished: outputs by node and channel, or the error."),
@@ -72,6 +74,7 @@ impl ToolDefinition for Tool {
             "timed_out": schema::flag("The wait's time was up first; the run goes on."),
             "waited_seconds": {"type": "number", "description": "How long the wait took."},
             "next": schema::text("What to call next."),
+            "retry_after_seconds": schema::retry_after_seconds(),
         })
     }
 
