@@ -75,7 +75,7 @@ impl FakeRunComfy {
 
     /// Has the next submit that is not scripted yet follow this script.
     pub fn next_request(&self, script: Script) {
-        self.lock().account.next_request(script);
+        self.lock().account.scripts.push_back(script);
     }
 
     /// Has the next call fail with this error and no effect: the next of `operation`, or the next at all

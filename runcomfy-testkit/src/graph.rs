@@ -9,6 +9,8 @@ use serde_json::Value;
 /// joins the one before it with itself would otherwise double its text at each.
 pub(crate) struct Graph<'a> {
     workflow: &'a Workflow,
+    /// The nodes that others take something from.
+    used: HashSet<&'a str>,
     links_left: Cell<u32>,
 }
 
@@ -28,7 +30,14 @@ pub(crate) struct Scene {
 
 impl<'a> Graph<'a> {
     pub(crate) fn new(workflow: &'a Workflow) -> Self {
-        Self { workflow, links_left: Cell::new(MOST_LINKS) }
+        let inputs = workflow
+            .nodes()
+            .flat_map(|node| node.inputs().keys().filter_map(move |name| node.input(name)));
+        let used = inputs.filter_map(|input| match input {
+            Input::Link { node_id, .. } => Some(node_id),
+            Input::Value(_) => None,
+        });
+        Self { workflow, used: used.collect(), links_left: Cell::new(MOST_LINKS) }
     }
 
     pub(crate) fn nodes(&self) -> impl Iterator<Item = Node<'a>> + use<'a> {
@@ -50,11 +59,7 @@ impl<'a> Graph<'a> {
 
     /// Whether any node takes something from this one.
     pub(crate) fn is_used(&self, node: Node<'a>) -> bool {
-        self.nodes().any(|other| {
-            other.inputs().keys().any(|name| {
-                matches!(other.input(name), Some(Input::Link { node_id, .. }) if node_id == node.id())
-            })
-        })
+        self.used.contains(node.id())
     }
 
     /// The text at an input: a value written out, or what the node at its link makes.

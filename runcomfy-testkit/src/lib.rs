@@ -1,10 +1,40 @@
 //! RunComfy in memory for tests, and as an emulator over HTTP.
 //!
-//! [`FakeRunComfy`] is a model of the service behind [`RunComfyApi`](runcomfy_core::RunComfyApi): it has
-//! deployments, a queue, instances that wake and sleep, and results with outputs. [`Emulator`] serves the
-//! same model over HTTP, and `runcomfy-emulator` is that as a program.
+//! [`FakeRunComfy`] is a model of the service behind [`RunComfyApi`](runcomfy_core::RunComfyApi).
+//! [`Emulator`] serves the same model over HTTP, and the program `runcomfy-emulator` is that as a server of
+//! its own. [`conformance`] holds the rules that the fake, the HTTP client and the service all keep.
+//!
+//! # What is imitated
+//!
+//! - Deployments: listed, described with workflow and documentation on request, created, changed, paused,
+//!   deleted, with the documented ranges checked.
+//! - The queue: first come, first served, with falling positions; instances that wake with a cold start when
+//!   they are wanted, take one run each, and stop after their keep-warm time; `min_instances`,
+//!   `max_instances` and `queue_size`; cancellation at once in the queue and with a moment's delay while
+//!   running, so that a run may still complete.
+//! - Runs: overrides checked against the graph and laid over it, outputs for each output node in the shapes
+//!   that a real ComfyUI recorded, text followed through links, pictures drawn from prompt, seed and size,
+//!   small real files for video and audio, and failures with node and cause. To have one at will, load an
+//!   image named `corrupt.png`.
+//! - The instance proxy: the routes that answer a POST, those that do not, and instances that are gone.
+//! - Over HTTP: both versions of the queue's paths, bearer tokens as accounts, the documented bodies, numbers
+//!   and statuses, errors that come with status 200, files that need no token, `object_info`.
+//!
+//! # What is not
+//!
+//! - Money: nothing is billed, and no balance runs out.
+//! - Webhooks: they are taken and checked, but nothing is delivered.
+//! - Faults of the network: see [`FakeRunComfy::next_call_fails`] for errors of the service.
+//! - Saved workflows: every workflow id is taken. Those of the samples run theirs, any other the stock
+//!   text-to-image graph. A new `workflow_version` runs the same graph.
+//! - ComfyUI: no model runs. Types, ranges and links of inputs are not validated, nodes of custom packs make
+//!   pictures if they make anything, files given as inputs are not fetched, a second run of the same graph is
+//!   not cached, a call of `/interrupt` or `/prompt` through the proxy starts and stops nothing.
+//! - The end of things: results and files are kept until the fake is dropped, not for 7 days.
+//! - A change of hardware: instances that are up stay up.
 
 mod account;
+pub mod conformance;
 mod emulator;
 mod fake;
 mod graph;

@@ -113,9 +113,10 @@ impl<'a> Run<'a> {
         }
         if let Some(channel) = saver.channel() {
             let (folder, name) = self.prefix(node, saver)?;
-            let items: Vec<_> = (0..self.count(node, saver))
-                .map(|index| self.file(node, saver, &folder, &name, index))
-                .collect();
+            let (kind, ending) = (saver.kind(), saver.ending(&self.graph, node));
+            let contents = self.contents(node, saver, ending).into_iter();
+            let items: Vec<_> =
+                contents.map(|content| self.file(kind, &folder, &name, ending, content)).collect();
             channels.insert(channel.to_owned(), Value::Array(items));
         }
         if let Some(animated) = saver.animated() {
@@ -124,8 +125,19 @@ impl<'a> Run<'a> {
         Ok(Value::Object(channels))
     }
 
-    fn count(&self, node: Node<'a>, saver: Saver) -> u64 {
-        if matches!(saver, Saver::Image { .. }) { self.graph.batch_size(node) } else { 1 }
+    /// What is in each of the node's files.
+    fn contents(&self, node: Node<'a>, saver: Saver, ending: &str) -> Vec<Content> {
+        match saver {
+            Saver::Image { .. } => {
+                let scene = self.graph.scene(node);
+                let one = |index| Scene { seed: scene.seed.wrapping_add(index), ..scene.clone() };
+                (0..self.graph.batch_size(node)).map(|index| Content::Picture(one(index))).collect()
+            }
+            Saver::Media { .. } => vec![Content::Fixed(media::sample(ending))],
+            Saver::Text { input, .. } => {
+                vec![Content::Text(self.graph.text(node, input).unwrap_or_default())]
+            }
+        }
     }
 
     /// The folder and the name's beginning, from `filename_prefix`.
@@ -155,18 +167,16 @@ impl<'a> Run<'a> {
 
     fn file(
         &mut self,
-        node: Node<'a>,
-        saver: Saver,
+        kind: &'static str,
         folder: &str,
         name: &str,
-        index: u64,
+        ending: &str,
+        content: Content,
     ) -> Value {
-        let (kind, ending) = (saver.kind(), saver.ending(&self.graph, node));
         // Counted by folder and prefix, whatever the ending, and anew in each request.
         let counter = self.counters.entry((kind, folder.to_owned(), name.to_owned())).or_default();
         *counter += 1;
         let filename = format!("{name}_{counter:05}{ending}");
-
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(["deployment_requests", self.request_id.as_str(), kind]);
@@ -178,16 +188,6 @@ impl<'a> Run<'a> {
             "subfolder": folder,
             "type": kind,
         });
-        let content = match saver {
-            Saver::Image { .. } => {
-                let scene = self.graph.scene(node);
-                Content::Picture(Scene { seed: scene.seed.wrapping_add(index), ..scene })
-            }
-            Saver::Text { input, .. } => {
-                Content::Text(self.graph.text(node, input).unwrap_or_default())
-            }
-            Saver::Media { .. } => Content::Fixed(media::sample(&filename)),
-        };
         let subfolder = folder.to_owned();
         self.made.files.push(File { kind, subfolder, filename, content });
         item

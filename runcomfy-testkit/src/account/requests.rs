@@ -13,7 +13,7 @@ use crate::{
     ids::Named,
     lifecycle::{InstanceNumber, Plan, RunState},
     outputs::{self, File, Made},
-    script::{Script, ScriptedEnd},
+    script::ScriptedEnd,
 };
 
 impl Account {
@@ -250,11 +250,4 @@ fn lay_over(graph: &Workflow, overrides: &Overrides) -> Result<Workflow, Error> 
         .clone()
         .with_overrides(overrides)
         .map_err(|error| refusal::invalid(OPERATION, &["body", "overrides"], &error.to_string()))
-}
-
-impl Account {
-    /// Has the next submit follow this script.
-    pub(crate) fn next_request(&mut self, script: Script) {
-        self.scripts.push_back(script);
-    }
 }

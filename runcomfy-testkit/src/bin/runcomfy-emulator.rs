@@ -75,11 +75,13 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     };
     let emulator =
         builder.start().await.map_err(|error| format!("could not listen on {listen}: {error}"))?;
+    // Before anybody is told that it is there: whoever knows may ask it to stop.
+    let stopped = stopped().map_err(|error| format!("could not listen for signals: {error}"))?;
     let url = emulator.url();
     say(&format!(
         "RunComfy emulator at {url}   try: curl -H 'Authorization: Bearer me' {url}prod/v2/deployments"
     ));
-    stopped().await.map_err(|error| format!("could not wait for signals: {error}"))?;
+    stopped.await;
     emulator.shutdown().await;
     Ok(())
 }
@@ -96,19 +98,26 @@ fn configured(arguments: &Arguments, builder: FakeBuilder) -> FakeBuilder {
     if arguments.empty { builder.empty() } else { builder }
 }
 
-/// Until somebody asks it to stop.
-async fn stopped() -> io::Result<()> {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminated = signal(SignalKind::terminate())?;
+/// Until somebody asks it to stop. From the call on such a wish is heard.
+#[cfg(unix)]
+fn stopped() -> io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupted, mut terminated) =
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
         tokio::select! {
-            interrupted = tokio::signal::ctrl_c() => interrupted,
-            _ = terminated.recv() => Ok(()),
+            _ = interrupted.recv() => {}
+            _ = terminated.recv() => {}
         }
-    }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await
+    })
+}
+
+#[cfg(windows)]
+fn stopped() -> io::Result<impl Future<Output = ()>> {
+    let mut interrupted = tokio::signal::windows::ctrl_c()?;
+    Ok(async move {
+        interrupted.recv().await;
+    })
 }
 
 /// To stderr, and no matter if nobody listens there any more.

@@ -58,8 +58,10 @@ impl FakeBuilder {
         self
     }
 
-    /// Adds a deployment of the stock text-to-image graph, with the id as its name. Text that is no id
-    /// adds nothing.
+    /// Adds a deployment of the stock text-to-image graph, with the id as its name.
+    ///
+    /// # Panics
+    /// Where the text is no id.
     pub fn deployment(self, id: &str) -> Self {
         match samples::workflow(samples::TEXT_TO_IMAGE) {
             Some(workflow) => self.workflow_deployment(id, id, workflow),
@@ -67,25 +69,28 @@ impl FakeBuilder {
         }
     }
 
-    /// Adds a deployment of this workflow. Text that is no id adds nothing.
+    /// Adds a deployment of this workflow.
+    ///
+    /// # Panics
+    /// Where the text is no id.
     pub fn workflow_deployment(
         mut self,
         id: &str,
         name: impl Into<String>,
         workflow: Workflow,
     ) -> Self {
-        if let Ok(id) = DeploymentId::new(id) {
-            self.seeds.push(Seed {
-                id,
-                name: name.into(),
-                workflow_id: samples::workflow_id(0),
-                hardware: DEFAULT_HARDWARE.to_owned(),
-                max_instances: 1,
-                is_enabled: true,
-                readme: String::new(),
-                workflow,
-            });
-        }
+        // A test whose set-up is wrong should end there, not at a deployment that nobody finds.
+        let id = DeploymentId::new(id).unwrap_or_else(|error| panic!("{id:?} is no id: {error}"));
+        self.seeds.push(Seed {
+            id,
+            name: name.into(),
+            workflow_id: samples::workflow_id(0),
+            hardware: DEFAULT_HARDWARE.to_owned(),
+            max_instances: 1,
+            is_enabled: true,
+            readme: String::new(),
+            workflow,
+        });
         self
     }
 

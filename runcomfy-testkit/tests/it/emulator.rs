@@ -49,6 +49,13 @@ async fn ask(emulator: &Emulator, deployment: &str, request: &str, action: &str)
     call(emulator, &path, None).await
 }
 
+/// Gets what an answer named an address of. Without a token: such addresses are open.
+async fn fetch(emulator: &Emulator, url: &Value) -> Reply {
+    let origin = emulator.url().as_str().trim_end_matches('/');
+    let path = url.as_str().unwrap().strip_prefix(origin).unwrap();
+    call_as(emulator, None, &format!("GET {path}"), None).await
+}
+
 /// What of an answer makes it a refusal of the service.
 fn refusal(reply: &Reply) -> (u16, i64) {
     let body = reply.json();
@@ -89,12 +96,7 @@ async fn ids_and_includes_are_repeated_keys() {
     assert_eq!(keys(&list[0]["payload"]), ["workflow_api_json", "overrides", "object_info_url"]);
     assert_eq!(list[0]["payload"]["workflow_api_json"]["3"]["class_type"], "KSampler");
 
-    let address = list[0]["payload"]["object_info_url"].as_str().unwrap().to_owned();
-    let path = format!(
-        "GET {}",
-        address.strip_prefix(emulator.url().as_str()).unwrap().replace("object", "/object")
-    );
-    let described = call_as(&emulator, None, &path, None).await.json();
+    let described = fetch(&emulator, &list[0]["payload"]["object_info_url"]).await.json();
     assert!(described["KSampler"]["input"]["required"].is_object());
 
     let unknown = call(&emulator, "GET /prod/v2/deployments?includes=everything", None).await;
@@ -452,9 +454,7 @@ async fn picture(emulator: &Emulator, overrides: Value) -> (Vec<u8>, (u32, u32))
     overrides["5"] = json!({"inputs": {"width": 48, "height": 32}});
     let request = submit(emulator, TEXT_TO_IMAGE, json!({"overrides": overrides})).await;
     let result = ask(emulator, TEXT_TO_IMAGE, &request, "result").await.json();
-    let url = result["outputs"]["9"]["images"][0]["url"].as_str().unwrap().to_owned();
-    let path = url.strip_prefix(emulator.url().as_str().trim_end_matches('/')).unwrap();
-    let file = call_as(emulator, None, &format!("GET {path}"), None).await;
+    let file = fetch(emulator, &result["outputs"]["9"]["images"][0]["url"]).await;
     assert_eq!(file.status, 200);
     assert_eq!(file.header("content-type").as_deref(), Some("image/png"));
     let decoder = png::Decoder::new(std::io::Cursor::new(&file.body));
@@ -492,11 +492,12 @@ async fn every_output_of_every_sample_is_served_with_its_type() {
         assert_eq!(result["status"], "succeeded", "{deployment}");
         let channels = result["outputs"].as_object().unwrap().values().flat_map(Value::as_object);
         for item in channels.flat_map(|node| node.values()).flat_map(Value::as_array).flatten() {
-            let Some(url) = item["url"].as_str() else { continue };
-            let path = url.strip_prefix(emulator.url().as_str().trim_end_matches('/')).unwrap();
-            let file = call_as(&emulator, None, &format!("GET {path}"), None).await;
-            assert_eq!(file.status, 200, "{url}");
-            assert!(file.body.len() > 20, "{url}");
+            if item.get("url").is_none() {
+                continue; // text, or whether it is animated
+            }
+            let file = fetch(&emulator, &item["url"]).await;
+            assert_eq!(file.status, 200, "{item}");
+            assert!(file.body.len() > 20, "{item}");
             types.push(file.header("content-type").unwrap());
         }
     }
@@ -527,4 +528,18 @@ async fn a_file_is_there_only_once_its_run_has_succeeded() {
     ] {
         assert_eq!(call_as(&emulator, None, &path, None).await.status, 404, "{path}");
     }
+}
+
+#[tokio::test]
+async fn a_file_with_an_unusual_name_is_served_where_its_address_says() {
+    let emulator = serve(quick()).await;
+    let body = json!({"workflow_api_json": {
+        "1": {"class_type": "SaveText", "inputs": {"text": "x", "filename_prefix": "a b/100% ü?#", "format": "txt"}},
+    }});
+    let request = submit(&emulator, TEXT_TO_IMAGE, body).await;
+    let result = ask(&emulator, TEXT_TO_IMAGE, &request, "result").await.json();
+    let item = &result["outputs"]["1"]["files"][0];
+    assert_eq!(item["filename"], "100% ü?#_00001.txt");
+    let file = fetch(&emulator, &item["url"]).await;
+    assert_eq!((file.status, file.text()), (200, "x"), "{item}");
 }

@@ -3,6 +3,7 @@
 
 #[cfg(unix)]
 mod binary;
+mod conformance;
 mod emulator;
 mod fake;
 mod http;

@@ -1,0 +1,167 @@
+//! Rules about deployments.
+
+use runcomfy_core::{
+    CreateDeployment, Deployment, DeploymentId, ErrorKind, Include, InferenceRequest, ListDeployments,
+    RunComfyApi, UpdateDeployment,
+};
+
+use super::{Rule, Setting};
+
+const REFUSED: &[ErrorKind] = &[ErrorKind::InvalidArgument, ErrorKind::InvalidRequest];
+
+/// What a list says of a deployment is what it says of itself.
+pub async fn a_listed_deployment_reads_the_same_when_got(api: &dyn RunComfyApi, setting: &Setting) {
+    let rule = Rule::new("a_listed_deployment_reads_the_same_when_got", api, setting);
+    let created = rule.deployment().await;
+    let listed = rule.good(api.list_deployments(&ListDeployments::all()).await);
+    let listed = rule.some(listed.into_iter().find(|one| one.id == created.id), "new deployment");
+    let got = rule.good(api.get_deployment(&created.id, Include::none()).await);
+    rule.is(&listed, &got);
+    rule.delete(&created.id).await;
+}
+
+/// A list of certain ids has those and no others; one that is not there is no error.
+pub async fn a_list_can_be_narrowed_to_ids(api: &dyn RunComfyApi, setting: &Setting) {
+    let rule = Rule::new("a_list_can_be_narrowed_to_ids", api, setting);
+    let (first, second) = (rule.deployment().await, rule.deployment().await);
+    rule.holds(first.id != second.id, &first.id);
+    let ids = async |wanted: &[&Deployment]| {
+        let wanted = wanted.iter().map(|deployment| deployment.id.clone());
+        let query = ListDeployments::all().ids(wanted);
+        let mut ids: Vec<DeploymentId> =
+            rule.good(api.list_deployments(&query).await).into_iter().map(|one| one.id).collect();
+        ids.sort_unstable();
+        ids
+    };
+    rule.is(ids(&[&second]).await, vec![second.id.clone()]);
+    let mut both = vec![first.id.clone(), second.id.clone()];
+    both.sort_unstable();
+    rule.is(ids(&[&first, &second]).await, both);
+    rule.delete(&second.id).await;
+    rule.is(ids(&[&first, &second]).await, vec![first.id.clone()]);
+    rule.delete(&first.id).await;
+}
+
+/// Workflow and documentation come when they are asked for, in lists too.
+pub async fn payload_and_readme_come_only_when_asked_for(api: &dyn RunComfyApi, setting: &Setting) {
+    let rule = Rule::new("payload_and_readme_come_only_when_asked_for", api, setting);
+    let id = rule.deployment().await.id;
+    for (payload, readme) in [(false, false), (true, false), (false, true), (true, true)] {
+        let include = Include::none().payload(payload).readme(readme);
+        let query = ListDeployments::all().ids([id.clone()]).include(include);
+        let listed = rule.good(api.list_deployments(&query).await);
+        let got = rule.good(api.get_deployment(&id, include).await);
+        for seen in listed.iter().chain([&got]) {
+            rule.is((seen.payload.is_some(), seen.readme.is_some()), (payload, readme));
+        }
+        if let Some(payload) = got.payload {
+            let workflow = payload.workflow().unwrap_or_else(|error| rule.broken(error));
+            rule.holds(workflow.is_some_and(|graph| graph.nodes().count() > 0), "no nodes");
+        }
+    }
+    rule.delete(&id).await;
+}
+
+/// A new deployment has what was asked for, is on, and is there for others to see.
+pub async fn a_new_deployment_is_as_it_was_asked_for(api: &dyn RunComfyApi, setting: &Setting) {
+    let rule = Rule::new("a_new_deployment_is_as_it_was_asked_for", api, setting);
+    let wanted =
+        rule.wanted().instances(0, 3).queue_size(2).keep_warm_duration_in_seconds(30);
+    let created = rule.good(api.create_deployment(&wanted).await);
+    let got = rule.good(api.get_deployment(&created.id, Include::none()).await);
+    for seen in [&created, &got] {
+        rule.is(seen.name.as_ref(), Some(&wanted.name));
+        rule.is(seen.workflow_id.as_deref(), Some(wanted.workflow_id.as_str()));
+        rule.is(seen.workflow_version.as_ref(), Some(&wanted.workflow_version));
+        rule.is(seen.hardware.as_deref(), Some(&[wanted.hardware.clone()][..]));
+        rule.is((seen.min_instances, seen.max_instances), (Some(0), Some(3)));
+        rule.is((seen.queue_size, seen.keep_warm_duration_in_seconds), (Some(2), Some(30)));
+        rule.is(seen.is_enabled, Some(true));
+    }
+    rule.delete(&created.id).await;
+}
+
+/// A deployment that breaks a range is refused, and none is made.
+pub async fn a_deployment_out_of_range_is_refused(api: &dyn RunComfyApi, setting: &Setting) {
+    let rule = Rule::new("a_deployment_out_of_range_is_refused", api, setting);
+    let mut nameless = rule.wanted();
+    nameless.name = String::new();
+    let unfit: [CreateDeployment; 5] = [
+        rule.wanted().hardware("COMMODORE_64"),
+        rule.wanted().instances(0, 0),
+        rule.wanted().instances(0, 61),
+        rule.wanted().instances(2, 1),
+        nameless,
+    ];
+    for wanted in unfit {
+        rule.refused(api.create_deployment(&wanted).await, REFUSED);
+        let all = rule.good(api.list_deployments(&ListDeployments::all()).await);
+        let made = all.iter().any(|one| one.name.as_ref() == Some(&wanted.name));
+        rule.holds(!made, &wanted);
+    }
+}
+
+/// An update changes what it names and nothing else, the name included.
+pub async fn an_update_changes_only_what_it_names(api: &dyn RunComfyApi, setting: &Setting) {
+    let rule = Rule::new("an_update_changes_only_what_it_names", api, setting);
+    let before = rule.deployment().await;
+    let changes = UpdateDeployment::new().max_instances(5_u64).keep_warm_duration_in_seconds(7_u64);
+    let updated = rule.good(api.update_deployment(&before.id, &changes).await).deployment;
+    let got = rule.good(api.get_deployment(&before.id, Include::none()).await);
+    for mut seen in [updated, got] {
+        rule.is((seen.max_instances, seen.keep_warm_duration_in_seconds), (Some(5), Some(7)));
+        seen.max_instances = before.max_instances;
+        seen.keep_warm_duration_in_seconds = before.keep_warm_duration_in_seconds;
+        seen.updated_at.clone_from(&before.updated_at);
+        rule.is(&seen, &before);
+    }
+    let renamed = UpdateDeployment::new().name("conformance renamed");
+    let renamed = rule.good(api.update_deployment(&before.id, &renamed).await).deployment;
+    rule.is(renamed.name.as_deref(), Some("conformance renamed"));
+    rule.is(renamed.max_instances, Some(5));
+    rule.delete(&before.id).await;
+}
+
+/// An update that names nothing to change is refused before it is sent.
+pub async fn an_update_of_nothing_is_refused(api: &dyn RunComfyApi, setting: &Setting) {
+    let rule = Rule::new("an_update_of_nothing_is_refused", api, setting);
+    let id = rule.deployment().await.id;
+    let answer = api.update_deployment(&id, &UpdateDeployment::new()).await;
+    rule.refused(answer, &[ErrorKind::InvalidArgument]);
+    rule.delete(&id).await;
+}
+
+/// A paused deployment takes no runs, and takes them again when it is resumed.
+pub async fn a_paused_deployment_refuses_runs_until_it_is_resumed(
+    api: &dyn RunComfyApi,
+    setting: &Setting,
+) {
+    let rule = Rule::new("a_paused_deployment_refuses_runs_until_it_is_resumed", api, setting);
+    let id = rule.deployment().await.id;
+    let switch = async |on: bool| {
+        let updated = api.update_deployment(&id, &UpdateDeployment::new().is_enabled(on)).await;
+        rule.is(rule.good(updated).deployment.is_enabled, Some(on));
+    };
+    let request = InferenceRequest::new(id.clone());
+    switch(false).await;
+    rule.refused(api.submit_request(&request).await, &[ErrorKind::DeploymentDisabled]);
+    switch(true).await;
+    let run = rule.submit(&request).await;
+    rule.finish(&id, &run).await;
+    rule.delete(&id).await;
+}
+
+/// A deleted deployment is found by nobody, and can't be deleted again.
+pub async fn a_deleted_deployment_is_gone_for_good(api: &dyn RunComfyApi, setting: &Setting) {
+    const GONE: &[ErrorKind] = &[ErrorKind::NotFound];
+    let rule = Rule::new("a_deleted_deployment_is_gone_for_good", api, setting);
+    let id = rule.deployment().await.id;
+    rule.delete(&id).await;
+    rule.refused(api.get_deployment(&id, Include::none()).await, GONE);
+    rule.refused(api.delete_deployment(&id).await, GONE);
+    let changes = UpdateDeployment::new().name("conformance").is_enabled(true);
+    rule.refused(api.update_deployment(&id, &changes).await, GONE);
+    rule.refused(api.submit_request(&InferenceRequest::new(id.clone())).await, GONE);
+    let listed = rule.good(api.list_deployments(&ListDeployments::all()).await);
+    rule.holds(listed.iter().all(|one| one.id != id), &id);
+}

@@ -1,0 +1,163 @@
+//! Rules about what comes of a run.
+
+use std::collections::BTreeSet;
+
+use runcomfy_core::{
+    DeploymentId, ErrorKind, Include, InferenceRequest, Overrides, RequestId, RequestState,
+    RunComfyApi,
+};
+use serde_json::json;
+
+use super::{Rule, Setting};
+
+const GONE: &[ErrorKind] = &[ErrorKind::NotFound];
+
+/// Asked too early, a result says where the run is and shows nothing.
+pub async fn a_result_before_the_end_has_no_outputs(api: &dyn RunComfyApi, setting: &Setting) {
+    let rule = Rule::new("a_result_before_the_end_has_no_outputs", api, setting);
+    let id = rule.deployment().await.id;
+    let run = rule.submit(&InferenceRequest::new(id.clone())).await;
+    loop {
+        let result = rule.good(api.get_request_result(&id, &run).await);
+        if result.state().is_finished() {
+            break;
+        }
+        let early = matches!(result.state(), RequestState::InQueue | RequestState::InProgress);
+        rule.holds(early, &result);
+        let empty = result.outputs.is_none() && result.error.is_none() && result.finished_at.is_none();
+        rule.holds(empty, &result);
+        rule.pause().await;
+    }
+    rule.delete(&id).await;
+}
+
+/// Every node that saves or shows something has its outputs, and each file has an address.
+pub async fn a_result_has_outputs_for_each_output_node(api: &dyn RunComfyApi, setting: &Setting) {
+    let rule = Rule::new("a_result_has_outputs_for_each_output_node", api, setting);
+    let id = rule.deployment().await.id;
+    let run = rule.submit_sample(&id, "image-blend").await;
+    let result = rule.good(rule.finish(&id, &run).await.result);
+    rule.is(result.state(), RequestState::Succeeded);
+    let files = result.output_files();
+    let nodes: BTreeSet<_> = files.iter().map(|file| file.node_id.as_str()).collect();
+    rule.is(nodes, BTreeSet::from(["13", "14"]));
+    rule.is(files.len(), 6);
+    let addresses: BTreeSet<_> = files.iter().map(|file| file.url.as_str()).collect();
+    rule.is(addresses.len(), files.len());
+    rule.holds(addresses.iter().all(|url| url.starts_with("http")), &addresses);
+    rule.holds(files.iter().all(|file| file.filename.is_some()), &files);
+    rule.holds(result.created_at.is_some() && result.finished_at.is_some(), &result);
+    rule.delete(&id).await;
+}
+
+/// A result that is there stays as it is.
+pub async fn a_result_reads_the_same_each_time(api: &dyn RunComfyApi, setting: &Setting) {
+    let rule = Rule::new("a_result_reads_the_same_each_time", api, setting);
+    let id = rule.deployment().await.id;
+    let run = rule.submit(&InferenceRequest::new(id.clone())).await;
+    let first = rule.good(rule.finish(&id, &run).await.result);
+    rule.pause().await;
+    let second = rule.good(api.get_request_result(&id, &run).await);
+    rule.is(second, first);
+    rule.delete(&id).await;
+}
+
+/// A run that fails is completed, and its result says why: no call fails.
+pub async fn a_failed_run_is_an_answer(api: &dyn RunComfyApi, setting: &Setting) {
+    let rule = Rule::new("a_failed_run_is_an_answer", api, setting);
+    let id = rule.deployment().await.id;
+    let run = rule.submit_sample(&id, "broken-input").await;
+    let finished = rule.finish(&id, &run).await;
+    rule.is(finished.status.state(), RequestState::Completed);
+    let result = rule.good(finished.result);
+    rule.is(result.state(), RequestState::Failed);
+    let failure = rule.some(result.failure(), "failure");
+    rule.holds(failure.message.is_some(), &failure);
+    rule.delete(&id).await;
+}
+
+/// An override replaces one input of one node; the rest of the graph is as it was saved.
+pub async fn an_override_changes_that_input_and_no_other(api: &dyn RunComfyApi, setting: &Setting) {
+    let rule = Rule::new("an_override_changes_that_input_and_no_other", api, setting);
+    let id = rule.deployment().await.id;
+    let request = InferenceRequest::new(id.clone())
+        .workflow_api_json(rule.sample("prompt-builder"))
+        .overrides(Overrides::new().set("1", "value", "eine Katze 🐈"));
+    let run = rule.submit(&request).await;
+    let result = rule.good(rule.finish(&id, &run).await.result);
+    let texts: BTreeSet<_> = result.output_texts().into_iter().collect();
+    let text = |node: &str| (node.to_owned(), "eine Katze 🐈, on a mat".to_owned());
+    rule.is(texts, BTreeSet::from([text("3"), text("4")]));
+    rule.delete(&id).await;
+}
+
+/// The largest seed there is arrives with every digit.
+pub async fn a_number_of_64_bits_survives(api: &dyn RunComfyApi, setting: &Setting) {
+    let rule = Rule::new("a_number_of_64_bits_survives", api, setting);
+    let id = rule.deployment().await.id;
+    let request = InferenceRequest::new(id.clone())
+        .workflow_api_json(rule.graph(json!({
+            "1": {"class_type": "PreviewAny", "inputs": {"source": 0}},
+        })))
+        .overrides(Overrides::new().set("1", "source", u64::MAX));
+    let run = rule.submit(&request).await;
+    let result = rule.good(rule.finish(&id, &run).await.result);
+    rule.is(result.output_texts(), vec![("1".to_owned(), u64::MAX.to_string())]);
+    rule.delete(&id).await;
+}
+
+/// An override of a node or an input that the graph does not have starts nothing.
+pub async fn an_override_of_an_unknown_node_is_refused(api: &dyn RunComfyApi, setting: &Setting) {
+    let rule = Rule::new("an_override_of_an_unknown_node_is_refused", api, setting);
+    let id = rule.deployment().await.id;
+    let include = Include::none().payload(true);
+    let payload = rule.good(api.get_deployment(&id, include).await).payload;
+    let workflow = rule.some(payload, "payload").workflow();
+    let workflow = workflow.unwrap_or_else(|error| rule.broken(error));
+    let workflow = rule.some(workflow, "workflow");
+    let known = rule.some(workflow.nodes().next(), "node").id();
+    for (node, input) in [("no such node", "text"), (known, "no such input")] {
+        let overrides = Overrides::new().set(node, input, 1);
+        let request = InferenceRequest::new(id.clone()).overrides(overrides);
+        rule.refused(api.submit_request(&request).await, &[ErrorKind::InvalidRequest]);
+    }
+    rule.delete(&id).await;
+}
+
+/// What nobody knows is not found, and asking for it changes nothing.
+pub async fn an_unknown_id_is_not_found_and_had_no_effect(api: &dyn RunComfyApi, setting: &Setting) {
+    let rule = Rule::new("an_unknown_id_is_not_found_and_had_no_effect", api, setting);
+    let (nowhere, nobody) = unknown(&rule);
+    rule.refused(api.get_deployment(&nowhere, Include::none()).await, GONE);
+    rule.refused(api.delete_deployment(&nowhere).await, GONE);
+    rule.refused(api.submit_request(&InferenceRequest::new(nowhere.clone())).await, GONE);
+    let id = rule.deployment().await.id;
+    for deployment in [&nowhere, &id] {
+        rule.refused(api.get_request_status(deployment, &nobody).await, GONE);
+        rule.refused(api.get_request_result(deployment, &nobody).await, GONE);
+        rule.refused(api.cancel_request(deployment, &nobody).await, GONE);
+    }
+    rule.delete(&id).await;
+}
+
+/// A run is asked after at its own deployment; any other does not know it.
+pub async fn a_request_is_known_to_its_deployment_only(api: &dyn RunComfyApi, setting: &Setting) {
+    let rule = Rule::new("a_request_is_known_to_its_deployment_only", api, setting);
+    let (own, other) = (rule.deployment().await.id, rule.deployment().await.id);
+    let run = rule.submit(&InferenceRequest::new(own.clone())).await;
+    rule.refused(api.get_request_status(&other, &run).await, GONE);
+    rule.refused(api.get_request_result(&other, &run).await, GONE);
+    rule.refused(api.cancel_request(&other, &run).await, GONE);
+    let finished = rule.finish(&own, &run).await;
+    rule.is(finished.status.state(), RequestState::Completed);
+    rule.delete(&own).await;
+    rule.delete(&other).await;
+}
+
+fn unknown(rule: &Rule<'_>) -> (DeploymentId, RequestId) {
+    let text = "00000000-0000-4000-8000-000000000000";
+    (
+        DeploymentId::new(text).unwrap_or_else(|error| rule.broken(error)),
+        RequestId::new(text).unwrap_or_else(|error| rule.broken(error)),
+    )
+}

@@ -1,0 +1,27 @@
+//! The HTTP client before the emulator keeps the same rules as the fake in memory.
+
+use std::time::Duration;
+
+use runcomfy_core::{HttpApi, Token};
+use runcomfy_testkit::{
+    Emulator, FakeRunComfy,
+    conformance::{self, Setting},
+};
+
+#[tokio::test]
+async fn the_http_client_keeps_every_rule_over_a_socket() {
+    let fake = FakeRunComfy::builder()
+        .cold_start(Duration::from_millis(20))
+        .run_time(Duration::from_millis(80))
+        .cancel_latency(Duration::from_millis(10))
+        .build();
+    let emulator = Emulator::start(fake).await.unwrap();
+    let token = Token::new("conformance").unwrap();
+    let api = HttpApi::builder().base_url(emulator.url().as_str()).token(token).build().unwrap();
+    let setting = Setting {
+        look: Duration::from_millis(10),
+        patience: Duration::from_secs(30),
+        ..Setting::default()
+    };
+    conformance::all(&api, &setting).await;
+}
