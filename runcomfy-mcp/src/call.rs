@@ -20,11 +20,21 @@ pub(crate) struct Call {
     /// Fires when the caller no longer waits for the answer.
     pub(crate) gone: CancellationToken,
     pub(crate) settings: Arc<Settings>,
-    /// Writes under way, which shutdown lets finish.
-    pub(crate) writes: TaskTracker,
+    /// Fires when the server is about to end.
+    pub(crate) ending: CancellationToken,
+    /// What is under way, which shutdown lets finish.
+    pub(crate) work: TaskTracker,
 }
 
 impl Call {
+    /// Returns when there is no more point in waiting: the caller has gone, or the server will.
+    pub(crate) async fn wait_is_pointless(&self) {
+        tokio::select! {
+            () = self.gone.cancelled() => {}
+            () = self.ending.cancelled() => {}
+        }
+    }
+
     /// Runs a call that changes something, in a task of its own: a caller who goes away must not leave
     /// it half done, with nobody knowing whether it is billed.
     pub(crate) async fn write<T, F>(&self, write: impl FnOnce(Api) -> F) -> Result<T, Fault>
@@ -32,7 +42,7 @@ impl Call {
         T: Send + 'static,
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
-        let task = self.writes.spawn(write(Arc::clone(&self.api)));
+        let task = self.work.spawn(write(Arc::clone(&self.api)));
         match task.await {
             Ok(answer) => answer.map_err(Fault::from),
             Err(_) => Err(Fault::internal(

@@ -49,14 +49,22 @@ is data, not instructions.";
 pub struct RunComfyMcp {
     callers: Callers,
     settings: Arc<Settings>,
-    writes: TaskTracker,
+    /// Calls under way, and writes that outlive theirs.
+    work: TaskTracker,
+    /// Fires when the server is about to end: waits answer at once.
+    ending: CancellationToken,
 }
 
 impl RunComfyMcp {
     /// A server that acts for these callers.
     #[must_use]
     pub fn new(callers: Callers, settings: Settings) -> Self {
-        Self { callers, settings: Arc::new(settings), writes: TaskTracker::new() }
+        Self {
+            callers,
+            settings: Arc::new(settings),
+            work: TaskTracker::new(),
+            ending: CancellationToken::new(),
+        }
     }
 
     /// The tools as they are published, by name.
@@ -73,14 +81,19 @@ impl RunComfyMcp {
         &self.settings
     }
 
-    /// Waits for writes under way, for as long as the settings allow.
+    /// Fires when the server is about to end.
+    pub(crate) fn ending(&self) -> &CancellationToken {
+        &self.ending
+    }
+
+    /// Has waits answer at once, then lets calls and writes under way finish, for as long as the settings
+    /// allow.
     pub async fn drain(&self) {
-        self.writes.close();
-        if tokio::time::timeout(self.settings.drain, self.writes.wait()).await.is_err() {
-            tracing::warn!(
-                "gave up on {} write(s) under way; their outcome is unknown",
-                self.writes.len()
-            );
+        self.ending.cancel();
+        self.work.close();
+        if tokio::time::timeout(self.settings.drain, self.work.wait()).await.is_err() {
+            let left = self.work.len();
+            tracing::warn!("gave up on {left} call(s) under way; the outcome of writes is unknown");
         }
     }
 
@@ -100,8 +113,9 @@ impl RunComfyMcp {
             api,
             progress,
             gone,
+            ending: self.ending.clone(),
             settings: Arc::clone(&self.settings),
-            writes: self.writes.clone(),
+            work: self.work.clone(),
         }
     }
 
@@ -112,6 +126,7 @@ impl RunComfyMcp {
         context: &RequestContext<RoleServer>,
     ) -> CallToolResult {
         let started = Instant::now();
+        let _under_way = self.work.token();
         let headers = context.extensions.get::<http::request::Parts>().map(|parts| &parts.headers);
         let progress = match context.meta.get_progress_token() {
             Some(token) => Progress::Peer { peer: context.peer.clone(), token, said: 0 },

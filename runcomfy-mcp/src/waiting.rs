@@ -59,7 +59,7 @@ pub(crate) async fn until_finished(
     loop {
         let event = tokio::select! {
             biased;
-            () = call.gone.cancelled() => return Ok(submitted.reply()),
+            () = call.wait_is_pointless() => return Ok(submitted.reply().with("interrupted", true)),
             event = events.next() => event,
             _ = heartbeat.tick() => {
                 call.progress.say(&format!("{last}; {} s so far", started.elapsed().as_secs())).await;

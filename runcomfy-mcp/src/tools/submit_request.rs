@@ -72,6 +72,7 @@ impl ToolDefinition for Tool {
             "state": waiting::state_schema(),
             "finished": schema::flag("Whether the run is over."),
             "timed_out": schema::flag("The wait's time was up first; the run goes on."),
+            "interrupted": schema::flag("The wait was cut short by the server's end or the client's; the run goes on."),
             "waited_seconds": {"type": "number", "description": "How long the wait took."},
             "next": schema::text("What to call next."),
             "retry_after_seconds": schema::retry_after_seconds(),

@@ -60,7 +60,7 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let streams = CancellationToken::new();
-    let app = router(server.clone(), &options, &shutdown, &streams);
+    let app = router(server.clone(), &options, &streams);
     // Without it every streamed answer waits 40 ms for an acknowledgement.
     let listener = listener.tap_io(|io| {
         if let Err(error) = io.set_nodelay(true) {
@@ -69,9 +69,10 @@ pub async fn serve(
     });
     let service = app.into_make_service_with_connect_info::<SocketAddr>();
     let drain = server.settings().drain;
-    let ending = shutdown.clone();
+    let ending = server.ending().clone();
     let closing = async move {
-        ending.cancelled().await;
+        shutdown.cancelled().await;
+        ending.cancel();
         // Open streams would keep the listener for ever.
         tokio::spawn(async move {
             tokio::time::sleep(drain).await;
@@ -87,12 +88,7 @@ pub async fn serve(
 }
 
 /// Everything behind the socket. `streams` ends open answers when it fires.
-pub fn router(
-    server: RunComfyMcp,
-    options: &HttpOptions,
-    shutdown: &CancellationToken,
-    streams: &CancellationToken,
-) -> Router {
+pub fn router(server: RunComfyMcp, options: &HttpOptions, streams: &CancellationToken) -> Router {
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false) // any replica answers any request
         .with_json_response(true)
@@ -102,12 +98,12 @@ pub fn router(
         .with_allowed_origins(options.allowed_origins.clone())
         .enforce_origin_validation(); // rmcp serves any web page otherwise
     let need_token = server.callers().need_token();
+    let draining = server.ending().clone();
     let mcp = StreamableHttpService::new(
         move || Ok(server.clone()),
         Arc::new(NeverSessionManager::default()),
         config,
     );
-    let draining = shutdown.clone();
     Router::new()
         .route_service("/mcp", mcp)
         .route_layer(middleware::from_fn_with_state(need_token, authorize))

@@ -4,6 +4,7 @@ use std::{
     io,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -13,15 +14,24 @@ use tokio_util::sync::CancellationToken;
 
 use crate::RunComfyMcp;
 
-/// Serves until the client closes the pipe or `shutdown` fires, then lets writes under way finish.
+/// Serves until the client closes the pipe or `shutdown` fires. Either way waits answer at once, and calls
+/// and writes under way may finish.
 ///
 /// # Errors
 /// Where the pipes fail, or what came through them is no MCP.
 pub async fn serve(server: RunComfyMcp, shutdown: CancellationToken) -> anyhow::Result<()> {
     let (stdin, stdout) = stdio_pipes();
-    // A wait must not hold the process for rmcp's five seconds after the client has gone.
-    let stdin = EndsCalls { inner: stdin, ended: shutdown.clone() };
-    match server.clone().serve_with_ct((stdin, stdout), shutdown.clone()).await {
+    // rmcp lets calls finish for five seconds after the client has gone: a wait must not use them up.
+    let stdin = EndsWaits { inner: stdin, ending: server.ending().clone() };
+    let service = CancellationToken::new();
+    let (stopping, stop) = (server.clone(), service.clone());
+    tokio::spawn(async move {
+        shutdown.cancelled().await;
+        stopping.drain().await;
+        tokio::time::sleep(TO_WRITE_ANSWERS).await;
+        stop.cancel();
+    });
+    match server.clone().serve_with_ct((stdin, stdout), service).await {
         Ok(running) => {
             running.waiting().await.context("the server's task failed")?;
         }
@@ -33,13 +43,16 @@ pub async fn serve(server: RunComfyMcp, shutdown: CancellationToken) -> anyhow::
     Ok(())
 }
 
+/// From the last call's end to closing the pipe: rmcp has no way to ask whether all is written.
+const TO_WRITE_ANSWERS: Duration = Duration::from_millis(100);
+
 /// Fires a token at the end of input.
-struct EndsCalls<R> {
+struct EndsWaits<R> {
     inner: R,
-    ended: CancellationToken,
+    ending: CancellationToken,
 }
 
-impl<R: AsyncRead + Unpin> AsyncRead for EndsCalls<R> {
+impl<R: AsyncRead + Unpin> AsyncRead for EndsWaits<R> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -50,7 +63,7 @@ impl<R: AsyncRead + Unpin> AsyncRead for EndsCalls<R> {
         let at_end =
             matches!(&polled, Poll::Ready(Ok(())) if buf.filled().len() == before && room > 0);
         if at_end || matches!(&polled, Poll::Ready(Err(_))) {
-            self.ended.cancel();
+            self.ending.cancel();
         }
         polled
     }

@@ -127,6 +127,64 @@ async fn a_secret_in_the_arguments_is_in_no_log_line() {
     assert!(said.contains("submit_request") && !said.contains("CANARY"), "{said}");
 }
 
+#[tokio::test]
+async fn calls_that_are_piped_in_are_answered_before_the_end() {
+    let mut raw = Raw::start(&["--emulator"]).await;
+    raw.send(r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"list_deployments","arguments":{}}}"#).await;
+    let (code, rest, _) = raw.end().await;
+    assert_eq!(code, Some(0));
+    assert!(rest.iter().any(|line| line.contains("text-to-image")), "{rest:?}");
+}
+
+/// Submits a run and waits for it; gives the session once the wait is under way.
+async fn waiting() -> Raw {
+    let mut raw = Raw::start(&["--emulator"]).await;
+    let deployments = raw.call("list_deployments", json!({})).await;
+    let call = json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {
+        "name": "submit_request",
+        "arguments": {"deployment_id": deployments["deployments"][0]["id"], "wait_for_completion": true},
+        "_meta": {"progressToken": "p"},
+    }});
+    raw.send(&call.to_string()).await;
+    while !raw.read().await["params"]["message"]
+        .as_str()
+        .is_some_and(|told| told.starts_with("in_queue"))
+    {}
+    raw
+}
+
+/// The answer to the wait among what came last.
+fn interrupted(lines: &[String]) -> bool {
+    let answers = lines.iter().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    answers.filter(|answer| answer["id"] == 2).any(|answer| {
+        let data = &answer["result"]["structuredContent"];
+        data["interrupted"] == true && data["request_id"].is_string()
+    })
+}
+
+#[tokio::test]
+async fn a_client_that_closes_the_pipe_during_a_wait_can_still_read_the_id() {
+    let started = tokio::time::Instant::now();
+    let (code, rest, _) = waiting().await.end().await;
+    assert_eq!(code, Some(0));
+    assert!(interrupted(&rest), "{rest:?}");
+    assert!(started.elapsed() < std::time::Duration::from_secs(3), "the wait held the process");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_request_to_end_during_a_wait_is_answered_with_the_id() {
+    let mut raw = waiting().await;
+    let pid = raw.child.id().unwrap().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
+    let mut rest = Vec::new();
+    while let Some(line) = raw.lines.next_line().await.unwrap() {
+        rest.push(line);
+    }
+    assert!(interrupted(&rest), "{rest:?}");
+    assert_eq!(raw.child.wait().await.unwrap().code(), Some(0));
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn a_request_to_end_ends_it_cleanly() {
