@@ -142,7 +142,8 @@ mod tests {
         }))
         .unwrap();
         let payload =
-            Payload::new(&workflow, Some(&Overrides::new().set("6", "text", "a cat"))).unwrap();
+            Payload::new(&workflow, Some(&Overrides::new().set("6", "text", "a cat")), None)
+                .unwrap();
         let summary = payload_summary(&payload);
         assert_eq!(
             summary["payload_keys"],

@@ -174,22 +174,23 @@ struct PayloadParts {
 }
 
 impl Payload {
-    /// A payload of this workflow, with saved overrides if there are any.
+    /// A payload of this workflow, with saved overrides and the address of its node descriptions where
+    /// there are any.
     ///
     /// # Errors
-    /// None in practice: both are JSON already.
+    /// None in practice: all parts are JSON already.
     pub fn new(
         workflow: &Workflow,
         overrides: Option<&Overrides>,
+        object_info_url: Option<&str>,
     ) -> Result<Self, serde_json::Error> {
         #[derive(Serialize)]
         struct Written<'a> {
             workflow_api_json: &'a Workflow,
             overrides: Option<&'a Overrides>,
-            object_info_url: Option<String>,
+            object_info_url: Option<&'a str>,
         }
-        let written = Written { workflow_api_json: workflow, overrides, object_info_url: None };
-        RawJson::new(&written).map(Self)
+        RawJson::new(&Written { workflow_api_json: workflow, overrides, object_info_url }).map(Self)
     }
 
     /// The payload as it came.

@@ -60,9 +60,7 @@ impl Workflow {
             return Err(WorkflowError::NotAGraph);
         }
         for (node_id, node) in &nodes {
-            let is_node = node.get("class_type").is_some_and(Value::is_string)
-                && node.get("inputs").is_some_and(Value::is_object);
-            if !is_node {
+            if !node.as_object().is_some_and(is_node) {
                 return Err(WorkflowError::BadNode { node_id: clip(node_id) });
             }
         }
@@ -84,7 +82,8 @@ impl Workflow {
     /// or a link, and nothing else changes.
     ///
     /// # Errors
-    /// [`WorkflowError::UnknownNode`] for an override of a node that is not there.
+    /// [`WorkflowError::UnknownNode`] for an override of a node that is not there,
+    /// [`WorkflowError::BadNode`] for one that leaves the node without class or inputs.
     pub fn with_overrides(mut self, overrides: &Overrides) -> Result<Self, WorkflowError> {
         for (node_id, change) in &overrides.0 {
             let node = self
@@ -101,6 +100,9 @@ impl Workflow {
                         node.insert(key.clone(), value.clone());
                     }
                 }
+            }
+            if !is_node(node) {
+                return Err(WorkflowError::BadNode { node_id: clip(node_id) });
             }
         }
         Ok(self)
@@ -301,6 +303,11 @@ impl<'de> Deserialize<'de> for Overrides {
     }
 }
 
+fn is_node(node: &Map<String, Value>) -> bool {
+    node.get("class_type").is_some_and(Value::is_string)
+        && node.get("inputs").is_some_and(Value::is_object)
+}
+
 /// A node id short enough to repeat in a message.
 fn clip(node_id: &str) -> String {
     node_id.chars().filter(|c| !c.is_control()).take(40).collect()
@@ -366,6 +373,13 @@ mod tests {
     fn an_override_of_a_node_that_is_not_there_is_refused() {
         let error = graph().with_overrides(&Overrides::new().set("99", "text", "x")).unwrap_err();
         assert_eq!(error, WorkflowError::UnknownNode { node_id: "99".into() });
+    }
+
+    #[test]
+    fn an_override_that_would_break_a_node_is_refused() {
+        let overrides = Overrides::from_value(json!({"3": {"class_type": 5}})).unwrap();
+        let error = graph().with_overrides(&overrides).unwrap_err();
+        assert_eq!(error, WorkflowError::BadNode { node_id: "3".into() });
     }
 
     #[test]

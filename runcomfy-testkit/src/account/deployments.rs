@@ -220,12 +220,7 @@ impl Account {
         if let Ok(mut segments) = object_info_url.path_segments_mut() {
             segments.pop_if_empty().push("object_info.json");
         }
-        let payload = json!({
-            "workflow_api_json": *entry.workflow,
-            "overrides": null,
-            "object_info_url": object_info_url.as_str(),
-        });
-        serde_json::from_value(payload).ok()
+        Payload::new(&entry.workflow, None, Some(object_info_url.as_str())).ok()
     }
 }
 

@@ -8,7 +8,7 @@ use runcomfy_core::{
 };
 use runcomfy_testkit::{FakeRunComfy, Script};
 use serde_json::json;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, advance};
 
 fn dep() -> DeploymentId {
     DeploymentId::new("dep_1").unwrap()
@@ -59,7 +59,7 @@ async fn a_script_says_when_its_run_starts_and_how_long_it_takes() {
         (6, RequestState::InProgress),
         (1, RequestState::Completed),
     ] {
-        sleep(Duration::from_secs(wait)).await;
+        advance(Duration::from_secs(wait)).await;
         let status = api.get_request_status(&dep(), &run.request_id).await.unwrap();
         assert_eq!(status.state(), state, "{wait}");
     }

@@ -4,6 +4,7 @@
 #[cfg(unix)]
 mod binary;
 mod conformance;
+mod conformance_http;
 mod emulator;
 mod fake;
 mod http;
