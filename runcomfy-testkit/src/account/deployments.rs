@@ -6,7 +6,7 @@ use runcomfy_core::{
     CreateDeployment, Deleted, Deployment, DeploymentId, Error, ErrorKind, HARDWARE, Include,
     ListDeployments, Operation, Payload, UpdateDeployment, Updated, Workflow,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{Account, Entry, refusal};
 use crate::{
