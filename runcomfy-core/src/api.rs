@@ -1,5 +1,7 @@
 //! The seam: one method per remote operation.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use crate::{
@@ -16,8 +18,8 @@ use crate::{
 /// [`HttpApi`](crate::HttpApi) speaks to the service. Tests use a fake, or the mock that feature `mock`
 /// generates. All errors are [`Error`]: its kind says what can be done, its outcome what is known of the
 /// effect. Any method may fail with the kinds `rate_limited`, `timed_out`, `unauthenticated`,
-/// `permission_denied`, `upstream_protocol`, `upstream_tls` and `upstream_unavailable`; others are listed
-/// with each.
+/// `permission_denied`, `refused`, `conflict`, `upstream_protocol`, `upstream_tls` and
+/// `upstream_unavailable`; others are listed with each.
 ///
 /// Dropping the future of a read stops it. Dropping that of a write leaves it open whether it takes
 /// effect: run it in a task of its own where that matters.
@@ -125,3 +127,69 @@ pub trait RunComfyApi: Send + Sync {
     /// ComfyUI refuses.
     async fn call_instance_proxy(&self, call: &ProxyCall) -> Result<ProxyReply, Error>;
 }
+
+/// Whatever leads to an implementation is one: `&T`, `Box<T>`, `Arc<T>`, `Arc<dyn RunComfyApi>`.
+macro_rules! forward {
+    ($($pointer:ty),*) => {
+        $(#[async_trait]
+        impl<T: RunComfyApi + ?Sized> RunComfyApi for $pointer {
+            async fn list_deployments(&self, query: &ListDeployments) -> Result<Vec<Deployment>, Error> {
+                (**self).list_deployments(query).await
+            }
+
+            async fn get_deployment(&self, deployment_id: &DeploymentId, include: Include) -> Result<Deployment, Error> {
+                (**self).get_deployment(deployment_id, include).await
+            }
+
+            async fn create_deployment(&self, request: &CreateDeployment) -> Result<Deployment, Error> {
+                (**self).create_deployment(request).await
+            }
+
+            async fn update_deployment(
+                &self,
+                deployment_id: &DeploymentId,
+                changes: &UpdateDeployment,
+            ) -> Result<Updated, Error> {
+                (**self).update_deployment(deployment_id, changes).await
+            }
+
+            async fn delete_deployment(&self, deployment_id: &DeploymentId) -> Result<Deleted, Error> {
+                (**self).delete_deployment(deployment_id).await
+            }
+
+            async fn submit_request(&self, request: &InferenceRequest) -> Result<Submission, Error> {
+                (**self).submit_request(request).await
+            }
+
+            async fn get_request_status(
+                &self,
+                deployment_id: &DeploymentId,
+                request_id: &RequestId,
+            ) -> Result<RequestStatus, Error> {
+                (**self).get_request_status(deployment_id, request_id).await
+            }
+
+            async fn get_request_result(
+                &self,
+                deployment_id: &DeploymentId,
+                request_id: &RequestId,
+            ) -> Result<RequestResult, Error> {
+                (**self).get_request_result(deployment_id, request_id).await
+            }
+
+            async fn cancel_request(
+                &self,
+                deployment_id: &DeploymentId,
+                request_id: &RequestId,
+            ) -> Result<Cancellation, Error> {
+                (**self).cancel_request(deployment_id, request_id).await
+            }
+
+            async fn call_instance_proxy(&self, call: &ProxyCall) -> Result<ProxyReply, Error> {
+                (**self).call_instance_proxy(call).await
+            }
+        })*
+    };
+}
+
+forward!(&T, Box<T>, Arc<T>);

@@ -2,13 +2,13 @@
 
 mod words;
 
-use std::{error::Error as StdError, fmt, time::Duration};
+use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 
 use serde_json::Value;
 
 use crate::types::{DeploymentId, RequestId};
 
-pub use words::{CallKind, ErrorKind, Operation, Outcome, Retry};
+pub use words::{CallKind, ErrorKind, Operation, Outcome, Retry, UnknownWord};
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -16,9 +16,10 @@ type BoxError = Box<dyn StdError + Send + Sync>;
 ///
 /// It carries the ids known so far, so that a run which was accepted is never lost in an error, and the
 /// service's own words as data. It never holds a token, a request body or an address with a query.
-pub struct Error(Box<Inner>);
+#[derive(Clone)]
+pub struct Error(Arc<Inner>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Inner {
     operation: Operation,
     kind: ErrorKind,
@@ -32,14 +33,14 @@ struct Inner {
     request_id: Option<RequestId>,
     attempts: u32,
     elapsed: Duration,
-    source: Option<BoxError>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 impl Error {
     /// A failure of `operation`, with the outcome that its kind implies.
     #[must_use]
     pub fn new(operation: Operation, kind: ErrorKind) -> Self {
-        Self(Box::new(Inner {
+        Self(Arc::new(Inner {
             operation,
             kind,
             outcome: kind.usual_outcome(),
@@ -132,16 +133,14 @@ impl Error {
     #[must_use]
     pub fn retry(&self) -> Retry {
         match self.kind() {
-            ErrorKind::RateLimited => Retry::Safe,
-            // HTTP 408: the service says that it gave up on the request, not that nothing came of it.
-            ErrorKind::TimedOut if self.outcome() == Outcome::Rejected => Retry::IfIdempotent,
-            ErrorKind::TimedOut | ErrorKind::UpstreamProtocol | ErrorKind::UpstreamUnavailable => {
-                match self.outcome() {
-                    Outcome::NotSent | Outcome::Rejected => Retry::Safe,
-                    Outcome::Applied => Retry::Never,
-                    Outcome::Unknown => Retry::IfIdempotent,
-                }
-            }
+            ErrorKind::RateLimited
+            | ErrorKind::TimedOut
+            | ErrorKind::UpstreamProtocol
+            | ErrorKind::UpstreamUnavailable => match self.outcome() {
+                Outcome::NotSent | Outcome::Rejected => Retry::Safe,
+                Outcome::Applied => Retry::Never,
+                Outcome::Unknown => Retry::IfIdempotent,
+            },
             ErrorKind::Conflict
             | ErrorKind::DeploymentDisabled
             | ErrorKind::InsufficientFunds
@@ -168,14 +167,14 @@ impl Error {
     /// The operation that failed, where a step towards it was another one.
     #[must_use]
     pub fn with_operation(mut self, operation: Operation) -> Self {
-        self.0.operation = operation;
+        self.inner().operation = operation;
         self
     }
 
     /// What is known of its effect, where that differs from what the kind implies.
     #[must_use]
     pub fn with_outcome(mut self, outcome: Outcome) -> Self {
-        self.0.outcome = outcome;
+        self.inner().outcome = outcome;
         self
     }
 
@@ -183,67 +182,80 @@ impl Error {
     #[must_use]
     pub fn with_message(mut self, message: impl AsRef<str>) -> Self {
         let text = clean(message.as_ref(), MAX_MESSAGE_BYTES);
-        self.0.message = (!text.is_empty()).then_some(text);
+        self.inner().message = (!text.is_empty()).then_some(text);
         self
     }
 
     /// The HTTP status of the answer.
     #[must_use]
     pub fn with_status_code(mut self, status: u16) -> Self {
-        self.0.status_code = Some(status);
+        self.inner().status_code = Some(status);
         self
     }
 
     /// The service's own number.
     #[must_use]
     pub fn with_error_code(mut self, code: i64) -> Self {
-        self.0.error_code = Some(code);
+        self.inner().error_code = Some(code);
         self
     }
 
-    /// What the service listed beside its message. A list keeps its first 20 entries; anything that is
-    /// still over 8 KiB as JSON is left out.
+    /// What the service listed beside its message. A list keeps its first 20 entries, and as many of them
+    /// as fit into 8 KiB of JSON; anything else that is larger is left out.
     #[must_use]
     pub fn with_detail(mut self, mut detail: Value) -> Self {
         if let Value::Array(items) = &mut detail {
             items.truncate(MAX_DETAILS);
+            let mut room = MAX_DETAIL_BYTES;
+            let fitting = items.iter().take_while(|item| {
+                let fits = item.to_string().len() < room;
+                room = room.saturating_sub(item.to_string().len() + 1);
+                fits
+            });
+            let fitting = fitting.count();
+            items.truncate(fitting);
         }
-        self.0.detail = (detail.to_string().len() <= MAX_DETAIL_BYTES).then_some(detail);
+        self.inner().detail = (detail.to_string().len() <= MAX_DETAIL_BYTES).then_some(detail);
         self
     }
 
     /// How long to leave the service alone.
     #[must_use]
     pub fn with_retry_after(mut self, delay: Duration) -> Self {
-        self.0.retry_after = Some(delay);
+        self.inner().retry_after = Some(delay);
         self
     }
 
     /// The deployment it was about.
     #[must_use]
     pub fn with_deployment_id(mut self, deployment_id: DeploymentId) -> Self {
-        self.0.deployment_id = Some(deployment_id);
+        self.inner().deployment_id = Some(deployment_id);
         self
     }
 
     /// The run it was about.
     #[must_use]
     pub fn with_request_id(mut self, request_id: RequestId) -> Self {
-        self.0.request_id = Some(request_id);
+        self.inner().request_id = Some(request_id);
         self
     }
 
     /// How often it was tried, and for how long in all.
     #[must_use]
     pub fn with_attempts(mut self, attempts: u32, elapsed: Duration) -> Self {
-        (self.0.attempts, self.0.elapsed) = (attempts, elapsed);
+        let inner = self.inner();
+        (inner.attempts, inner.elapsed) = (attempts, elapsed);
         self
+    }
+
+    fn inner(&mut self) -> &mut Inner {
+        Arc::make_mut(&mut self.0)
     }
 
     /// The cause beneath.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
-        self.0.source = Some(source.into());
+        self.inner().source = Some(Arc::from(source.into()));
         self
     }
 }
@@ -272,9 +284,29 @@ pub(crate) fn clean(text: &str, max: usize) -> String {
     kept.trim_end().to_owned()
 }
 
-/// Characters that change how text is shown without being seen: bidi controls, zero-width ones, tags.
+/// Characters that change how text is shown without being seen: bidi controls, zero-width ones,
+/// fillers, variation selectors and tags.
+#[must_use]
 pub fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
+    matches!(
+        c,
+        '\u{ad}'
+            | '\u{34f}'
+            | '\u{61c}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}'
+            | '\u{ffa0}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}'
+            | '\u{e0100}'..='\u{e01ef}'
+    )
 }
 
 impl fmt::Display for Error {

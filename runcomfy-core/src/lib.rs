@@ -12,7 +12,7 @@ mod wait;
 #[cfg(feature = "mock")]
 pub use api::MockRunComfyApi;
 pub use api::RunComfyApi;
-pub use error::{CallKind, Error, ErrorKind, Operation, Outcome, Retry, is_invisible};
+pub use error::{CallKind, Error, ErrorKind, Operation, Outcome, Retry, UnknownWord, is_invisible};
 #[cfg(feature = "http")]
 pub use http::{
     ConfigError, DEFAULT_BASE_URL, DownloadError, Downloaded, HttpApi, HttpApiBuilder, Limits,

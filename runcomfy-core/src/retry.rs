@@ -63,13 +63,19 @@ impl RetryPolicy {
         }
         let base = if refused { self.refused_base } else { self.base };
         let backoff = base.saturating_mul(1 << attempt.saturating_sub(1).min(16)).min(self.cap);
-        let wait = backoff.mul_f64(jitter.clamp(0.0, 1.0));
+        let wait = scaled(backoff, jitter);
         match error.retry_after() {
             Some(asked) if asked > self.longest_retry_after => None,
-            Some(asked) => Some(asked + wait),
+            Some(asked) => Some(asked.saturating_add(wait)),
             None => Some(wait),
         }
     }
+}
+
+/// A share of a duration, whatever number that is said to be.
+fn scaled(duration: Duration, share: f64) -> Duration {
+    let share = if share.is_nan() { 1.0 } else { share.clamp(0.0, 1.0) };
+    Duration::try_from_secs_f64(duration.as_secs_f64() * share).unwrap_or(duration)
 }
 
 #[cfg(test)]
@@ -129,6 +135,22 @@ mod tests {
         let limited = Error::new(Operation::ListDeployments, ErrorKind::RateLimited)
             .with_retry_after(Duration::from_secs(31));
         check(&limited, 1, None);
+    }
+
+    #[test]
+    fn no_setting_and_no_answer_can_break_the_arithmetic() {
+        let forever = RetryPolicy {
+            attempts: u32::MAX,
+            base: Duration::MAX,
+            refused_base: Duration::MAX,
+            cap: Duration::MAX,
+            longest_retry_after: Duration::MAX,
+        };
+        let limited = Error::new(Operation::ListDeployments, ErrorKind::RateLimited)
+            .with_retry_after(Duration::MAX);
+        for jitter in [f64::NAN, f64::INFINITY, -1.0, 1.0] {
+            assert_eq!(forever.next_delay(&limited, u32::MAX - 1, jitter), Some(Duration::MAX));
+        }
     }
 
     proptest! {

@@ -6,11 +6,14 @@ mod inference;
 mod instance;
 mod json;
 mod output;
+mod payload;
 mod workflow;
 
+#[cfg(feature = "http")]
+pub(crate) use deployment::Listed;
 pub use deployment::{
     CreateDeployment, DEFAULT_HARDWARE, Deleted, Deployment, HARDWARE, Include, ListDeployments,
-    Payload, UpdateDeployment, Updated,
+    UpdateDeployment, Updated,
 };
 pub use ids::{DeploymentId, InstanceId, InvalidId, MAX_ID_BYTES, RequestId, WorkflowId, is_id};
 pub use inference::{
@@ -20,4 +23,5 @@ pub use inference::{
 pub use instance::{InvalidPath, ProxyCall, ProxyPath, ProxyReply};
 pub use json::RawJson;
 pub use output::{Failure, OutputFile};
+pub use payload::Payload;
 pub use workflow::{Input, Node, Overrides, Workflow, WorkflowError};

@@ -18,7 +18,8 @@ use crate::{
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct WaitPolicy {
-    /// When to stop waiting, kept exactly; `None` waits for ever. Zero looks once.
+    /// When to stop waiting, kept exactly; `None` waits for ever. Zero looks once, for as long as single
+    /// calls may take.
     pub timeout: Option<Duration>,
     /// The shortest time between two looks.
     pub shortest: Duration,
@@ -57,39 +58,53 @@ impl WaitPolicy {
         Self { timeout: Some(timeout), ..Self::default() }
     }
 
-    /// The time to the next look, before jitter.
+    /// The time to the next look, before jitter; never under 10 ms.
     #[must_use]
     pub fn interval(&self, waited: Duration, state: RequestState) -> Duration {
         const LONG: Duration = Duration::from_secs(30 * 60);
-        let longest = if waited > LONG { self.longest * 2 } else { self.longest };
+        let longest = if waited > LONG { self.longest.saturating_mul(2) } else { self.longest };
         let shortest =
             if state == RequestState::InQueue { self.shortest_in_queue } else { self.shortest };
-        waited.mul_f64(self.growth).min(longest).max(shortest)
+        scaled(waited, self.growth.max(0.0)).min(longest).max(shortest).max(SHORTEST_EVER)
     }
 
-    fn jittered(&self, interval: Duration) -> Duration {
-        interval.mul_f64(1.0 + self.jitter * (2.0 * fastrand::f64() - 1.0))
+    /// `interval` varied by `random`, a number from 0 to 1.
+    fn jittered(&self, interval: Duration, random: f64) -> Duration {
+        let share = 1.0 + self.jitter.clamp(0.0, 1.0) * (2.0 * random - 1.0);
+        scaled(interval, share).max(SHORTEST_EVER)
     }
+}
+
+/// Looks closer together than this would ask a service without end that answers at once.
+const SHORTEST_EVER: Duration = Duration::from_millis(10);
+
+/// `duration` times `factor`; what can't be held is as long as can be, what is no number is no change.
+fn scaled(duration: Duration, factor: f64) -> Duration {
+    let factor = if factor.is_nan() { 1.0 } else { factor };
+    let seconds = duration.as_secs_f64() * factor;
+    if seconds <= 0.0 {
+        return Duration::ZERO;
+    }
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
 }
 
 /// A wait for one run: what to wait for and how.
 ///
 /// Dropping it, or anything made from it, leaves the run alone.
-pub struct Wait<'a> {
-    api: &'a dyn RunComfyApi,
+pub struct Wait<A> {
+    api: A,
     deployment_id: DeploymentId,
     request_id: RequestId,
     policy: WaitPolicy,
 }
 
-impl<'a> Wait<'a> {
+impl<A: RunComfyApi> Wait<A> {
     /// A wait with the default policy.
+    ///
+    /// `api` is anything that is a [`RunComfyApi`]: a reference, or an `Arc` where the wait is to live in a
+    /// task of its own.
     #[must_use]
-    pub fn new(
-        api: &'a dyn RunComfyApi,
-        deployment_id: DeploymentId,
-        request_id: RequestId,
-    ) -> Self {
+    pub fn new(api: A, deployment_id: DeploymentId, request_id: RequestId) -> Self {
         Self { api, deployment_id, request_id, policy: WaitPolicy::default() }
     }
 
@@ -117,11 +132,11 @@ impl<'a> Wait<'a> {
         }
     }
 
-    /// The same as a stream: every change of state, every look that failed, and the end, which is last.
+    /// The same as a stream, whose time runs from this call: every change of state, every look that failed, and the end, which is last.
     ///
     /// The stream ends after [`WaitEvent::Ended`] or the first `Err`, whose kinds are those of
     /// [`finish`](Self::finish).
-    pub fn events(self) -> impl Stream<Item = Result<WaitEvent, Error>> + Send + use<'a> {
+    pub fn events(self) -> impl Stream<Item = Result<WaitEvent, Error>> + Send {
         futures_util::stream::unfold(Watch::new(self), |mut watch| async move {
             let event = watch.next().await.transpose()?;
             Some((event, watch))
@@ -129,7 +144,7 @@ impl<'a> Wait<'a> {
     }
 }
 
-impl fmt::Debug for Wait<'_> {
+impl<A> fmt::Debug for Wait<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Wait")
             .field("deployment_id", &self.deployment_id)
@@ -156,7 +171,7 @@ pub enum WaitEvent {
 pub enum WaitEnd {
     /// The run is over.
     Finished(Box<Finished>),
-    /// The time was up first. The run goes on.
+    /// The time was up first. That does nothing to the run.
     TimedOut(Box<TimedOut>),
 }
 
@@ -174,7 +189,7 @@ pub struct Finished {
     pub waited: Duration,
 }
 
-/// A wait whose time was up.
+/// A wait whose time was up. As far as is known the run goes on: see the last status and the last error.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct TimedOut {
@@ -189,8 +204,8 @@ pub struct TimedOut {
 }
 
 /// A wait under way.
-struct Watch<'a> {
-    wait: Wait<'a>,
+struct Watch<A> {
+    wait: Wait<A>,
     started: Instant,
     deadline: Option<Instant>,
     next_look: Instant,
@@ -204,9 +219,12 @@ struct Watch<'a> {
 
 /// How long before the deadline the last look starts, at least: it has to be back in time.
 const LAST_LOOK_BEFORE: Duration = Duration::from_millis(100);
+const LAST_LOOK_BEFORE_AT_MOST: Duration = Duration::from_secs(2);
+/// When to look next where the clock can't say.
+const A_YEAR: Duration = Duration::from_secs(365 * 86_400);
 
-impl<'a> Watch<'a> {
-    fn new(wait: Wait<'a>) -> Self {
+impl<A: RunComfyApi> Watch<A> {
+    fn new(wait: Wait<A>) -> Self {
         let started = Instant::now();
         // A timeout beyond what the clock can hold is no timeout.
         let deadline = wait.policy.timeout.and_then(|timeout| started.checked_add(timeout));
@@ -246,7 +264,7 @@ impl<'a> Watch<'a> {
                         return Ok(Some(self.finished(status).await));
                     }
                     let interval = self.wait.policy.interval(looked_at - self.started, state);
-                    self.plan(looked_at, self.wait.policy.jittered(interval));
+                    self.plan(looked_at, self.wait.policy.jittered(interval, fastrand::f64()));
                     let changed =
                         self.last_status.as_ref().is_none_or(|last| differs(last, &status));
                     self.last_status = Some(status.clone());
@@ -261,10 +279,9 @@ impl<'a> Watch<'a> {
                 Err(error) => {
                     self.plan(looked_at, backoff(self.failures_in_a_row, &error));
                     self.failures_in_a_row += 1;
-                    let reported =
-                        Error::new(error.operation(), error.kind()).with_outcome(error.outcome());
-                    self.last_error = Some(self.named(error));
-                    return Ok(Some(WaitEvent::LookFailed(self.named(reported))));
+                    let error = self.named(error);
+                    self.last_error = Some(error.clone());
+                    return Ok(Some(WaitEvent::LookFailed(error)));
                 }
             }
         }
@@ -285,18 +302,18 @@ impl<'a> Watch<'a> {
 
     /// Gets the result. Some services say "completed" a moment before the result is there.
     async fn finished(&mut self, status: RequestStatus) -> WaitEvent {
-        const TRIES: u32 = 5;
-        let deadline = self.deadline.filter(|_| self.wait.policy.timeout != Some(Duration::ZERO));
+        // A wait of no time does not wait for the result either.
+        let looks_once = self.wait.policy.timeout == Some(Duration::ZERO);
+        let tries = if looks_once { 1 } else { 5 };
+        let deadline = self.deadline.filter(|_| !looks_once);
         let mut result = None;
-        for attempt in 1..=TRIES {
+        for attempt in 1..=tries {
             let fetch =
                 self.wait.api.get_request_result(&self.wait.deployment_id, &self.wait.request_id);
             let Some(fetched) = within(deadline, fetch).await else { break };
-            let ready = fetched.as_ref().map_or(true, |result| {
-                !matches!(result.state(), RequestState::InQueue | RequestState::InProgress)
-            });
+            let ready = fetched.as_ref().map_or(true, RequestResult::is_final);
             result = Some(fetched);
-            if ready || attempt == TRIES {
+            if ready || attempt == tries {
                 break;
             }
             if within(deadline, tokio::time::sleep(self.wait.policy.shortest)).await.is_none() {
@@ -326,9 +343,12 @@ impl<'a> Watch<'a> {
     /// Sets the next look `interval` from now, or a last one shortly before the deadline.
     fn plan(&mut self, looked_at: Instant, interval: Duration) {
         let now = Instant::now();
-        self.next_look = now.checked_add(interval).unwrap_or(now);
+        let planned = now.checked_add(interval);
+        self.next_look = planned.or(self.deadline).unwrap_or(now + A_YEAR);
         let Some(deadline) = self.deadline else { return };
-        let reserve = LAST_LOOK_BEFORE.max((now - looked_at) * 2);
+        // Long enough for a look like the last one, as far as that leaves room for looks at all: one that
+        // was slow must not be the only one.
+        let reserve = ((now - looked_at) * 2).clamp(LAST_LOOK_BEFORE, LAST_LOOK_BEFORE_AT_MOST);
         if self.next_look + reserve > deadline {
             let last = deadline.checked_sub(reserve).unwrap_or(now);
             self.next_look = if last > now { last } else { deadline };
@@ -416,6 +436,13 @@ mod tests {
             policy.interval(Duration::from_secs(7200), RequestState::InQueue),
             Duration::from_secs(30)
         );
+    }
+
+    #[test]
+    fn looks_are_spread_over_a_fifth_to_either_side() {
+        let (policy, ten) = (WaitPolicy::default(), Duration::from_secs(10));
+        let spread = [0.0, 0.5, 1.0].map(|random| policy.jittered(ten, random).as_secs_f64());
+        assert_eq!(spread, [8.0, 10.0, 12.0]);
     }
 
     #[test]

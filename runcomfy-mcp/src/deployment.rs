@@ -50,7 +50,7 @@ const CLIP: usize = 120;
 
 /// What a payload holds, at a glance: which nodes there are and what can be set on them.
 pub(crate) fn payload_summary(payload: &Payload) -> Value {
-    let Value::Object(parts) = payload.as_json().to_value() else {
+    let Ok(Value::Object(parts)) = payload.as_json().to_value() else {
         return json!({ "payload_keys": [] });
     };
     let mut keys: Vec<_> = parts.keys().cloned().collect();

@@ -12,7 +12,7 @@ fn a_paid_call_is_repeated_only_where_nothing_can_have_happened() {
         [Operation::SubmitRequest, Operation::CreateDeployment, Operation::CallInstanceProxy]
     {
         check(paid, ErrorKind::TimedOut, Outcome::Unknown, false);
-        check(paid, ErrorKind::TimedOut, Outcome::Rejected, false);
+        check(paid, ErrorKind::RateLimited, Outcome::Unknown, false);
         check(paid, ErrorKind::TimedOut, Outcome::NotSent, true);
         check(paid, ErrorKind::UpstreamUnavailable, Outcome::Unknown, false);
         check(paid, ErrorKind::UpstreamProtocol, Outcome::Unknown, false);
@@ -31,6 +31,17 @@ fn a_call_without_a_second_effect_is_repeated_after_any_passing_fault() {
         check(free, ErrorKind::NotFound, Outcome::Rejected, false);
         check(free, ErrorKind::Unauthenticated, Outcome::Rejected, false);
     }
+}
+
+#[test]
+fn a_word_for_programs_reads_back_as_what_it_was() {
+    for kind in ErrorKind::ALL {
+        assert_eq!(kind.as_str().parse(), Ok(*kind));
+    }
+    for outcome in Outcome::ALL {
+        assert_eq!(outcome.as_str().parse(), Ok(*outcome));
+    }
+    assert_eq!("nonsense".parse::<Operation>(), Err(UnknownWord));
 }
 
 #[test]

@@ -1,6 +1,11 @@
 //! The words that an error is made of, each for programs and for people.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
+
+/// Text that is none of an error's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a word that errors use")]
+pub struct UnknownWord;
 
 macro_rules! words {
     ($(#[$outer:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal, $phrase:literal;)* }) => {
@@ -18,6 +23,18 @@ macro_rules! words {
             pub fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$variant => $word,)*
+                }
+            }
+        }
+
+        /// Reads the word for programs.
+        impl FromStr for $name {
+            type Err = UnknownWord;
+
+            fn from_str(word: &str) -> Result<Self, UnknownWord> {
+                match word {
+                    $($word => Ok(Self::$variant),)*
+                    _ => Err(UnknownWord),
                 }
             }
         }

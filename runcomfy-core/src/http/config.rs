@@ -53,16 +53,22 @@ impl Default for Timeouts {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// The largest answer in bytes, counted after decompression; 32 MiB. A larger one is cut off and is
-    /// `upstream_protocol`.
+    /// The largest answer in bytes, counted after decompression, where it may hold workflows or outputs;
+    /// 32 MiB. A larger one is cut off and is `upstream_protocol`.
     pub max_response_bytes: usize,
-    /// How much of an error's body is read, in bytes; 64 KiB. The rest is left unread.
+    /// The same for answers that hold a few fields (submit, status, cancel, delete); 1 MiB.
+    pub max_small_response_bytes: usize,
+    /// How much of an error's body is read, in bytes; 256 KiB. The rest is left unread.
     pub max_error_bytes: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_response_bytes: 32 << 20, max_error_bytes: 64 << 10 }
+        Self {
+            max_response_bytes: 32 << 20,
+            max_small_response_bytes: 1 << 20,
+            max_error_bytes: 256 << 10,
+        }
     }
 }
 

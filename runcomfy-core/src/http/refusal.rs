@@ -6,8 +6,8 @@ use serde_json::{Map, Value, value::RawValue};
 
 use super::wire::{Answer, Context};
 use crate::{
-    error::{Error, ErrorKind, Outcome, clean, is_invisible},
-    types::RequestId,
+    error::{Error, ErrorKind, Operation, Outcome, clean, is_invisible},
+    types::{RequestId, is_id},
 };
 
 impl Context<'_> {
@@ -35,19 +35,31 @@ impl Context<'_> {
                 _ => Body::Unreadable,
             },
         };
-        let code = body.get("error_code").and_then(numbered).flatten();
-        let known = code.and_then(kind_of_code);
-        let kind = known.unwrap_or_else(|| kind_of_status(answer.status));
+        let written = body.get("error_code").and_then(numbered);
+        let code = match written {
+            Some(number) => number.and_then(kind_of_code).map_or(Code::Unknown, Code::Known),
+            None => Code::None,
+        };
+        let kind = match code {
+            Code::Known(kind) => kind,
+            Code::Unknown | Code::None => kind_of_status(answer.status),
+        };
+        let effect = match self.operation {
+            Operation::SubmitRequest => body.get("request_id"),
+            Operation::CreateDeployment => body.get("id"),
+            _ => None,
+        };
+        let effect = effect.and_then(Value::as_str).is_some_and(is_id);
         let mut error = Error::new(self.operation, kind)
-            .with_outcome(outcome(answer, kind, known.is_some()))
+            .with_outcome(outcome(answer, code, effect))
             .with_status_code(answer.status);
         // A redirect's body is a link for people.
         let said = body.message().filter(|_| !(300..400).contains(&answer.status));
         if let Some(message) = said.or_else(|| reason(answer.status)) {
             error = error.with_message(self.redacted(&clean(&message, MAX_TEXT_BYTES)));
         }
-        if let Some(code) = code {
-            error = error.with_error_code(code);
+        if let Some(number) = written.flatten() {
+            error = error.with_error_code(number);
         }
         if let Some(detail) = body.detail() {
             error = error.with_detail(self.redacted_value(detail));
@@ -56,7 +68,7 @@ impl Context<'_> {
             error = error.with_retry_after(delay);
         }
         let run = body.get("request_id").and_then(Value::as_str);
-        match run.and_then(|id| RequestId::new(id).ok()) {
+        match run.filter(|id| *id != self.secret).and_then(|id| RequestId::new(id).ok()) {
             Some(id) => error.with_request_id(id),
             None => error,
         }
@@ -124,7 +136,9 @@ impl Body {
                     .find(|text| !text.trim().is_empty())
             }
         };
-        said.filter(|text| !text.trim().is_empty()).map(str::to_owned)
+        said.filter(|text| !text.trim().is_empty())
+            .map(str::to_owned)
+            .or_else(|| self.first_fault())
     }
 
     /// What is listed beside the message. ComfyUI, behind the proxy, calls it `node_errors`.
@@ -135,8 +149,35 @@ impl Body {
             Value::Array(items) => !items.is_empty(),
             _ => true,
         };
-        self.get("detail").or_else(|| self.get("node_errors")).filter(full).cloned()
+        self.get("detail").or_else(|| self.get("node_errors")).filter(full).map(without_input)
     }
+
+    /// The first field that a list of faults names, and what is wrong with it.
+    fn first_fault(&self) -> Option<String> {
+        let fault = self.get("detail")?.as_array()?.first()?;
+        let place: Vec<_> = fault
+            .get("loc")?
+            .as_array()?
+            .iter()
+            .map(|part| match part {
+                Value::String(name) => name.clone(),
+                other => other.to_string(),
+            })
+            .collect();
+        Some(format!("{}: {}", place.join("."), fault.get("msg")?.as_str()?))
+    }
+}
+
+/// A list of faults without the caller's own values, which validators repeat: they are long, and may be secret.
+fn without_input(detail: &Value) -> Value {
+    let Value::Array(faults) = detail else { return detail.clone() };
+    let mut faults = faults.clone();
+    for fault in faults.iter_mut().filter_map(Value::as_object_mut) {
+        if fault.contains_key("loc") && fault.contains_key("msg") {
+            fault.retain(|key, _| matches!(key.as_str(), "loc" | "msg" | "type"));
+        }
+    }
+    Value::Array(faults)
 }
 
 /// Whether a body with a good status says that the call failed after all.
@@ -149,6 +190,10 @@ fn hides_an_error(json: &[u8]) -> bool {
     }
     // Raw values: a deployment's payload may be a megabyte.
     let Ok(map) = serde_json::from_slice::<HashMap<String, &RawValue>>(json) else { return false };
+    // A run that failed is an answer: it has a state, and says which run it is.
+    if map.contains_key("request_id") && map.contains_key("status") && map.contains_key("error") {
+        return false;
+    }
     let value = |key| map.get(key).and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok());
     let has_code = value("error_code").is_some_and(|code| numbered(&code).is_some());
     let has_message = value("error_message")
@@ -206,16 +251,31 @@ fn kind_of_status(status: u16) -> ErrorKind {
     }
 }
 
-/// What is known of the effect.
-fn outcome(answer: &Answer, kind: ErrorKind, by_code: bool) -> Outcome {
-    let asked_to_return = answer.status == 503 && answer.retry_after.is_some();
-    match kind {
-        // An internal error may come halfway through, whatever the status beside it.
-        ErrorKind::UpstreamUnavailable if !asked_to_return => Outcome::Unknown,
-        ErrorKind::UpstreamProtocol => Outcome::Unknown,
-        _ if by_code || answer.status < 500 || asked_to_return => Outcome::Rejected,
-        _ => Outcome::Unknown,
+/// What is known of the effect. Only what is certain counts as refused.
+fn outcome(answer: &Answer, code: Code, names_its_effect: bool) -> Outcome {
+    match code {
+        // An answer that names what it made has made something, whatever else it says.
+        _ if names_its_effect => Outcome::Unknown,
+        // An internal error may come halfway through, whatever the status and headers beside it.
+        Code::Known(ErrorKind::UpstreamUnavailable) => Outcome::Unknown,
+        Code::Known(_) => Outcome::Rejected,
+        Code::Unknown | Code::None => match answer.status {
+            // The service, or a gateway, gave up on a request that may have gone through.
+            408 | 499 => Outcome::Unknown,
+            400..=498 => Outcome::Rejected,
+            503 if code == Code::None && answer.retry_after.is_some() => Outcome::Rejected,
+            // A good status beside a code that nobody documents, a redirect, a broken gateway.
+            _ => Outcome::Unknown,
+        },
     }
+}
+
+/// What an error's code tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Code {
+    Known(ErrorKind),
+    Unknown,
+    None,
 }
 
 fn reason(status: u16) -> Option<String> {

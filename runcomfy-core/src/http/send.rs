@@ -106,7 +106,7 @@ impl Shared {
                 .settings
                 .retry
                 .next_delay(&error, attempt, fastrand::f64())
-                .filter(|delay| passing && Instant::now() + *delay < deadline.ends);
+                .filter(|delay| passing && after(Instant::now(), *delay) < deadline.ends);
             tracing::debug!(
                 operation = call.operation.as_str(),
                 deployment_id = call.deployment_id.map(DeploymentId::as_str),
@@ -168,8 +168,18 @@ impl Shared {
         let status = response.status().as_u16();
         let limits = &self.settings.limits;
         let success = response.status().is_success();
-        let max = if success { limits.max_response_bytes } else { limits.max_error_bytes };
-        let (body, end) = read_body(&mut response, max, until).await;
+        let max = match (success, operation) {
+            (false, _) => limits.max_error_bytes,
+            (
+                true,
+                Operation::CancelRequest
+                | Operation::DeleteDeployment
+                | Operation::GetRequestStatus
+                | Operation::SubmitRequest,
+            ) => limits.max_small_response_bytes.min(limits.max_response_bytes),
+            (true, _) => limits.max_response_bytes,
+        };
+        let (mut body, end) = read_body(&mut response, max, until).await;
         // An error's status says enough where its body is broken.
         if success && let Err(broken) = end {
             let passing = !matches!(broken, Broken::TooLarge);
@@ -180,6 +190,10 @@ impl Shared {
                     .with_message(format!("an answer of more than {max} bytes")),
             };
             return Err(Failed { error: error.with_status_code(status), passing });
+        }
+        if end.is_err() {
+            // The cut may have gone through the caller's token, whose first half would not be recognised.
+            body.truncate(body.len().saturating_sub(token.expose().len()));
         }
         let answer = Answer {
             status,

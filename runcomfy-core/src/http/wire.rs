@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 use crate::{
     error::{Error, ErrorKind, Operation},
     types::{
-        Cancellation, Deleted, Deployment, ProxyReply, RequestId, RequestResult, RequestStatus,
-        Submission,
+        Cancellation, Deleted, Deployment, Listed, ProxyReply, RequestId, RequestResult,
+        RequestStatus, Submission,
     },
 };
 
@@ -19,7 +19,8 @@ pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) content_type: Option<String>,
     pub(super) retry_after: Option<Duration>,
-    /// All of it where the status is a success, otherwise its beginning.
+    /// All of it where the status is a success, otherwise its beginning, without what may be the first half
+    /// of a token.
     pub(super) body: Vec<u8>,
 }
 
@@ -58,7 +59,7 @@ pub(super) struct Context<'a> {
 pub(super) fn deployments(context: &Context<'_>, answer: Answer) -> Result<Vec<Deployment>, Error> {
     #[derive(Deserialize)]
     struct Wrapped {
-        deployments: Vec<Deployment>,
+        deployments: Vec<Listed>,
     }
     context.check(&answer)?;
     // Told apart by hand: serde's `untagged` would take the payloads apart on the way.
@@ -67,7 +68,15 @@ pub(super) fn deployments(context: &Context<'_>, answer: Answer) -> Result<Vec<D
     } else {
         serde_json::from_slice(answer.json()).map(|Wrapped { deployments }| deployments)
     };
-    list.map_err(|_| context.unreadable(&answer, "no list of deployments"))
+    let list: Vec<Listed> =
+        list.map_err(|_| context.unreadable(&answer, "no list of deployments"))?;
+    let (all, mut usable) = (list.len(), Vec::with_capacity(list.len()));
+    usable.extend(list.into_iter().filter_map(|Listed(deployment)| deployment));
+    if usable.len() < all {
+        // One that can't be named must not hide the others.
+        tracing::warn!("left out {} deployment(s) without a usable id", all - usable.len());
+    }
+    Ok(usable)
 }
 
 /// One deployment.
@@ -110,11 +119,20 @@ pub(super) fn result(
     answer: Answer,
     asked: &RequestId,
 ) -> Result<RequestResult, Error> {
-    context.check(&answer)?;
+    match context.check(&answer) {
+        // RunComfy's other APIs say so of a run that is not over; this one says its state.
+        Err(error) if error.error_code() == Some(NOT_READY) => {
+            return Ok(RequestResult { request_id: Some(asked.clone()), ..Default::default() });
+        }
+        checked => checked?,
+    }
     let map = context.object(&answer)?;
     let known = ["request_id", "status", "outputs", "output", "error"];
     context.of_run(&answer, map, asked, &known).map(RequestResult::from)
 }
+
+/// The code of a result that is not there yet.
+const NOT_READY: i64 = 400_005;
 
 /// What became of cancelling the run `asked`. Any success will do; what is no object is kept in `extra`.
 pub(super) fn cancellation(

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::{
     ids::{DeploymentId, WorkflowId},
     json::{Fields, RawJson},
-    workflow::{Overrides, Workflow, WorkflowError},
+    payload::Payload,
 };
 
 /// A deployment as the service describes it.
@@ -85,35 +85,46 @@ impl Deployment {
 
 impl<'de> Deserialize<'de> for Deployment {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Listed(deployment) = Listed::deserialize(deserializer)?;
+        deployment.ok_or_else(|| D::Error::custom("a deployment without a usable id"))
+    }
+}
+
+/// A deployment in a list, unless it has no usable id.
+pub(crate) struct Listed(pub(crate) Option<Deployment>);
+
+impl<'de> Deserialize<'de> for Listed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct DeploymentVisitor;
 
         impl<'de> Visitor<'de> for DeploymentVisitor {
-            type Value = Deployment;
+            type Value = Listed;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("a deployment")
             }
 
             // By hand, so that the payload stays text: it is most of the answer's bytes.
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Deployment, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Listed, A::Error> {
                 let mut fields = Fields(Map::new());
                 let mut payload = None;
                 while let Some(key) = map.next_key::<String>()? {
                     if key == "payload" {
                         let raw: RawJson = map.next_value()?;
+                        // Of a key that comes twice, the last counts.
+                        fields.0.shift_remove(&key);
+                        payload = None;
                         if raw.as_str() == "null" {
                             fields.0.insert(key, Value::Null);
                         } else {
-                            payload = Some(Payload(raw));
+                            payload = Some(Payload::from(raw));
                         }
                     } else {
                         fields.0.insert(key, map.next_value()?);
                     }
                 }
-                let id = fields
-                    .parsed("id", |text| DeploymentId::new(text).ok())
-                    .ok_or_else(|| A::Error::custom("a deployment without a usable id"))?;
-                Ok(Deployment::from_fields(id, fields, payload))
+                let id = fields.parsed("id", |text| DeploymentId::new(text).ok());
+                Ok(Listed(id.map(|id| Deployment::from_fields(id, fields, payload))))
             }
         }
 
@@ -152,83 +163,6 @@ impl Serialize for Deployment {
             map.serialize_entry(key, value)?;
         }
         map.end()
-    }
-}
-
-/// What a deployment runs: its workflow, the saved overrides and where its nodes are described.
-///
-/// Kept as the JSON it came as, and read on demand.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Payload(RawJson);
-
-/// The parts of a payload, each still text.
-#[derive(Deserialize)]
-struct PayloadParts {
-    #[serde(default)]
-    workflow_api_json: Option<RawJson>,
-    #[serde(default)]
-    overrides: Option<RawJson>,
-    #[serde(default)]
-    object_info_url: Option<Value>,
-}
-
-impl Payload {
-    /// A payload of this workflow, with saved overrides and the address of its node descriptions where
-    /// there are any.
-    ///
-    /// # Errors
-    /// None in practice: all parts are JSON already.
-    pub fn new(
-        workflow: &Workflow,
-        overrides: Option<&Overrides>,
-        object_info_url: Option<&str>,
-    ) -> Result<Self, serde_json::Error> {
-        #[derive(Serialize)]
-        struct Written<'a> {
-            workflow_api_json: &'a Workflow,
-            overrides: Option<&'a Overrides>,
-            object_info_url: Option<&'a str>,
-        }
-        RawJson::new(&Written { workflow_api_json: workflow, overrides, object_info_url }).map(Self)
-    }
-
-    /// The payload as it came.
-    #[must_use]
-    pub fn as_json(&self) -> &RawJson {
-        &self.0
-    }
-
-    /// The workflow's graph, whose node ids and input names are what overrides refer to; `None` where
-    /// the payload has none.
-    ///
-    /// # Errors
-    /// [`WorkflowError`] where what came is no graph in API format.
-    pub fn workflow(&self) -> Result<Option<Workflow>, WorkflowError> {
-        match self.parts().and_then(|parts| parts.workflow_api_json) {
-            Some(raw) => Workflow::from_value(raw.to_value()).map(Some),
-            None => Ok(None),
-        }
-    }
-
-    /// The overrides saved with the deployment; `None` where there are none or they are not an object
-    /// of objects.
-    #[must_use]
-    pub fn overrides(&self) -> Option<Overrides> {
-        self.parts()?.overrides.and_then(|raw| Overrides::from_value(raw.to_value()).ok())
-    }
-
-    /// Where ComfyUI's description of every node class can be read. Never send the token there.
-    #[must_use]
-    pub fn object_info_url(&self) -> Option<String> {
-        match self.parts()?.object_info_url? {
-            Value::String(url) => Some(url),
-            _ => None,
-        }
-    }
-
-    fn parts(&self) -> Option<PayloadParts> {
-        self.0.parse().ok()
     }
 }
 
@@ -419,11 +353,11 @@ impl UpdateDeployment {
 }
 
 macro_rules! changes {
-    ($($(#[$doc:meta])* $field:ident: $type:ty),* $(,)?) => {
+    ($($(#[$doc:meta])* $field:ident: $argument:ty;)*) => {
         impl UpdateDeployment {
             $($(#[$doc])*
             #[must_use]
-            pub fn $field(mut self, $field: impl Into<$type>) -> Self {
+            pub fn $field(mut self, $field: $argument) -> Self {
                 self.$field = Some($field.into());
                 self
             })*
@@ -433,21 +367,21 @@ macro_rules! changes {
 
 changes! {
     /// Gives it a new name.
-    name: String,
+    name: impl Into<String>;
     /// Runs another version of the workflow.
-    workflow_version: String,
+    workflow_version: impl Into<String>;
     /// Runs on another GPU SKU.
-    hardware: String,
+    hardware: impl Into<String>;
     /// Keeps this many instances up, which is billed.
-    min_instances: u64,
+    min_instances: u64;
     /// Lets this many instances run at once.
-    max_instances: u64,
+    max_instances: u64;
     /// Starts another instance beyond this many pending requests per instance.
-    queue_size: u64,
+    queue_size: u64;
     /// Keeps an idle instance up for this many seconds.
-    keep_warm_duration_in_seconds: u64,
+    keep_warm_duration_in_seconds: u64;
     /// Pauses it with `false`, resumes it with `true`.
-    is_enabled: bool,
+    is_enabled: bool;
 }
 
 /// What became of an update.
@@ -456,8 +390,9 @@ changes! {
 pub struct Updated {
     /// The deployment as the service describes it after the change.
     pub deployment: Deployment,
-    /// Whether somebody else may have renamed it at the same moment. The service wants a name in every
-    /// change and has no way to change only what has not changed meanwhile.
+    /// Whether somebody else renamed it at the same moment, as far as that shows. The service wants a name
+    /// in every change and has no way to change only what has not changed meanwhile: `false` does not
+    /// prove that no other rename was undone.
     pub name_race_possible: bool,
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -74,6 +74,15 @@ impl InferenceRequest {
 #[derive(Clone, Default, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct ExtraData(pub Map<String, Value>);
+
+impl ExtraData {
+    /// With this under `name`.
+    #[must_use]
+    pub fn set(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.0.insert(name.into(), value.into());
+        self
+    }
+}
 
 impl fmt::Debug for ExtraData {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -169,8 +178,8 @@ impl RequestStatus {
     }
 }
 
-/// What came of a run.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// What came of a run. Addresses of files may be signed, so `Debug` shows only which nodes made something.
+#[derive(Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct RequestResult {
     /// The run, as the service named it.
@@ -193,6 +202,24 @@ pub struct RequestResult {
     pub extra: Map<String, Value>,
 }
 
+impl fmt::Debug for RequestResult {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let nodes = self
+            .outputs
+            .as_ref()
+            .and_then(Value::as_object)
+            .map(|map| map.keys().collect::<Vec<_>>());
+        f.debug_struct("RequestResult")
+            .field("request_id", &self.request_id)
+            .field("status", &self.status)
+            .field("outputs", &nodes)
+            .field("has_output", &self.output.is_some())
+            .field("finished_at", &self.finished_at)
+            .field("error", &self.error)
+            .finish_non_exhaustive()
+    }
+}
+
 impl RequestResult {
     /// Of this run, in this state.
     #[must_use]
@@ -204,6 +231,13 @@ impl RequestResult {
     #[must_use]
     pub fn state(&self) -> RequestState {
         RequestState::of(self.status.as_deref())
+    }
+
+    /// Whether this is what came of the run, and not what is known of it on the way.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        let made = self.outputs.is_some() || self.output.is_some() || self.error.is_some();
+        self.state().is_finished() || (self.state() == RequestState::Unknown && made)
     }
 }
 
@@ -275,6 +309,13 @@ impl Submission {
     pub fn from_map(map: Map<String, Value>) -> Option<Self> {
         let Accepted { request_id, status_url, result_url, cancel_url, extra } = map.into();
         Some(Self { request_id: request_id?, status_url, result_url, cancel_url, extra })
+    }
+}
+
+impl<'de> Deserialize<'de> for Submission {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::from_map(Map::deserialize(deserializer)?)
+            .ok_or_else(|| serde::de::Error::custom("a submission without a usable request_id"))
     }
 }
 

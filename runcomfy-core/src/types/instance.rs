@@ -117,7 +117,7 @@ impl fmt::Display for ProxyPath {
     }
 }
 
-/// What ComfyUI answered through the proxy.
+/// What ComfyUI answered through the proxy. It may hold prompts and keys, so `Debug` shows only its size.
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum ProxyReply {
@@ -143,8 +143,8 @@ impl fmt::Debug for ProxyReply {
                 write!(f, "Binary({content_type:?}, {} bytes)", bytes.len())
             }
             Self::Empty => f.write_str("Empty"),
-            Self::Json(value) => write!(f, "Json({value})"),
-            Self::Text(text) => write!(f, "Text({text:?})"),
+            Self::Json(value) => write!(f, "Json({} bytes)", value.to_string().len()),
+            Self::Text(text) => write!(f, "Text({} bytes)", text.len()),
         }
     }
 }

@@ -1,12 +1,14 @@
 //! What a run made, and why it failed, read out of the shapes the service uses.
 
+use std::fmt;
+
 use serde::Serialize;
 use serde_json::Value;
 
 use super::inference::RequestResult;
 
-/// A file that a run made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// A file that a run made. Its address may be signed, so `Debug` leaves it out.
+#[derive(Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct OutputFile {
     /// The node that made it.
@@ -22,6 +24,16 @@ pub struct OutputFile {
     /// `output`, or `temp` for a preview.
     #[serde(rename = "type")]
     pub kind: Option<String>,
+}
+
+impl fmt::Debug for OutputFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OutputFile")
+            .field("node_id", &self.node_id)
+            .field("channel", &self.channel)
+            .field("filename", &self.filename)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Why a run failed, as far as the service's answer tells.

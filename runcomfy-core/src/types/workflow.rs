@@ -5,6 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
+use crate::error::is_invisible;
+
 /// Why something is no workflow, or no overrides, or why the two do not fit.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -27,6 +29,9 @@ pub enum WorkflowError {
         /// The node whose override is no object, if it is one node's fault.
         node_id: Option<String>,
     },
+    /// JSON that can't be held: nested too deep, half of a surrogate pair, a number beyond a float.
+    #[error("the workflow is JSON that cannot be read")]
+    Unreadable,
     /// An override for a node that the workflow does not have.
     #[error("the workflow has no node {node_id}")]
     UnknownNode {
@@ -310,7 +315,7 @@ fn is_node(node: &Map<String, Value>) -> bool {
 
 /// A node id short enough to repeat in a message.
 fn clip(node_id: &str) -> String {
-    node_id.chars().filter(|c| !c.is_control()).take(40).collect()
+    node_id.chars().filter(|c| !c.is_control() && !is_invisible(*c)).take(40).collect()
 }
 
 #[cfg(test)]

@@ -58,20 +58,20 @@ fn succeeded() -> Result<RequestResult, Error> {
     Ok(RequestResult::new(r1(), "succeeded"))
 }
 
-fn wait<'a>(api: &'a MockRunComfyApi, timeout: Option<Duration>) -> Wait<'a> {
+fn wait(api: &MockRunComfyApi, timeout: Option<Duration>) -> Wait<&MockRunComfyApi> {
     let mut policy = WaitPolicy::default();
     policy.timeout = timeout;
     Wait::new(api, d1(), r1()).policy(policy)
 }
 
-async fn finished(wait: Wait<'_>) -> Box<Finished> {
+async fn finished(wait: Wait<&MockRunComfyApi>) -> Box<Finished> {
     match wait.finish().await.unwrap() {
         WaitEnd::Finished(finished) => finished,
         WaitEnd::TimedOut(_) => panic!("timed out"),
     }
 }
 
-async fn timed_out(wait: Wait<'_>) -> Box<TimedOut> {
+async fn timed_out(wait: Wait<&MockRunComfyApi>) -> Box<TimedOut> {
     match wait.finish().await.unwrap() {
         WaitEnd::Finished(_) => panic!("finished"),
         WaitEnd::TimedOut(timed_out) => timed_out,
@@ -255,7 +255,7 @@ async fn not_found_lasts_only_while_nothing_else_is_heard() {
 }
 
 /// The events of a wait in short: the status with its place, the failed look, or the end.
-async fn told(wait: Wait<'_>) -> Vec<String> {
+async fn told(wait: Wait<&MockRunComfyApi>) -> Vec<String> {
     let (mut told, events) = (Vec::new(), wait.events());
     pin_mut!(events);
     while let Some(event) = events.next().await {
@@ -336,4 +336,155 @@ async fn time_asked_for_is_left_before_the_next_look() {
     with_result(&mut api, succeeded);
     let end = finished(wait(&api, None)).await;
     assert_eq!((end.polls, end.waited), (2, secs(20)));
+}
+
+/// A service whose looks take their time.
+struct Slow {
+    look: Duration,
+    finished_after: Duration,
+    start: Instant,
+}
+
+impl Slow {
+    async fn timed(&self) -> Result<RequestStatus, Error> {
+        let state =
+            if self.start.elapsed() >= self.finished_after { "completed" } else { "in_progress" };
+        tokio::time::sleep_until(Instant::now() + self.look).await;
+        in_state(state)
+    }
+}
+
+/// The mock, but for its looks.
+struct SlowLooks {
+    api: MockRunComfyApi,
+    slow: Arc<Slow>,
+}
+
+#[async_trait::async_trait]
+impl runcomfy_core::RunComfyApi for SlowLooks {
+    async fn get_request_status(
+        &self,
+        _: &DeploymentId,
+        _: &RequestId,
+    ) -> Result<RequestStatus, Error> {
+        self.slow.timed().await
+    }
+
+    async fn list_deployments(
+        &self,
+        query: &runcomfy_core::ListDeployments,
+    ) -> Result<Vec<runcomfy_core::Deployment>, Error> {
+        self.api.list_deployments(query).await
+    }
+
+    async fn get_deployment(
+        &self,
+        id: &DeploymentId,
+        include: runcomfy_core::Include,
+    ) -> Result<runcomfy_core::Deployment, Error> {
+        self.api.get_deployment(id, include).await
+    }
+
+    async fn create_deployment(
+        &self,
+        request: &runcomfy_core::CreateDeployment,
+    ) -> Result<runcomfy_core::Deployment, Error> {
+        self.api.create_deployment(request).await
+    }
+
+    async fn update_deployment(
+        &self,
+        id: &DeploymentId,
+        changes: &runcomfy_core::UpdateDeployment,
+    ) -> Result<runcomfy_core::Updated, Error> {
+        self.api.update_deployment(id, changes).await
+    }
+
+    async fn delete_deployment(&self, id: &DeploymentId) -> Result<runcomfy_core::Deleted, Error> {
+        self.api.delete_deployment(id).await
+    }
+
+    async fn submit_request(
+        &self,
+        request: &runcomfy_core::InferenceRequest,
+    ) -> Result<runcomfy_core::Submission, Error> {
+        self.api.submit_request(request).await
+    }
+
+    async fn get_request_result(
+        &self,
+        id: &DeploymentId,
+        request: &RequestId,
+    ) -> Result<RequestResult, Error> {
+        self.api.get_request_result(id, request).await
+    }
+
+    async fn cancel_request(
+        &self,
+        id: &DeploymentId,
+        request: &RequestId,
+    ) -> Result<runcomfy_core::Cancellation, Error> {
+        self.api.cancel_request(id, request).await
+    }
+
+    async fn call_instance_proxy(
+        &self,
+        call: &runcomfy_core::ProxyCall,
+    ) -> Result<runcomfy_core::ProxyReply, Error> {
+        self.api.call_instance_proxy(call).await
+    }
+}
+
+/// How a wait ends where every look takes `look` and the run is over after `finished_after`.
+async fn over_slow_looks(look: u64, finished_after: u64, timeout: u64) -> &'static str {
+    let slow = Arc::new(Slow {
+        look: secs(look),
+        finished_after: secs(finished_after),
+        start: Instant::now(),
+    });
+    let mut api = MockRunComfyApi::new();
+    api.expect_get_request_result().returning(|_, _| succeeded());
+    let api = SlowLooks { api, slow };
+    let end =
+        Wait::new(&api, d1(), r1()).policy(WaitPolicy::with_timeout(secs(timeout))).finish().await;
+    match end.unwrap() {
+        WaitEnd::Finished(_) => "finished",
+        WaitEnd::TimedOut(_) => "timed out",
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_look_does_not_blind_the_wait() {
+    assert_eq!(over_slow_looks(10, 12, 40).await, "finished");
+    assert_eq!(over_slow_looks(45, 50, 150).await, "finished");
+    assert_eq!(over_slow_looks(20, 30, 70).await, "finished");
+    assert_eq!(over_slow_looks(10, 100, 40).await, "timed out");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_policy_makes_a_wait_panic_or_spin() {
+    let mut odd = WaitPolicy::with_timeout(secs(5));
+    (odd.shortest, odd.shortest_in_queue) = (Duration::ZERO, Duration::ZERO);
+    for (growth, jitter, longest) in [
+        (f64::NAN, 2.0, Duration::MAX),
+        (f64::INFINITY, f64::NAN, secs(15)),
+        (-1.0, -1.0, Duration::ZERO),
+    ] {
+        (odd.growth, odd.jitter, odd.longest) = (growth, jitter, longest);
+        let (api, looks) = service(|_| in_state("in_queue"));
+        let start = Instant::now();
+        let end = Wait::new(&api, d1(), r1()).policy(odd.clone()).finish().await.unwrap();
+        assert!(matches!(end, WaitEnd::TimedOut(_)), "{odd:?}");
+        assert_eq!(start.elapsed(), secs(5), "{odd:?}");
+        assert!(looks.load(Ordering::Relaxed) <= 1000, "{odd:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_can_live_in_a_task_of_its_own() {
+    let (mut api, _) = service(|_| in_state("completed"));
+    with_result(&mut api, succeeded);
+    let api: Arc<dyn runcomfy_core::RunComfyApi> = Arc::new(api);
+    let end = tokio::spawn(Wait::new(api, d1(), r1()).finish()).await.unwrap().unwrap();
+    assert!(matches!(end, WaitEnd::Finished(_)));
 }

@@ -51,7 +51,6 @@ fn a_status_without_a_code_decides_the_kind_and_the_outcome() {
         (404, NotFound),
         (405, Refused),
         (406, Refused),
-        (408, TimedOut),
         (409, Conflict),
         (410, NotFound),
         (413, InvalidRequest),
@@ -60,10 +59,12 @@ fn a_status_without_a_code_decides_the_kind_and_the_outcome() {
         (422, InvalidRequest),
         (425, RateLimited),
         (429, RateLimited),
-        (499, Refused),
     ] {
         check_kind(status, "", kind, Outcome::Rejected);
     }
+    // Somebody on the way gave up on a request that may have gone through.
+    check_kind(408, "", TimedOut, Outcome::Unknown);
+    check_kind(499, "", Refused, Outcome::Unknown);
     for status in [500, 501, 502, 503, 504, 599] {
         check_kind(status, "", UpstreamUnavailable, Outcome::Unknown);
     }
@@ -80,6 +81,65 @@ fn a_503_that_names_a_time_was_refused() {
     assert_eq!(error.outcome(), Outcome::Rejected);
     assert_eq!(error.retry_after(), Some(Duration::from_secs(2)));
     assert!(error.is_retryable());
+}
+
+#[test]
+fn a_503_that_names_a_time_but_hides_an_internal_error_may_have_gone_through() {
+    for body in [r#"{"error_code": 500001}"#, r#"{"error_code": 77}"#, r#"{"request_id": "r7"}"#] {
+        let mut busy = answer(503, body);
+        busy.retry_after = Some(Duration::ZERO);
+        let error = submission(&context(Operation::SubmitRequest), busy).unwrap_err();
+        assert_eq!(error.outcome(), Outcome::Unknown, "{body}");
+        assert!(!error.is_retryable(), "{body}");
+    }
+}
+
+#[test]
+fn an_error_that_names_what_was_made_may_have_made_it() {
+    let check = |operation, body: &str| {
+        let error = context(operation).check(&answer(200, body)).unwrap_err();
+        assert_eq!(error.outcome(), Outcome::Unknown, "{operation:?} {body}");
+    };
+    let submit = r#"{"error_code": 10002, "request_id": "r7"}"#;
+    check(Operation::SubmitRequest, submit);
+    check(Operation::CreateDeployment, r#"{"error_code": 422001, "id": "d7"}"#);
+    let error = submission(&context(Operation::SubmitRequest), answer(200, submit)).unwrap_err();
+    assert_eq!(error.request_id().map(RequestId::as_str), Some("r7"));
+}
+
+#[test]
+fn a_result_that_is_not_ready_is_an_answer_without_a_state() {
+    let body = r#"{"error_code": 400005, "error_message": "not ready"}"#;
+    let read = result(&context(Operation::GetRequestResult), answer(400, body), &asked()).unwrap();
+    assert_eq!((read.request_id.as_ref(), read.is_final()), (Some(&asked()), false));
+}
+
+#[test]
+fn a_failed_run_is_an_answer_even_beside_a_code() {
+    let body = r#"{"request_id": "r1", "status": "failed", "error_code": 11011, "error": "boom"}"#;
+    let read = result(&context(Operation::GetRequestResult), answer(200, body), &asked()).unwrap();
+    assert_eq!(read.state(), crate::RequestState::Failed);
+}
+
+#[test]
+fn faults_are_listed_without_the_callers_values() {
+    let faults: Vec<_> = (0..30)
+        .map(|n| json!({"loc": ["body", n], "msg": "wrong", "type": "t", "input": "CANARY".repeat(500)}))
+        .collect();
+    let error = refusal(422, &json!({ "detail": faults }).to_string());
+    let kept = error.detail().unwrap().as_array().unwrap();
+    assert_eq!(
+        (kept.len(), &kept[1]),
+        (20, &json!({"loc": ["body", 1], "msg": "wrong", "type": "t"}))
+    );
+    assert_eq!(error.message(), Some("body.0: wrong"));
+}
+
+#[test]
+fn a_deployment_without_a_usable_id_does_not_hide_the_others() {
+    let list = json!([{"id": "../x"}, {"id": "d1"}, {"name": "none"}]).to_string();
+    let read = deployments(&context(Operation::ListDeployments), answer(200, &list)).unwrap();
+    assert_eq!(read.iter().map(|d| d.id.as_str()).collect::<Vec<_>>(), ["d1"]);
 }
 
 #[test]
@@ -106,7 +166,8 @@ fn a_known_code_decides_the_kind_whatever_the_status() {
             check_kind(status, &body, UpstreamUnavailable, Outcome::Unknown);
         }
     }
-    check_kind(200, r#"{"error_code": 12345}"#, Refused, Outcome::Rejected);
+    // Nobody documents what has happened by then.
+    check_kind(200, r#"{"error_code": 12345}"#, Refused, Outcome::Unknown);
     check_kind(422, r#"{"error_code": 12345}"#, InvalidRequest, Outcome::Rejected);
     check_kind(502, r#"{"error_code": 12345}"#, UpstreamUnavailable, Outcome::Unknown);
 }
@@ -119,7 +180,6 @@ fn a_good_status_hides_an_error_only_behind_a_code_or_a_lone_message() {
             Some(code) => {
                 let error = read.expect_err(body);
                 assert_eq!(error.error_code(), code, "{body}");
-                assert_eq!(error.outcome(), Outcome::Rejected, "{body}");
             }
             None => assert_eq!(read.unwrap().request_id, Some(asked()), "{body}"),
         }
