@@ -1,6 +1,6 @@
 //! One tool call under way: whom it acts for, how it reports, and what outlives its caller.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use rmcp::{
     RoleServer,
@@ -27,6 +27,19 @@ pub(crate) struct Call {
 }
 
 impl Call {
+    /// Says what the call is doing, unless nobody listens any more: once a connection has closed, rmcp
+    /// never gets round to notifications, and a call that waits for one to be sent is not answered.
+    pub(crate) async fn say(&mut self, sentence: &str) {
+        let (gone, ending) = (self.gone.clone(), self.ending.clone());
+        tokio::select! {
+            biased;
+            () = gone.cancelled() => {}
+            () = ending.cancelled() => {}
+            () = self.progress.say(sentence) => {}
+            () = tokio::time::sleep(PATIENCE) => tracing::debug!("the client is slow to take progress"),
+        }
+    }
+
     /// Returns when there is no more point in waiting: the caller has gone, or the server will.
     pub(crate) async fn wait_is_pointless(&self) {
         tokio::select! {
@@ -52,6 +65,9 @@ impl Call {
     }
 }
 
+/// How long a client may take to take a progress message before the call goes on without it.
+const PATIENCE: Duration = Duration::from_millis(500);
+
 /// How a call says what it is doing while it waits.
 pub(crate) enum Progress {
     /// Nobody asked.
@@ -64,7 +80,7 @@ pub(crate) enum Progress {
 
 impl Progress {
     /// Says a sentence. A client that does not take it is no reason to end the call.
-    pub(crate) async fn say(&mut self, sentence: &str) {
+    async fn say(&mut self, sentence: &str) {
         match self {
             Self::Silent => {}
             Self::Lines(print) => print(sentence),

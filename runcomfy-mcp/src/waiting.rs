@@ -46,7 +46,7 @@ pub(crate) async fn until_finished(
     call: &mut Call,
 ) -> Result<Reply, Fault> {
     let request_id = submitted.submission.request_id.clone();
-    call.progress.say(&format!("submitted request {request_id}")).await;
+    call.say(&format!("submitted request {request_id}")).await;
     let mut policy = call.settings.wait.clone();
     policy.timeout = Some(timeout);
     let api = std::sync::Arc::clone(&call.api);
@@ -62,20 +62,18 @@ pub(crate) async fn until_finished(
             () = call.wait_is_pointless() => return Ok(submitted.reply().with("interrupted", true)),
             event = events.next() => event,
             _ = heartbeat.tick() => {
-                call.progress.say(&format!("{last}; {} s so far", started.elapsed().as_secs())).await;
+                call.say(&format!("{last}; {} s so far", started.elapsed().as_secs())).await;
                 continue;
             }
         };
         match event {
             Some(Ok(WaitEvent::Changed(status))) => {
                 last = describe(&status);
-                call.progress.say(&last).await;
+                call.say(&last).await;
                 heartbeat.reset();
             }
             Some(Ok(WaitEvent::LookFailed(error))) => {
-                call.progress
-                    .say(&format!("{}; the run goes on, looking again", error.kind()))
-                    .await;
+                call.say(&format!("{}; the run goes on, looking again", error.kind())).await;
             }
             Some(Ok(WaitEvent::Ended(WaitEnd::Finished(finished)))) => {
                 return ended(&submitted, *finished);

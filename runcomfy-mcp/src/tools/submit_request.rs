@@ -84,7 +84,7 @@ impl ToolDefinition for Tool {
         let request = request(args)?;
         let deployment_id = request.deployment_id.clone();
         if wait {
-            call.progress.say("submitting").await;
+            call.say("submitting").await;
         }
         let submission = call
             .write(|api| async move {
