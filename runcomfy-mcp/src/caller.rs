@@ -38,7 +38,7 @@ impl Callers {
                 let token = token.ok_or_else(|| {
                     Fault::no_token("this server acts with each caller's own token, and none came")
                 })?;
-                Ok(Api::from(std::sync::Arc::new(api.with_token(token)) as Api))
+                Ok(std::sync::Arc::new(api.with_token(token)))
             }
         }
     }

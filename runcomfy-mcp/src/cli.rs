@@ -15,17 +15,22 @@ mod tools;
 
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use runcomfy_core::{DEFAULT_BASE_URL, QueueApi};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use runcomfy_core::{ConfigError, DEFAULT_BASE_URL, QueueApi};
 
 use self::terminal::complain;
+
+/// What no flag can say: a token on the command line could be read by anyone on the machine.
+const ENVIRONMENT: &str = "\
+Token: RUNCOMFY_API_KEY, then RUNCOMFY_TOKEN, then the file of RunComfy's own CLI. `serve` takes each caller's own instead.
+Connect a client: claude mcp add runcomfy -e RUNCOMFY_API_KEY=<token> -- runcomfy-mcp (others: see the README).";
 
 /// Run ComfyUI workflows on RunComfy's GPUs by talking to an assistant.
 ///
 /// Without a command it serves MCP over stdio, which is what a client's configuration starts. To try
 /// everything with no account and no bill: `runcomfy-mcp demo`.
 #[derive(Debug, Parser)]
-#[command(name = "runcomfy-mcp", version, max_term_width = 100)]
+#[command(name = "runcomfy-mcp", version, max_term_width = 100, after_help = ENVIRONMENT)]
 struct Cli {
     #[command(flatten)]
     options: Options,
@@ -61,7 +66,17 @@ struct Options {
     queue_api: QueueVersion,
 
     /// Let call_instance_proxy reach ComfyUI-Manager's routes, which install code and restart the machine
-    #[arg(long, global = true, env = "RUNCOMFY_ALLOW_MANAGER_ROUTES")]
+    #[arg(
+        long,
+        global = true,
+        env = "RUNCOMFY_ALLOW_MANAGER_ROUTES",
+        value_name = "YES",
+        num_args = 0..=1,
+        default_value = "no",
+        default_missing_value = "yes",
+        require_equals = true,
+        value_parser = clap::builder::BoolishValueParser::new()
+    )]
     allow_manager_routes: bool,
 
     /// What to log to stderr: error, warn, info, debug, or filters such as `runcomfy_core=debug`
@@ -98,15 +113,10 @@ impl From<QueueVersion> for QueueApi {
 enum Command {
     /// Serve MCP over stdin and stdout (the default)
     Stdio,
-    /// Serve MCP over Streamable HTTP, each caller with their own token
     Serve(serve::Serve),
-    /// See the whole job done on the built-in emulator, step by step, with pictures
     Demo(demo::Demo),
-    /// Call one tool from the shell: JSON on stdout, exit code by kind of error
     Call(call::Call),
-    /// List the tools and their parameters
     Tools(tools::Tools),
-    /// List the kinds of error: what each means and what to do
     Errors(errors::Errors),
     /// Check what is configured, where it comes from, and whether it works
     Doctor,
@@ -115,7 +125,7 @@ enum Command {
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match parse() {
         Ok(cli) => cli,
         Err(error) => return exit::usage(&error),
     };
@@ -130,7 +140,12 @@ pub fn main() -> ExitCode {
         complain(&format!("{error:#}"));
         return exit::USAGE.into();
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    // One thread shows the demo's progress in the order in which it comes.
+    let mut builder = match &cli.command {
+        Some(Command::Demo(_)) => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = match builder.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             complain(&format!("could not start: {error}"));
@@ -144,9 +159,25 @@ pub fn main() -> ExitCode {
         Ok(code) => code.into(),
         Err(error) => {
             complain(&format!("{error:#}"));
-            exit::FAILURE.into()
+            let wrong_setting = error.downcast_ref::<ConfigError>().is_some();
+            if wrong_setting { exit::USAGE.into() } else { exit::FAILURE.into() }
         }
     }
+}
+
+/// Reads the command line. A variable that is set but empty, as container set-ups leave them, is as good as
+/// unset.
+fn parse() -> Result<Cli, clap::Error> {
+    fn without_empty(command: clap::Command) -> clap::Command {
+        let is_empty = |arg: &clap::Arg| {
+            let name = arg.get_env();
+            name.and_then(std::env::var_os).is_some_and(|value| value.is_empty())
+        };
+        command
+            .mut_args(|arg| if is_empty(&arg) { arg.env(None) } else { arg })
+            .mut_subcommands(without_empty)
+    }
+    Cli::from_arg_matches(&without_empty(Cli::command()).try_get_matches()?)
 }
 
 async fn run(cli: Cli) -> anyhow::Result<u8> {

@@ -11,8 +11,31 @@ use crate::arguments::ArgumentFaults;
 
 pub(crate) use hint::hint;
 
-/// Kinds of failure that are the server's own, beside those of [`ErrorKind`].
-pub(crate) const OWN_KINDS: [&str; 2] = ["internal", "policy_denied"];
+/// A kind of failure that is the server's own, beside those of [`ErrorKind`].
+pub(crate) struct OwnKind {
+    pub(crate) word: &'static str,
+    pub(crate) meaning: &'static str,
+    pub(crate) outcome: Outcome,
+    pub(crate) hint: &'static str,
+}
+
+/// Those there are.
+pub(crate) const OWN_KINDS: [OwnKind; 2] = [
+    OwnKind {
+        word: "internal",
+        meaning: "a fault of this server's",
+        outcome: Outcome::Unknown,
+        hint: "This is a bug in runcomfy-mcp: look at its log. Check with list_deployments or \
+               get_request_status before you repeat a call that costs money.",
+    },
+    OwnKind {
+        word: "policy_denied",
+        meaning: "the operator's settings forbid it",
+        outcome: Outcome::NotSent,
+        hint: "Nothing was sent. Whoever runs the server can allow ComfyUI-Manager's routes with \
+               --allow-manager-routes.",
+    },
+];
 
 /// A successful answer.
 pub(crate) struct Reply {
@@ -40,6 +63,11 @@ impl Reply {
         self.payload.insert("output_urls".to_owned(), json!(files));
         self.files = files;
         self
+    }
+
+    /// Whether it is only what was known when a wait was cut short.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.payload.get("interrupted") == Some(&Value::Bool(true))
     }
 
     /// The structured content.
@@ -119,13 +147,13 @@ pub(crate) struct Fault {
 
 impl Fault {
     /// The operator's settings forbid it.
-    pub(crate) fn denied(message: impl Into<String>, hint: impl Into<String>) -> Self {
+    pub(crate) fn denied(message: impl Into<String>) -> Self {
         Self {
-            kind: "policy_denied",
+            kind: OWN_KINDS[1].word,
             message: message.into(),
             outcome: Outcome::NotSent,
             retryable: false,
-            hint: hint.into(),
+            hint: OWN_KINDS[1].hint.to_owned(),
             more: Box::default(),
         }
     }
@@ -133,13 +161,11 @@ impl Fault {
     /// A fault of this server's.
     pub(crate) fn internal(message: impl Into<String>) -> Self {
         Self {
-            kind: "internal",
+            kind: OWN_KINDS[0].word,
             message: message.into(),
             outcome: Outcome::Unknown,
             retryable: false,
-            hint: "This is a bug in runcomfy-mcp: look at its log. Check with list_deployments or \
-                   get_request_status before you repeat a call that costs money."
-                .to_owned(),
+            hint: OWN_KINDS[0].hint.to_owned(),
             more: Box::default(),
         }
     }
@@ -150,15 +176,18 @@ impl Fault {
         self
     }
 
-    /// Where the call took effect before it failed.
-    pub(crate) fn with_outcome(mut self, outcome: Outcome, hint: impl Into<String>) -> Self {
-        (self.outcome, self.retryable, self.hint) = (outcome, false, hint.into());
+    /// Where the call took effect before it failed: what happened goes in front, and no advice may sound
+    /// as if it had not.
+    pub(crate) fn after_effect(mut self, what: &str) -> Self {
+        self.message = format!("{what} {}", self.message);
+        (self.outcome, self.retryable) = (Outcome::Applied, false);
+        self.hint = format!("Do not submit it again. {}", self.hint);
         self
     }
 
-    /// What went before, in front of the message.
-    pub(crate) fn after(mut self, what: &str) -> Self {
-        self.message = format!("{what} {}", self.message);
+    /// With other advice.
+    pub(crate) fn advising(mut self, hint: &str) -> Self {
+        hint.clone_into(&mut self.hint);
         self
     }
 
@@ -245,8 +274,8 @@ impl From<Error> for Fault {
     }
 }
 
-/// A failure to find out who is asking.
 impl Fault {
+    /// A failure to find out who is asking.
     pub(crate) fn no_token(message: &str) -> Self {
         let error = Error::new(Operation::ListDeployments, ErrorKind::Unauthenticated)
             .with_outcome(Outcome::NotSent);

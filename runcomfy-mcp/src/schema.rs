@@ -72,7 +72,7 @@ pub(crate) fn output(success: Value) -> JsonObject {
 fn failure() -> Value {
     let words = |all: Vec<&str>| all.into_iter().map(Value::from).collect::<Value>();
     let mut kinds: Vec<_> = ErrorKind::ALL.iter().map(|kind| kind.as_str()).collect();
-    kinds.extend(crate::reply::OWN_KINDS);
+    kinds.extend(crate::reply::OWN_KINDS.map(|own| own.word));
     let outcomes = Outcome::ALL.iter().map(|outcome| outcome.as_str()).collect();
     json!({
         "kind": {"type": "string", "enum": words(kinds), "description": "On failure: what sort."},
@@ -88,7 +88,7 @@ fn failure() -> Value {
         "status_code": {"type": "integer", "description": "On failure: RunComfy's HTTP status."},
         "error_code": {"type": "integer", "description": "On failure: RunComfy's own code."},
         "detail": {"description": "On failure: what RunComfy listed beside its message."},
-        "retry_after_seconds": {"type": "integer", "description": "On failure: how long to wait before the next call."},
+        "retry_after_seconds": {"type": "integer", "description": "On failure: seconds to wait before the next call."},
         "attempts": {"type": "integer", "description": "On failure: how often it was tried."},
         "deployment_id": {"type": "string", "description": "On failure: the deployment."},
         "request_id": {"type": "string", "description": "On failure: the run, as far as it is known."},
@@ -107,7 +107,7 @@ pub(crate) fn upstream_list(description: &str) -> Value {
 
 /// How long to wait before the next call.
 pub(crate) fn retry_after_seconds() -> Value {
-    json!({"type": "integer", "description": "While it is not finished: how long to wait before the next call."})
+    json!({"type": "integer", "description": "Seconds to wait before the next call."})
 }
 
 /// A piece of text.

@@ -6,9 +6,9 @@ use futures_util::FutureExt;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, Implementation,
-        JsonObject, ListToolsResult, PaginatedRequestParams, ProtocolVersion, ServerCapabilities,
-        ServerConfig, Tool,
+        CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CustomRequest,
+        CustomResult, ErrorCode, Implementation, JsonObject, ListToolsResult,
+        PaginatedRequestParams, ProtocolVersion, ServerCapabilities, ServerConfig, Tool,
     },
     service::RequestContext,
 };
@@ -143,7 +143,9 @@ impl RunComfyMcp {
             }
             Err(fault) => Err(fault),
         };
-        let kind = outcome.as_ref().err().map_or("ok", Fault::kind);
+        let kind = outcome.as_ref().map_or_else(Fault::kind, |reply| {
+            if reply.is_interrupted() { "interrupted" } else { "ok" }
+        });
         let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::info!(
             tool = entry.name(),
@@ -196,6 +198,22 @@ impl ServerHandler for RunComfyMcp {
         tools::find(name).map(|entry| entry.listed.clone())
     }
 
+    /// What is no request that MCP knows, or a known one in a shape that it can't have.
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        if request.method == "tools/call" {
+            let message = "params must be {\"name\": text, \"arguments\": object}";
+            return Err(ErrorData::invalid_params(message, None));
+        }
+        // The method's name is the client's, of any length.
+        let name: String =
+            request.method.chars().filter(|c| c.is_ascii_graphic()).take(64).collect();
+        Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, format!("unknown method {name}"), None))
+    }
+
     async fn call_tool(
         &self,
         request: CallToolRequestParams,
@@ -203,11 +221,8 @@ impl ServerHandler for RunComfyMcp {
     ) -> Result<CallToolResponse, ErrorData> {
         let Some(entry) = tools::find(&request.name) else {
             let known: Vec<_> = TOOLS.iter().map(Entry::name).collect();
-            let data = Value::from(known);
-            return Err(ErrorData::invalid_params(
-                "unknown tool; `data` lists those there are",
-                Some(data),
-            ));
+            let message = format!("unknown tool; there are {}", known.join(", "));
+            return Err(ErrorData::invalid_params(message, Some(Value::from(known))));
         };
         Ok(self.answer(entry, request.arguments.unwrap_or_default(), &context).await.into())
     }

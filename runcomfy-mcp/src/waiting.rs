@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use runcomfy_core::{
-    DeploymentId, Finished, Outcome, RequestResult, RequestState, RequestStatus, Submission,
-    TimedOut, Wait, WaitEnd, WaitEvent,
+    DeploymentId, Finished, RequestResult, RequestState, RequestStatus, Submission, TimedOut, Wait,
+    WaitEnd, WaitEvent,
 };
 use serde_json::{Value, json};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
@@ -28,7 +28,20 @@ impl Submitted {
             "Submitted request {} on deployment {}. It goes on by itself; call get_request_status next.",
             self.submission.request_id, self.deployment_id
         );
-        self.fill(Reply::new(sentence)).with("finished", false).with("next", "get_request_status")
+        with_state(self.fill(Reply::new(sentence)), RequestState::InQueue)
+    }
+
+    /// The answer where the wait was cut short, with the last state seen.
+    fn interrupted(&self, waited: Duration, last: RequestState) -> Reply {
+        let sentence = format!(
+            "Request {} was submitted; the wait for it was cut short after {} s. It goes on by itself; call \
+             get_request_status next, and do not submit it again.",
+            self.submission.request_id,
+            waited.as_secs()
+        );
+        with_state(self.fill(Reply::new(sentence)), last)
+            .with("interrupted", true)
+            .with("waited_seconds", waited.as_secs_f64())
     }
 
     fn fill(&self, reply: Reply) -> Reply {
@@ -55,11 +68,11 @@ pub(crate) async fn until_finished(
     let started = Instant::now();
     let mut heartbeat = interval_at(started + call.settings.heartbeat, call.settings.heartbeat);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut last = "submitted".to_owned();
+    let (mut last, mut state) = ("submitted".to_owned(), RequestState::InQueue);
     loop {
         let event = tokio::select! {
             biased;
-            () = call.wait_is_pointless() => return Ok(submitted.reply().with("interrupted", true)),
+            () = call.wait_is_pointless() => return Ok(submitted.interrupted(started.elapsed(), state)),
             event = events.next() => event,
             _ = heartbeat.tick() => {
                 call.say(&format!("{last}; {} s so far", started.elapsed().as_secs())).await;
@@ -68,7 +81,7 @@ pub(crate) async fn until_finished(
         };
         match event {
             Some(Ok(WaitEvent::Changed(status))) => {
-                last = describe(&status);
+                (last, state) = (describe(&status), status.state());
                 call.say(&last).await;
                 heartbeat.reset();
             }
@@ -82,12 +95,13 @@ pub(crate) async fn until_finished(
                 return Ok(ran_out(&submitted, *timed_out));
             }
             Some(Err(error)) => {
-                return Err(after_submit(&submitted, Fault::from(error)));
+                return Err(after_submit(&submitted, "goes on", Fault::from(error)));
             }
             Some(Ok(_)) => {}
             None => {
                 return Err(after_submit(
                     &submitted,
+                    "goes on",
                     Fault::internal("the wait ended without an end"),
                 ));
             }
@@ -100,8 +114,14 @@ fn ended(submitted: &Submitted, finished: Finished) -> Result<Reply, Fault> {
     let result = match finished.result {
         Ok(result) => result,
         Err(error) => {
-            let fault = after_submit(submitted, Fault::from(error));
-            return Err(fault.with("status", json!(finished.status)).with("finished", true));
+            let fault = after_submit(submitted, "has finished", Fault::from(error))
+                .advising("Do not submit it again: its result is there, call get_request_result with these ids.");
+            let state = finished.status.state().as_str();
+            return Err(fault
+                .with("status", json!(finished.status))
+                .with("state", state)
+                .with("finished", true)
+                .with("next", "get_request_result"));
         }
     };
     let sentence = format!("Request {request_id} finished: {}", describe_result(&result));
@@ -130,15 +150,12 @@ fn ran_out(submitted: &Submitted, timed_out: TimedOut) -> Reply {
     }
 }
 
-/// A failure after the run was accepted: it must not read as if nothing had happened.
-fn after_submit(submitted: &Submitted, fault: Fault) -> Fault {
+/// A failure after the run was accepted, and what the run does now: it must not read as if nothing had
+/// happened.
+fn after_submit(submitted: &Submitted, and: &str, fault: Fault) -> Fault {
     let request_id = &submitted.submission.request_id;
     fault
-        .after(&format!("the request was submitted as {request_id} and goes on, but"))
-        .with_outcome(
-            Outcome::Applied,
-            "Do not submit it again: call get_request_status with these ids.",
-        )
+        .after_effect(&format!("the request was submitted as {request_id} and {and}, but"))
         .with("submission", json!(submitted.submission))
         .with("deployment_id", submitted.deployment_id.as_str())
         .with("request_id", request_id.as_str())
@@ -151,7 +168,6 @@ pub(crate) fn describe(status: &RequestStatus) -> String {
         (RequestState::InProgress, _, Some(instance)) => {
             format!("in_progress on instance {instance}")
         }
-        (RequestState::Completed, ..) => "completed".to_owned(),
         (state, ..) => state.as_str().to_owned(),
     }
 }

@@ -160,7 +160,8 @@ fn errors_page(kinds: &[Value]) -> String {
         "<!-- written by `cargo xtask codegen`; edit the error kinds and hints instead -->\n\n# Errors\n\n\
          A failed call is an MCP result with `isError: true` and, in `structuredContent`: `ok: false`, `kind`, `message`, \
          `outcome`, `retryable`, `hint`, and where known `deployment_id`, `request_id`, `status_code`, `error_code`, `detail`, \
-         `retry_after_seconds` and `attempts`.\n\n\
+         `retry_after_seconds` and `attempts`; for `invalid_argument` the list `invalid_arguments` of `argument` and \
+         `rule`; after a run was accepted also its `submission`, and the `status` and `state` last seen.\n\n\
          `outcome` says what is known for sure: `not_sent` (nothing left this machine), `rejected` (refused, no effect), \
          `applied` (it took effect, only what came after failed), `unknown` (it may have taken effect).\n\n\
          The outcome and the advice below are those of `submit_request` in the usual case; each error carries its own.\n\n\

@@ -32,6 +32,17 @@ pub enum WorkflowError {
     /// JSON that can't be held: nested too deep, half of a surrogate pair, a number beyond a float.
     #[error("the workflow is JSON that cannot be read")]
     Unreadable,
+    /// An override whose value stands beside `inputs` and not under it: it would be ignored, and the run
+    /// billed.
+    #[error(
+        "the override of node {node_id} has `{key}` beside `inputs`: inputs to set go under `inputs`"
+    )]
+    StrayKey {
+        /// The node.
+        node_id: String,
+        /// The key.
+        key: String,
+    },
     /// An override for a node that the workflow does not have.
     #[error("the workflow has no node {node_id}")]
     UnknownNode {
@@ -238,7 +249,8 @@ impl Overrides {
     /// Takes a JSON value as overrides.
     ///
     /// # Errors
-    /// [`WorkflowError::BadOverrides`] for anything but an object of objects.
+    /// [`WorkflowError::BadOverrides`] for anything but an object of objects, [`WorkflowError::StrayKey`]
+    /// where a node has another key than `inputs`, `class_type` and `_meta`.
     pub fn from_value(value: Value) -> Result<Self, WorkflowError> {
         let Value::Object(nodes) = value else {
             return Err(WorkflowError::BadOverrides { node_id: None });
@@ -248,6 +260,12 @@ impl Overrides {
         };
         if let Some((node_id, _)) = nodes.iter().find(|(_, node)| unfit(node)) {
             return Err(WorkflowError::BadOverrides { node_id: Some(clip(node_id)) });
+        }
+        for (node_id, node) in &nodes {
+            let stray = |key: &&String| !matches!(key.as_str(), "inputs" | "class_type" | "_meta");
+            if let Some(key) = node.as_object().and_then(|node| node.keys().find(stray)) {
+                return Err(WorkflowError::StrayKey { node_id: clip(node_id), key: clip(key) });
+            }
         }
         Ok(Self(nodes))
     }
@@ -396,6 +414,8 @@ mod tests {
         check(json!("text"), None);
         check(json!({"6": "a cat"}), Some("6"));
         check(json!({"6": {"inputs": "a cat"}}), Some("6"));
+        let stray = Overrides::from_value(json!({"6": {"text": "a cat"}})).unwrap_err();
+        assert_eq!(stray, WorkflowError::StrayKey { node_id: "6".into(), key: "text".into() });
     }
 
     #[test]

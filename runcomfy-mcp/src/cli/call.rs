@@ -10,7 +10,7 @@ use super::{
     Options,
     backend::{Backend, settings},
     exit,
-    terminal::{complain, note, say},
+    terminal::{complain, note, say_json},
 };
 use crate::{
     RunComfyMcp,
@@ -21,7 +21,8 @@ use crate::{
 /// Call one tool from the shell.
 ///
 /// Prints the result as JSON on stdout, progress on stderr. Exit codes: 0 fine, 1 the run failed or was
-/// cancelled, 64 wrong arguments, 65 refused, 69 RunComfy unavailable, 75 try later, 77 not allowed.
+/// cancelled, 64 wrong arguments or settings, 65 refused, 69 RunComfy unavailable, 70 a bug here, 75 try later
+/// (also a wait that ran out), 77 not allowed.
 #[derive(Args, Debug)]
 pub(super) struct Call {
     /// The tool, such as list_deployments
@@ -58,8 +59,13 @@ impl Call {
                     Some("failed" | "cancelled")
                 );
                 // A status that says so is the answer that was asked for; a result that says so is not.
-                let code =
-                    if bad_end && payload.contains_key("result") { exit::FAILURE } else { 0 };
+                let code = if bad_end && payload.contains_key("result") {
+                    exit::FAILURE
+                } else if payload.contains_key("timed_out") {
+                    exit::LATER
+                } else {
+                    0
+                };
                 (payload, code)
             }
             Err(fault) => {
@@ -67,7 +73,7 @@ impl Call {
                 (fault.into_payload(), code)
             }
         };
-        say(&serde_json::to_string_pretty(&payload).context("could not write the result")?);
+        say_json(&payload);
         Ok(code)
     }
 }

@@ -7,7 +7,7 @@ use runcomfy_core::{Error, ErrorKind, Operation};
 use serde_json::json;
 
 use super::{exit, terminal::say};
-use crate::reply::hint;
+use crate::reply::{OWN_KINDS, hint};
 
 /// List the kinds of error: what each means, what is known of its effect, what to do.
 #[derive(Args, Debug)]
@@ -28,18 +28,9 @@ impl Errors {
                 (kind.as_str(), kind.to_string(), error.outcome().as_str(), advice)
             })
             .collect();
-        rows.push((
-            "internal",
-            "a fault of this server's".to_owned(),
-            "unknown",
-            "Look at the server's log.",
-        ));
-        rows.push((
-            "policy_denied",
-            "the operator's settings forbid it".to_owned(),
-            "not_sent",
-            "Ask whoever runs the server.",
-        ));
+        rows.extend(
+            OWN_KINDS.map(|own| (own.word, own.meaning.to_owned(), own.outcome.as_str(), own.hint)),
+        );
         rows.sort_unstable();
         if self.json {
             let rows: Vec<_> = rows

@@ -13,7 +13,7 @@ const UNAVAILABLE: u8 = 69;
 /// A fault of this program's.
 const INTERNAL: u8 = 70;
 /// It may work later.
-const LATER: u8 = 75;
+pub(super) const LATER: u8 = 75;
 /// The token is missing or not accepted, or a setting forbids it.
 const DENIED: u8 = 77;
 

@@ -37,11 +37,11 @@ pub(super) fn start(options: &Options, serving: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The libraries beneath write whole requests, tokens and pictures included, below these levels. No
-/// setting reaches those: rmcp shows arguments even when it warns.
+/// The libraries beneath write whole requests, tokens and pictures included, at their lower levels, and
+/// rmcp reports each client that hangs up as an error. No setting reaches those.
 fn may_be_shown(event: &Metadata<'_>) -> bool {
     const OURS: [&str; 3] = ["runcomfy_core", "runcomfy_mcp", "runcomfy_testkit"];
     let target = event.target();
-    let least = if target.starts_with("rmcp") { Level::ERROR } else { Level::WARN };
-    OURS.iter().any(|ours| target.starts_with(ours)) || *event.level() <= least
+    let ours = OURS.iter().any(|ours| target.starts_with(ours));
+    ours || (!target.starts_with("rmcp") && *event.level() <= Level::WARN)
 }

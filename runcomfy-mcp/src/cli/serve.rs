@@ -1,7 +1,5 @@
 //! `runcomfy-mcp serve`
 
-use std::net::SocketAddr;
-
 use anyhow::{Context, bail};
 use clap::Args;
 use tokio::net::TcpListener;
@@ -30,7 +28,7 @@ pub(super) struct Serve {
         env = "RUNCOMFY_MCP_LISTEN",
         default_value = "127.0.0.1:8000"
     )]
-    listen: SocketAddr,
+    listen: String,
 
     /// A name by which clients reach this server, besides this machine's own; repeat for more
     #[arg(
@@ -39,6 +37,7 @@ pub(super) struct Serve {
         env = "RUNCOMFY_MCP_ALLOWED_HOSTS",
         value_delimiter = ','
     )]
+    #[arg(value_parser = host)]
     allowed_hosts: Vec<String>,
 
     /// A web page's origin that may call, besides pages on this machine; repeat for more
@@ -48,6 +47,7 @@ pub(super) struct Serve {
         env = "RUNCOMFY_MCP_ALLOWED_ORIGINS",
         value_delimiter = ','
     )]
+    #[arg(value_parser = origin)]
     allowed_origins: Vec<String>,
 
     /// Everyone who reaches the server acts with the token from the environment; loopback only
@@ -57,13 +57,18 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) async fn run(self, options: &Options) -> anyhow::Result<u8> {
+        let listen = tokio::net::lookup_host(&self.listen)
+            .await
+            .with_context(|| format!("{:?} is no ADDRESS:PORT", self.listen))?
+            .next()
+            .with_context(|| format!("{:?} leads to no address", self.listen))?;
         let backend = if self.single_user {
             Backend::single(options).await?
         } else {
             Backend::shared(options).await?
         };
         let callers = if self.single_user {
-            if !self.listen.ip().is_loopback() {
+            if !listen.ip().is_loopback() {
                 bail!(
                     "--single-user spends one account's money for whoever connects: it listens on loopback only, not on {}",
                     self.listen
@@ -76,7 +81,7 @@ impl Serve {
         } else {
             backend.each()?
         };
-        let listener = TcpListener::bind(self.listen)
+        let listener = TcpListener::bind(listen)
             .await
             .with_context(|| format!("could not listen on {}", self.listen))?;
         let address = listener.local_addr().context("could not learn the address")?;
@@ -101,6 +106,23 @@ impl Serve {
         let server = RunComfyMcp::new(callers, settings(options));
         transport::http::serve(server, http, listener, stop_signal()).await?;
         Ok(0)
+    }
+}
+
+/// The name of a host, without a wildcard: the server must know by which names it is reached.
+fn host(text: &str) -> Result<String, String> {
+    let fits = !text.is_empty() && !text.contains(['*', '/', ' ']);
+    if fits { Ok(text.to_owned()) } else { Err("name a host, such as mcp.example.com".to_owned()) }
+}
+
+/// The origin of a web page; only the port may be a wildcard.
+fn origin(text: &str) -> Result<String, String> {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let fits = rest.is_some_and(|rest| host(rest.strip_suffix(":*").unwrap_or(rest)).is_ok());
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err("name an origin, such as https://app.example.com".to_owned())
     }
 }
 

@@ -17,7 +17,7 @@ pub(super) struct Tool;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Args {
-    /// Deployment id.
+    /// From list_deployments.
     #[schemars(with = "String")]
     deployment_id: DeploymentId,
     /// From get_request_status while in_progress.
@@ -32,7 +32,7 @@ pub(super) struct Args {
 
 impl ToolDefinition for Tool {
     const TITLE: &'static str = "Call instance";
-    const DESCRIPTION: &'static str = "POST to the ComfyUI of a live instance, e.g. api/free with {\"unload_models\":true,\"free_memory\":true} to free GPU memory. Only while the instance runs. May disturb other runs.";
+    const DESCRIPTION: &'static str = "POST to the ComfyUI of a live instance: api/free with {\"unload_models\":true,\"free_memory\":true} to free GPU memory. Only while the instance runs. May disturb other runs.";
     const HINTS: Hints = Hints { read_only: false, destructive: true, idempotent: false, open_world: true };
     type Args = Args;
 
@@ -43,10 +43,7 @@ impl ToolDefinition for Tool {
     async fn run(args: Args, call: Call) -> Result<Reply, Fault> {
         let path = ProxyPath::new(&args.comfy_backend_path).map_err(|error| ArgumentFaults::general(&error.to_string()))?;
         if path.is_manager_route() && !call.settings.allow_manager_routes {
-            return Err(Fault::denied(
-                "ComfyUI-Manager's routes install code on the instance and restart it: this server does not call them",
-                "Whoever runs the server can allow them with --allow-manager-routes.",
-            ));
+            return Err(Fault::denied("ComfyUI-Manager's routes install code on the instance and restart it: this server does not call them"));
         }
         let sentence = format!("Proxied {path} on instance {}.", args.instance_id);
         let request = ProxyCall::new(args.deployment_id, args.instance_id, path).body(args.request_body.unwrap_or_default());

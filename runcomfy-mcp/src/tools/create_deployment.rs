@@ -47,19 +47,19 @@ impl Hardware {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Args {
-    /// Name.
+    /// For people.
     #[schemars(length(min = 1, max = 256))]
     name: String,
-    /// Id of a workflow saved in RunComfy.
+    /// Id of a saved workflow; list_deployments shows those in use.
     #[schemars(with = "String")]
     workflow_id: WorkflowId,
     /// Such as v1.
     #[schemars(length(min = 1, max = 128))]
     workflow_version: String,
-    /// GPU; the number is GB of memory.
+    /// GPU, cheapest first; the number is GB of memory.
     #[serde(default)]
     hardware: Hardware,
-    /// Always on; billed all day if above 0.
+    /// Kept on, billed around the clock if above 0.
     #[serde(default)]
     #[schemars(range(min = 0, max = 30))]
     min_instances: u64,
@@ -71,7 +71,7 @@ pub(super) struct Args {
     #[serde(default = "one")]
     #[schemars(range(min = 0, max = 100_000))]
     queue_size: u64,
-    /// Idle time before shutdown, billed.
+    /// Idle seconds before shutdown, billed.
     #[serde(default = "sixty")]
     #[schemars(range(min = 0, max = 86_400))]
     keep_warm_duration_in_seconds: u64,
@@ -87,7 +87,7 @@ fn sixty() -> u64 {
 
 impl ToolDefinition for Tool {
     const TITLE: &'static str = "Create deployment";
-    const DESCRIPTION: &'static str = "Create a deployment of a workflow saved in RunComfy. Costs nothing until it runs, unless min_instances > 0. Not for LoRAs (web app). Never repeat after outcome `unknown`: list first.";
+    const DESCRIPTION: &'static str = "Create a deployment of a workflow saved in RunComfy. Costs nothing until it runs, unless min_instances > 0. LoRA deployments are made in the web app. Never repeat after outcome `unknown`: list first.";
     const HINTS: Hints = Hints { read_only: false, destructive: true, idempotent: false, open_world: false };
     type Args = Args;
 

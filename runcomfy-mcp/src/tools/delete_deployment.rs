@@ -16,7 +16,7 @@ pub(super) struct Tool;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Args {
-    /// Deployment id.
+    /// From list_deployments.
     #[schemars(with = "String")]
     deployment_id: DeploymentId,
 }

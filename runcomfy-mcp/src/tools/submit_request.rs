@@ -26,26 +26,26 @@ pub(super) struct Args {
     /// Where to run.
     #[schemars(with = "String")]
     deployment_id: DeploymentId,
-    /// Inputs to change, by node id: {"6":{"inputs":{"text":"a cat"}}}. Files: https URL or data URI.
+    /// Inputs to change, by node id, always under `inputs`: {"6":{"inputs":{"text":"a cat"}}}. Files: https URL or data URI.
     #[serde(default)]
     overrides: Option<Map<String, Value>>,
     /// Run this API-format graph instead of the deployment's; then omit overrides.
     #[serde(default)]
     workflow_api_json: Option<Map<String, Value>>,
-    /// For ComfyUI, e.g. {"api_key_comfy_org":"…"}.
+    /// Passed to ComfyUI: {"api_key_comfy_org":"…"} for its paid API nodes.
     #[serde(default)]
     extra_data: Option<Map<String, Value>>,
     /// https URL to notify at the end.
     #[serde(default)]
     #[schemars(length(max = 2048))]
     webhook_url: Option<String>,
-    /// Notify on every change.
+    /// With webhook_url: also on every change.
     #[serde(default)]
     webhook_intermediate_status: Option<bool>,
-    /// Wait and return the result.
+    /// Wait up to timeout_seconds and return the result.
     #[serde(default)]
     wait_for_completion: bool,
-    /// Longest wait.
+    /// With wait_for_completion: seconds to wait; then finished=false and the run goes on.
     #[serde(default = "five_minutes")]
     #[schemars(range(min = 0, max = 14_400))]
     timeout_seconds: u64,
@@ -75,12 +75,14 @@ impl ToolDefinition for Tool {
             "interrupted": schema::flag("The wait was cut short by the server's end or the client's; the run goes on."),
             "waited_seconds": {"type": "number", "description": "How long the wait took."},
             "next": schema::text("What to call next."),
+            "note": schema::text("An argument that had no effect."),
             "retry_after_seconds": schema::retry_after_seconds(),
         })
     }
 
     async fn run(args: Args, mut call: Call) -> Result<Reply, Fault> {
         let (wait, timeout) = (args.wait_for_completion, Duration::from_secs(args.timeout_seconds));
+        let stray_webhook = args.webhook_intermediate_status.is_some() && args.webhook_url.is_none();
         let request = request(args)?;
         let deployment_id = request.deployment_id.clone();
         if wait {
@@ -89,13 +91,21 @@ impl ToolDefinition for Tool {
         let submission = call
             .write(|api| async move {
                 let submission = api.submit_request(&request).await?;
-                tracing::info!(request.id = %submission.request_id, deployment.id = %request.deployment_id, "submitted request");
+                let (request_id, deployment_id) = (&submission.request_id, &request.deployment_id);
+                tracing::info!(%request_id, %deployment_id, "submitted request {request_id}");
                 Ok(submission)
             })
             .await
             .map_err(|fault| fault.with("deployment_id", deployment_id.as_str()))?;
         let submitted = waiting::Submitted { deployment_id, submission };
-        if wait { waiting::until_finished(submitted, timeout, &mut call).await } else { Ok(submitted.reply()) }
+        let reply = if wait {
+            waiting::until_finished(submitted, timeout, &mut call).await?
+        } else {
+            submitted.reply()
+        };
+        const NO_EFFECT: &str =
+            "webhook_intermediate_status without webhook_url has no effect: it was not sent.";
+        Ok(if stray_webhook { reply.with("note", NO_EFFECT) } else { reply })
     }
 }
 

@@ -20,22 +20,22 @@ pub(super) struct Tool;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Args {
-    /// Deployment id.
+    /// From list_deployments.
     #[schemars(with = "String")]
     deployment_id: DeploymentId,
     /// New name.
     #[serde(default)]
     #[schemars(length(min = 1, max = 256))]
     name: Option<String>,
-    /// New version.
+    /// Such as v2.
     #[serde(default)]
     #[schemars(length(min = 1, max = 128))]
     workflow_version: Option<String>,
-    /// GPU.
+    /// GPU, cheapest first.
     #[serde(default)]
     #[schemars(with = "Hardware")]
     hardware: Option<Hardware>,
-    /// Always on; billed all day if above 0.
+    /// Kept on, billed around the clock if above 0.
     #[serde(default)]
     #[schemars(range(min = 0, max = 30))]
     min_instances: Option<u64>,
@@ -47,7 +47,7 @@ pub(super) struct Args {
     #[serde(default)]
     #[schemars(range(min = 0, max = 100_000))]
     queue_size: Option<u64>,
-    /// Idle time before shutdown, billed.
+    /// Idle seconds before shutdown, billed.
     #[serde(default)]
     #[schemars(range(min = 0, max = 86_400))]
     keep_warm_duration_in_seconds: Option<u64>,

@@ -70,19 +70,20 @@ pub async fn serve(
     let service = app.into_make_service_with_connect_info::<SocketAddr>();
     let drain = server.settings().drain;
     let ending = server.ending().clone();
+    let stopping = shutdown.clone();
     let closing = async move {
-        shutdown.cancelled().await;
+        stopping.cancelled().await;
         ending.cancel();
-        // Open streams would keep the listener for ever.
-        tokio::spawn(async move {
-            tokio::time::sleep(drain).await;
-            streams.cancel();
-        });
     };
-    axum::serve(listener, service)
-        .with_graceful_shutdown(closing)
-        .await
-        .context("the listener failed")?;
+    let serving = axum::serve(listener, service).with_graceful_shutdown(closing).into_future();
+    tokio::select! {
+        served = serving => served.context("the listener failed")?,
+        // A peer that never finishes its request, or an open stream, must not hold the process.
+        () = async { shutdown.cancelled().await; tokio::time::sleep(drain).await } => {
+            tracing::warn!("closed connections that were still open after {} s", drain.as_secs());
+        }
+    }
+    streams.cancel();
     server.drain().await;
     Ok(())
 }

@@ -90,7 +90,7 @@ async fn a_service_address_that_would_leak_the_token_is_refused_at_the_start() {
             &[("RUNCOMFY_API_KEY", "SECRET")],
         )
         .await;
-        assert_eq!(output.status.code(), Some(1), "{url}: {output:?}");
+        assert_eq!(output.status.code(), Some(64), "{url}: {output:?}");
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(!said.contains("SECRET") && !said.contains("hunter2"), "{said}");
     }
@@ -178,5 +178,55 @@ async fn the_demo_leaves_pictures_that_open() {
             "the demo does not show {}",
             tool["name"]
         );
+    }
+}
+
+#[tokio::test]
+async fn a_setting_that_is_empty_is_as_good_as_unset_and_yes_is_yes() {
+    let check = async |environment: &[(&str, &str)], manager: &str| {
+        let output = run_with(&["doctor", "--emulator"], environment).await;
+        assert_eq!(output.status.code(), Some(0), "{environment:?}: {output:?}");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(said.contains(&format!("routes are {manager}")), "{environment:?}: {said}");
+    };
+    let empty = [
+        "RUNCOMFY_ALLOW_MANAGER_ROUTES",
+        "RUNCOMFY_API_KEY",
+        "RUNCOMFY_LOG",
+        "RUNCOMFY_LOG_FORMAT",
+        "RUNCOMFY_QUEUE_API",
+        "RUNCOMFY_SERVERLESS_BASE_URL",
+    ];
+    check(&empty.map(|name| (name, "")), "refused").await;
+    for (word, manager) in [
+        ("1", "allowed"),
+        ("yes", "allowed"),
+        ("true", "allowed"),
+        ("0", "refused"),
+        ("no", "refused"),
+    ] {
+        check(&[("RUNCOMFY_ALLOW_MANAGER_ROUTES", word)], manager).await;
+    }
+}
+
+#[tokio::test]
+async fn a_wait_that_runs_out_is_to_be_tried_later() {
+    let listed = json(&run(&["call", "list_deployments", "--emulator"]).await);
+    let id = &listed["deployments"][0]["id"];
+    let arguments =
+        json!({"deployment_id": id, "wait_for_completion": true, "timeout_seconds": 1}).to_string();
+    let output = run(&["call", "submit_request", &arguments, "--emulator"]).await;
+    assert_eq!(output.status.code(), Some(75), "{output:?}");
+    assert_eq!(json(&output)["timed_out"], true);
+}
+
+#[tokio::test]
+async fn names_that_would_let_in_everybody_are_refused() {
+    for option in
+        [["--allowed-host", "*"], ["--allowed-origin", "*"], ["--allowed-origin", "example.com"]]
+    {
+        let output =
+            run(&["serve", "--emulator", "--listen", "127.0.0.1:0", option[0], option[1]]).await;
+        assert_eq!(output.status.code(), Some(64), "{option:?}: {output:?}");
     }
 }

@@ -23,9 +23,13 @@ struct Server {
 
 impl Server {
     async fn start() -> Self {
+        Self::start_with(Settings::default()).await
+    }
+
+    async fn start_with(settings: Settings) -> Self {
         let emulator = Emulator::builder().start().await.unwrap();
         let api = HttpApi::builder().base_url(emulator.url().as_str()).build().unwrap();
-        let server = RunComfyMcp::new(Callers::Each { api, anonymous: None }, Settings::default());
+        let server = RunComfyMcp::new(Callers::Each { api, anonymous: None }, settings);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
@@ -164,7 +168,7 @@ async fn each_caller_sees_their_own_account_and_no_other() {
 }
 
 #[tokio::test]
-async fn health_needs_no_token_and_readiness_ends_with_the_server() {
+async fn health_needs_no_token_and_the_server_ends_when_it_is_told() {
     let server = Server::start().await;
     for path in ["/healthz", "/readyz"] {
         let answer = server.send(&format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1"), "").await;
@@ -205,4 +209,48 @@ async fn the_list_of_tools_is_the_same_for_everyone_and_every_revision() {
     }
     assert!(lists.windows(2).all(|pair| pair[0] == pair[1]));
     assert!(lists[0].contains("\"submit_request\""));
+}
+
+#[tokio::test]
+async fn a_peer_that_never_finishes_its_request_does_not_hold_the_server() {
+    let mut settings = Settings::default();
+    settings.drain = Duration::from_millis(200);
+    let server = Server::start_with(settings).await;
+    let mut stuck = Vec::new();
+    for half in [
+        "PO",
+        "POST /mcp HTTP/1.1\r\nHost: x",
+        "POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer t\r\nContent-Type: application/json\r\nAccept: application/json, text/event-stream\r\nContent-Length: 99\r\n\r\n{",
+    ] {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(half.as_bytes()).await.unwrap();
+        stuck.push(stream);
+    }
+    // One answered request shows that the server has got round to the others.
+    server.send("GET /healthz HTTP/1.1\r\nHost: 127.0.0.1", "").await;
+    server.stop.cancel();
+    let ended = tokio::time::timeout(Duration::from_secs(5), server.task).await;
+    ended.expect("it ends in time").unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_call_in_a_shape_that_it_cannot_have_is_told_so() {
+    let server = Server::start().await;
+    let token = "Authorization: Bearer tok";
+    for params in [
+        json!({"name": "list_deployments", "arguments": []}),
+        json!({"name": "list_deployments", "arguments": "{}"}),
+        json!({"name": 5}),
+    ] {
+        let message = json!({"jsonrpc": "2.0", "id": 0, "method": "tools/call", "params": params});
+        let answer = server.post(&[token], &message).await;
+        assert!(answer.body.contains("-32602"), "{params}: {}", answer.body);
+    }
+    let message = json!({"jsonrpc": "2.0", "id": 0, "method": "x".repeat(200_000)});
+    let answer = server.post(&[token], &message).await;
+    assert!(
+        answer.body.contains("-32601") && answer.body.len() < 500,
+        "{} bytes",
+        answer.body.len()
+    );
 }

@@ -142,6 +142,14 @@ async fn a_failed_run_is_an_answer_that_says_failed_and_why() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_argument_without_effect_is_remarked_on() {
+    let session = connect(fake()).await;
+    let arguments = json!({"deployment_id": "dep_1", "webhook_intermediate_status": true});
+    let data = call(&session, "submit_request", arguments).await;
+    assert!(data["note"].as_str().is_some_and(|note| note.contains("webhook_url")), "{data}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_largest_seed_reaches_the_service_digit_by_digit() {
     let api = fake();
     let session = connect(api.clone()).await;

@@ -97,6 +97,8 @@ async fn a_result_that_cannot_be_fetched_still_comes_with_ids_and_status() {
         .await;
     assert_eq!(data["outcome"], "applied");
     assert_eq!(data["status"]["status"], "completed");
+    assert_eq!((&data["finished"], &data["next"]), (&json!(true), &json!("get_request_result")));
+    assert!(!data["message"].as_str().unwrap().contains("goes on"), "{data}");
     assert!(data["request_id"].is_string(), "{data}");
 }
 
