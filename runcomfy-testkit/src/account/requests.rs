@@ -74,6 +74,11 @@ impl Account {
         Ok(submission)
     }
 
+    /// How many submits were accepted so far.
+    pub(crate) fn runs_started(&self) -> u64 {
+        self.submitted
+    }
+
     pub(crate) fn get_request_status(
         &mut self,
         now: Duration,
