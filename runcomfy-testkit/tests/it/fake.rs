@@ -116,6 +116,15 @@ async fn only_submits_that_were_accepted_count_as_runs() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn results_go_with_their_deployment() {
+    let api = one();
+    let ended = finish(&api, Script::default()).await;
+    api.delete_deployment(&dep()).await.unwrap();
+    let gone = api.get_request_result(&dep(), &ended.request_id.unwrap()).await.unwrap_err();
+    assert_eq!(gone.kind(), ErrorKind::NotFound);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_same_seed_gives_the_same_ids() {
     let run = async |seed| {
         let api = FakeRunComfy::builder().empty().deployment("dep_1").seed(seed).build();
