@@ -13,6 +13,7 @@ use url::Url;
 use crate::{
     ids::{Ids, Named},
     lifecycle::{InstanceNumber, Queue, RunNumber, Timing},
+    outputs::Made,
     script::Script,
 };
 
@@ -83,6 +84,8 @@ struct Request {
     /// With the overrides laid over it.
     graph: Arc<Workflow>,
     created_at: Duration,
+    /// What came of it, once it has completed and somebody has asked.
+    made: Option<Arc<Made>>,
 }
 
 impl Account {

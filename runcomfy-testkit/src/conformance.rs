@@ -1,8 +1,13 @@
 //! Rules that every [`RunComfyApi`] keeps: the fake, the HTTP client before the emulator, the service.
 //!
-//! Each rule is a function that panics with its name and what it saw. It makes what it needs and deletes it
-//! again, and it waits by looking: under a paused clock in memory, or with a real one over a socket, where
-//! [`Setting::look`] should be a few milliseconds and runs about a tenth of a second.
+//! Each rule is a function that panics with its name and what it saw. It waits by looking: under a paused
+//! clock in memory, or with a real one over a socket, where [`Setting::look`] should be a few milliseconds
+//! and runs about a tenth of a second. A rule that has to catch a run in progress wants runs that last for
+//! several looks.
+//!
+//! What a rule makes it deletes again, also when it panics: against the service a deployment costs money.
+//! Then it also deletes all others that go by its name, `conformance` and the rule's, for a service that
+//! breaks a rule may have made more than it said. So try an account from one place at a time.
 //!
 //! ```
 //! use runcomfy_testkit::{FakeRunComfy, conformance::{self, Setting}};
@@ -13,16 +18,14 @@
 //! # }
 //! ```
 
-use std::{fmt::Debug, time::Duration};
+use std::time::Duration;
 
-use runcomfy_core::{
-    CreateDeployment, Deployment, DeploymentId, Error, ErrorKind, Finished, InferenceRequest,
-    Outcome, RequestId, RequestStatus, RunComfyApi, Wait, WaitEnd, WaitPolicy, Workflow,
-};
-use serde_json::Value;
-use tokio::time::Instant;
+use runcomfy_core::RunComfyApi;
 
 use crate::samples;
+use rule::Rule;
+
+mod rule;
 
 /// What the rules may take for granted of the account they try.
 #[derive(Clone, Debug)]
@@ -31,8 +34,12 @@ pub struct Setting {
     pub workflow_id: String,
     /// Its version.
     pub workflow_version: String,
+    /// Another version of it, to change to. No run is started with it.
+    pub other_workflow_version: String,
     /// What to run on.
     pub hardware: String,
+    /// What else there is to run on. No run is started there.
+    pub other_hardware: String,
     /// The time between two looks at a run.
     pub look: Duration,
     /// How long a rule may wait for its runs, queue and cold start included.
@@ -45,7 +52,9 @@ impl Default for Setting {
         Self {
             workflow_id: samples::workflow_id(0),
             workflow_version: "v1".to_owned(),
+            other_workflow_version: "v2".to_owned(),
             hardware: "TURING_16".to_owned(),
+            other_hardware: "AMPERE_24".to_owned(),
             look: Duration::from_millis(100),
             patience: Duration::from_secs(600),
         }
@@ -57,7 +66,16 @@ macro_rules! rules {
     ($($file:ident { $($rule:ident,)+ })+) => {
         $(
             mod $file;
-            pub use $file::{$($rule),+};
+            $(
+                #[doc = concat!("Tries the rule `", stringify!($rule), "` alone.")]
+                ///
+                /// # Panics
+                /// Where it is broken, with what was seen.
+                pub async fn $rule(api: &dyn RunComfyApi, setting: &Setting) {
+                    let rule = Rule::new(stringify!($rule), api, setting);
+                    rule.attempt($file::$rule(&rule)).await;
+                }
+            )+
         )+
 
         /// Tries every rule, one after the other.
@@ -65,7 +83,7 @@ macro_rules! rules {
         /// # Panics
         /// With the first rule that is broken, and what was seen.
         pub async fn all(api: &dyn RunComfyApi, setting: &Setting) {
-            $($($file::$rule(api, setting).await;)+)+
+            $($($rule(api, setting).await;)+)+
         }
 
         /// The name of every rule, in the order in which [`all`] tries them.
@@ -75,6 +93,7 @@ macro_rules! rules {
 
 rules! {
     deployments {
+        a_create_is_one_deployment,
         a_listed_deployment_reads_the_same_when_got,
         a_list_can_be_narrowed_to_ids,
         payload_and_readme_come_only_when_asked_for,
@@ -85,12 +104,18 @@ rules! {
         a_paused_deployment_refuses_runs_until_it_is_resumed,
         a_deleted_deployment_is_gone_for_good,
     }
+    queue {
+        a_place_in_the_queue_counts_those_ahead,
+        a_place_in_the_queue_only_falls,
+        a_run_is_not_overtaken,
+        no_more_runs_are_in_progress_than_there_may_be_instances,
+    }
     runs {
         a_run_goes_from_queue_to_progress_to_completed,
-        a_place_in_the_queue_only_falls,
         a_run_in_progress_names_its_instance,
         every_submit_is_a_run_of_its_own,
         a_queued_run_can_be_cancelled,
+        a_run_in_progress_can_be_cancelled,
         a_finished_run_is_not_cancellable,
         a_live_instance_answers_and_a_dead_one_is_not_found,
     }
@@ -104,122 +129,5 @@ rules! {
         an_override_of_an_unknown_node_is_refused,
         an_unknown_id_is_not_found_and_had_no_effect,
         a_request_is_known_to_its_deployment_only,
-    }
-}
-
-/// One rule being tried.
-struct Rule<'a> {
-    name: &'static str,
-    api: &'a dyn RunComfyApi,
-    setting: &'a Setting,
-    deadline: Instant,
-}
-
-impl<'a> Rule<'a> {
-    fn new(name: &'static str, api: &'a dyn RunComfyApi, setting: &'a Setting) -> Self {
-        Self { name, api, setting, deadline: Instant::now() + setting.patience }
-    }
-
-    #[track_caller]
-    fn broken(&self, seen: impl Debug) -> ! {
-        panic!("broken rule: {}; saw {seen:?}", self.name)
-    }
-
-    #[track_caller]
-    fn holds(&self, holds: bool, seen: impl Debug) {
-        if !holds {
-            self.broken(seen);
-        }
-    }
-
-    #[track_caller]
-    fn is<T: Debug + PartialEq>(&self, seen: T, expected: T) {
-        if seen != expected {
-            self.broken(format_args!("{seen:?} where {expected:?} was expected"));
-        }
-    }
-
-    #[track_caller]
-    fn good<T>(&self, answer: Result<T, Error>) -> T {
-        answer.unwrap_or_else(|error| self.broken(error))
-    }
-
-    #[track_caller]
-    fn some<T>(&self, part: Option<T>, missing: &str) -> T {
-        part.unwrap_or_else(|| self.broken(format_args!("no {missing}")))
-    }
-
-    /// The call was refused, for one of these reasons, and it is known that nothing came of it.
-    #[track_caller]
-    fn refused<T: Debug>(&self, answer: Result<T, Error>, kinds: &[ErrorKind]) {
-        match answer {
-            Ok(answer) => self.broken(answer),
-            Err(error) => {
-                self.holds(kinds.contains(&error.kind()), &error);
-                self.holds(matches!(error.outcome(), Outcome::NotSent | Outcome::Rejected), &error);
-            }
-        }
-    }
-
-    /// What a new deployment of the setting's workflow is asked for with.
-    fn wanted(&self) -> CreateDeployment {
-        let workflow_id = match self.setting.workflow_id.as_str().try_into() {
-            Ok(workflow_id) => workflow_id,
-            Err(error) => self.broken(error),
-        };
-        CreateDeployment::new(
-            format!("conformance {}", self.name),
-            workflow_id,
-            &self.setting.workflow_version,
-        )
-        .hardware(&self.setting.hardware)
-    }
-
-    async fn deployment(&self) -> Deployment {
-        self.good(self.api.create_deployment(&self.wanted()).await)
-    }
-
-    async fn delete(&self, deployment_id: &DeploymentId) {
-        self.good(self.api.delete_deployment(deployment_id).await);
-    }
-
-    async fn submit(&self, request: &InferenceRequest) -> RequestId {
-        self.good(self.api.submit_request(request).await).request_id
-    }
-
-    /// Submits a sample graph in place of the deployment's own.
-    async fn submit_sample(&self, deployment_id: &DeploymentId, name: &str) -> RequestId {
-        let request = InferenceRequest::new(deployment_id.clone());
-        self.submit(&request.workflow_api_json(self.sample(name))).await
-    }
-
-    fn sample(&self, name: &str) -> Workflow {
-        self.some(samples::workflow(name), name)
-    }
-
-    fn graph(&self, graph: Value) -> Workflow {
-        Workflow::from_value(graph).unwrap_or_else(|error| self.broken(error))
-    }
-
-    async fn status(&self, deployment_id: &DeploymentId, request_id: &RequestId) -> RequestStatus {
-        self.good(self.api.get_request_status(deployment_id, request_id).await)
-    }
-
-    /// Waits for the next look, but not for ever.
-    async fn pause(&self) {
-        self.holds(Instant::now() < self.deadline, "no end");
-        tokio::time::sleep(self.setting.look).await;
-    }
-
-    /// Waits until the run is over.
-    async fn finish(&self, deployment_id: &DeploymentId, request_id: &RequestId) -> Finished {
-        let mut policy = WaitPolicy::with_timeout(self.setting.patience);
-        (policy.shortest, policy.shortest_in_queue) = (self.setting.look, self.setting.look);
-        (policy.longest, policy.jitter) = (self.setting.look, 0.0);
-        let wait = Wait::new(self.api, deployment_id.clone(), request_id.clone()).policy(policy);
-        match self.good(wait.finish().await) {
-            WaitEnd::Finished(finished) => *finished,
-            WaitEnd::TimedOut(timed_out) => self.broken(timed_out),
-        }
     }
 }

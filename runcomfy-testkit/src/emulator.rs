@@ -6,7 +6,6 @@ use std::{
     time::Duration,
 };
 
-use axum::serve::ListenerExt as _;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -14,18 +13,21 @@ use url::Url;
 use crate::fake::{FakeBuilder, FakeRunComfy};
 
 mod accounts;
+mod connection;
 mod proxy;
 mod read;
 mod routes;
 mod wire;
 
 use accounts::Accounts;
+use connection::Connections;
 
 /// RunComfy's Serverless API on a local port, over [`FakeRunComfy`].
 ///
 /// Deployments and the instance proxy are under `/prod/v2`, the queue under `/prod/v1` and `/prod/v2`.
 /// Files that runs made are served without a token at the addresses that results name, and `GET /healthz`
-/// says that it is there. It stops when it is dropped; [`shutdown`](Self::shutdown) also waits until it has.
+/// says that it is there. It stops when it is dropped, calls under way or not; [`shutdown`](Self::shutdown)
+/// finishes those and waits until it has stopped.
 ///
 /// Its clock is tokio's, but don't pause that: a paused clock does not wait for sockets. Make runs short
 /// instead, with [`FakeBuilder::cold_start`] and [`FakeBuilder::run_time`].
@@ -45,12 +47,18 @@ use accounts::Accounts;
 /// ```
 pub struct Emulator {
     url: Url,
+    /// Takes no new connections, and ends those that have no call under way.
     stop: CancellationToken,
+    /// Ends the others.
+    cut: CancellationToken,
     server: Option<JoinHandle<io::Result<()>>>,
 }
 
 impl Emulator {
     /// Serves this fake on a free port of 127.0.0.1. Any bearer token is taken, and all share the fake.
+    ///
+    /// A fake names addresses below one emulator, the one that was called last. Where two serve the same,
+    /// files are at both, but results may name either's: say which with [`FakeBuilder::output_base`].
     ///
     /// # Errors
     /// Where no port can be had.
@@ -73,14 +81,16 @@ impl Emulator {
         &self.url
     }
 
-    /// Takes no new connections, finishes the calls under way, and stops; at most 5 s.
+    /// Takes no new connections, finishes the calls under way, and stops. A call that takes more than 5 s
+    /// is cut off: when this returns, nobody is answered any more.
     pub async fn shutdown(mut self) {
         const PATIENCE: Duration = Duration::from_secs(5);
         self.stop.cancel();
         if let Some(mut server) = self.server.take()
             && tokio::time::timeout(PATIENCE, &mut server).await.is_err()
         {
-            server.abort();
+            self.cut.cancel();
+            drop(server.await);
         }
     }
 }
@@ -88,6 +98,7 @@ impl Emulator {
 impl Drop for Emulator {
     fn drop(&mut self) {
         self.stop.cancel();
+        self.cut.cancel();
     }
 }
 
@@ -150,14 +161,13 @@ impl EmulatorBuilder {
                 Url::parse(&format!("http://{address}/")).map_err(io::Error::other)?
             }
         };
-        let stop = CancellationToken::new();
+        let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
         let router = routes::router(self.accounts, url.clone());
-        // Answers are small and written in one go: waiting for more only delays them.
-        let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
-        let serving = axum::serve(listener, router)
+        let connections = Connections { listener, cut: cut.clone() };
+        let serving = axum::serve(connections, router)
             .with_graceful_shutdown(stop.clone().cancelled_owned())
             .into_future();
-        Ok(Emulator { url, stop, server: Some(tokio::spawn(serving)) })
+        Ok(Emulator { url, stop, cut, server: Some(tokio::spawn(serving)) })
     }
 }
 

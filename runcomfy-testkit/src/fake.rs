@@ -1,7 +1,7 @@
 //! `FakeRunComfy`: the service in memory.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -20,9 +20,11 @@ use crate::{account::Account, outputs::File, script::Script};
 
 mod builder;
 mod calls;
+mod failure;
 
 pub use builder::FakeBuilder;
 pub use calls::Call;
+use failure::{Comes, Failure};
 
 /// RunComfy in memory, for one account: a model of the service with a queue, instances and outputs.
 ///
@@ -60,8 +62,9 @@ pub struct FakeRunComfy {
 #[derive(Debug)]
 struct Inner {
     account: Account,
-    failures: VecDeque<(Option<Operation>, Error)>,
+    failures: VecDeque<Failure>,
     calls: VecDeque<Call>,
+    counts: HashMap<Operation, usize>,
     most_calls: usize,
     /// Whether the addresses that it names were chosen by whoever built it.
     addresses_chosen: bool,
@@ -81,7 +84,14 @@ impl FakeRunComfy {
     /// Has the next call fail with this error and no effect: the next of `operation`, or the next at all
     /// with `None`. Several wait their turn.
     pub fn next_call_fails(&self, operation: impl Into<Option<Operation>>, error: Error) {
-        self.lock().failures.push_back((operation.into(), error));
+        self.lock().failures.push_back(Failure::instead(operation, error));
+    }
+
+    /// Has the next call take effect and then fail with this error, as when the connection breaks before
+    /// the answer comes: the next of `operation`, or the next at all with `None`. Waits its turn among
+    /// those of [`next_call_fails`](Self::next_call_fails). A call that is refused anyway says so instead.
+    pub fn next_answer_lost(&self, operation: impl Into<Option<Operation>>, error: Error) {
+        self.lock().failures.push_back(Failure::after(operation, error));
     }
 
     /// Has the next proxy call that reaches a live instance answer this.
@@ -95,13 +105,20 @@ impl FakeRunComfy {
         self.lock().calls.iter().cloned().collect()
     }
 
-    /// How many of [`calls`](Self::calls) were of this operation.
+    /// How many calls of this operation there were, also of those that [`calls`](Self::calls) has forgotten.
     #[must_use]
     pub fn calls_of(&self, operation: Operation) -> usize {
-        self.lock().calls.iter().filter(|call| call.operation() == operation).count()
+        self.lock().counts.get(&operation).copied().unwrap_or_default()
     }
 
-    /// What was submitted, whether or not it was accepted.
+    /// How many submits were accepted, whether or not their answers arrived. Each is a run, even if it was
+    /// cancelled before it got an instance.
+    #[must_use]
+    pub fn runs_started(&self) -> u64 {
+        self.lock().account.runs_started()
+    }
+
+    /// What was submitted, whether or not it was accepted, among [`calls`](Self::calls).
     #[must_use]
     pub fn submits_seen(&self) -> Vec<InferenceRequest> {
         let submitted = |call: &Call| match call {
@@ -128,36 +145,39 @@ impl FakeRunComfy {
         subfolder: &str,
         filename: &str,
     ) -> Option<File> {
-        let now = self.now();
-        self.lock().account.file(now, request_id, kind, subfolder, filename)
+        let (mut inner, now) = self.lock_now();
+        inner.account.file(now, request_id, kind, subfolder, filename)
     }
 
-    fn now(&self) -> Duration {
-        self.born.elapsed()
-    }
-
-    /// Records the call, fails if it is to fail, and does `what` otherwise.
+    /// Records the call and does `what`, unless it is to fail before or after that.
     fn answer<T>(
         &self,
         call: Call,
         what: impl FnOnce(&mut Account, Duration) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let now = self.now();
-        let mut inner = self.lock();
+        let (mut inner, now) = self.lock_now();
         let operation = call.operation();
+        *inner.counts.entry(operation).or_default() += 1;
         if inner.most_calls > 0 {
             while inner.calls.len() >= inner.most_calls {
                 inner.calls.pop_front();
             }
             inner.calls.push_back(call);
         }
-        let fails = |(of, _): &(Option<Operation>, Error)| of.is_none_or(|of| of == operation);
-        if let Some(place) = inner.failures.iter().position(fails)
-            && let Some((_, error)) = inner.failures.remove(place)
-        {
-            return Err(error);
+        let place = inner.failures.iter().position(|failure| failure.is_for(operation));
+        match place.and_then(|place| inner.failures.remove(place)) {
+            None => what(&mut inner.account, now),
+            Some(Failure { error, comes: Comes::InPlaceOfTheEffect, .. }) => Err(error),
+            Some(Failure { error, comes: Comes::AfterTheEffect, .. }) => {
+                what(&mut inner.account, now).and(Err(error))
+            }
         }
-        what(&mut inner.account, now)
+    }
+
+    /// Everything, and the time. Read in this order, no two calls see it go backwards.
+    fn lock_now(&self) -> (MutexGuard<'_, Inner>, Duration) {
+        let inner = self.lock();
+        (inner, self.born.elapsed())
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -1,9 +1,20 @@
 //! Reading a workflow against its links: the text, picture and size that reach a node.
 
-use std::{cell::Cell, collections::HashSet};
+use std::{
+    cell::{Cell, OnceCell, RefCell},
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use runcomfy_core::{Input, Node, Workflow};
 use serde_json::Value;
+
+#[cfg(test)]
+mod tests;
+mod upstream;
+
+use upstream::Links;
+pub(crate) use upstream::Nearest;
 
 /// A workflow being read. One reading follows a bounded number of links: a graph in which every node
 /// joins the one before it with itself would otherwise double its text at each.
@@ -12,6 +23,13 @@ pub(crate) struct Graph<'a> {
     /// The nodes that others take something from.
     used: HashSet<&'a str>,
     links_left: Cell<u32>,
+    links: Links<'a>,
+    samplers: OnceCell<Nearest<'a, Node<'a>>>,
+    sizes: OnceCell<Nearest<'a, (u32, u32)>>,
+    batch_sizes: OnceCell<Nearest<'a, u64>>,
+    image_texts: OnceCell<Nearest<'a, Arc<str>>>,
+    /// By sampler.
+    prompts: RefCell<HashMap<&'a str, Option<Arc<str>>>>,
 }
 
 const MOST_LINKS: u32 = 10_000;
@@ -22,7 +40,7 @@ const MOST_PICTURES: u64 = 64;
 /// What a picture shows, as far as the fake can tell from the nodes that lead to it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Scene {
-    pub(crate) prompt: String,
+    pub(crate) prompt: Arc<str>,
     pub(crate) seed: u64,
     pub(crate) width: u32,
     pub(crate) height: u32,
@@ -37,15 +55,30 @@ impl<'a> Graph<'a> {
             Input::Link { node_id, .. } => Some(node_id),
             Input::Value(_) => None,
         });
-        Self { workflow, used: used.collect(), links_left: Cell::new(MOST_LINKS) }
+        Self {
+            workflow,
+            used: used.collect(),
+            links_left: Cell::new(MOST_LINKS),
+            links: Links::new(workflow),
+            samplers: OnceCell::new(),
+            sizes: OnceCell::new(),
+            batch_sizes: OnceCell::new(),
+            image_texts: OnceCell::new(),
+            prompts: RefCell::default(),
+        }
     }
 
     pub(crate) fn nodes(&self) -> impl Iterator<Item = Node<'a>> + use<'a> {
         self.workflow.nodes()
     }
 
-    /// The node and all that lead to it, nearest first.
-    pub(crate) fn upstream(&self, node: Node<'a>) -> Vec<Node<'a>> {
+    /// What each node finds first upstream, its own included, of what this says that a node has.
+    pub(crate) fn nearest<T>(&self, has: impl Fn(Node<'a>) -> Option<T>) -> Nearest<'a, T> {
+        self.links.nearest(has)
+    }
+
+    /// The node and all that lead to it, nearest first. For one node here and there, as it walks anew.
+    fn upstream(&self, node: Node<'a>) -> Vec<Node<'a>> {
         let mut found = vec![node];
         let mut seen = HashSet::from([node.id()]);
         let mut next = 0;
@@ -90,25 +123,26 @@ impl<'a> Graph<'a> {
 
     /// What the picture at this node shows.
     pub(crate) fn scene(&self, node: Node<'a>) -> Scene {
-        let upstream = self.upstream(node);
-        let sampler = upstream.iter().copied().find(|node| {
-            ["positive", "guider"].iter().any(|input| self.linked(*node, input).is_some())
-        });
+        let is_sampler = |node: Node<'a>| {
+            ["positive", "guider"].iter().any(|input| self.linked(node, input).is_some())
+        };
+        let samplers =
+            self.samplers.get_or_init(|| self.nearest(|node| is_sampler(node).then_some(node)));
+        let sampler = samplers.to(node).copied();
+        let sizes = self.sizes.get_or_init(|| self.nearest(size));
         let (width, height) = sampler
-            .and_then(|sampler| {
-                let latent = self.linked(sampler, "latent_image")?;
-                self.upstream(latent).into_iter().find_map(size)
-            })
-            .or_else(|| upstream.iter().copied().find_map(size))
+            .and_then(|sampler| sizes.to(self.linked(sampler, "latent_image")?))
+            .or_else(|| sizes.to(node))
+            .copied()
             .unwrap_or((512, 512));
         Scene {
             prompt: sampler
-                .and_then(|sampler| self.prompt(sampler))
-                .or_else(|| upstream.iter().find_map(|node| self.text(*node, "image")))
+                .and_then(|sampler| self.prompt_once(sampler))
+                .or_else(|| self.image_texts().to(node).cloned())
                 .unwrap_or_default(),
             seed: sampler
                 .and_then(|sampler| self.seed(sampler))
-                .unwrap_or_else(|| fingerprint(&upstream)),
+                .unwrap_or_else(|| self.links.fingerprint(node)),
             width,
             height,
         }
@@ -116,8 +150,20 @@ impl<'a> Graph<'a> {
 
     /// How many pictures come at once.
     pub(crate) fn batch_size(&self, node: Node<'a>) -> u64 {
-        let size = |node: &Node<'_>| node.inputs().get("batch_size").and_then(Value::as_u64);
-        self.upstream(node).iter().find_map(size).unwrap_or(1).clamp(1, MOST_PICTURES)
+        let size = |node: Node<'a>| node.inputs().get("batch_size").and_then(Value::as_u64);
+        let sizes = self.batch_sizes.get_or_init(|| self.nearest(size));
+        sizes.to(node).copied().unwrap_or(1).clamp(1, MOST_PICTURES)
+    }
+
+    fn image_texts(&self) -> &Nearest<'a, Arc<str>> {
+        let text = |node| self.text(node, "image").map(Arc::from);
+        self.image_texts.get_or_init(|| self.nearest(text))
+    }
+
+    fn prompt_once(&self, sampler: Node<'a>) -> Option<Arc<str>> {
+        let mut prompts = self.prompts.borrow_mut();
+        let prompt = prompts.entry(sampler.id());
+        prompt.or_insert_with(|| self.prompt(sampler).map(Arc::from)).clone()
     }
 
     fn prompt(&self, sampler: Node<'a>) -> Option<String> {
@@ -170,83 +216,4 @@ fn size(node: Node<'_>) -> Option<(u32, u32)> {
     };
     let fit = |side: u64| u32::try_from(side.min(LARGEST)).ok();
     Some((fit(width)?, fit(height)?))
-}
-
-/// A number that differs with anything that leads to a picture.
-fn fingerprint(nodes: &[Node<'_>]) -> u64 {
-    let mut hash = crate::ids::hash(&[]);
-    for node in nodes {
-        for (name, value) in node.inputs() {
-            let text = format!("{}\0{name}\0{value}", node.class_type());
-            hash = hash.rotate_left(5) ^ crate::ids::hash(text.as_bytes());
-        }
-    }
-    hash
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn graph(value: Value) -> Workflow {
-        Workflow::from_value(value).unwrap()
-    }
-
-    fn encoded(text: Value) -> Value {
-        json!({"class_type": "CLIPTextEncode", "inputs": {"text": text, "clip": ["4", 1]}})
-    }
-
-    #[test]
-    fn a_scene_is_read_from_the_samplers_positive_side_seed_and_latent() {
-        let workflow = graph(json!({
-            "1": {"class_type": "KSampler", "inputs": {
-                "seed": u64::MAX, "negative": ["3", 0], "positive": ["2", 0], "latent_image": ["5", 0]}},
-            "2": {"class_type": "FluxGuidance", "inputs": {"conditioning": ["6", 0]}},
-            "3": encoded(json!("blurry")),
-            "5": {"class_type": "EmptyLatentImage", "inputs": {"width": 640, "height": 384, "batch_size": 2}},
-            "6": encoded(json!(["7", 0])),
-            "7": {"class_type": "PrimitiveString", "inputs": {"value": "a cat"}},
-            "9": {"class_type": "SaveImage", "inputs": {"images": ["1", 0]}},
-        }));
-        let graph = Graph::new(&workflow);
-        let save = workflow.node("9").unwrap();
-        let expected = Scene { prompt: "a cat".into(), seed: u64::MAX, width: 640, height: 384 };
-        assert_eq!(graph.scene(save), expected);
-        assert_eq!(graph.batch_size(save), 2);
-    }
-
-    #[test]
-    fn a_custom_sampler_is_read_through_its_guider_and_noise() {
-        let workflow = graph(json!({
-            "1": {"class_type": "SamplerCustomAdvanced", "inputs": {
-                "noise": ["2", 0], "guider": ["3", 0], "latent_image": ["4", 0]}},
-            "2": {"class_type": "RandomNoise", "inputs": {"noise_seed": 7}},
-            "3": {"class_type": "CFGGuider", "inputs": {"negative": ["5", 0], "positive": ["6", 0]}},
-            "4": {"class_type": "EmptySD3LatentImage", "inputs": {"width": 64, "height": 64}},
-            "5": encoded(json!("no")),
-            "6": encoded(json!("yes")),
-        }));
-        let scene = Graph::new(&workflow).scene(workflow.node("1").unwrap());
-        assert_eq!((scene.prompt.as_str(), scene.seed), ("yes", 7));
-    }
-
-    #[test]
-    fn a_graph_that_doubles_its_text_at_each_node_or_goes_in_circles_comes_to_an_end() {
-        let mut nodes = serde_json::Map::new();
-        for n in 0..200_u32 {
-            let before = n.checked_sub(1).unwrap_or(199).to_string();
-            nodes.insert(
-                n.to_string(),
-                json!({"class_type": "StringConcatenate", "inputs": {
-                    "string_a": [before, 0], "string_b": [before, 0], "delimiter": "x"}}),
-            );
-        }
-        let workflow = graph(Value::Object(nodes));
-        let graph = Graph::new(&workflow);
-        let last = workflow.node("199").unwrap();
-        assert!(graph.text(last, "string_a").is_none_or(|text| text.len() <= MOST_TEXT));
-        assert_eq!(graph.upstream(last).len(), 200);
-    }
 }

@@ -29,8 +29,12 @@
 //!   text-to-image graph. A new `workflow_version` runs the same graph.
 //! - ComfyUI: no model runs. Types, ranges and links of inputs are not validated, nodes of custom packs make
 //!   pictures if they make anything, files given as inputs are not fetched, a second run of the same graph is
-//!   not cached, a call of `/interrupt` or `/prompt` through the proxy starts and stops nothing.
-//! - The end of things: results and files are kept until the fake is dropped, not for 7 days.
+//!   not cached, a call of `/interrupt` or `/prompt` through the proxy starts and stops nothing. A link to a
+//!   node that is not there is taken, and counts as nothing at that input; ComfyUI refuses the graph.
+//! - Other shapes of answers: results have `outputs` by node, never the `output` of LoRA deployments, and
+//!   lists of deployments are bare arrays, never wrapped in an object.
+//! - The end of things: results and files are kept until their deployment is deleted or the fake is dropped,
+//!   not for 7 days. With a deployment they go at once.
 //! - A change of hardware: instances that are up stay up.
 
 mod account;

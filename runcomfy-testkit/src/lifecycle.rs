@@ -7,7 +7,12 @@
 use std::{collections::VecDeque, time::Duration};
 
 #[cfg(test)]
+mod properties;
+mod scaling;
+#[cfg(test)]
 mod tests;
+
+pub(crate) use scaling::Scaling;
 
 /// How long things take on every instance.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,17 +34,6 @@ impl Default for Timing {
             cancel_latency: Duration::from_millis(500),
         }
     }
-}
-
-/// How many instances a deployment may have and how long they stay.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Scaling {
-    pub(crate) min_instances: u64,
-    pub(crate) max_instances: u64,
-    pub(crate) queue_size: u64,
-    pub(crate) keep_warm: Duration,
-    /// A paused deployment finishes what it has, keeps nothing up, and takes nothing new.
-    pub(crate) enabled: bool,
 }
 
 /// One run, in order of submission.
@@ -259,8 +253,12 @@ impl Queue {
     /// Brings instances and waiting runs together, wakes instances that are wanted, stops those that are not.
     fn settle(&mut self) {
         let now = self.now;
-        let mut idle =
+        // More than the maximum may be busy for a while after that was lowered.
+        let places = self.scaling.max_instances.saturating_sub(self.busy());
+        let places = usize::try_from(places).unwrap_or(usize::MAX);
+        let idle =
             self.instances.iter_mut().filter(|i| matches!(i.state, InstanceState::Idle { .. }));
+        let mut idle = idle.take(places);
         while let Some(run) = self.waiting.front().copied()
             && self.runs[run.0].not_before <= now
             && let Some(instance) = idle.next()
@@ -283,31 +281,15 @@ impl Queue {
             });
         }
 
-        let (mut up, max) = (self.instances.len() as u64, self.scaling.max_instances);
+        self.stop_above_maximum();
+        let mut up = self.instances.len() as u64;
         let keep_warm = self.scaling.keep_warm;
         self.instances.retain(|instance| {
-            let stops = match instance.state {
-                InstanceState::Busy { .. } => false,
-                InstanceState::Starting { .. } => up > max,
-                InstanceState::Idle { since } => {
-                    up > max || (up > wanted && since.saturating_add(keep_warm) <= now)
-                }
-            };
+            let stops = up > wanted
+                && matches!(instance.state, InstanceState::Idle { since }
+                    if since.saturating_add(keep_warm) <= now);
             up -= u64::from(stops);
             !stops
         });
-    }
-
-    /// How many instances there should be: one per `queue_size` runs that are not over, and at least one
-    /// where there is any.
-    fn wanted(&self) -> u64 {
-        let busy =
-            self.instances.iter().filter(|i| matches!(i.state, InstanceState::Busy { .. })).count();
-        let outstanding = (self.waiting.len() + busy) as u64;
-        let least = if self.scaling.enabled { self.scaling.min_instances } else { 0 };
-        outstanding
-            .div_ceil(self.scaling.queue_size.max(1))
-            .max(least)
-            .min(self.scaling.max_instances)
     }
 }

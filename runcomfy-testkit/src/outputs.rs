@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use crate::{
-    graph::{Graph, Scene},
+    graph::{Graph, Nearest, Scene},
     ids, media,
 };
 
@@ -26,7 +26,7 @@ pub(crate) struct Made {
 }
 
 /// A file that a run made. Its bytes are worked out when somebody asks for them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct File {
     /// `output`, or `temp` for a preview.
     pub(crate) kind: &'static str,
@@ -35,7 +35,7 @@ pub(crate) struct File {
     content: Content,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Content {
     Fixed(&'static [u8]),
     Picture(Scene),
@@ -61,8 +61,10 @@ impl File {
 
 /// Runs a workflow for a request, as far as its outputs can be told from the graph.
 pub(crate) fn make(workflow: &Workflow, request_id: &RequestId, base: &Url) -> Made {
+    let graph = Graph::new(workflow);
     let mut run = Run {
-        graph: Graph::new(workflow),
+        unreadable: graph.nearest(|node| is_unreadable(node).then_some(node)),
+        graph,
         request_id,
         base,
         made: Made { outputs: Map::new(), files: Vec::new(), failure: None },
@@ -93,6 +95,8 @@ pub(crate) fn make(workflow: &Workflow, request_id: &RequestId, base: &Url) -> M
 
 struct Run<'a> {
     graph: Graph<'a>,
+    /// The nodes that can't work.
+    unreadable: Nearest<'a, Node<'a>>,
     request_id: &'a RequestId,
     base: &'a Url,
     made: Made,
@@ -101,10 +105,8 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn save(&mut self, node: Node<'a>, saver: Saver) -> Result<Value, Value> {
-        if let Some(broken) =
-            self.graph.upstream(node).into_iter().find(|node| is_unreadable(*node))
-        {
-            return Err(node_error(broken, "OSError", "Truncated File Read\n"));
+        if let Some(broken) = self.unreadable.to(node) {
+            return Err(node_error(*broken, "OSError", "Truncated File Read\n"));
         }
         let mut channels = Map::new();
         if let Saver::Text { input, .. } = saver {

@@ -51,7 +51,7 @@ impl Account {
         let run = self.entry(now, OPERATION, deployment_id)?.queue.submit(&plan);
         self.submitted += 1;
         let deployment_id = deployment_id.clone();
-        let kept = Request { deployment_id, run, script, graph, created_at: now };
+        let kept = Request { deployment_id, run, script, graph, created_at: now, made: None };
         self.requests.insert(request_id.clone(), kept);
 
         let mut submission = Submission::new(request_id);
@@ -72,6 +72,11 @@ impl Account {
         (submission.status_url, submission.result_url, submission.cancel_url) =
             (url("status"), url("result"), url("cancel"));
         Ok(submission)
+    }
+
+    /// How many submits were accepted so far.
+    pub(crate) fn runs_started(&self) -> u64 {
+        self.submitted
     }
 
     pub(crate) fn get_request_status(
@@ -110,10 +115,11 @@ impl Account {
             RunState::Completed { .. } => self.made(request_id),
             _ => None,
         };
+        let failure = made.as_ref().and_then(|made| made.failure.clone());
         let (word, finished_at) = match (state, &made) {
             (RunState::Queued { .. }, _) => ("in_queue", None),
             (RunState::Running { .. }, _) => ("in_progress", None),
-            (RunState::Completed { at, .. }, Some(Made { failure: None, .. })) => {
+            (RunState::Completed { at, .. }, Some(_)) if failure.is_none() => {
                 ("succeeded", Some(at))
             }
             (RunState::Completed { at, .. }, _) => ("failed", Some(at)),
@@ -123,11 +129,11 @@ impl Account {
         result.created_at = Some(self.stamp(created_at));
         result.finished_at = finished_at.map(|at| self.stamp(at));
         result.instance_id = self.instance_id(now, deployment_id, instance_of(state));
-        match made {
-            // What other branches of a failed run made is on the disk, but the answer does not show it.
-            Some(Made { failure: Some(error), .. }) => result.error = Some(error),
-            Some(Made { outputs, .. }) => result.outputs = Some(Value::Object(outputs)),
-            None => {}
+        // What other branches of a failed run made is on the disk, but the answer does not show it.
+        match (failure, made) {
+            (Some(error), _) => result.error = Some(error),
+            (None, Some(made)) => result.outputs = Some(Value::Object(made.outputs.clone())),
+            (None, None) => {}
         }
         Ok(result)
     }
@@ -164,14 +170,18 @@ impl Account {
             self.look(now, Operation::GetRequestResult, &deployment_id, request_id).ok()?;
         let RunState::Completed { .. } = state else { return None };
         let made = self.made(request_id).filter(|made| made.failure.is_none())?;
-        made.files.into_iter().find(|file| {
+        let wanted = |file: &&File| {
             file.kind == kind && file.subfolder == subfolder && file.filename == filename
-        })
+        };
+        made.files.iter().find(wanted).cloned()
     }
 
-    /// What came of a run that is over.
-    fn made(&self, request_id: &RequestId) -> Option<Made> {
-        let request = self.requests.get(request_id)?;
+    /// What came of a run that is over: worked out at the first look, and kept.
+    fn made(&mut self, request_id: &RequestId) -> Option<Arc<Made>> {
+        let request = self.requests.get_mut(request_id)?;
+        if let Some(made) = &request.made {
+            return Some(made.clone());
+        }
         let mut made = outputs::make(&request.graph, request_id, &self.settings.output_base);
         match &request.script.end {
             ScriptedEnd::AsTheWorkflowSays | ScriptedEnd::Cancelled => {}
@@ -181,7 +191,7 @@ impl Account {
                 made = Made { outputs: Map::new(), files: Vec::new(), failure: None };
             }
         }
-        Some(made)
+        Some(request.made.insert(Arc::new(made)).clone())
     }
 
     /// The request, if it is this deployment's, and where it is.

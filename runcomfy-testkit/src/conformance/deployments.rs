@@ -2,27 +2,42 @@
 
 use runcomfy_core::{
     CreateDeployment, Deployment, DeploymentId, ErrorKind, Include, InferenceRequest, ListDeployments,
-    RunComfyApi, UpdateDeployment,
+    UpdateDeployment,
 };
 
-use super::{Rule, Setting};
+use super::rule::Rule;
 
 const REFUSED: &[ErrorKind] = &[ErrorKind::InvalidArgument, ErrorKind::InvalidRequest];
 
+/// A create makes one deployment, the one that it answers.
+pub(super) async fn a_create_is_one_deployment(rule: &Rule<'_>) {
+    let name = rule.wanted().name;
+    let namesakes = async || {
+        let all = rule.good(rule.api.list_deployments(&ListDeployments::all()).await);
+        // Others may be at work in the account: only those of this name matter.
+        let own = all.into_iter().filter(|one| one.name.as_ref() == Some(&name));
+        own.map(|one| one.id).collect::<Vec<_>>()
+    };
+    let before = namesakes().await;
+    let created = rule.deployment().await;
+    let mut new = namesakes().await;
+    new.retain(|id| !before.contains(id));
+    rule.is(new, vec![created.id]);
+}
+
 /// What a list says of a deployment is what it says of itself.
-pub async fn a_listed_deployment_reads_the_same_when_got(api: &dyn RunComfyApi, setting: &Setting) {
-    let rule = Rule::new("a_listed_deployment_reads_the_same_when_got", api, setting);
+pub(super) async fn a_listed_deployment_reads_the_same_when_got(rule: &Rule<'_>) {
+    let api = rule.api;
     let created = rule.deployment().await;
     let listed = rule.good(api.list_deployments(&ListDeployments::all()).await);
     let listed = rule.some(listed.into_iter().find(|one| one.id == created.id), "new deployment");
     let got = rule.good(api.get_deployment(&created.id, Include::none()).await);
     rule.is(&listed, &got);
-    rule.delete(&created.id).await;
 }
 
 /// A list of certain ids has those and no others; one that is not there is no error.
-pub async fn a_list_can_be_narrowed_to_ids(api: &dyn RunComfyApi, setting: &Setting) {
-    let rule = Rule::new("a_list_can_be_narrowed_to_ids", api, setting);
+pub(super) async fn a_list_can_be_narrowed_to_ids(rule: &Rule<'_>) {
+    let api = rule.api;
     let (first, second) = (rule.deployment().await, rule.deployment().await);
     rule.holds(first.id != second.id, &first.id);
     let ids = async |wanted: &[&Deployment]| {
@@ -39,12 +54,11 @@ pub async fn a_list_can_be_narrowed_to_ids(api: &dyn RunComfyApi, setting: &Sett
     rule.is(ids(&[&first, &second]).await, both);
     rule.delete(&second.id).await;
     rule.is(ids(&[&first, &second]).await, vec![first.id.clone()]);
-    rule.delete(&first.id).await;
 }
 
 /// Workflow and documentation come when they are asked for, in lists too.
-pub async fn payload_and_readme_come_only_when_asked_for(api: &dyn RunComfyApi, setting: &Setting) {
-    let rule = Rule::new("payload_and_readme_come_only_when_asked_for", api, setting);
+pub(super) async fn payload_and_readme_come_only_when_asked_for(rule: &Rule<'_>) {
+    let api = rule.api;
     let id = rule.deployment().await.id;
     for (payload, readme) in [(false, false), (true, false), (false, true), (true, true)] {
         let include = Include::none().payload(payload).readme(readme);
@@ -59,15 +73,14 @@ pub async fn payload_and_readme_come_only_when_asked_for(api: &dyn RunComfyApi, 
             rule.holds(workflow.is_some_and(|graph| graph.nodes().count() > 0), "no nodes");
         }
     }
-    rule.delete(&id).await;
 }
 
 /// A new deployment has what was asked for, is on, and is there for others to see.
-pub async fn a_new_deployment_is_as_it_was_asked_for(api: &dyn RunComfyApi, setting: &Setting) {
-    let rule = Rule::new("a_new_deployment_is_as_it_was_asked_for", api, setting);
+pub(super) async fn a_new_deployment_is_as_it_was_asked_for(rule: &Rule<'_>) {
+    let api = rule.api;
     let wanted =
         rule.wanted().instances(0, 3).queue_size(2).keep_warm_duration_in_seconds(30);
-    let created = rule.good(api.create_deployment(&wanted).await);
+    let created = rule.good(rule.create(&wanted).await);
     let got = rule.good(api.get_deployment(&created.id, Include::none()).await);
     for seen in [&created, &got] {
         rule.is(seen.name.as_ref(), Some(&wanted.name));
@@ -78,12 +91,11 @@ pub async fn a_new_deployment_is_as_it_was_asked_for(api: &dyn RunComfyApi, sett
         rule.is((seen.queue_size, seen.keep_warm_duration_in_seconds), (Some(2), Some(30)));
         rule.is(seen.is_enabled, Some(true));
     }
-    rule.delete(&created.id).await;
 }
 
 /// A deployment that breaks a range is refused, and none is made.
-pub async fn a_deployment_out_of_range_is_refused(api: &dyn RunComfyApi, setting: &Setting) {
-    let rule = Rule::new("a_deployment_out_of_range_is_refused", api, setting);
+pub(super) async fn a_deployment_out_of_range_is_refused(rule: &Rule<'_>) {
+    let api = rule.api;
     let mut nameless = rule.wanted();
     nameless.name = String::new();
     let unfit: [CreateDeployment; 5] = [
@@ -94,7 +106,7 @@ pub async fn a_deployment_out_of_range_is_refused(api: &dyn RunComfyApi, setting
         nameless,
     ];
     for wanted in unfit {
-        rule.refused(api.create_deployment(&wanted).await, REFUSED);
+        rule.refused(rule.create(&wanted).await, REFUSED);
         let all = rule.good(api.list_deployments(&ListDeployments::all()).await);
         let made = all.iter().any(|one| one.name.as_ref() == Some(&wanted.name));
         rule.holds(!made, &wanted);
@@ -102,41 +114,53 @@ pub async fn a_deployment_out_of_range_is_refused(api: &dyn RunComfyApi, setting
 }
 
 /// An update changes what it names and nothing else, the name included.
-pub async fn an_update_changes_only_what_it_names(api: &dyn RunComfyApi, setting: &Setting) {
-    let rule = Rule::new("an_update_changes_only_what_it_names", api, setting);
-    let before = rule.deployment().await;
-    let changes = UpdateDeployment::new().max_instances(5_u64).keep_warm_duration_in_seconds(7_u64);
-    let updated = rule.good(api.update_deployment(&before.id, &changes).await).deployment;
-    let got = rule.good(api.get_deployment(&before.id, Include::none()).await);
-    for mut seen in [updated, got] {
-        rule.is((seen.max_instances, seen.keep_warm_duration_in_seconds), (Some(5), Some(7)));
-        seen.max_instances = before.max_instances;
-        seen.keep_warm_duration_in_seconds = before.keep_warm_duration_in_seconds;
-        seen.updated_at.clone_from(&before.updated_at);
-        rule.is(&seen, &before);
+pub(super) async fn an_update_changes_only_what_it_names(rule: &Rule<'_>) {
+    type Change = (UpdateDeployment, fn(&Rule<'_>, &mut Deployment));
+    let api = rule.api;
+    let mut expected = rule.deployment().await;
+    let id = expected.id.clone();
+    let change = UpdateDeployment::new;
+    // Paused first, so that no instance wakes for the rest.
+    let changes: [Change; 8] = [
+        (change().is_enabled(false), |_, it| it.is_enabled = Some(false)),
+        (change().max_instances(5_u64), |_, it| it.max_instances = Some(5)),
+        (change().min_instances(1_u64), |_, it| it.min_instances = Some(1)),
+        (change().queue_size(3_u64), |_, it| it.queue_size = Some(3)),
+        (change().keep_warm_duration_in_seconds(7_u64), |_, it| {
+            it.keep_warm_duration_in_seconds = Some(7);
+        }),
+        (change().hardware(&rule.setting.other_hardware), |rule, it| {
+            it.hardware = Some(vec![rule.setting.other_hardware.clone()]);
+        }),
+        (change().workflow_version(&rule.setting.other_workflow_version), |rule, it| {
+            it.workflow_version = Some(rule.setting.other_workflow_version.clone());
+        }),
+        (change().name("conformance renamed"), |_, it| {
+            it.name = Some("conformance renamed".to_owned());
+        }),
+    ];
+    for (changes, expect) in changes {
+        let updated = rule.good(api.update_deployment(&id, &changes).await).deployment;
+        let got = rule.good(api.get_deployment(&id, Include::none()).await);
+        expect(rule, &mut expected);
+        for mut seen in [updated, got] {
+            seen.updated_at.clone_from(&expected.updated_at);
+            rule.is(&seen, &expected);
+        }
     }
-    let renamed = UpdateDeployment::new().name("conformance renamed");
-    let renamed = rule.good(api.update_deployment(&before.id, &renamed).await).deployment;
-    rule.is(renamed.name.as_deref(), Some("conformance renamed"));
-    rule.is(renamed.max_instances, Some(5));
-    rule.delete(&before.id).await;
 }
 
 /// An update that names nothing to change is refused before it is sent.
-pub async fn an_update_of_nothing_is_refused(api: &dyn RunComfyApi, setting: &Setting) {
-    let rule = Rule::new("an_update_of_nothing_is_refused", api, setting);
+pub(super) async fn an_update_of_nothing_is_refused(rule: &Rule<'_>) {
+    let api = rule.api;
     let id = rule.deployment().await.id;
     let answer = api.update_deployment(&id, &UpdateDeployment::new()).await;
     rule.refused(answer, &[ErrorKind::InvalidArgument]);
-    rule.delete(&id).await;
 }
 
 /// A paused deployment takes no runs, and takes them again when it is resumed.
-pub async fn a_paused_deployment_refuses_runs_until_it_is_resumed(
-    api: &dyn RunComfyApi,
-    setting: &Setting,
-) {
-    let rule = Rule::new("a_paused_deployment_refuses_runs_until_it_is_resumed", api, setting);
+pub(super) async fn a_paused_deployment_refuses_runs_until_it_is_resumed(rule: &Rule<'_>) {
+    let api = rule.api;
     let id = rule.deployment().await.id;
     let switch = async |on: bool| {
         let updated = api.update_deployment(&id, &UpdateDeployment::new().is_enabled(on)).await;
@@ -148,13 +172,12 @@ pub async fn a_paused_deployment_refuses_runs_until_it_is_resumed(
     switch(true).await;
     let run = rule.submit(&request).await;
     rule.finish(&id, &run).await;
-    rule.delete(&id).await;
 }
 
 /// A deleted deployment is found by nobody, and can't be deleted again.
-pub async fn a_deleted_deployment_is_gone_for_good(api: &dyn RunComfyApi, setting: &Setting) {
+pub(super) async fn a_deleted_deployment_is_gone_for_good(rule: &Rule<'_>) {
     const GONE: &[ErrorKind] = &[ErrorKind::NotFound];
-    let rule = Rule::new("a_deleted_deployment_is_gone_for_good", api, setting);
+    let api = rule.api;
     let id = rule.deployment().await.id;
     rule.delete(&id).await;
     rule.refused(api.get_deployment(&id, Include::none()).await, GONE);

@@ -4,36 +4,43 @@ use std::collections::BTreeSet;
 
 use runcomfy_core::{
     DeploymentId, ErrorKind, Include, InferenceRequest, Overrides, RequestId, RequestState,
-    RunComfyApi,
 };
 use serde_json::json;
 
-use super::{Rule, Setting};
+use super::rule::{Rule, TRIES};
 
 const GONE: &[ErrorKind] = &[ErrorKind::NotFound];
 
 /// Asked too early, a result says where the run is and shows nothing.
-pub async fn a_result_before_the_end_has_no_outputs(api: &dyn RunComfyApi, setting: &Setting) {
-    let rule = Rule::new("a_result_before_the_end_has_no_outputs", api, setting);
+pub(super) async fn a_result_before_the_end_has_no_outputs(rule: &Rule<'_>) {
     let id = rule.deployment().await.id;
-    let run = rule.submit(&InferenceRequest::new(id.clone())).await;
-    loop {
-        let result = rule.good(api.get_request_result(&id, &run).await);
-        if result.state().is_finished() {
+    for attempt in 1.. {
+        // One instance, so that the second is seen in the queue before it is seen in progress.
+        let runs = rule.submit_all(&InferenceRequest::new(id.clone()), 2).await;
+        let mut early = BTreeSet::new();
+        loop {
+            let result = rule.good(rule.api.get_request_result(&id, &runs[1]).await);
+            if result.state().is_finished() {
+                break;
+            }
+            let shown = result.outputs.is_some() || result.error.is_some();
+            rule.holds(!shown && result.finished_at.is_none(), &result);
+            early.insert(match result.state() {
+                RequestState::InQueue => "in queue",
+                RequestState::InProgress => "in progress",
+                _ => rule.broken(result),
+            });
+            rule.pause().await;
+        }
+        if early.len() == 2 {
             break;
         }
-        let early = matches!(result.state(), RequestState::InQueue | RequestState::InProgress);
-        rule.holds(early, &result);
-        let empty = result.outputs.is_none() && result.error.is_none() && result.finished_at.is_none();
-        rule.holds(empty, &result);
-        rule.pause().await;
+        rule.holds(attempt < TRIES, early);
     }
-    rule.delete(&id).await;
 }
 
 /// Every node that saves or shows something has its outputs, and each file has an address.
-pub async fn a_result_has_outputs_for_each_output_node(api: &dyn RunComfyApi, setting: &Setting) {
-    let rule = Rule::new("a_result_has_outputs_for_each_output_node", api, setting);
+pub(super) async fn a_result_has_outputs_for_each_output_node(rule: &Rule<'_>) {
     let id = rule.deployment().await.id;
     let run = rule.submit_sample(&id, "image-blend").await;
     let result = rule.good(rule.finish(&id, &run).await.result);
@@ -47,24 +54,21 @@ pub async fn a_result_has_outputs_for_each_output_node(api: &dyn RunComfyApi, se
     rule.holds(addresses.iter().all(|url| url.starts_with("http")), &addresses);
     rule.holds(files.iter().all(|file| file.filename.is_some()), &files);
     rule.holds(result.created_at.is_some() && result.finished_at.is_some(), &result);
-    rule.delete(&id).await;
 }
 
 /// A result that is there stays as it is.
-pub async fn a_result_reads_the_same_each_time(api: &dyn RunComfyApi, setting: &Setting) {
-    let rule = Rule::new("a_result_reads_the_same_each_time", api, setting);
+pub(super) async fn a_result_reads_the_same_each_time(rule: &Rule<'_>) {
+    let api = rule.api;
     let id = rule.deployment().await.id;
     let run = rule.submit(&InferenceRequest::new(id.clone())).await;
     let first = rule.good(rule.finish(&id, &run).await.result);
     rule.pause().await;
     let second = rule.good(api.get_request_result(&id, &run).await);
     rule.is(second, first);
-    rule.delete(&id).await;
 }
 
 /// A run that fails is completed, and its result says why: no call fails.
-pub async fn a_failed_run_is_an_answer(api: &dyn RunComfyApi, setting: &Setting) {
-    let rule = Rule::new("a_failed_run_is_an_answer", api, setting);
+pub(super) async fn a_failed_run_is_an_answer(rule: &Rule<'_>) {
     let id = rule.deployment().await.id;
     let run = rule.submit_sample(&id, "broken-input").await;
     let finished = rule.finish(&id, &run).await;
@@ -73,12 +77,10 @@ pub async fn a_failed_run_is_an_answer(api: &dyn RunComfyApi, setting: &Setting)
     rule.is(result.state(), RequestState::Failed);
     let failure = rule.some(result.failure(), "failure");
     rule.holds(failure.message.is_some(), &failure);
-    rule.delete(&id).await;
 }
 
 /// An override replaces one input of one node; the rest of the graph is as it was saved.
-pub async fn an_override_changes_that_input_and_no_other(api: &dyn RunComfyApi, setting: &Setting) {
-    let rule = Rule::new("an_override_changes_that_input_and_no_other", api, setting);
+pub(super) async fn an_override_changes_that_input_and_no_other(rule: &Rule<'_>) {
     let id = rule.deployment().await.id;
     let request = InferenceRequest::new(id.clone())
         .workflow_api_json(rule.sample("prompt-builder"))
@@ -88,12 +90,10 @@ pub async fn an_override_changes_that_input_and_no_other(api: &dyn RunComfyApi, 
     let texts: BTreeSet<_> = result.output_texts().into_iter().collect();
     let text = |node: &str| (node.to_owned(), "eine Katze 🐈, on a mat".to_owned());
     rule.is(texts, BTreeSet::from([text("3"), text("4")]));
-    rule.delete(&id).await;
 }
 
 /// The largest seed there is arrives with every digit.
-pub async fn a_number_of_64_bits_survives(api: &dyn RunComfyApi, setting: &Setting) {
-    let rule = Rule::new("a_number_of_64_bits_survives", api, setting);
+pub(super) async fn a_number_of_64_bits_survives(rule: &Rule<'_>) {
     let id = rule.deployment().await.id;
     let request = InferenceRequest::new(id.clone())
         .workflow_api_json(rule.graph(json!({
@@ -103,12 +103,11 @@ pub async fn a_number_of_64_bits_survives(api: &dyn RunComfyApi, setting: &Setti
     let run = rule.submit(&request).await;
     let result = rule.good(rule.finish(&id, &run).await.result);
     rule.is(result.output_texts(), vec![("1".to_owned(), u64::MAX.to_string())]);
-    rule.delete(&id).await;
 }
 
 /// An override of a node or an input that the graph does not have starts nothing.
-pub async fn an_override_of_an_unknown_node_is_refused(api: &dyn RunComfyApi, setting: &Setting) {
-    let rule = Rule::new("an_override_of_an_unknown_node_is_refused", api, setting);
+pub(super) async fn an_override_of_an_unknown_node_is_refused(rule: &Rule<'_>) {
+    let api = rule.api;
     let id = rule.deployment().await.id;
     let include = Include::none().payload(true);
     let payload = rule.good(api.get_deployment(&id, include).await).payload;
@@ -121,13 +120,12 @@ pub async fn an_override_of_an_unknown_node_is_refused(api: &dyn RunComfyApi, se
         let request = InferenceRequest::new(id.clone()).overrides(overrides);
         rule.refused(api.submit_request(&request).await, &[ErrorKind::InvalidRequest]);
     }
-    rule.delete(&id).await;
 }
 
 /// What nobody knows is not found, and asking for it changes nothing.
-pub async fn an_unknown_id_is_not_found_and_had_no_effect(api: &dyn RunComfyApi, setting: &Setting) {
-    let rule = Rule::new("an_unknown_id_is_not_found_and_had_no_effect", api, setting);
-    let (nowhere, nobody) = unknown(&rule);
+pub(super) async fn an_unknown_id_is_not_found_and_had_no_effect(rule: &Rule<'_>) {
+    let api = rule.api;
+    let (nowhere, nobody) = unknown(rule);
     rule.refused(api.get_deployment(&nowhere, Include::none()).await, GONE);
     rule.refused(api.delete_deployment(&nowhere).await, GONE);
     rule.refused(api.submit_request(&InferenceRequest::new(nowhere.clone())).await, GONE);
@@ -137,12 +135,11 @@ pub async fn an_unknown_id_is_not_found_and_had_no_effect(api: &dyn RunComfyApi,
         rule.refused(api.get_request_result(deployment, &nobody).await, GONE);
         rule.refused(api.cancel_request(deployment, &nobody).await, GONE);
     }
-    rule.delete(&id).await;
 }
 
 /// A run is asked after at its own deployment; any other does not know it.
-pub async fn a_request_is_known_to_its_deployment_only(api: &dyn RunComfyApi, setting: &Setting) {
-    let rule = Rule::new("a_request_is_known_to_its_deployment_only", api, setting);
+pub(super) async fn a_request_is_known_to_its_deployment_only(rule: &Rule<'_>) {
+    let api = rule.api;
     let (own, other) = (rule.deployment().await.id, rule.deployment().await.id);
     let run = rule.submit(&InferenceRequest::new(own.clone())).await;
     rule.refused(api.get_request_status(&other, &run).await, GONE);
@@ -150,8 +147,6 @@ pub async fn a_request_is_known_to_its_deployment_only(api: &dyn RunComfyApi, se
     rule.refused(api.cancel_request(&other, &run).await, GONE);
     let finished = rule.finish(&own, &run).await;
     rule.is(finished.status.state(), RequestState::Completed);
-    rule.delete(&own).await;
-    rule.delete(&other).await;
 }
 
 fn unknown(rule: &Rule<'_>) -> (DeploymentId, RequestId) {

@@ -1,7 +1,7 @@
 //! How a fake is set up.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -11,7 +11,7 @@ use runcomfy_core::{DEFAULT_HARDWARE, DeploymentId, Error, Operation, ProxyReply
 use tokio::time::Instant;
 use url::Url;
 
-use super::{FakeRunComfy, Inner};
+use super::{FakeRunComfy, Inner, failure::Failure};
 use crate::{
     account::{Account, Seed, Settings},
     lifecycle::Timing,
@@ -32,7 +32,7 @@ pub struct FakeBuilder {
     most_calls: usize,
     output_base: Option<Url>,
     scripts: VecDeque<Script>,
-    failures: VecDeque<(Option<Operation>, Error)>,
+    failures: VecDeque<Failure>,
     proxy_replies: VecDeque<ProxyReply>,
 }
 
@@ -155,7 +155,17 @@ impl FakeBuilder {
         operation: impl Into<Option<Operation>>,
         error: Error,
     ) -> Self {
-        self.failures.push_back((operation.into(), error));
+        self.failures.push_back(Failure::instead(operation, error));
+        self
+    }
+
+    /// As [`FakeRunComfy::next_answer_lost`].
+    pub fn next_answer_lost(
+        mut self,
+        operation: impl Into<Option<Operation>>,
+        error: Error,
+    ) -> Self {
+        self.failures.push_back(Failure::after(operation, error));
         self
     }
 
@@ -188,6 +198,7 @@ impl FakeBuilder {
             account,
             failures: self.failures,
             calls: VecDeque::new(),
+            counts: HashMap::new(),
             most_calls: self.most_calls,
             addresses_chosen: self.output_base.is_some(),
         };

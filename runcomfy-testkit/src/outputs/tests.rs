@@ -137,3 +137,20 @@ fn a_graph_without_output_nodes_fails_as_comfyui_has_it() {
     let made = run(&Workflow::from_value(graph).unwrap());
     assert_eq!(made.failure.unwrap()["type"], "prompt_no_outputs");
 }
+
+#[test]
+fn a_long_chain_of_output_nodes_is_read_in_time_that_grows_with_its_length() {
+    const LENGTH: u32 = 20_000;
+    let mut nodes = serde_json::Map::new();
+    for n in 0..LENGTH {
+        let before = n.saturating_sub(1).to_string();
+        let node = json!({"class_type": "PreviewImage", "inputs": {"images": [before, 0]}});
+        nodes.insert(n.to_string(), node);
+    }
+    let workflow = Workflow::from_value(Value::Object(nodes)).unwrap();
+    let started = tokio::time::Instant::now();
+    let made = run(&workflow);
+    assert_eq!(made.files.len(), LENGTH as usize);
+    // A walk upstream from each node takes minutes; this, well under a second.
+    assert!(started.elapsed() < std::time::Duration::from_secs(20), "{:?}", started.elapsed());
+}

@@ -85,6 +85,46 @@ async fn a_call_that_is_to_fail_fails_once_and_has_no_effect() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_lost_answer_is_a_call_that_took_effect() {
+    let lost = Error::new(Operation::SubmitRequest, ErrorKind::TimedOut);
+    let api = FakeRunComfy::builder()
+        .empty()
+        .deployment("dep_1")
+        .next_answer_lost(Operation::SubmitRequest, lost)
+        .build();
+    let request = InferenceRequest::new(dep());
+    let error = api.submit_request(&request).await.unwrap_err();
+    assert_eq!((error.kind(), api.runs_started()), (ErrorKind::TimedOut, 1));
+    let run = api.submit_request(&request).await.unwrap();
+    let status = api.get_request_status(&dep(), &run.request_id).await.unwrap();
+    assert_eq!((status.queue_position, api.runs_started()), (Some(1), 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_submits_that_were_accepted_count_as_runs() {
+    let api = one();
+    let nowhere = InferenceRequest::new(DeploymentId::new("dep_2").unwrap());
+    let refused = api.submit_request(&nowhere).await.unwrap_err();
+    assert_eq!((refused.kind(), api.runs_started()), (ErrorKind::NotFound, 0));
+    // A refusal is known, so there is no answer to lose.
+    let lost = Error::new(Operation::SubmitRequest, ErrorKind::TimedOut);
+    api.next_answer_lost(None, lost);
+    let refused = api.submit_request(&nowhere).await.unwrap_err();
+    assert_eq!((refused.kind(), api.runs_started()), (ErrorKind::NotFound, 0));
+    api.submit_request(&InferenceRequest::new(dep())).await.unwrap();
+    assert_eq!((api.runs_started(), api.calls_of(Operation::SubmitRequest)), (1, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn results_go_with_their_deployment() {
+    let api = one();
+    let ended = finish(&api, Script::default()).await;
+    api.delete_deployment(&dep()).await.unwrap();
+    let gone = api.get_request_result(&dep(), &ended.request_id.unwrap()).await.unwrap_err();
+    assert_eq!(gone.kind(), ErrorKind::NotFound);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_same_seed_gives_the_same_ids() {
     let run = async |seed| {
         let api = FakeRunComfy::builder().empty().deployment("dep_1").seed(seed).build();
@@ -102,10 +142,10 @@ async fn minutes_pass_in_no_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_so_many_calls_are_remembered() {
+async fn only_so_many_calls_are_remembered_but_all_are_counted() {
     let api = FakeRunComfy::builder().empty().deployment("dep_1").remember_calls(3).build();
     for _ in 0..5 {
         api.submit_request(&InferenceRequest::new(dep())).await.unwrap();
     }
-    assert_eq!(api.calls().len(), 3);
+    assert_eq!((api.calls().len(), api.calls_of(Operation::SubmitRequest)), (3, 5));
 }

@@ -3,6 +3,7 @@
 
 #[cfg(unix)]
 mod binary;
+mod broken_services;
 mod conformance;
 mod conformance_http;
 mod emulator;

@@ -5,6 +5,10 @@ use std::time::Duration;
 use runcomfy_core::{Error, ErrorKind, Operation, ProxyReply};
 use runcomfy_testkit::Emulator;
 use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    time::timeout,
+};
 
 use super::{TEXT_TO_IMAGE, ask, endless, keys, quick, refusal, serve, submit};
 use crate::http::{call, call_as};
@@ -130,4 +134,24 @@ async fn after_a_shutdown_nobody_answers() {
     emulator.shutdown().await;
     let error = tokio::net::TcpStream::connect(address).await.unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
+}
+
+/// The clock is paused so that the wait for the call under way is over at once.
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_cuts_off_a_call_that_does_not_end() {
+    let emulator = serve(quick()).await;
+    let address = emulator.url().socket_addrs(|| None).unwrap()[0];
+    let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "POST /prod/v1/deployments/{TEXT_TO_IMAGE}/inference HTTP/1.1\r\nhost: {address}\r\n\
+         authorization: Bearer me\r\ncontent-length: 2\r\nexpect: 100-continue\r\n\r\n"
+    );
+    socket.write_all(head.as_bytes()).await.unwrap();
+    // It waits for the body now, which never comes.
+    let mut waits = *b"HTTP/1.1 100 Continue\r\n\r\n";
+    socket.read_exact(&mut waits).await.unwrap();
+    emulator.shutdown().await;
+    drop(socket.write_all(b"{}").await);
+    let answer = timeout(Duration::from_secs(60), socket.read_to_end(&mut Vec::new())).await;
+    assert!(matches!(answer, Ok(Ok(0) | Err(_))), "{answer:?}");
 }

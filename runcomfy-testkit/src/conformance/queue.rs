@@ -1,0 +1,116 @@
+//! Rules about the queue: who is in it, in what order, and how many leave it at once.
+
+use std::collections::BTreeSet;
+
+use runcomfy_core::{InferenceRequest, RequestState, RequestStatus};
+
+use super::rule::{Rule, TRIES};
+
+/// A place in the queue is the number of those ahead there, one run for each submit.
+pub(super) async fn a_place_in_the_queue_counts_those_ahead(rule: &Rule<'_>) {
+    let id = rule.deployment().await.id;
+    for attempt in 1.. {
+        let runs = rule.submit_all(&InferenceRequest::new(id.clone()), 4).await;
+        let frame = rule.frame(&id, &runs).await;
+        let queued = frame.iter().flatten().filter(|status| is_queued(status));
+        let places: Vec<_> = queued.map(|status| status.queue_position).collect();
+        if frame.iter().all(Option::is_some) && places.len() >= 2 {
+            // Whether a run that has started still counts as ahead is for the service to say.
+            let started = (runs.len() - places.len()) as i64;
+            let first = rule.some(places[0], "place");
+            rule.holds((0..=started).contains(&first), &places);
+            let counted: Vec<_> = (first..).map(Some).take(places.len()).collect();
+            rule.is(places, counted);
+            break;
+        }
+        rule.holds(attempt < TRIES, "no moment with two runs in the queue");
+        rule.finish_all(&id, &runs).await;
+    }
+}
+
+/// Those ahead in the queue only grow fewer, and only who is in the queue has a place there.
+pub(super) async fn a_place_in_the_queue_only_falls(rule: &Rule<'_>) {
+    let id = rule.deployment().await.id;
+    let request = InferenceRequest::new(id.clone());
+    let mut runs = Vec::new();
+    for _ in 0..4 {
+        runs.push((rule.submit(&request).await, None));
+    }
+    loop {
+        let mut finished = 0;
+        for (run, last) in &mut runs {
+            let status = rule.status(&id, run).await;
+            let queued = status.state() == RequestState::InQueue;
+            rule.is(status.queue_position.is_some(), queued);
+            if let (Some(last), Some(now)) = (*last, status.queue_position) {
+                rule.holds((0..=last).contains(&now), (last, now));
+            }
+            *last = status.queue_position.or(*last);
+            finished += usize::from(status.state().is_finished());
+        }
+        if finished == runs.len() {
+            break;
+        }
+        rule.pause().await;
+    }
+}
+
+/// With one instance, runs start in the order in which they were submitted.
+pub(super) async fn a_run_is_not_overtaken(rule: &Rule<'_>) {
+    let id = rule.deployment().await.id;
+    for attempt in 1.. {
+        let runs = rule.submit_all(&InferenceRequest::new(id.clone()), 4).await;
+        let mut seen = false;
+        loop {
+            let frame = rule.frame(&id, &runs).await;
+            let queued: Vec<_> = frame.iter().flatten().map(is_queued).collect();
+            rule.holds(queued.is_sorted(), &frame);
+            seen |= queued.first() == Some(&false) && queued.last() == Some(&true);
+            if over(&frame) {
+                break;
+            }
+            rule.pause().await;
+        }
+        if seen {
+            break;
+        }
+        rule.holds(attempt < TRIES, "no moment with one run started and another in the queue");
+    }
+}
+
+/// A deployment runs no more at once than it may have instances, and each instance one run.
+pub(super) async fn no_more_runs_are_in_progress_than_there_may_be_instances(rule: &Rule<'_>) {
+    const MOST: u64 = 2;
+    let wanted = rule.wanted().instances(0, MOST);
+    let id = rule.good(rule.create(&wanted).await).id;
+    for attempt in 1.. {
+        let runs = rule.submit_all(&InferenceRequest::new(id.clone()), 5).await;
+        let mut seen = false;
+        loop {
+            let frame = rule.frame(&id, &runs).await;
+            let in_progress =
+                frame.iter().flatten().filter(|s| s.state() == RequestState::InProgress);
+            let instances: Vec<_> = in_progress.map(|status| &status.instance_id).collect();
+            rule.holds(instances.len() as u64 <= MOST, &frame);
+            let distinct: BTreeSet<_> = instances.iter().collect();
+            rule.is(distinct.len(), instances.len());
+            seen |= !instances.is_empty() && frame.iter().flatten().any(is_queued);
+            if over(&frame) {
+                break;
+            }
+            rule.pause().await;
+        }
+        if seen {
+            break;
+        }
+        rule.holds(attempt < TRIES, "no moment with one run in progress and another in the queue");
+    }
+}
+
+fn is_queued(status: &RequestStatus) -> bool {
+    status.state() == RequestState::InQueue
+}
+
+fn over(frame: &[Option<RequestStatus>]) -> bool {
+    frame.iter().all(|status| status.as_ref().is_some_and(|status| status.state().is_finished()))
+}

@@ -1,0 +1,246 @@
+//! One rule being tried: how it asks, waits, judges, and tidies up.
+
+use std::{
+    fmt::Debug,
+    panic::{AssertUnwindSafe, resume_unwind},
+    sync::{Mutex, PoisonError},
+};
+
+use futures_util::FutureExt as _;
+use runcomfy_core::{
+    CreateDeployment, Deployment, DeploymentId, Error, ErrorKind, Finished, InferenceRequest,
+    ListDeployments, Outcome, RequestId, RequestState, RequestStatus, RunComfyApi, Wait, WaitEnd,
+    WaitPolicy, Workflow,
+};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::Setting;
+use crate::samples;
+
+/// How often a rule tries again that needs to look in time, on a machine that may be busy elsewhere.
+pub(super) const TRIES: u32 = 5;
+
+pub(super) struct Rule<'a> {
+    name: &'static str,
+    pub(super) api: &'a dyn RunComfyApi,
+    pub(super) setting: &'a Setting,
+    deadline: Instant,
+    /// The deployments to delete.
+    made: Mutex<Vec<DeploymentId>>,
+}
+
+impl<'a> Rule<'a> {
+    pub(super) fn new(name: &'static str, api: &'a dyn RunComfyApi, setting: &'a Setting) -> Self {
+        let deadline = Instant::now() + setting.patience;
+        Self { name, api, setting, deadline, made: Mutex::default() }
+    }
+
+    /// Tries the rule, and deletes what it made whether or not that panics.
+    pub(super) async fn attempt(&self, rule: impl Future<Output = ()>) {
+        let kept = AssertUnwindSafe(rule).catch_unwind().await;
+        if kept.is_err() {
+            self.find_namesakes().await;
+        }
+        let made = std::mem::take(&mut *self.made.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut left = Vec::new();
+        for id in made {
+            match self.api.delete_deployment(&id).await {
+                Err(error) if error.kind() != ErrorKind::NotFound => left.push((id, error)),
+                _ => {}
+            }
+        }
+        match kept {
+            Err(panic) => resume_unwind(panic),
+            Ok(()) => self.holds(left.is_empty(), left),
+        }
+    }
+
+    /// Has the deployments deleted that the service made for this rule without saying so.
+    async fn find_namesakes(&self) {
+        if let Ok(all) = self.api.list_deployments(&ListDeployments::all()).await {
+            let own = self.deployment_name();
+            let namesakes = all.into_iter().filter(|one| one.name.as_ref() == Some(&own));
+            namesakes.for_each(|one| self.owe(one.id));
+        }
+    }
+
+    fn owe(&self, id: DeploymentId) {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if !made.contains(&id) {
+            made.push(id);
+        }
+    }
+
+    #[track_caller]
+    pub(super) fn broken(&self, seen: impl Debug) -> ! {
+        panic!("broken rule: {}; saw {seen:?}", self.name)
+    }
+
+    #[track_caller]
+    pub(super) fn holds(&self, holds: bool, seen: impl Debug) {
+        if !holds {
+            self.broken(seen);
+        }
+    }
+
+    #[track_caller]
+    pub(super) fn is<T: Debug + PartialEq>(&self, seen: T, expected: T) {
+        if seen != expected {
+            self.broken(format_args!("{seen:?} where {expected:?} was expected"));
+        }
+    }
+
+    #[track_caller]
+    pub(super) fn good<T>(&self, answer: Result<T, Error>) -> T {
+        answer.unwrap_or_else(|error| self.broken(error))
+    }
+
+    #[track_caller]
+    pub(super) fn some<T>(&self, part: Option<T>, missing: &str) -> T {
+        part.unwrap_or_else(|| self.broken(format_args!("no {missing}")))
+    }
+
+    /// The call was refused, for one of these reasons, and it is known that nothing came of it.
+    #[track_caller]
+    pub(super) fn refused<T: Debug>(&self, answer: Result<T, Error>, kinds: &[ErrorKind]) {
+        match answer {
+            Ok(answer) => self.broken(answer),
+            Err(error) => {
+                self.holds(kinds.contains(&error.kind()), &error);
+                self.holds(matches!(error.outcome(), Outcome::NotSent | Outcome::Rejected), &error);
+            }
+        }
+    }
+
+    /// What a new deployment of the setting's workflow is asked for with.
+    pub(super) fn wanted(&self) -> CreateDeployment {
+        let workflow_id = match self.setting.workflow_id.as_str().try_into() {
+            Ok(workflow_id) => workflow_id,
+            Err(error) => self.broken(error),
+        };
+        CreateDeployment::new(self.deployment_name(), workflow_id, &self.setting.workflow_version)
+            .hardware(&self.setting.hardware)
+    }
+
+    fn deployment_name(&self) -> String {
+        format!("conformance {}", self.name)
+    }
+
+    /// Creates a deployment that is deleted when the rule ends.
+    pub(super) async fn create(&self, wanted: &CreateDeployment) -> Result<Deployment, Error> {
+        let created = self.api.create_deployment(wanted).await?;
+        self.owe(created.id.clone());
+        Ok(created)
+    }
+
+    pub(super) async fn deployment(&self) -> Deployment {
+        self.good(self.create(&self.wanted()).await)
+    }
+
+    pub(super) async fn delete(&self, deployment_id: &DeploymentId) {
+        self.good(self.api.delete_deployment(deployment_id).await);
+    }
+
+    pub(super) async fn submit(&self, request: &InferenceRequest) -> RequestId {
+        self.good(self.api.submit_request(request).await).request_id
+    }
+
+    /// Submits the same so many times, one after the other.
+    pub(super) async fn submit_all(
+        &self,
+        request: &InferenceRequest,
+        times: u32,
+    ) -> Vec<RequestId> {
+        let mut runs = Vec::new();
+        for _ in 0..times {
+            runs.push(self.submit(request).await);
+        }
+        runs
+    }
+
+    /// Submits a sample graph in place of the deployment's own.
+    pub(super) async fn submit_sample(
+        &self,
+        deployment_id: &DeploymentId,
+        name: &str,
+    ) -> RequestId {
+        let request = InferenceRequest::new(deployment_id.clone());
+        self.submit(&request.workflow_api_json(self.sample(name))).await
+    }
+
+    pub(super) fn sample(&self, name: &str) -> Workflow {
+        self.some(samples::workflow(name), name)
+    }
+
+    pub(super) fn graph(&self, graph: Value) -> Workflow {
+        Workflow::from_value(graph).unwrap_or_else(|error| self.broken(error))
+    }
+
+    pub(super) async fn status(
+        &self,
+        deployment_id: &DeploymentId,
+        request_id: &RequestId,
+    ) -> RequestStatus {
+        self.good(self.api.get_request_status(deployment_id, request_id).await)
+    }
+
+    /// What held of each run at one and the same moment: that between two looks at all of them. `None` for
+    /// a run that was not the same in both.
+    pub(super) async fn frame(
+        &self,
+        deployment_id: &DeploymentId,
+        runs: &[RequestId],
+    ) -> Vec<Option<RequestStatus>> {
+        let (mut before, mut after) = (Vec::new(), Vec::new());
+        for looks in [&mut before, &mut after] {
+            for run in runs {
+                looks.push(self.status(deployment_id, run).await);
+            }
+        }
+        before.into_iter().zip(after).map(|(one, two)| (one == two).then_some(one)).collect()
+    }
+
+    /// Waits for the next look, but not for ever.
+    pub(super) async fn pause(&self) {
+        self.holds(Instant::now() < self.deadline, "no end");
+        tokio::time::sleep(self.setting.look).await;
+    }
+
+    /// Waits until the run is in the queue no more.
+    pub(super) async fn started(
+        &self,
+        deployment_id: &DeploymentId,
+        request_id: &RequestId,
+    ) -> RequestStatus {
+        loop {
+            let status = self.status(deployment_id, request_id).await;
+            if status.state() != RequestState::InQueue {
+                return status;
+            }
+            self.pause().await;
+        }
+    }
+
+    /// Waits until the run is over.
+    pub(super) async fn finish(
+        &self,
+        deployment_id: &DeploymentId,
+        request_id: &RequestId,
+    ) -> Finished {
+        let mut policy = WaitPolicy::with_timeout(self.setting.patience);
+        (policy.shortest, policy.shortest_in_queue) = (self.setting.look, self.setting.look);
+        (policy.longest, policy.jitter) = (self.setting.look, 0.0);
+        let wait = Wait::new(self.api, deployment_id.clone(), request_id.clone()).policy(policy);
+        match self.good(wait.finish().await) {
+            WaitEnd::Finished(finished) => *finished,
+            WaitEnd::TimedOut(timed_out) => self.broken(timed_out),
+        }
+    }
+
+    pub(super) async fn finish_all(&self, deployment_id: &DeploymentId, runs: &[RequestId]) {
+        for run in runs {
+            self.finish(deployment_id, run).await;
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! What lies upstream of a node, worked out once for all nodes: a walk from each of them would take the
+//! square of their number.
+
+use std::{
+    cell::RefCell,
+    collections::{HashMap, HashSet},
+};
+
+use runcomfy_core::{Input, Node, Workflow};
+
+/// The links of a workflow, in both directions.
+pub(super) struct Links<'a> {
+    nodes: Vec<Node<'a>>,
+    places: HashMap<&'a str, usize>,
+    /// By place, in the order of inputs.
+    sources: Vec<Vec<usize>>,
+    users: Vec<Vec<usize>>,
+    fingerprints: RefCell<Vec<Option<u64>>>,
+}
+
+/// For every node, what the nearest upstream has of something, its own first.
+pub(crate) struct Nearest<'a, T> {
+    found: Vec<T>,
+    by_node: HashMap<&'a str, usize>,
+}
+
+impl<T> Nearest<'_, T> {
+    pub(crate) fn to(&self, node: Node<'_>) -> Option<&T> {
+        self.found.get(*self.by_node.get(node.id())?)
+    }
+}
+
+impl<'a> Links<'a> {
+    pub(super) fn new(workflow: &'a Workflow) -> Self {
+        let nodes: Vec<_> = workflow.nodes().collect();
+        let places: HashMap<_, _> =
+            nodes.iter().enumerate().map(|(place, node)| (node.id(), place)).collect();
+        let source = |node: &Node<'a>, name: &str| match node.input(name)? {
+            Input::Link { node_id, .. } => places.get(node_id).copied(),
+            Input::Value(_) => None,
+        };
+        let sources: Vec<Vec<_>> = nodes
+            .iter()
+            .map(|node| node.inputs().keys().filter_map(|name| source(node, name)).collect())
+            .collect();
+        let mut users = vec![Vec::new(); nodes.len()];
+        for (user, sources) in sources.iter().enumerate() {
+            for source in sources {
+                users[*source].push(user);
+            }
+        }
+        let fingerprints = RefCell::new(vec![None; nodes.len()]);
+        Self { nodes, places, sources, users, fingerprints }
+    }
+
+    /// Asks every node once, and lets each have the answer that a walk upstream would meet first.
+    pub(super) fn nearest<T>(&self, has: impl Fn(Node<'a>) -> Option<T>) -> Nearest<'a, T> {
+        let mut found = Vec::new();
+        let mut known: Vec<Option<(u32, usize)>> = vec![None; self.nodes.len()];
+        let mut order = Vec::new();
+        for (place, node) in self.nodes.iter().enumerate() {
+            if let Some(own) = has(*node) {
+                known[place] = Some((0, found.len()));
+                found.push(own);
+                order.push(place);
+            }
+        }
+        let mut next = 0;
+        while let Some(place) = order.get(next).copied() {
+            next += 1;
+            let Some((distance, _)) = known[place] else { continue };
+            for user in &self.users[place] {
+                if known[*user].is_none() {
+                    // Everything nearer is known by now. Of those equally near, the first input's counts.
+                    let mut sources = self.sources[*user].iter().filter_map(|one| known[*one]);
+                    let first = sources.find(|(of, _)| *of == distance);
+                    known[*user] = first.map(|(of, which)| (of + 1, which));
+                    order.push(*user);
+                }
+            }
+        }
+        let by_node = self.nodes.iter().zip(known);
+        let by_node = by_node.filter_map(|(node, known)| Some((node.id(), known?.1))).collect();
+        Nearest { found, by_node }
+    }
+
+    /// A number that differs with anything that leads to this node.
+    pub(super) fn fingerprint(&self, node: Node<'_>) -> u64 {
+        let mut known = self.fingerprints.borrow_mut();
+        let Some(place) = self.places.get(node.id()).copied() else { return 0 };
+        // By hand instead of by recursion: a chain may be longer than the stack is deep.
+        let (mut open, mut stack) = (HashSet::new(), vec![(place, false)]);
+        while let Some((place, sources_known)) = stack.pop() {
+            if sources_known {
+                // A node that leads to itself has no number yet; the others tell enough.
+                let sources = self.sources[place].iter().filter_map(|source| known[*source]);
+                let own = own_fingerprint(self.nodes[place]);
+                known[place] = Some(sources.fold(own, |hash, of| hash.rotate_left(5) ^ of));
+            } else if known[place].is_none() && open.insert(place) {
+                stack.push((place, true));
+                stack.extend(self.sources[place].iter().map(|source| (*source, false)));
+            }
+        }
+        known[place].unwrap_or_default()
+    }
+}
+
+fn own_fingerprint(node: Node<'_>) -> u64 {
+    let mut hash = crate::ids::hash(node.class_type().as_bytes());
+    for (name, value) in node.inputs() {
+        hash = hash.rotate_left(5) ^ crate::ids::hash(format!("{name}\0{value}").as_bytes());
+    }
+    hash
+}
