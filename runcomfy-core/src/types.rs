@@ -1,27 +1,30 @@
 //! The service's vocabulary: what is asked and what is answered, without a word of HTTP.
 
 mod deployment;
+mod deployment_request;
 mod ids;
 mod inference;
 mod instance;
 mod json;
 mod output;
+mod overrides;
 mod payload;
+mod run;
 mod workflow;
 
+pub use deployment::Deployment;
 #[cfg(feature = "http")]
 pub(crate) use deployment::Listed;
-pub use deployment::{
-    CreateDeployment, DEFAULT_HARDWARE, Deleted, Deployment, HARDWARE, Include, ListDeployments,
+pub use deployment_request::{
+    CreateDeployment, DEFAULT_HARDWARE, Deleted, HARDWARE, Include, ListDeployments,
     UpdateDeployment, Updated,
 };
 pub use ids::{DeploymentId, InstanceId, InvalidId, MAX_ID_BYTES, RequestId, WorkflowId, is_id};
-pub use inference::{
-    Cancellation, ExtraData, InferenceRequest, RequestResult, RequestState, RequestStatus,
-    Submission, Webhook,
-};
+pub use inference::{ExtraData, InferenceRequest, Submission, Webhook};
 pub use instance::{InvalidPath, ProxyCall, ProxyPath, ProxyReply};
 pub use json::RawJson;
 pub use output::{Failure, OutputFile};
+pub use overrides::Overrides;
 pub use payload::Payload;
-pub use workflow::{Input, Node, Overrides, Workflow, WorkflowError};
+pub use run::{Cancellation, RequestResult, RequestState, RequestStatus};
+pub use workflow::{Input, Node, Workflow, WorkflowError};

@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use super::{
     json::RawJson,
-    workflow::{Overrides, Workflow, WorkflowError},
+    overrides::Overrides,
+    workflow::{Workflow, WorkflowError},
 };
 
 /// What a deployment runs: its workflow, the saved overrides and where its nodes are described.

@@ -1,0 +1,127 @@
+//! How long to wait, and how often to look: arithmetic.
+
+use std::time::Duration;
+
+use crate::types::RequestState;
+
+/// How long to wait, and how often to look.
+///
+/// Looks are frequent while a run is young and rarer as it ages, so that a short run is noticed at once
+/// and an hour costs under 300 looks.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct WaitPolicy {
+    /// When to stop waiting, kept exactly; `None` waits for ever. Zero looks once, for as long as single
+    /// calls may take.
+    pub timeout: Option<Duration>,
+    /// The shortest time between two looks.
+    pub shortest: Duration,
+    /// The shortest time between two looks while the run is in queue.
+    pub shortest_in_queue: Duration,
+    /// The longest time between two looks; doubled after half an hour.
+    pub longest: Duration,
+    /// The time between two looks as a share of the time waited so far.
+    pub growth: f64,
+    /// How far that is varied at random, as a share of it, so that many who wait don't look together.
+    pub jitter: f64,
+    /// How long "not found" is taken for a run that the service does not know yet.
+    pub not_found_grace: Duration,
+}
+
+impl Default for WaitPolicy {
+    /// 300 s; a look after 1 s (2 s in queue), then after a tenth of the time waited, at most 15 s, all
+    /// varied by a fifth; 10 s of patience with "not found".
+    fn default() -> Self {
+        Self {
+            timeout: Some(Duration::from_secs(300)),
+            shortest: Duration::from_secs(1),
+            shortest_in_queue: Duration::from_secs(2),
+            longest: Duration::from_secs(15),
+            growth: 0.1,
+            jitter: 0.2,
+            not_found_grace: Duration::from_secs(10),
+        }
+    }
+}
+
+impl WaitPolicy {
+    /// The default, with another time to stop.
+    #[must_use]
+    pub fn with_timeout(timeout: Duration) -> Self {
+        Self { timeout: Some(timeout), ..Self::default() }
+    }
+
+    /// The time to the next look, before jitter; never under 10 ms.
+    #[must_use]
+    pub fn interval(&self, waited: Duration, state: RequestState) -> Duration {
+        const LONG: Duration = Duration::from_secs(30 * 60);
+        let longest = if waited > LONG { self.longest.saturating_mul(2) } else { self.longest };
+        let shortest =
+            if state == RequestState::InQueue { self.shortest_in_queue } else { self.shortest };
+        scaled(waited, self.growth.max(0.0)).min(longest).max(shortest).max(SHORTEST_EVER)
+    }
+
+    /// `interval` varied by `random`, a number from 0 to 1.
+    pub(super) fn jittered(&self, interval: Duration, random: f64) -> Duration {
+        let share = 1.0 + self.jitter.clamp(0.0, 1.0) * (2.0 * random - 1.0);
+        scaled(interval, share).max(SHORTEST_EVER)
+    }
+}
+
+/// Looks closer together than this would ask a service without end that answers at once.
+const SHORTEST_EVER: Duration = Duration::from_millis(10);
+
+/// `duration` times `factor`; what can't be held is as long as can be, what is no number is no change.
+fn scaled(duration: Duration, factor: f64) -> Duration {
+    let factor = if factor.is_nan() { 1.0 } else { factor };
+    let seconds = duration.as_secs_f64() * factor;
+    if seconds <= 0.0 {
+        return Duration::ZERO;
+    }
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many looks a run of this length takes, all of it in progress, without jitter.
+    fn looks(seconds: u64) -> u32 {
+        let (policy, mut waited, mut looks) = (WaitPolicy::default(), Duration::ZERO, 1);
+        while waited < Duration::from_secs(seconds) {
+            waited += policy.interval(waited, RequestState::InProgress);
+            looks += 1;
+        }
+        looks
+    }
+
+    #[test]
+    fn looks_grow_rarer_as_a_run_ages() {
+        assert_eq!([looks(30), looks(300), looks(3600)], [23, 50, 210]);
+    }
+
+    #[test]
+    fn a_run_in_queue_is_looked_at_half_as_often_at_first() {
+        let policy = WaitPolicy::default();
+        assert_eq!(policy.interval(Duration::ZERO, RequestState::InQueue), Duration::from_secs(2));
+        assert_eq!(
+            policy.interval(Duration::ZERO, RequestState::InProgress),
+            Duration::from_secs(1)
+        );
+        assert_eq!(
+            policy.interval(Duration::from_secs(100), RequestState::InQueue),
+            Duration::from_secs(10)
+        );
+        assert_eq!(
+            policy.interval(Duration::from_secs(7200), RequestState::InQueue),
+            Duration::from_secs(30)
+        );
+    }
+
+    #[test]
+    fn looks_are_spread_over_a_fifth_to_either_side() {
+        let (policy, ten) = (WaitPolicy::default(), Duration::from_secs(10));
+        let spread = [0.0, 0.5, 1.0].map(|random| policy.jittered(ten, random).as_secs_f64());
+        assert_eq!(spread, [8.0, 10.0, 12.0]);
+    }
+}
