@@ -12,6 +12,7 @@ mod endpoints;
 mod faults;
 #[cfg(feature = "http")]
 mod refusals;
+mod slow_looks;
 #[cfg(feature = "http")]
 mod tokens;
 #[cfg(feature = "http")]
