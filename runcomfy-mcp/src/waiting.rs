@@ -1,6 +1,6 @@
 //! From a submitted run to its result: waiting, and telling where a run is.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::StreamExt;
 use runcomfy_core::{
@@ -62,8 +62,8 @@ pub(crate) async fn until_finished(
     call.say(&format!("submitted request {request_id}")).await;
     let mut policy = call.settings.wait.clone();
     policy.timeout = Some(timeout);
-    let api = std::sync::Arc::clone(&call.api);
-    let wait = Wait::new(&*api, submitted.deployment_id.clone(), request_id.clone()).policy(policy);
+    let api = Arc::clone(&call.api);
+    let wait = Wait::new(api, submitted.deployment_id.clone(), request_id.clone()).policy(policy);
     let mut events = std::pin::pin!(wait.events());
     let started = Instant::now();
     let mut heartbeat = interval_at(started + call.settings.heartbeat, call.settings.heartbeat);

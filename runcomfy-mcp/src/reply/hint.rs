@@ -9,6 +9,10 @@ pub(crate) fn hint(
     outcome: Outcome,
     status_code: Option<u16>,
 ) -> &'static str {
+    // Before all else: where something may be billed already, no advice may sound as if nothing were.
+    if operation.call_kind() == CallKind::Paid && outcome == Outcome::Unknown {
+        return passing(operation, outcome);
+    }
     match kind {
         ErrorKind::Conflict => {
             "Somebody changed it at the same time. Read it again with get_deployment, then decide."
@@ -71,7 +75,7 @@ pub(crate) fn hint(
     }
 }
 
-/// After a fault that may pass: what is safe depends on what may have happened.
+/// After a fault that may pass, or whose effect is not known: what is safe depends on what may have happened.
 fn passing(operation: Operation, outcome: Outcome) -> &'static str {
     match (operation.call_kind(), outcome) {
         (_, Outcome::NotSent | Outcome::Rejected) => {
@@ -85,8 +89,9 @@ fn passing(operation: Operation, outcome: Outcome) -> &'static str {
         }
         (CallKind::Paid, _) => match operation {
             Operation::SubmitRequest => {
-                "A run may have started and be billed, and its id is lost. Do not submit again unless a second run is \
-                 acceptable; ask the user."
+                "A run may have started and be billed. Where there is a `request_id`, follow it with \
+                 get_request_status; otherwise its id is lost. Do not submit again unless a second run is acceptable: \
+                 ask the user."
             }
             Operation::CreateDeployment => {
                 "It may have been created. Look with list_deployments before you create again."
