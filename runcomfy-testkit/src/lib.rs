@@ -45,6 +45,8 @@ mod graph;
 mod ids;
 mod lifecycle;
 mod media;
+#[cfg(any(feature = "comfyui", feature = "webhooks"))]
+mod outgoing;
 mod outputs;
 mod picture;
 mod samples;

@@ -22,6 +22,11 @@ pub(crate) fn run() -> anyhow::Result<()> {
             "cargo clippy --package runcomfy-core --no-default-features --locked -- -D warnings",
         )
     })?;
+    step("testkit without its program", || {
+        run_cargo(
+            "cargo clippy --package runcomfy-testkit --no-default-features --locked -- -D warnings",
+        )
+    })?;
     step("tests", || run_cargo("cargo test --workspace --all-features --locked"))?;
     step("docs", || run_cargo("cargo doc --workspace --no-deps --all-features --locked"))?;
     step("generated files (mend with: cargo xtask codegen)", || codegen::run(codegen::Mode::Check))

@@ -1,7 +1,7 @@
 //! The fake from outside, in memory and over a socket.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on says where")]
 
-#[cfg(unix)]
+#[cfg(all(unix, feature = "program"))]
 mod binary;
 mod broken_services;
 mod conformance;
