@@ -38,10 +38,12 @@
 //! - A change of hardware: instances that are up stay up.
 
 mod account;
+mod clock;
 pub mod conformance;
 mod emulator;
 mod fake;
 mod graph;
+mod history;
 mod ids;
 mod lifecycle;
 mod media;

@@ -178,8 +178,8 @@ async fn output_file(
     let content_type = file.content_type();
     // Drawing takes milliseconds: not on a thread that others wait for.
     match tokio::task::spawn_blocking(move || file.bytes()).await {
-        Ok(bytes) => ([(header::CONTENT_TYPE, content_type)], bytes).into_response(),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        Ok(Ok(bytes)) => ([(header::CONTENT_TYPE, content_type)], bytes).into_response(),
+        Ok(Err(_)) | Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
 
