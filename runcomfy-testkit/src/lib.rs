@@ -53,6 +53,8 @@ mod outputs;
 mod picture;
 mod samples;
 mod script;
+#[cfg(feature = "state")]
+mod store;
 
 pub use emulator::{Emulator, EmulatorBuilder};
 pub use fake::{Call, FakeBuilder, FakeRunComfy};
