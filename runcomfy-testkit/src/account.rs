@@ -33,8 +33,8 @@ mod requests;
 
 pub(crate) use deployments::Seed;
 pub(crate) use driven::{Driven, DrivenEnd, Job, Open, StoredFile};
-pub(crate) use money::{Microdollars, Prices};
 use money::Purse;
+pub(crate) use money::{Microdollars, Prices};
 
 /// What holds for a whole account.
 #[derive(Clone, Debug)]
@@ -210,7 +210,8 @@ impl Account {
                 };
                 let request_id = &entry.requests[change.run.0];
                 if change.what == Happened::Ended {
-                    let webhook = self.requests.get(request_id).and_then(|one| one.webhook.as_ref());
+                    let webhook =
+                        self.requests.get(request_id).and_then(|one| one.webhook.as_ref());
                     self.untold -= u64::from(webhook.is_some());
                 }
                 if self.requests.get(request_id).is_some_and(|request| request.wants(about)) {
@@ -252,7 +253,13 @@ impl Account {
     }
 
     /// From now on things take and cost this much.
-    pub(crate) fn set(&mut self, now: Duration, timing: &Timing, keep_warm: Option<Duration>, prices: Prices) {
+    pub(crate) fn set(
+        &mut self,
+        now: Duration,
+        timing: &Timing,
+        keep_warm: Option<Duration>,
+        prices: Prices,
+    ) {
         self.advance(now);
         self.settings.timing.clone_from(timing);
         (self.settings.keep_warm, self.settings.prices) = (keep_warm, prices);

@@ -1,8 +1,11 @@
 //! `Emulator`: the fake behind a socket, speaking the service's HTTP.
 
+#[cfg(feature = "state")]
+use std::path::PathBuf;
 use std::{
     fmt, io,
     net::{Ipv4Addr, SocketAddr},
+    sync::Mutex,
     time::Duration,
 };
 
@@ -14,13 +17,17 @@ use crate::fake::{FakeBuilder, FakeRunComfy};
 
 mod accounts;
 mod connection;
+mod home;
 mod proxy;
 mod read;
 mod routes;
+#[cfg(feature = "state")]
+mod state;
 mod wire;
 
-use accounts::Accounts;
+use accounts::{Accounts, Alike, Kind};
 use connection::Connections;
+use home::Home;
 
 /// RunComfy's Serverless API on a local port, over [`FakeRunComfy`].
 ///
@@ -71,7 +78,10 @@ impl Emulator {
         EmulatorBuilder {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             public_url: None,
-            accounts: Accounts::each(|_, builder| Some(builder.build())),
+            accounts: Chosen::Alike(Box::new(FakeRunComfy::builder().remember_calls(100))),
+            one_account: None,
+            #[cfg(feature = "state")]
+            state: None,
         }
     }
 
@@ -113,7 +123,16 @@ impl fmt::Debug for Emulator {
 pub struct EmulatorBuilder {
     listen: SocketAddr,
     public_url: Option<Url>,
-    accounts: Accounts,
+    accounts: Chosen,
+    one_account: Option<u64>,
+    #[cfg(feature = "state")]
+    state: Option<PathBuf>,
+}
+
+/// Whose accounts there are to be.
+enum Chosen {
+    Alike(Box<FakeBuilder>),
+    Otherwise(Kind),
 }
 
 impl EmulatorBuilder {
@@ -132,7 +151,33 @@ impl EmulatorBuilder {
 
     /// One fake for all tokens.
     pub fn fake(mut self, fake: FakeRunComfy) -> Self {
-        self.accounts = Accounts::shared(fake);
+        self.accounts = Chosen::Otherwise(Kind::Shared(fake));
+        self
+    }
+
+    /// How each token's account begins: the sample deployments, the service's times and prices, and 100
+    /// dollars where nothing is said. All keep the same time. Its seed means nothing: each account has
+    /// ids of its own.
+    pub fn account(mut self, like: FakeBuilder) -> Self {
+        self.accounts = Chosen::Alike(Box::new(like));
+        self
+    }
+
+    /// One account for all tokens, with ids that follow from this seed, in place of one for each.
+    pub fn one_account(mut self, seed: u64) -> Self {
+        self.one_account = Some(seed);
+        self
+    }
+
+    /// Keeps accounts in this file: begun where there is none, and lived through again where there is.
+    /// Only for accounts that begin alike, see [`account`](Self::account).
+    ///
+    /// An answer is given when what it tells of is on the disk, so that a process that is killed loses
+    /// nothing that anybody was told. Time goes on while nothing runs: runs end, idle instances stop, and
+    /// what stays up is billed. The file holds workflows and inputs as they were sent.
+    #[cfg(feature = "state")]
+    pub fn state(mut self, file: impl Into<PathBuf>) -> Self {
+        self.state = Some(file.into());
         self
     }
 
@@ -144,30 +189,58 @@ impl EmulatorBuilder {
         mut self,
         make: impl Fn(&str, FakeBuilder) -> Option<FakeRunComfy> + Send + Sync + 'static,
     ) -> Self {
-        self.accounts = Accounts::each(make);
+        self.accounts = Chosen::Otherwise(Kind::each(make));
         self
     }
 
     /// Starts it.
     ///
     /// # Errors
-    /// Where the address can't be listened on, because it is in use, say.
+    /// Where the address can't be listened on, because it is in use, say, or the state can't be read. A file
+    /// that can't be read is left as it is.
     pub async fn start(self) -> io::Result<Emulator> {
-        let listener = TcpListener::bind(self.listen).await?;
-        let url = match self.public_url {
-            Some(url) => url,
+        let listen = self.listen;
+        let listener = TcpListener::bind(listen).await.map_err(|error| {
+            io::Error::new(error.kind(), format!("could not listen on {listen}: {error}"))
+        })?;
+        let url = match &self.public_url {
+            Some(url) => url.clone(),
             None => {
                 let address = listener.local_addr()?;
                 Url::parse(&format!("http://{address}/")).map_err(io::Error::other)?
             }
         };
         let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
-        let router = routes::router(self.accounts, url.clone());
+        let accounts = Accounts::new(self.restored()?, url.clone());
+        let router = routes::router(accounts, url.clone());
         let connections = Connections { listener, cut: cut.clone() };
         let serving = axum::serve(connections, router)
             .with_graceful_shutdown(stop.clone().cancelled_owned())
             .into_future();
         Ok(Emulator { url, stop, cut, server: Some(tokio::spawn(serving)) })
+    }
+}
+
+impl EmulatorBuilder {
+    /// The accounts, brought back from their file where they have one.
+    fn restored(self) -> io::Result<Kind> {
+        let one = self.one_account;
+        let template = match self.accounts {
+            Chosen::Alike(template) => *template,
+            #[cfg(feature = "state")]
+            Chosen::Otherwise(_) if self.state.is_some() => {
+                let why =
+                    "only accounts that begin alike can be kept: use EmulatorBuilder::account";
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+            }
+            Chosen::Otherwise(kind) => return Ok(kind),
+        };
+        #[cfg(feature = "state")]
+        if let Some(path) = self.state {
+            return state::restore(&path, template, one);
+        }
+        let home = Home::new(template);
+        Ok(Kind::Alike(Box::new(Alike { home, one, known: Mutex::default() })))
     }
 }
 

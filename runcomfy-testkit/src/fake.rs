@@ -16,13 +16,15 @@ use crate::{account::Account, clock::Clock, history::Event, outputs::File, scrip
 mod builder;
 mod calls;
 mod failure;
+mod folder;
 mod kept;
 mod service;
 
 pub use builder::FakeBuilder;
 pub use calls::Call;
 use failure::{Comes, Failure};
-pub(crate) use kept::{Keeper, microdollars};
+pub(crate) use kept::Keeper;
+use kept::microdollars;
 
 /// RunComfy in memory, for one account: a model of the service with a queue, instances and outputs.
 ///

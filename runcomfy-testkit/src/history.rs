@@ -30,18 +30,39 @@ pub(crate) struct Entry {
 /// What happened to one account.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Event {
-    Opened { balance: Microdollars },
+    Opened {
+        balance: Microdollars,
+    },
     Planted(Box<Seed>),
     Created(Creation),
-    Updated { deployment_id: DeploymentId, changes: Changes },
-    Deleted { deployment_id: DeploymentId },
+    Updated {
+        deployment_id: DeploymentId,
+        changes: Changes,
+    },
+    Deleted {
+        deployment_id: DeploymentId,
+    },
     Submitted(Box<Submitted>),
-    Cancelled { deployment_id: DeploymentId, request_id: RequestId },
-    PaidIn { amount: Microdollars },
-    Begun { request_id: RequestId, machine: u64 },
-    Ended { request_id: RequestId, driven: Driven },
+    Cancelled {
+        deployment_id: DeploymentId,
+        request_id: RequestId,
+    },
+    PaidIn {
+        amount: Microdollars,
+    },
+    Begun {
+        request_id: RequestId,
+        machine: u64,
+    },
+    Ended {
+        request_id: RequestId,
+        driven: Driven,
+    },
     /// Its webhook has been told of this state, and of those before.
-    Told { request_id: RequestId, about: NoteAbout },
+    Told {
+        request_id: RequestId,
+        about: NoteAbout,
+    },
 }
 
 /// A start of the emulator. What holds for all accounts from then on.
@@ -109,6 +130,13 @@ pub(crate) struct Submitted {
 
 fn is_default(script: &Script) -> bool {
     *script == Script::default()
+}
+
+impl Session {
+    /// What holds from its start on.
+    pub(crate) fn apply(&self, account: &mut Account) {
+        account.set(self.at, &self.timing, self.keep_warm, self.prices.clone());
+    }
 }
 
 impl Event {

@@ -308,6 +308,8 @@ impl Queue {
     fn settle(&mut self) {
         let now = self.now;
         if self.timing.driven {
+            // None of its own, where there were some before.
+            self.instances.retain(|one| matches!(one.state, InstanceState::Busy { .. }));
             return;
         }
         // More than the maximum may be busy for a while after that was lowered.

@@ -112,13 +112,16 @@ impl Account {
         let id = DeploymentId::new(text).map_err(|error| {
             Error::new(OPERATION, ErrorKind::UpstreamProtocol).with_source(error)
         })?;
-        // Saved workflows can't be made here, so any id is taken for one: those of the samples run
-        // theirs, all others the stock graph.
+        // Saved workflows can't be made here, so any id is taken for one: those that are there run theirs,
+        // all others the stock graph.
         let workflow_id = request.workflow_id.as_str();
+        let there = self.deployments.iter().find(|entry| entry.workflow_id == workflow_id);
         let sample = (0..samples::ALL.len())
             .find(|place| samples::workflow_id(*place) == workflow_id)
             .map_or(samples::TEXT_TO_IMAGE, |place| samples::ALL[place].name);
-        let workflow = samples::workflow(sample)
+        let workflow = there
+            .map(|entry| Workflow::clone(&entry.workflow))
+            .or_else(|| samples::workflow(sample))
             .ok_or_else(|| Error::new(OPERATION, ErrorKind::UpstreamProtocol))?;
         self.plant(
             now,

@@ -112,7 +112,12 @@ impl Account {
             item.shift_insert(0, "url".to_owned(), Value::String(url.into()));
         }
         let files = driven.files.iter().map(|file| {
-            File::stored(&file.kind, file.subfolder.clone(), file.filename.clone(), file.path.clone())
+            File::stored(
+                &file.kind,
+                file.subfolder.clone(),
+                file.filename.clone(),
+                file.path.clone(),
+            )
         });
         let failure = match &driven.end {
             DrivenEnd::Failed(error) => Some(error.clone()),

@@ -94,5 +94,9 @@ impl Purse {
 
 fn whole(amount: i128) -> Microdollars {
     let amount = amount.div_euclid(MICRODOLLAR);
-    Microdollars::try_from(amount).unwrap_or(if amount < 0 { Microdollars::MIN } else { Microdollars::MAX })
+    Microdollars::try_from(amount).unwrap_or(if amount < 0 {
+        Microdollars::MIN
+    } else {
+        Microdollars::MAX
+    })
 }

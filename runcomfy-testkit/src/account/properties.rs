@@ -184,7 +184,10 @@ async fn money_that_ends_disables_and_more_of_it_lets_the_owner_enable_again() {
     let run = fake.submit_request(&request).await.unwrap();
     tokio::time::advance(Duration::from_secs(16)).await;
     let refused = fake.submit_request(&request).await.unwrap_err();
-    assert_eq!((refused.kind(), refused.error_code()), (ErrorKind::InsufficientFunds, Some(10_001)));
+    assert_eq!(
+        (refused.kind(), refused.error_code()),
+        (ErrorKind::InsufficientFunds, Some(10_001))
+    );
     // What was under way is finished, and paid for.
     tokio::time::advance(Duration::from_secs(24)).await;
     let result = fake.get_request_result(&id(0), &run.request_id).await.unwrap();

@@ -45,10 +45,7 @@ fn said_with_200(kind: ErrorKind, code: i64, message: &str, id: &DeploymentId) -
 }
 
 fn by_number(operation: Operation, kind: ErrorKind, code: i64, message: &str) -> Error {
-    Error::new(operation, kind)
-        .with_status_code(200)
-        .with_error_code(code)
-        .with_message(message)
+    Error::new(operation, kind).with_status_code(200).with_error_code(code).with_message(message)
 }
 
 /// A call with one thing wrong, at this place of it.

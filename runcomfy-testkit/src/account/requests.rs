@@ -40,8 +40,9 @@ impl Account {
         let driven = self.settings.timing.driven;
         let entry = self.entry(now, OPERATION, deployment_id)?;
         if !entry.is_enabled && broke {
-            return Err(refusal::insufficient_funds(OPERATION)
-                .with_deployment_id(deployment_id.clone()));
+            return Err(
+                refusal::insufficient_funds(OPERATION).with_deployment_id(deployment_id.clone())
+            );
         }
         if !entry.is_enabled {
             return Err(refusal::disabled(deployment_id));

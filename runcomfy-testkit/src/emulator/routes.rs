@@ -32,6 +32,7 @@ pub(super) fn router(accounts: Accounts, base: Url) -> Router {
         .route("/healthz", get(healthz))
         .route("/object_info.json", get(object_info))
         .route("/deployment_requests/{request_id}/{kind}/{*path}", get(output_file))
+        .route("/prod/v2/balance", get(get_balance))
         .route("/prod/v2/deployments", get(list_deployments).post(create_deployment))
         .route(
             "/prod/v2/deployments/{deployment_id}",
@@ -67,7 +68,7 @@ impl FromRequestParts<Arc<Served>> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, served: &Arc<Served>) -> Result<Self, Response> {
         bearer(&parts.headers)
-            .and_then(|token| served.accounts.of(token, &served.base))
+            .and_then(|token| served.accounts.of(token))
             .map(Self)
             .ok_or_else(wire::unauthorized)
     }
@@ -77,6 +78,10 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     let token = token.trim();
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+async fn get_balance(Caller(fake): Caller) -> Response {
+    wire::json(StatusCode::OK, &wire::balance(fake.balance()))
 }
 
 async fn list_deployments(Caller(fake): Caller, RawQuery(query): RawQuery) -> Answer {
@@ -172,7 +177,7 @@ async fn output_file(
 ) -> Response {
     let (folder, name) = path.rsplit_once('/').unwrap_or(("", &path));
     let file = RequestId::new(request).ok().and_then(|request| {
-        served.accounts.all().iter().find_map(|fake| fake.file(&request, &kind, folder, name))
+        served.accounts.all().iter().find_map(|(_, fake)| fake.file(&request, &kind, folder, name))
     });
     let Some(file) = file else { return StatusCode::NOT_FOUND.into_response() };
     let content_type = file.content_type();

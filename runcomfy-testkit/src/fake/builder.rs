@@ -9,6 +9,8 @@ use runcomfy_core::{
 use url::Url;
 
 use super::{FakeRunComfy, failure::Failure, microdollars};
+#[cfg(feature = "state")]
+use crate::history::Session;
 use crate::{
     account::{Account, Microdollars, Prices, Seed, Settings},
     clock::Clock,
@@ -25,7 +27,7 @@ const BALANCE: Microdollars = 100_000_000;
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until build() is called"]
 pub struct FakeBuilder {
-    seeds: Vec<Seed>,
+    pub(super) seeds: Vec<Seed>,
     timing: Timing,
     keep_warm: Option<Duration>,
     prices: Prices,
@@ -227,6 +229,38 @@ impl FakeBuilder {
             account.plant(Duration::ZERO, seed.clone());
         }
         self.around(account, clock)
+    }
+
+    pub(crate) fn seeds(&self) -> &[Seed] {
+        &self.seeds
+    }
+
+    pub(crate) fn scale(&self) -> f64 {
+        self.time_scale
+    }
+
+    /// What an account has to begin with.
+    pub(crate) fn opening_balance(&self) -> Microdollars {
+        self.balance
+    }
+
+    #[cfg(feature = "state")]
+    pub(crate) fn opened_with(mut self, balance: Microdollars) -> Self {
+        self.balance = balance;
+        self
+    }
+
+    /// What holds from a start of the emulator on.
+    #[cfg(feature = "state")]
+    pub(crate) fn session(&self, started_at: DateTime<Utc>, at: Duration) -> Session {
+        Session {
+            started_at,
+            at,
+            time_scale: self.time_scale,
+            timing: self.timing.clone(),
+            keep_warm: self.keep_warm,
+            prices: self.prices.clone(),
+        }
     }
 
     /// An empty account that is opened at `now`, with ids that follow from `seed`.

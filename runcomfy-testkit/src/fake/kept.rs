@@ -124,20 +124,22 @@ impl FakeRunComfy {
         kept.await
     }
 
-    /// Puts deployments there that it does not have and never had.
-    pub(crate) async fn plant(&self, seeds: &[Seed]) -> Result<(), String> {
+    /// Puts deployments there that it does not have and never had. Nobody need wait until that is
+    /// written down: what relies on it comes after it.
+    #[cfg(feature = "state")]
+    pub(crate) fn plant(&self, seeds: &[Seed]) {
+        let (mut inner, now) = self.lock_now();
         for seed in seeds {
-            let kept = {
-                let (mut inner, now) = self.lock_now();
-                if inner.account.knows(&seed.id) {
-                    continue;
-                }
+            if !inner.account.knows(&seed.id) {
                 inner.account.plant(now, seed.clone());
-                inner.keep(now, Event::Planted(Box::new(seed.clone())))
-            };
-            kept.await?;
+                drop(inner.keep(now, Event::Planted(Box::new(seed.clone()))));
+            }
         }
-        Ok(())
+    }
+
+    /// How many times as fast as real time its own goes.
+    pub(crate) fn time_scale(&self) -> f64 {
+        self.clock.scale()
     }
 
     /// Begins a run on this machine. `None` where it is no longer to be done.
@@ -187,7 +189,11 @@ impl FakeRunComfy {
     }
 
     /// A webhook has acknowledged this.
-    pub(crate) async fn told(&self, request_id: &RequestId, about: NoteAbout) -> Result<(), String> {
+    pub(crate) async fn told(
+        &self,
+        request_id: &RequestId,
+        about: NoteAbout,
+    ) -> Result<(), String> {
         let kept = {
             let (mut inner, now) = self.lock_now();
             inner.account.told(request_id, about);

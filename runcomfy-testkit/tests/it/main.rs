@@ -9,3 +9,7 @@ mod conformance_http;
 mod emulator;
 mod fake;
 mod http;
+#[cfg(feature = "program")]
+mod program;
+#[cfg(feature = "program")]
+mod state;
