@@ -38,6 +38,9 @@
 //! - A change of hardware: instances that are up stay up.
 
 mod account;
+#[cfg(feature = "comfyui")]
+#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "what calls it comes next"))]
+mod comfyui;
 pub mod conformance;
 mod emulator;
 mod fake;
