@@ -39,6 +39,9 @@
 
 mod account;
 mod clock;
+#[cfg(feature = "comfyui")]
+#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "what calls it comes next"))]
+mod comfyui;
 pub mod conformance;
 mod emulator;
 mod fake;
