@@ -32,7 +32,11 @@ pub(crate) mod refusal;
 mod requests;
 
 pub(crate) use deployments::Seed;
-pub(crate) use driven::{Driven, DrivenEnd, Job, Open, StoredFile};
+#[cfg(any(feature = "comfyui", feature = "state"))]
+pub(crate) use driven::DrivenEnd;
+#[cfg(feature = "comfyui")]
+pub(crate) use driven::StoredFile;
+pub(crate) use driven::{Driven, Job, Open};
 use money::Purse;
 pub(crate) use money::{Microdollars, Prices};
 
@@ -125,6 +129,10 @@ struct Request {
     /// Kept only where somebody else runs it.
     extra_data: Option<Map<String, Value>>,
     webhook: Option<Webhook>,
+    /// What the machine that runs it said when it took it, and how far it is.
+    accepted: Option<Value>,
+    progress: Option<f64>,
+    cancel_asked: bool,
     /// Up to where its webhook has been acknowledged.
     told: Option<NoteAbout>,
     created_at: Duration,

@@ -18,6 +18,11 @@ use crate::fake::{FakeBuilder, FakeRunComfy};
 mod accounts;
 mod connection;
 mod home;
+#[cfg(not(feature = "comfyui"))]
+#[path = "emulator/pool/absent.rs"]
+mod pool;
+#[cfg(feature = "comfyui")]
+mod pool;
 mod proxy;
 mod read;
 mod routes;
@@ -28,6 +33,7 @@ mod wire;
 use accounts::{Accounts, Alike, Kind};
 use connection::Connections;
 use home::Home;
+use routes::Served;
 
 /// RunComfy's Serverless API on a local port, over [`FakeRunComfy`].
 ///
@@ -59,6 +65,9 @@ pub struct Emulator {
     /// Ends the others.
     cut: CancellationToken,
     server: Option<JoinHandle<io::Result<()>>>,
+    /// Stop when they are dropped. What they have begun goes on without them.
+    #[cfg(feature = "comfyui")]
+    _workers: Option<tokio::task::JoinSet<()>>,
 }
 
 impl Emulator {
@@ -82,6 +91,10 @@ impl Emulator {
             one_account: None,
             #[cfg(feature = "state")]
             state: None,
+            #[cfg(feature = "comfyui")]
+            comfyui: Vec::new(),
+            #[cfg(feature = "comfyui")]
+            input_hosts: Vec::new(),
         }
     }
 
@@ -127,6 +140,10 @@ pub struct EmulatorBuilder {
     one_account: Option<u64>,
     #[cfg(feature = "state")]
     state: Option<PathBuf>,
+    #[cfg(feature = "comfyui")]
+    comfyui: Vec<Url>,
+    #[cfg(feature = "comfyui")]
+    input_hosts: Vec<String>,
 }
 
 /// Whose accounts there are to be.
@@ -193,12 +210,33 @@ impl EmulatorBuilder {
         self
     }
 
+    /// Runs requests for real, on the ComfyUI server at this address: one at a time, first come, first
+    /// served. Several servers are several instances. What they make is copied: it is there for as long as
+    /// the emulator runs, or beside its state file.
+    ///
+    /// Instances then neither start nor wait to be used: one is billed while it works. Only for accounts
+    /// that begin alike, see [`account`](Self::account).
+    #[cfg(feature = "comfyui")]
+    pub fn comfyui(mut self, server: Url) -> Self {
+        self.comfyui.push(server);
+        self
+    }
+
+    /// Has inputs that are addresses fetched from this host (`name` or `name:port`) even though it is not
+    /// in the internet at large.
+    #[cfg(feature = "comfyui")]
+    pub fn inputs_from(mut self, host: impl Into<String>) -> Self {
+        self.input_hosts.push(host.into());
+        self
+    }
+
     /// Starts it.
     ///
     /// # Errors
     /// Where the address can't be listened on, because it is in use, say, or the state can't be read. A file
     /// that can't be read is left as it is.
-    pub async fn start(self) -> io::Result<Emulator> {
+    #[cfg_attr(not(feature = "comfyui"), expect(unused_mut, reason = "the pool takes its servers"))]
+    pub async fn start(mut self) -> io::Result<Emulator> {
         let listen = self.listen;
         let listener = TcpListener::bind(listen).await.map_err(|error| {
             io::Error::new(error.kind(), format!("could not listen on {listen}: {error}"))
@@ -211,13 +249,57 @@ impl EmulatorBuilder {
             }
         };
         let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
+        #[cfg(feature = "comfyui")]
+        let pool = self.pool()?;
+        #[cfg(not(feature = "comfyui"))]
+        let pool = None;
         let accounts = Accounts::new(self.restored()?, url.clone());
-        let router = routes::router(accounts, url.clone());
+        let served = Served { accounts, base: url.clone(), pool };
+        #[cfg(feature = "comfyui")]
+        let workers = served.pool.as_ref().map(|pool| {
+            for (_, fake) in served.accounts.all() {
+                pool.take_over(&fake);
+            }
+            pool.work()
+        });
+        let router = routes::router(served);
         let connections = Connections { listener, cut: cut.clone() };
         let serving = axum::serve(connections, router)
             .with_graceful_shutdown(stop.clone().cancelled_owned())
             .into_future();
-        Ok(Emulator { url, stop, cut, server: Some(tokio::spawn(serving)) })
+        Ok(Emulator {
+            url,
+            stop,
+            cut,
+            server: Some(tokio::spawn(serving)),
+            #[cfg(feature = "comfyui")]
+            _workers: workers,
+        })
+    }
+}
+
+#[cfg(feature = "comfyui")]
+impl EmulatorBuilder {
+    fn pool(&mut self) -> io::Result<Option<std::sync::Arc<pool::Pool>>> {
+        if self.comfyui.is_empty() {
+            return Ok(None);
+        }
+        let Chosen::Alike(template) = &mut self.accounts else {
+            let why =
+                "ComfyUI runs only for accounts that begin alike: use EmulatorBuilder::account";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        };
+        template.drive();
+        #[cfg(feature = "state")]
+        let outputs = self.state.as_ref().map(|file| {
+            let mut folder = file.clone().into_os_string();
+            folder.push(".outputs");
+            PathBuf::from(folder)
+        });
+        #[cfg(not(feature = "state"))]
+        let outputs = None;
+        let (servers, hosts) = (std::mem::take(&mut self.comfyui), self.input_hosts.clone());
+        pool::Pool::new(servers, hosts, outputs).map(|pool| Some(pool.into()))
     }
 }
 

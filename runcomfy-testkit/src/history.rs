@@ -54,6 +54,11 @@ pub(crate) enum Event {
         request_id: RequestId,
         machine: u64,
     },
+    /// What the machine said when it took a run.
+    Accepted {
+        request_id: RequestId,
+        accepted: Value,
+    },
     Ended {
         request_id: RequestId,
         driven: Driven,
@@ -239,6 +244,7 @@ impl Account {
             Event::Begun { request_id, machine } => {
                 self.begin(at, &request_id, machine);
             }
+            Event::Accepted { request_id, accepted } => self.accepted(&request_id, accepted),
             Event::Ended { request_id, driven } => {
                 self.end(at, &request_id, &driven);
             }

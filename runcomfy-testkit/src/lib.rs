@@ -37,10 +37,12 @@
 //!   not for 7 days. With a deployment they go at once.
 //! - A change of hardware: instances that are up stay up.
 
+// What the program needs is written once, whether or not all of it is compiled in.
+#![cfg_attr(not(feature = "program"), expect(dead_code, reason = "the program uses it"))]
+
 mod account;
 mod clock;
 #[cfg(feature = "comfyui")]
-#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "what calls it comes next"))]
 mod comfyui;
 pub mod conformance;
 mod emulator;

@@ -15,7 +15,6 @@ use crate::{
 /// A run to be done.
 #[derive(Clone, Debug)]
 pub(crate) struct Job {
-    pub(crate) request_id: RequestId,
     /// With the overrides laid over it.
     pub(crate) graph: Arc<Workflow>,
     pub(crate) extra_data: Option<Map<String, Value>>,
@@ -50,10 +49,12 @@ pub(crate) struct StoredFile {
 #[derive(Clone, Debug)]
 pub(crate) struct Open {
     pub(crate) request_id: RequestId,
-    /// In order of submission.
-    pub(crate) created_at: Duration,
     /// The machine that began it.
     pub(crate) machine: Option<u64>,
+    /// What that said when it took it.
+    pub(crate) accepted: Option<Value>,
+    /// Whether it is to be stopped.
+    pub(crate) cancelled: bool,
 }
 
 impl Account {
@@ -70,7 +71,27 @@ impl Account {
     pub(crate) fn job(&self, id: &RequestId) -> Option<Job> {
         let request = self.requests.get(id)?;
         let (graph, extra_data) = (request.graph.clone(), request.extra_data.clone());
-        Some(Job { request_id: id.clone(), graph, extra_data })
+        Some(Job { graph, extra_data })
+    }
+
+    /// What a machine said when it took a run.
+    pub(crate) fn accepted(&mut self, id: &RequestId, accepted: Value) {
+        if let Some(request) = self.requests.get_mut(id) {
+            request.accepted = Some(accepted);
+        }
+    }
+
+    /// How far a run is, from 0 to 1.
+    pub(crate) fn progress(&mut self, id: &RequestId, done: f64) {
+        if let Some(request) = self.requests.get_mut(id) {
+            request.progress = Some(done);
+        }
+    }
+
+    /// The requests of a deployment.
+    pub(crate) fn requests_of(&self, deployment: &DeploymentId) -> Vec<RequestId> {
+        let entry = self.deployments.iter().find(|entry| entry.id == *deployment);
+        entry.map(|entry| entry.requests.clone()).unwrap_or_default()
     }
 
     /// Ends a run that was begun. `false` where none is under way: its deployment may be gone.
@@ -134,11 +155,16 @@ impl Account {
                 let request = self.requests.get(id)?;
                 let machine = match entry.queue.state(request.run) {
                     RunState::Queued { .. } => None,
+                    // One that ends by itself is nobody's job.
+                    RunState::Running { .. } if entry.queue.ends_at(request.run).is_some() => {
+                        return None;
+                    }
                     RunState::Running { instance } => Some(instance.0),
                     RunState::Completed { .. } | RunState::Cancelled { .. } => return None,
                 };
-                let (request_id, created_at) = (id.clone(), request.created_at);
-                Some((request.number, Open { request_id, created_at, machine }))
+                let (accepted, cancelled) = (request.accepted.clone(), request.cancel_asked);
+                let open = Open { request_id: id.clone(), machine, accepted, cancelled };
+                Some((request.number, open))
             })
         });
         let mut open: Vec<_> = open.collect();

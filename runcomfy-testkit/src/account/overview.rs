@@ -110,7 +110,9 @@ impl Account {
             "created_at": self.stamp(request.created_at),
             "started_at": started_at.map(|at| self.stamp(at)),
             "finished_at": finished_at.map(|at| self.stamp(at)),
-            "progress": progress(started_at, entry.queue.ends_at(request.run), self.now),
+            "progress": request
+                .progress
+                .or_else(|| progress(started_at, entry.queue.ends_at(request.run), self.now)),
             "error": failure.map(one_line),
         });
         if let Some(made) = request.made.as_ref().filter(|made| made.failure.is_none()) {

@@ -12,7 +12,7 @@ pub(super) fn request_not_found(operation: Operation, id: &RequestId) -> Error {
     missing(operation, "Request not found").with_request_id(id.clone())
 }
 
-pub(super) fn instance_not_found(id: &InstanceId) -> Error {
+pub(crate) fn instance_not_found(id: &InstanceId) -> Error {
     missing(Operation::CallInstanceProxy, &format!("Instance {id} not found"))
 }
 

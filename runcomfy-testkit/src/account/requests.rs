@@ -71,6 +71,9 @@ impl Account {
             graph,
             extra_data: request.extra_data.clone().map(|data| data.0).filter(|_| driven),
             webhook: request.webhook.clone(),
+            accepted: None,
+            progress: None,
+            cancel_asked: false,
             told: None,
             created_at: self.now,
             made: None,
@@ -177,6 +180,9 @@ impl Account {
         let (request, _) = self.look(now, OPERATION, deployment_id, request_id)?;
         let (run, cancelled) = (request.run, request.cancelled());
         let stops = self.entry(now, OPERATION, deployment_id)?.queue.cancel(run);
+        if let Some(request) = self.requests.get_mut(request_id) {
+            request.cancel_asked |= stops;
+        }
         let mut answer = Cancellation::default();
         answer.request_id = Some(request_id.clone());
         // `completed` speaks of the cancellation: a run that was running may still be, for a moment.

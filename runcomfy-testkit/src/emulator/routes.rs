@@ -14,20 +14,22 @@ use runcomfy_core::{DeploymentId, Error, Operation, RequestId, RunComfyApi as _}
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{accounts::Accounts, proxy, read, wire};
+use super::{accounts::Accounts, pool::Pool, proxy, read, wire};
 use crate::{account::refusal, fake::FakeRunComfy, samples};
 
 /// A workflow with pictures written into it is some megabytes.
 const LARGEST_BODY: usize = 64 * 1024 * 1024;
 
 pub(super) struct Served {
-    accounts: Accounts,
-    base: Url,
+    pub(super) accounts: Accounts,
+    pub(super) base: Url,
+    /// Who runs requests, if not the fake.
+    pub(super) pool: Option<Arc<Pool>>,
 }
 
 type Answer = Result<Response, wire::Refusal>;
 
-pub(super) fn router(accounts: Accounts, base: Url) -> Router {
+pub(super) fn router(served: Served) -> Router {
     let mut router = Router::new()
         .route("/healthz", get(healthz))
         .route("/object_info.json", get(object_info))
@@ -40,7 +42,7 @@ pub(super) fn router(accounts: Accounts, base: Url) -> Router {
         )
         .route(
             "/prod/v2/deployments/{deployment_id}/instances/{instance_id}/proxy/{*path}",
-            post(proxy::call_instance_proxy),
+            post(proxy::call_instance_proxy).get(proxy::get_through),
         );
     // The queue moved from v1 to v2 and is still under both.
     for version in ["v1", "v2"] {
@@ -57,7 +59,7 @@ pub(super) fn router(accounts: Accounts, base: Url) -> Router {
             wire::json(StatusCode::METHOD_NOT_ALLOWED, &json!({"detail": "Method Not Allowed"}))
         })
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
-        .with_state(Arc::new(Served { accounts, base }))
+        .with_state(Arc::new(served))
 }
 
 /// Whoever's token came with the call.
@@ -112,8 +114,17 @@ async fn update_deployment(Caller(fake): Caller, Path(id): Path<String>, body: B
     Ok(wire::json(StatusCode::OK, &wire::deployment(&updated.deployment)))
 }
 
-async fn delete_deployment(Caller(fake): Caller, Path(id): Path<String>) -> Answer {
-    fake.delete_deployment(&deployment_id(Operation::DeleteDeployment, &id)?).await?;
+async fn delete_deployment(
+    State(served): State<Arc<Served>>,
+    Caller(fake): Caller,
+    Path(id): Path<String>,
+) -> Answer {
+    let id = deployment_id(Operation::DeleteDeployment, &id)?;
+    let requests = fake.requests_of(&id);
+    fake.delete_deployment(&id).await?;
+    if let Some(pool) = &served.pool {
+        requests.iter().for_each(|request| pool.cancel(request));
+    }
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -128,6 +139,9 @@ async fn submit_request(
     let id = deployment_id(Operation::SubmitRequest, &id)?;
     let submitted =
         fake.submit_request(&read::inference(id.clone(), query.as_deref(), &body)?).await?;
+    if let Some(pool) = &served.pool {
+        pool.submit(&fake, &submitted.request_id);
+    }
     let addresses = wire::Addresses::new(&served.base, &uri, &id, &submitted.request_id);
     Ok(wire::json(StatusCode::OK, &wire::submission(&submitted.request_id, &addresses)))
 }
@@ -154,11 +168,15 @@ async fn get_request_result(
 }
 
 async fn cancel_request(
+    State(served): State<Arc<Served>>,
     Caller(fake): Caller,
     Path((deployment, request)): Path<(String, String)>,
 ) -> Answer {
     let (deployment, request) = ids(Operation::CancelRequest, &deployment, &request)?;
     let cancelled = fake.cancel_request(&deployment, &request).await?;
+    if let Some(pool) = &served.pool {
+        pool.cancel(&request);
+    }
     Ok(wire::json(StatusCode::ACCEPTED, &wire::cancellation(&request, &cancelled)))
 }
 
@@ -166,7 +184,13 @@ async fn healthz() -> Response {
     wire::json(StatusCode::OK, &json!({"ok": true, "service": "runcomfy-emulator"}))
 }
 
-async fn object_info() -> Response {
+async fn object_info(State(served): State<Arc<Served>>) -> Response {
+    if let Some(pool) = &served.pool {
+        return match pool.object_info().await {
+            Some(text) => ([(header::CONTENT_TYPE, "application/json")], text).into_response(),
+            None => StatusCode::BAD_GATEWAY.into_response(),
+        };
+    }
     ([(header::CONTENT_TYPE, "application/json")], samples::OBJECT_INFO).into_response()
 }
 

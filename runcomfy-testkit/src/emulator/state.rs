@@ -93,6 +93,9 @@ pub(super) fn restore(path: &Path, template: FakeBuilder, one: Option<u64>) -> i
         let fake = template.clone().around(account, clock);
         fake.keep_with(keepers(key));
         fake.plant(template.seeds());
+        if !session.timing.driven {
+            fake.abandon();
+        }
         known.insert(key, fake);
     }
     let home = Home::kept(template, clock, started_at, keepers);

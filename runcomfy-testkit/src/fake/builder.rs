@@ -158,9 +158,8 @@ impl FakeBuilder {
 
     /// Runs begin and end when somebody says so.
     #[cfg(feature = "comfyui")]
-    pub(crate) fn driven(mut self) -> Self {
+    pub(crate) fn drive(&mut self) {
         self.timing.driven = true;
-        self
     }
 
     /// What the clock says when it is built. The same day each time where nothing is said.

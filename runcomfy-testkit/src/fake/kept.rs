@@ -9,11 +9,14 @@ use std::{
 };
 
 use runcomfy_core::{DeploymentId, Error, ErrorKind, InstanceId, Operation, Outcome, RequestId};
+use serde_json::{Map, Value};
 use tokio::sync::Notify;
 
 use super::{FakeRunComfy, Inner};
+#[cfg(feature = "state")]
+use crate::account::{DrivenEnd, Seed};
 use crate::{
-    account::{Account, Driven, Job, Microdollars, Note, NoteAbout, Open, Seed},
+    account::{Account, Driven, Job, Microdollars, Note, NoteAbout, Open},
     clock::Clock,
     history::{Entry, Event},
 };
@@ -137,6 +140,23 @@ impl FakeRunComfy {
         }
     }
 
+    /// Ends what machines had begun that are not there any more.
+    #[cfg(feature = "state")]
+    pub(crate) fn abandon(&self) {
+        let (mut inner, now) = self.lock_now();
+        for open in inner.account.open(now).into_iter().filter(|open| open.machine.is_some()) {
+            let error = serde_json::json!({
+                "type": "interrupted",
+                "message": "the emulator was restarted without the ComfyUI that the run was on",
+            });
+            let end = if open.cancelled { DrivenEnd::Cancelled } else { DrivenEnd::Failed(error) };
+            let driven = Driven { end, outputs: Map::new(), files: Vec::new() };
+            if inner.account.end(now, &open.request_id, &driven) {
+                drop(inner.keep(now, Event::Ended { request_id: open.request_id, driven }));
+            }
+        }
+    }
+
     /// How many times as fast as real time its own goes.
     pub(crate) fn time_scale(&self) -> f64 {
         self.clock.scale()
@@ -155,6 +175,27 @@ impl FakeRunComfy {
     /// The run that a machine was doing, to be asked after again.
     pub(crate) fn begun(&self, id: &RequestId) -> Option<Job> {
         self.lock().account.job(id)
+    }
+
+    /// What a machine said when it took a run. Who asks after it without this finds it by its own id.
+    pub(crate) fn accepted(&self, id: &RequestId, accepted: Value) {
+        let (mut inner, now) = self.lock_now();
+        inner.account.accepted(id, accepted.clone());
+        drop(inner.keep(now, Event::Accepted { request_id: id.clone(), accepted }));
+    }
+
+    /// How far a run is, from 0 to 1.
+    pub(crate) fn progress(&self, id: &RequestId, done: f64) {
+        self.lock().account.progress(id, done);
+    }
+
+    /// Whether a request is one of this account's.
+    pub(crate) fn has(&self, id: &RequestId) -> bool {
+        self.lock().account.job(id).is_some()
+    }
+
+    pub(crate) fn requests_of(&self, deployment: &DeploymentId) -> Vec<RequestId> {
+        self.lock().account.requests_of(deployment)
     }
 
     /// Ends a run that was begun.
@@ -208,7 +249,7 @@ impl FakeRunComfy {
     }
 
     /// What a person would look at.
-    pub(crate) fn overview(&self) -> serde_json::Map<String, serde_json::Value> {
+    pub(crate) fn overview(&self) -> Map<String, Value> {
         let (mut inner, now) = self.lock_now();
         inner.account.overview(now)
     }
