@@ -60,6 +60,8 @@ mod samples;
 mod script;
 #[cfg(feature = "state")]
 mod store;
+#[cfg(feature = "webhooks")]
+mod webhooks;
 
 pub use emulator::{Emulator, EmulatorBuilder};
 pub use fake::{Call, FakeBuilder, FakeRunComfy};

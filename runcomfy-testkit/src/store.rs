@@ -65,9 +65,9 @@ impl Store {
         each: impl FnMut(Record) -> Result<(), String>,
     ) -> Result<Self, OpenError> {
         let (database, next) = open::open(path, each)?;
-        Self::over(database, next, path).map_err(|source| OpenError::Unusable {
+        Self::over(database, next, path).map_err(|cause| OpenError::Unusable {
             path: path.to_owned(),
-            source: Arc::new(source),
+            cause: Arc::new(cause.into()),
         })
     }
 

@@ -6,6 +6,8 @@ use std::{
     sync::Arc,
 };
 
+use super::tables::Fault;
+
 /// Why a log could not be opened. In every case the file is as it was.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum OpenError {
@@ -33,8 +35,8 @@ pub(crate) enum OpenError {
     #[error("record {number} of the state {} can't be used: {reason}: restore a copy, or name another file", path.display())]
     Record { path: PathBuf, number: u64, reason: String },
     /// The system would not.
-    #[error("the state {} can't be used: {source}", path.display())]
-    Unusable { path: PathBuf, source: Arc<io::Error> },
+    #[error("the state {} can't be used: {cause}", path.display())]
+    Unusable { path: PathBuf, cause: Arc<redb::Error> },
 }
 
 impl OpenError {
@@ -47,21 +49,19 @@ impl OpenError {
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
                 Self::NoPermission { path }
             }
-            _ => Self::Unusable { path, source: Arc::new(error) },
+            _ => Self::Unusable { path, cause: Arc::new(error.into()) },
         }
     }
 
     /// What the database said. It names most of what it does not understand no more closely.
-    pub(super) fn from_database(path: &Path, error: impl Into<redb::Error>) -> Self {
-        match error.into() {
-            redb::Error::DatabaseAlreadyOpen => Self::InUse { path: path.to_owned() },
-            redb::Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                Self::Damaged { path: path.to_owned() }
+    pub(super) fn from_database(path: &Path, fault: impl Into<Fault>) -> Self {
+        let (path, Fault(cause)) = (path.to_owned(), fault.into());
+        match &*cause {
+            redb::Error::DatabaseAlreadyOpen => Self::InUse { path },
+            redb::Error::Io(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
+                Self::Unusable { path, cause }
             }
-            redb::Error::Io(error) => {
-                Self::Unusable { path: path.to_owned(), source: Arc::new(error) }
-            }
-            _ => Self::Damaged { path: path.to_owned() },
+            _ => Self::Damaged { path },
         }
     }
 }
@@ -70,8 +70,8 @@ impl OpenError {
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum WriteError {
     /// The first write that failed; nothing is written after it.
-    #[error("the state could not be written to {}: see to its disk and start again: {source}", path.display())]
-    Failed { path: PathBuf, source: Arc<redb::Error> },
+    #[error("the state could not be written to {}: see to its disk and start again: {cause}", path.display())]
+    Failed { path: PathBuf, cause: Arc<redb::Error> },
     /// The thread that writes is gone.
     #[error("the state is no longer written")]
     Stopped,

@@ -93,7 +93,7 @@ fn read(
     database: &Database,
     each: impl FnMut(Record) -> Result<(), String>,
 ) -> Result<u64, OpenError> {
-    let of_database = |error| OpenError::from_database(path, error);
+    let of_database = |fault| OpenError::from_database(path, fault);
     let transaction = database.begin_read().map_err(|error| of_database(error.into()))?;
     match tables::format(&transaction).map_err(of_database)? {
         Some(FORMAT) => {}

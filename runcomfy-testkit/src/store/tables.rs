@@ -1,5 +1,7 @@
 //! How the log lies in its file: one table of records, one that says whose file it is and in which format.
 
+use std::sync::Arc;
+
 use redb::{
     Database, ReadTransaction, ReadableTable as _, TableDefinition, TableError, WriteTransaction,
 };
@@ -13,8 +15,18 @@ const ABOUT: TableDefinition<'_, &str, u64> = TableDefinition::new("runcomfy-emu
 const RECORDS: TableDefinition<'_, u64, (u64, &[u8])> = TableDefinition::new("records");
 const FORMAT_KEY: &str = "format";
 
+/// What the database said. Its own type is too large to be returned everywhere.
+#[derive(Debug)]
+pub(super) struct Fault(pub(super) Arc<redb::Error>);
+
+impl<E: Into<redb::Error>> From<E> for Fault {
+    fn from(error: E) -> Self {
+        Self(Arc::new(error.into()))
+    }
+}
+
 /// Says whose file it is.
-pub(super) fn begin(database: &Database, format: u64) -> Result<(), redb::Error> {
+pub(super) fn begin(database: &Database, format: u64) -> Result<(), Fault> {
     let transaction = database.begin_write()?;
     transaction.open_table(ABOUT)?.insert(FORMAT_KEY, format)?;
     transaction.open_table(RECORDS)?;
@@ -22,7 +34,7 @@ pub(super) fn begin(database: &Database, format: u64) -> Result<(), redb::Error>
 }
 
 /// In which format the file is. `None`: somebody else's.
-pub(super) fn format(transaction: &ReadTransaction) -> Result<Option<u64>, redb::Error> {
+pub(super) fn format(transaction: &ReadTransaction) -> Result<Option<u64>, Fault> {
     match transaction.open_table(ABOUT) {
         Ok(about) => Ok(about.get(FORMAT_KEY)?.map(|format| format.value())),
         Err(TableError::Storage(error)) => Err(error.into()),
@@ -35,7 +47,7 @@ pub(super) fn add<'a>(
     transaction: &WriteTransaction,
     next: u64,
     records: impl Iterator<Item = &'a Record>,
-) -> Result<(), redb::Error> {
+) -> Result<(), Fault> {
     let mut table = transaction.open_table(RECORDS)?;
     for (number, record) in (next..).zip(records) {
         table.insert(number, (record.account, record.event.as_slice()))?;
@@ -45,7 +57,7 @@ pub(super) fn add<'a>(
 
 /// Why the records could not be read to the end.
 pub(super) enum Stopped {
-    Database(redb::Error),
+    Database(Fault),
     /// One is missing.
     Gap,
     /// This one was refused.
@@ -54,7 +66,7 @@ pub(super) enum Stopped {
 
 impl<E: Into<redb::Error>> From<E> for Stopped {
     fn from(error: E) -> Self {
-        Self::Database(error.into())
+        Self::Database(Fault::from(error))
     }
 }
 

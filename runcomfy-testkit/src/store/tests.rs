@@ -162,7 +162,7 @@ impl StorageBackend for Disk {
 async fn after_a_write_failed_nothing_more_is_written_and_all_hear_the_first_cause() {
     fn cause(written: Result<(), WriteError>) -> ErrorKind {
         match written {
-            Err(WriteError::Failed { source, .. }) => match &*source {
+            Err(WriteError::Failed { cause, .. }) => match &*cause {
                 redb::Error::Io(error) => error.kind(),
                 other => panic!("{other}"),
             },

@@ -1,14 +1,14 @@
 //! The thread that writes: everything that waits in one commit, then word to those who wait for it.
 
-use std::{
-    path::PathBuf,
-    sync::{Arc, mpsc::Receiver},
-};
+use std::{path::PathBuf, sync::mpsc::Receiver};
 
 use redb::Database;
 use tokio::sync::oneshot;
 
-use super::{Record, WriteError, tables};
+use super::{
+    Record, WriteError,
+    tables::{self, Fault},
+};
 
 /// Whom to tell how it went.
 pub(super) type Done = oneshot::Sender<Result<(), WriteError>>;
@@ -67,16 +67,15 @@ impl Writer {
                 self.next += records.len() as u64;
                 Ok(())
             }
-            Err(error) => {
-                let path = self.path.clone();
-                let error = WriteError::Failed { path, source: Arc::new(error) };
+            Err(Fault(cause)) => {
+                let error = WriteError::Failed { path: self.path.clone(), cause };
                 Err(self.failed.insert(error).clone())
             }
         }
     }
 
     /// Durable when this returns: redb syncs the file on every commit unless told otherwise.
-    fn commit(&self, records: &[Record]) -> Result<(), redb::Error> {
+    fn commit(&self, records: &[Record]) -> Result<(), Fault> {
         let transaction = self.database.begin_write()?;
         tables::add(&transaction, self.next, records.iter())?;
         Ok(transaction.commit()?)
