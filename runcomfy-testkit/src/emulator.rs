@@ -3,6 +3,7 @@
 use std::{
     fmt, io,
     net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 
@@ -14,13 +15,21 @@ use crate::fake::{FakeBuilder, FakeRunComfy};
 
 mod accounts;
 mod connection;
+mod control;
+mod counters;
+mod faults;
+mod front;
 mod proxy;
 mod read;
 mod routes;
 mod wire;
 
 use accounts::Accounts;
-use connection::Connections;
+use connection::{Connections, Line};
+use front::Front;
+
+pub use counters::{CallCounters, ConnectionCounters, Counters, SubmitCounters};
+pub use faults::{Effect, Fault, FaultKind, FaultRule, InvalidFault, Scenario, UnknownScenario};
 
 /// RunComfy's Serverless API on a local port, over [`FakeRunComfy`].
 ///
@@ -51,6 +60,7 @@ pub struct Emulator {
     stop: CancellationToken,
     /// Ends the others.
     cut: CancellationToken,
+    front: Arc<Front>,
     server: Option<JoinHandle<io::Result<()>>>,
 }
 
@@ -72,6 +82,9 @@ impl Emulator {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             public_url: None,
             accounts: Accounts::each(|_, builder| Some(builder.build())),
+            faults: Vec::new(),
+            scenarios: Vec::new(),
+            fault_seed: 0,
         }
     }
 
@@ -79,6 +92,28 @@ impl Emulator {
     #[must_use]
     pub fn url(&self) -> &Url {
         &self.url
+    }
+
+    /// Has calls meet a fault from now on. Of several rules the first that strikes counts.
+    pub fn inject(&self, rule: impl Into<FaultRule>) {
+        self.front.faults.inject(rule.into(), None);
+    }
+
+    /// Has calls meet the faults of a scenario from now on.
+    pub fn play(&self, scenario: Scenario) {
+        self.front.faults.play(scenario);
+    }
+
+    /// Ends all faults: the rules, and what they left behind, such as tokens that were revoked. Runs that
+    /// are to fail still do.
+    pub fn clear_faults(&self) {
+        self.front.faults.clear();
+    }
+
+    /// What happened to every call so far.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.front.ledger.counters()
     }
 
     /// Takes no new connections, finishes the calls under way, and stops. A call that takes more than 5 s
@@ -114,6 +149,9 @@ pub struct EmulatorBuilder {
     listen: SocketAddr,
     public_url: Option<Url>,
     accounts: Accounts,
+    faults: Vec<FaultRule>,
+    scenarios: Vec<Scenario>,
+    fault_seed: u64,
 }
 
 impl EmulatorBuilder {
@@ -148,6 +186,24 @@ impl EmulatorBuilder {
         self
     }
 
+    /// As [`Emulator::inject`], from the first call on.
+    pub fn fault(mut self, rule: impl Into<FaultRule>) -> Self {
+        self.faults.push(rule.into());
+        self
+    }
+
+    /// As [`Emulator::play`], from the first call on.
+    pub fn scenario(mut self, scenario: Scenario) -> Self {
+        self.scenarios.push(scenario);
+        self
+    }
+
+    /// What the luck of faults follows from. The same calls in the same order meet the same faults.
+    pub fn fault_seed(mut self, seed: u64) -> Self {
+        self.fault_seed = seed;
+        self
+    }
+
     /// Starts it.
     ///
     /// # Errors
@@ -162,12 +218,18 @@ impl EmulatorBuilder {
             }
         };
         let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
-        let router = routes::router(self.accounts, url.clone());
-        let connections = Connections { listener, cut: cut.clone() };
-        let serving = axum::serve(connections, router)
+        let front = Arc::new(Front::new(self.fault_seed));
+        self.faults.into_iter().for_each(|rule| front.faults.inject(rule, None));
+        self.scenarios.into_iter().for_each(|scenario| front.faults.play(scenario));
+        let service = routes::router(self.accounts, url.clone(), front.clone())
+            .into_make_service_with_connect_info::<Line>();
+        let (stop_faults, front_of_all) = (stop.clone(), front.clone());
+        let connections =
+            Connections { listener, front: front_of_all, stop: stop_faults, cut: cut.clone() };
+        let serving = axum::serve(connections, service)
             .with_graceful_shutdown(stop.clone().cancelled_owned())
             .into_future();
-        Ok(Emulator { url, stop, cut, server: Some(tokio::spawn(serving)) })
+        Ok(Emulator { url, stop, cut, front, server: Some(tokio::spawn(serving)) })
     }
 }
 

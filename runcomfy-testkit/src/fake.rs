@@ -128,6 +128,23 @@ impl FakeRunComfy {
         self.lock().calls.iter().filter_map(submitted).collect()
     }
 
+    /// Submits a run that follows this script, whatever was scripted for the next ones.
+    pub(crate) fn submit_scripted(
+        &self,
+        request: &InferenceRequest,
+        script: Script,
+    ) -> Result<Submission, Error> {
+        self.answer(Call::SubmitRequest(request.clone()), |account, now| {
+            account.scripts.push_front(script);
+            let submitted = account.submit_request(now, request);
+            if submitted.is_err() {
+                // Refused before it took its script, which is not for the next one.
+                account.scripts.pop_front();
+            }
+            submitted
+        })
+    }
+
     /// Names files and addresses below `base` from now on, unless the builder was told where they are.
     pub(crate) fn serve_at(&self, base: &Url) {
         let mut inner = self.lock();

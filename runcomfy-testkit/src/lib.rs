@@ -52,6 +52,9 @@ mod picture;
 mod samples;
 mod script;
 
-pub use emulator::{Emulator, EmulatorBuilder};
+pub use emulator::{
+    CallCounters, ConnectionCounters, Counters, Effect, Emulator, EmulatorBuilder, Fault,
+    FaultKind, FaultRule, InvalidFault, Scenario, SubmitCounters, UnknownScenario,
+};
 pub use fake::{Call, FakeBuilder, FakeRunComfy};
 pub use script::Script;

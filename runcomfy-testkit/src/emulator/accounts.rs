@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    fmt,
     sync::{Mutex, PoisonError},
 };
 
@@ -59,6 +60,14 @@ impl Accounts {
         Some(fake)
     }
 
+    /// What the account of this token goes by. Nothing where all tokens share one.
+    pub(super) fn fingerprint(&self, token: &str) -> Option<Fingerprint> {
+        match self {
+            Self::Shared(_) => None,
+            Self::Each { .. } => Some(Fingerprint::of(token)),
+        }
+    }
+
     pub(super) fn all(&self) -> Vec<FakeRunComfy> {
         match self {
             Self::Shared(fake) => vec![fake.clone()],
@@ -66,5 +75,31 @@ impl Accounts {
                 known.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
             }
         }
+    }
+}
+
+/// What a token goes by where it is spoken of: tokens are never shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Fingerprint(u64);
+
+impl Fingerprint {
+    const BITS: u32 = 48;
+
+    pub(super) fn of(token: &str) -> Self {
+        // Not the number that ids follow from: many bits of that can be had from any id.
+        let other = ids::mix(ids::hash(token.as_bytes()) ^ 0x5bd1_e995_9e37_79b9);
+        Self(other >> (u64::BITS - Self::BITS))
+    }
+
+    /// Reads what is shown.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let number = u64::from_str_radix(text, 16).ok()?;
+        (Self(number).to_string() == text).then_some(Self(number))
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:012x}", self.0)
     }
 }
