@@ -8,4 +8,5 @@ mod conformance;
 mod conformance_http;
 mod emulator;
 mod fake;
+mod faults;
 mod http;
