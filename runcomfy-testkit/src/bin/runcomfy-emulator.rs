@@ -8,7 +8,7 @@ use std::{
 };
 
 use clap::Parser;
-use runcomfy_testkit::{Emulator, FakeBuilder};
+use runcomfy_testkit::{Emulator, FakeBuilder, FaultKind, Scenario, UnknownScenario};
 use url::Url;
 
 /// An emulator of RunComfy's Serverless API: deployments, a queue, instances and outputs, and no bill.
@@ -39,9 +39,19 @@ struct Arguments {
     /// Start without the sample deployments.
     #[arg(long)]
     empty: bool,
-    /// One account for all tokens, with ids that follow from this number.
+    /// One account for all tokens, with ids that follow from this number, as does the luck of faults.
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
+    /// Have calls meet the faults of this scenario; repeatable. They can be ended and others added at
+    /// /_emulator/faults and /_emulator/scenarios.
+    #[arg(long, value_name = "NAME")]
+    scenario: Vec<String>,
+    /// Print the scenarios, and stop.
+    #[arg(long)]
+    list_scenarios: bool,
+    /// Print the faults that rules and the header X-Emulator-Fault can name, and stop.
+    #[arg(long)]
+    list_faults: bool,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -61,8 +71,19 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<(), String> {
+    if arguments.list_scenarios || arguments.list_faults {
+        return list(&arguments);
+    }
     let listen = arguments.listen;
     let mut builder = Emulator::builder().listen(listen);
+    for name in &arguments.scenario {
+        let scenario: Scenario =
+            name.parse().map_err(|error: UnknownScenario| format!("--scenario: {error}"))?;
+        builder = builder.scenario(scenario);
+    }
+    if let Some(seed) = arguments.seed {
+        builder = builder.fault_seed(seed);
+    }
     if let Some(url) = &arguments.public_url {
         builder = builder.public_url(url.clone());
     }
@@ -84,6 +105,18 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     stopped.await;
     emulator.shutdown().await;
     Ok(())
+}
+
+fn list(arguments: &Arguments) -> Result<(), String> {
+    let mut text = String::new();
+    if arguments.list_scenarios {
+        let lines = Scenario::all().map(|one| format!("{:<14}{}\n", one.name(), one.does()));
+        text.extend(lines);
+    }
+    if arguments.list_faults {
+        text.push_str(&FaultKind::list());
+    }
+    io::stdout().write_all(text.as_bytes()).map_err(|error| format!("could not print: {error}"))
 }
 
 fn configured(arguments: &Arguments, builder: FakeBuilder) -> FakeBuilder {
