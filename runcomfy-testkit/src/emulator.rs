@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::{
     fmt, io,
     net::{Ipv4Addr, SocketAddr},
-    sync::Mutex,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -17,6 +17,10 @@ use crate::fake::{FakeBuilder, FakeRunComfy};
 
 mod accounts;
 mod connection;
+mod control;
+mod counters;
+mod faults;
+mod front;
 mod home;
 #[cfg(not(feature = "comfyui"))]
 #[path = "emulator/pool/absent.rs"]
@@ -31,9 +35,13 @@ mod state;
 mod wire;
 
 use accounts::{Accounts, Alike, Kind};
-use connection::Connections;
+use connection::{Connections, Line};
+use front::Front;
 use home::Home;
 use routes::Served;
+
+pub use counters::{CallCounters, ConnectionCounters, Counters, SubmitCounters};
+pub use faults::{Effect, Fault, FaultKind, FaultRule, InvalidFault, Scenario, UnknownScenario};
 
 /// RunComfy's Serverless API on a local port, over [`FakeRunComfy`].
 ///
@@ -64,6 +72,7 @@ pub struct Emulator {
     stop: CancellationToken,
     /// Ends the others.
     cut: CancellationToken,
+    front: Arc<Front>,
     server: Option<JoinHandle<io::Result<()>>>,
     /// Stop when they are dropped. What they have begun goes on without them.
     #[cfg(feature = "comfyui")]
@@ -95,6 +104,9 @@ impl Emulator {
             comfyui: Vec::new(),
             #[cfg(feature = "comfyui")]
             input_hosts: Vec::new(),
+            faults: Vec::new(),
+            scenarios: Vec::new(),
+            fault_seed: 0,
         }
     }
 
@@ -102,6 +114,28 @@ impl Emulator {
     #[must_use]
     pub fn url(&self) -> &Url {
         &self.url
+    }
+
+    /// Has calls meet a fault from now on. Of several rules the first that strikes counts.
+    pub fn inject(&self, rule: impl Into<FaultRule>) {
+        self.front.faults.inject(rule.into(), None);
+    }
+
+    /// Has calls meet the faults of a scenario from now on.
+    pub fn play(&self, scenario: Scenario) {
+        self.front.faults.play(scenario);
+    }
+
+    /// Ends all faults: the rules, and what they left behind, such as tokens that were revoked. Runs that
+    /// are to fail still do.
+    pub fn clear_faults(&self) {
+        self.front.faults.clear();
+    }
+
+    /// What happened to every call so far.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.front.ledger.counters()
     }
 
     /// Takes no new connections, finishes the calls under way, and stops. A call that takes more than 5 s
@@ -144,6 +178,9 @@ pub struct EmulatorBuilder {
     comfyui: Vec<Url>,
     #[cfg(feature = "comfyui")]
     input_hosts: Vec<String>,
+    faults: Vec<FaultRule>,
+    scenarios: Vec<Scenario>,
+    fault_seed: u64,
 }
 
 /// Whose accounts there are to be.
@@ -230,6 +267,24 @@ impl EmulatorBuilder {
         self
     }
 
+    /// As [`Emulator::inject`], from the first call on.
+    pub fn fault(mut self, rule: impl Into<FaultRule>) -> Self {
+        self.faults.push(rule.into());
+        self
+    }
+
+    /// As [`Emulator::play`], from the first call on.
+    pub fn scenario(mut self, scenario: Scenario) -> Self {
+        self.scenarios.push(scenario);
+        self
+    }
+
+    /// What the luck of faults follows from. The same calls in the same order meet the same faults.
+    pub fn fault_seed(mut self, seed: u64) -> Self {
+        self.fault_seed = seed;
+        self
+    }
+
     /// Starts it.
     ///
     /// # Errors
@@ -253,8 +308,11 @@ impl EmulatorBuilder {
         let pool = self.pool()?;
         #[cfg(not(feature = "comfyui"))]
         let pool = None;
+        let front = Arc::new(Front::new(self.fault_seed));
+        self.faults.drain(..).for_each(|rule| front.faults.inject(rule, None));
+        self.scenarios.drain(..).for_each(|scenario| front.faults.play(scenario));
         let accounts = Accounts::new(self.restored()?, url.clone());
-        let served = Served { accounts, base: url.clone(), pool };
+        let served = Served { accounts, base: url.clone(), pool, front: front.clone() };
         #[cfg(feature = "comfyui")]
         let workers = served.pool.as_ref().map(|pool| {
             for (_, fake) in served.accounts.all() {
@@ -262,15 +320,17 @@ impl EmulatorBuilder {
             }
             pool.work()
         });
-        let router = routes::router(served);
-        let connections = Connections { listener, cut: cut.clone() };
-        let serving = axum::serve(connections, router)
+        let service = routes::router(served).into_make_service_with_connect_info::<Line>();
+        let connections =
+            Connections { listener, front: front.clone(), stop: stop.clone(), cut: cut.clone() };
+        let serving = axum::serve(connections, service)
             .with_graceful_shutdown(stop.clone().cancelled_owned())
             .into_future();
         Ok(Emulator {
             url,
             stop,
             cut,
+            front,
             server: Some(tokio::spawn(serving)),
             #[cfg(feature = "comfyui")]
             _workers: workers,

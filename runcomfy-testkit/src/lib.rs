@@ -63,6 +63,9 @@ mod store;
 #[cfg(feature = "webhooks")]
 mod webhooks;
 
-pub use emulator::{Emulator, EmulatorBuilder};
+pub use emulator::{
+    CallCounters, ConnectionCounters, Counters, Effect, Emulator, EmulatorBuilder, Fault,
+    FaultKind, FaultRule, InvalidFault, Scenario, SubmitCounters, UnknownScenario,
+};
 pub use fake::{Call, FakeBuilder, FakeRunComfy};
 pub use script::Script;

@@ -22,6 +22,7 @@ pub struct Script {
     pub(crate) running: Option<Duration>,
     pub(crate) end: ScriptedEnd,
     pub(crate) american: bool,
+    pub(crate) partial_outputs: bool,
 }
 
 /// How a scripted run ends.
@@ -66,6 +67,13 @@ impl Script {
     #[must_use]
     pub fn fails(self, error: Value) -> Self {
         self.ending(ScriptedEnd::Fails(error))
+    }
+
+    /// Shows what was made beside the error, where it fails.
+    #[must_use]
+    pub fn with_partial_outputs(mut self) -> Self {
+        self.partial_outputs = true;
+        self
     }
 
     /// Ends as cancelled after its time, as if somebody else had cancelled it.

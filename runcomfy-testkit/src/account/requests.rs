@@ -143,6 +143,7 @@ impl Account {
         let (request, state) =
             self.look(now, Operation::GetRequestResult, deployment_id, request_id)?;
         let (created_at, cancelled) = (request.created_at, request.cancelled());
+        let partial = request.script.partial_outputs;
         let made = match state {
             RunState::Completed { .. } => self.made(request_id),
             _ => None,
@@ -161,12 +162,10 @@ impl Account {
         result.created_at = Some(self.stamp(created_at));
         result.finished_at = finished_at.map(|at| self.stamp(at));
         result.instance_id = self.instance_id(now, deployment_id, instance_of(state));
-        // What other branches of a failed run made is on the disk, but the answer does not show it.
-        match (failure, made) {
-            (Some(error), _) => result.error = Some(error),
-            (None, Some(made)) => result.outputs = Some(Value::Object(made.outputs.clone())),
-            (None, None) => {}
-        }
+        // What other branches of a failed run made is on the disk, but the answer rarely shows it.
+        let shown = made.filter(|_| failure.is_none() || partial);
+        result.outputs = shown.map(|made| Value::Object(made.outputs.clone()));
+        result.error = failure;
         Ok(result)
     }
 
@@ -191,7 +190,7 @@ impl Account {
         Ok(answer)
     }
 
-    /// The file that a run made under this name, once the run has succeeded.
+    /// The file that a run made under this name, once its result shows it.
     pub(crate) fn file(
         &mut self,
         now: Duration,
@@ -201,14 +200,15 @@ impl Account {
         filename: &str,
     ) -> Option<File> {
         let deployment_id = self.requests.get(request_id)?.deployment_id.clone();
-        let (_, state) =
+        let (request, state) =
             self.look(now, Operation::GetRequestResult, &deployment_id, request_id).ok()?;
         // The service keeps files for a while only.
         let RunState::Completed { at, .. } = state else { return None };
+        let partial = request.script.partial_outputs;
         if self.now.saturating_sub(at) > FILES_KEPT {
             return None;
         }
-        let made = self.made(request_id).filter(|made| made.failure.is_none())?;
+        let made = self.made(request_id).filter(|made| made.failure.is_none() || partial)?;
         let wanted = |file: &&File| {
             file.kind == kind && file.subfolder == subfolder && file.filename == filename
         };

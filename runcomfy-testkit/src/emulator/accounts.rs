@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    fmt,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -92,31 +93,29 @@ impl Accounts {
         }
     }
 
-    /// The account that goes by this fingerprint.
-    pub(super) fn named(&self, name: &str) -> Option<FakeRunComfy> {
-        self.all().into_iter().find(|(key, _)| fingerprint(*key) == name).map(|(_, fake)| fake)
+    /// What the account of this token goes by. Nothing where all tokens share one.
+    pub(super) fn fingerprint(&self, token: &str) -> Option<Fingerprint> {
+        match &self.kind {
+            Kind::Alike(alike) if alike.one.is_some() => None,
+            Kind::Alike(_) | Kind::Each { .. } => Some(Fingerprint::of(token)),
+            Kind::Shared(_) => None,
+        }
     }
 
-    /// What a token's account is called where others may see it.
-    pub(super) fn fingerprint_of(&self, token: &str) -> String {
-        fingerprint(match &self.kind {
-            Kind::Alike(alike) => alike.one.unwrap_or_else(|| key(token)),
-            Kind::Each { .. } => key(token),
-            Kind::Shared(_) => SHARED,
-        })
-    }
-
-    /// All that there are, each with its key.
-    pub(super) fn all(&self) -> Vec<(u64, FakeRunComfy)> {
+    /// All that there are, and what each goes by.
+    pub(super) fn all(&self) -> Vec<(Option<Fingerprint>, FakeRunComfy)> {
         match &self.kind {
             Kind::Alike(alike) => {
-                lock(&alike.known).iter().map(|(key, fake)| (*key, fake.clone())).collect()
+                let name = |key: u64| alike.one.is_none().then(|| Fingerprint::of_key(key));
+                let known = lock(&alike.known);
+                known.iter().map(|(key, fake)| (name(*key), fake.clone())).collect()
             }
             Kind::Each { known, .. } => {
                 let known = lock(known);
-                known.iter().map(|(token, fake)| (key(token), fake.clone())).collect()
+                let named = known.iter();
+                named.map(|(token, fake)| (Some(Fingerprint::of(token)), fake.clone())).collect()
             }
-            Kind::Shared(fake) => vec![(SHARED, fake.clone())],
+            Kind::Shared(fake) => vec![(None, fake.clone())],
         }
     }
 
@@ -130,18 +129,41 @@ impl Accounts {
     }
 }
 
-/// The key of the one account that all tokens share.
-const SHARED: u64 = 1;
-
 /// What an account is kept under: never the token itself.
 fn key(token: &str) -> u64 {
     ids::hash(token.as_bytes())
 }
 
-pub(super) fn fingerprint(key: u64) -> String {
-    format!("{:012x}", key >> 16)
-}
-
 fn lock<T>(known: &Mutex<T>) -> MutexGuard<'_, T> {
     known.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a token goes by where it is spoken of: tokens are never shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Fingerprint(u64);
+
+impl Fingerprint {
+    const BITS: u32 = 48;
+
+    pub(super) fn of(token: &str) -> Self {
+        Self::of_key(key(token))
+    }
+
+    fn of_key(key: u64) -> Self {
+        // Not the number that ids follow from: many bits of that can be had from any id.
+        let other = ids::mix(key ^ 0x5bd1_e995_9e37_79b9);
+        Self(other >> (u64::BITS - Self::BITS))
+    }
+
+    /// Reads what is shown.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let number = u64::from_str_radix(text, 16).ok()?;
+        (Self(number).to_string() == text).then_some(Self(number))
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:012x}", self.0)
+    }
 }

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use axum::{
-    Router,
+    Extension, Router,
     body::Bytes,
     extract::{DefaultBodyLimit, FromRequestParts, Path, RawQuery, State},
-    http::{HeaderMap, StatusCode, Uri, header, request::Parts},
+    http::{StatusCode, Uri, header, request::Parts},
+    middleware::from_fn_with_state,
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
@@ -14,22 +15,30 @@ use runcomfy_core::{DeploymentId, Error, Operation, RequestId, RunComfyApi as _}
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{accounts::Accounts, pool::Pool, proxy, read, wire};
-use crate::{account::refusal, fake::FakeRunComfy, samples};
+use super::{
+    accounts::Accounts,
+    control,
+    front::{self, Accepted, Front},
+    pool::Pool,
+    proxy, read, wire,
+};
+use crate::{account::refusal, fake::FakeRunComfy, samples, script::Script};
 
 /// A workflow with pictures written into it is some megabytes.
-const LARGEST_BODY: usize = 64 * 1024 * 1024;
+pub(super) const LARGEST_BODY: usize = 64 * 1024 * 1024;
 
 pub(super) struct Served {
     pub(super) accounts: Accounts,
     pub(super) base: Url,
     /// Who runs requests, if not the fake.
     pub(super) pool: Option<Arc<Pool>>,
+    pub(super) front: Arc<Front>,
 }
 
 type Answer = Result<Response, wire::Refusal>;
 
 pub(super) fn router(served: Served) -> Router {
+    let served = Arc::new(served);
     let mut router = Router::new()
         .route("/healthz", get(healthz))
         .route("/object_info.json", get(object_info))
@@ -54,32 +63,28 @@ pub(super) fn router(served: Served) -> Router {
             .route(&path("requests/{request_id}/cancel"), post(cancel_request));
     }
     router
+        .merge(control::routes())
         .fallback(async || wire::json(StatusCode::NOT_FOUND, &json!({"detail": "Not Found"})))
         .method_not_allowed_fallback(async || {
             wire::json(StatusCode::METHOD_NOT_ALLOWED, &json!({"detail": "Method Not Allowed"}))
         })
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
-        .with_state(Arc::new(served))
+        .layer(from_fn_with_state(served.clone(), front::watch))
+        .with_state(served)
 }
 
-/// Whoever's token came with the call.
+/// Whoever's token came with the call, as the front has found.
+#[derive(Clone)]
 pub(super) struct Caller(pub(super) FakeRunComfy);
 
 impl FromRequestParts<Arc<Served>> for Caller {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, served: &Arc<Served>) -> Result<Self, Response> {
-        bearer(&parts.headers)
-            .and_then(|token| served.accounts.of(token))
-            .map(Self)
-            .ok_or_else(wire::unauthorized)
+        // The front has found whose an operation is; other calls have passed it by.
+        let found = parts.extensions.remove();
+        found.or_else(|| front::caller(&parts.headers, served)).ok_or_else(wire::unauthorized)
     }
-}
-
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    let token = token.trim();
-    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
 }
 
 async fn get_balance(Caller(fake): Caller) -> Response {
@@ -131,19 +136,26 @@ async fn delete_deployment(
 async fn submit_request(
     State(served): State<Arc<Served>>,
     Caller(fake): Caller,
+    script: Option<Extension<Script>>,
     uri: Uri,
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
     body: Bytes,
 ) -> Answer {
     let id = deployment_id(Operation::SubmitRequest, &id)?;
-    let submitted =
-        fake.submit_request(&read::inference(id.clone(), query.as_deref(), &body)?).await?;
+    let request = read::inference(id.clone(), query.as_deref(), &body)?;
+    let submitted = match script {
+        None => fake.submit_request(&request).await?,
+        Some(Extension(script)) => fake.submit_scripted(&request, script).await?,
+    };
     if let Some(pool) = &served.pool {
         pool.submit(&fake, &submitted.request_id);
     }
     let addresses = wire::Addresses::new(&served.base, &uri, &id, &submitted.request_id);
-    Ok(wire::json(StatusCode::OK, &wire::submission(&submitted.request_id, &addresses)))
+    let written = wire::submission(&submitted.request_id, &addresses);
+    let mut answer = wire::json(StatusCode::OK, &written);
+    answer.extensions_mut().insert(Accepted(submitted.request_id));
+    Ok(answer)
 }
 
 async fn get_request_status(

@@ -130,6 +130,10 @@ pub(super) fn cancellation(request: &RequestId, cancellation: &Cancellation) -> 
     })
 }
 
+/// Marks an answer that refuses the call, whatever its HTTP status says.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Refused;
+
 /// A call that the service refused.
 #[derive(Debug)]
 pub(super) struct Refusal(Error);
@@ -159,6 +163,7 @@ impl axum::response::IntoResponse for Refusal {
             body["detail"] = detail.clone();
         }
         let mut response = json(status, &body);
+        response.extensions_mut().insert(Refused);
         if let Some(delay) = error.retry_after() {
             let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));

@@ -8,7 +8,39 @@ use runcomfy_core::{
 };
 
 use super::{Call, FakeRunComfy};
-use crate::history::Event;
+use crate::{history::Event, script::Script};
+
+impl FakeRunComfy {
+    /// Submits a run that follows this script, whatever was scripted for the next ones.
+    pub(crate) async fn submit_scripted(
+        &self,
+        request: &InferenceRequest,
+        script: Script,
+    ) -> Result<Submission, Error> {
+        self.submit(request, Some(script)).await
+    }
+
+    async fn submit(
+        &self,
+        request: &InferenceRequest,
+        script: Option<Script>,
+    ) -> Result<Submission, Error> {
+        self.change(Call::SubmitRequest(request.clone()), |inner, now| {
+            let (script, is_own) = match script {
+                Some(script) => (script, true),
+                None => (inner.scripts.front().cloned().unwrap_or_default(), false),
+            };
+            let submission = inner.account.submit_request(now, request, script.clone())?;
+            // A submit that is refused leaves its script to the next.
+            if !is_own {
+                inner.scripts.pop_front();
+            }
+            let driven = inner.account.settings.timing.driven;
+            Ok((submission, Event::submitted(request, script, driven)))
+        })
+        .await
+    }
+}
 
 #[async_trait]
 impl RunComfyApi for FakeRunComfy {
@@ -61,15 +93,7 @@ impl RunComfyApi for FakeRunComfy {
     }
 
     async fn submit_request(&self, request: &InferenceRequest) -> Result<Submission, Error> {
-        self.change(Call::SubmitRequest(request.clone()), |inner, now| {
-            let script = inner.scripts.front().cloned().unwrap_or_default();
-            let submission = inner.account.submit_request(now, request, script.clone())?;
-            // One that is refused leaves its script to the next.
-            inner.scripts.pop_front();
-            let driven = inner.account.settings.timing.driven;
-            Ok((submission, Event::submitted(request, script, driven)))
-        })
-        .await
+        self.submit(request, None).await
     }
 
     async fn get_request_status(

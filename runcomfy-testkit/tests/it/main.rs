@@ -8,6 +8,7 @@ mod conformance;
 mod conformance_http;
 mod emulator;
 mod fake;
+mod faults;
 mod http;
 #[cfg(feature = "program")]
 mod program;

@@ -38,7 +38,10 @@ impl Fetcher {
         let connect = options.times.connect;
         Ok(Self {
             // A proxy would resolve names itself.
-            careful: outgoing::builder(connect)?.no_proxy().dns_resolver(Arc::new(PublicOnly)).build()?,
+            careful: outgoing::builder(connect)?
+                .no_proxy()
+                .dns_resolver(Arc::new(PublicOnly))
+                .build()?,
             open: outgoing::direct_client(connect)?,
             allow: options.allow.iter().map(|host| host.to_ascii_lowercase()).collect(),
             time: options.times.input,
