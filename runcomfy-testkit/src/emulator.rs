@@ -14,6 +14,7 @@ use crate::fake::{FakeBuilder, FakeRunComfy};
 
 mod accounts;
 mod connection;
+mod page;
 mod proxy;
 mod read;
 mod routes;

@@ -14,7 +14,7 @@ use runcomfy_core::{DeploymentId, Error, Operation, RequestId, RunComfyApi as _}
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{accounts::Accounts, proxy, read, wire};
+use super::{accounts::Accounts, page, proxy, read, wire};
 use crate::{account::refusal, fake::FakeRunComfy, samples};
 
 /// A workflow with pictures written into it is some megabytes.
@@ -29,6 +29,7 @@ type Answer = Result<Response, wire::Refusal>;
 
 pub(super) fn router(accounts: Accounts, base: Url) -> Router {
     let mut router = Router::new()
+        .merge(page::router())
         .route("/healthz", get(healthz))
         .route("/object_info.json", get(object_info))
         .route("/deployment_requests/{request_id}/{kind}/{*path}", get(output_file))
