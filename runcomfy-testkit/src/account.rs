@@ -235,6 +235,11 @@ impl Account {
         self.notes.drain(..).collect()
     }
 
+    /// Where a request reports to.
+    pub(crate) fn webhook(&self, id: &RequestId) -> Option<Url> {
+        Some(self.requests.get(id)?.webhook.as_ref()?.url.clone())
+    }
+
     /// Whether any request that is not over is to be told of.
     pub(crate) fn waits_to_tell(&self) -> bool {
         self.untold > 0
@@ -305,7 +310,7 @@ impl Account {
     }
 
     /// A point in time as the service writes it for requests.
-    fn stamp(&self, at: Duration) -> String {
+    pub(crate) fn stamp(&self, at: Duration) -> String {
         self.clock(at).to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
     }
 

@@ -22,6 +22,13 @@ mod counters;
 mod faults;
 mod front;
 mod home;
+#[cfg(not(feature = "webhooks"))]
+#[path = "emulator/notifier/absent.rs"]
+mod notifier;
+#[cfg(feature = "webhooks")]
+mod notifier;
+mod overview;
+mod page;
 #[cfg(not(feature = "comfyui"))]
 #[path = "emulator/pool/absent.rs"]
 mod pool;
@@ -38,6 +45,8 @@ use accounts::{Accounts, Alike, Kind};
 use connection::{Connections, Line};
 use front::Front;
 use home::Home;
+#[cfg(feature = "webhooks")]
+use notifier::Notifier;
 use routes::Served;
 
 pub use counters::{CallCounters, ConnectionCounters, Counters, SubmitCounters};
@@ -73,6 +82,8 @@ pub struct Emulator {
     /// Ends the others.
     cut: CancellationToken,
     front: Arc<Front>,
+    #[cfg(feature = "webhooks")]
+    notifier: Option<Notifier>,
     server: Option<JoinHandle<io::Result<()>>>,
     /// Stop when they are dropped. What they have begun goes on without them.
     #[cfg(feature = "comfyui")]
@@ -104,6 +115,8 @@ impl Emulator {
             comfyui: Vec::new(),
             #[cfg(feature = "comfyui")]
             input_hosts: Vec::new(),
+            #[cfg(feature = "webhooks")]
+            webhook_copies: 1,
             faults: Vec::new(),
             scenarios: Vec::new(),
             fault_seed: 0,
@@ -149,6 +162,10 @@ impl Emulator {
             self.cut.cancel();
             drop(server.await);
         }
+        #[cfg(feature = "webhooks")]
+        if let Some(notifier) = &self.notifier {
+            notifier.stop().await;
+        }
     }
 }
 
@@ -178,6 +195,8 @@ pub struct EmulatorBuilder {
     comfyui: Vec<Url>,
     #[cfg(feature = "comfyui")]
     input_hosts: Vec<String>,
+    #[cfg(feature = "webhooks")]
+    webhook_copies: u32,
     faults: Vec<FaultRule>,
     scenarios: Vec<Scenario>,
     fault_seed: u64,
@@ -267,6 +286,13 @@ impl EmulatorBuilder {
         self
     }
 
+    /// How often each webhook is delivered: more than once to see whether a receiver takes it for the same.
+    #[cfg(feature = "webhooks")]
+    pub fn webhook_copies(mut self, copies: u32) -> Self {
+        self.webhook_copies = copies;
+        self
+    }
+
     /// As [`Emulator::inject`], from the first call on.
     pub fn fault(mut self, rule: impl Into<FaultRule>) -> Self {
         self.faults.push(rule.into());
@@ -312,7 +338,18 @@ impl EmulatorBuilder {
         self.faults.drain(..).for_each(|rule| front.faults.inject(rule, None));
         self.scenarios.drain(..).for_each(|scenario| front.faults.play(scenario));
         let accounts = Accounts::new(self.restored()?, url.clone());
-        let served = Served { accounts, base: url.clone(), pool, front: front.clone() };
+        #[cfg(feature = "webhooks")]
+        let notifier = {
+            let notifier = Notifier::new(accounts.time_scale(), self.webhook_copies)?;
+            // What was not told before the last stop is told now.
+            accounts.all().iter().for_each(|(_, fake)| notifier.watch(fake));
+            Some(notifier)
+        };
+        #[cfg(not(feature = "webhooks"))]
+        let notifier = None;
+        let served = Served { accounts, base: url.clone(), pool, notifier, front: front.clone() };
+        #[cfg(feature = "webhooks")]
+        let notifier = served.notifier.clone();
         #[cfg(feature = "comfyui")]
         let workers = served.pool.as_ref().map(|pool| {
             for (_, fake) in served.accounts.all() {
@@ -331,6 +368,8 @@ impl EmulatorBuilder {
             stop,
             cut,
             front,
+            #[cfg(feature = "webhooks")]
+            notifier,
             server: Some(tokio::spawn(serving)),
             #[cfg(feature = "comfyui")]
             _workers: workers,

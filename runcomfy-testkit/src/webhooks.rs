@@ -2,10 +2,6 @@
 //!
 //! What one request has to tell goes out in order: each state after the one before was acknowledged or given
 //! up. Requests do not wait for each other, but for one of a bounded number of connections.
-#![cfg_attr(
-    not(test),
-    expect(dead_code, unused_imports, reason = "the accounts are connected next")
-)]
 
 use std::{
     collections::{HashMap, VecDeque, hash_map::Entry},
@@ -35,13 +31,14 @@ pub(crate) use options::Options;
 pub(crate) use payload::{State, payload};
 
 /// One state of one request, to be told.
-#[derive(Clone)]
 pub(crate) struct Delivery {
     pub(crate) request_id: RequestId,
     /// May hold the receiver's secrets: never shown.
     pub(crate) url: Url,
     /// Sent as it is.
     pub(crate) payload: Value,
+    /// Called when it was acknowledged, given up or refused: when there is no more to do for it.
+    pub(crate) settled: Option<Box<dyn FnOnce() + Send>>,
 }
 
 /// What was done so far. Once nothing waits, `attempts` is the sum of `delivered`, `retried`, `given_up` and
@@ -144,8 +141,11 @@ impl Shared {
     /// Delivers this, and what comes in for the same request meanwhile.
     async fn deliver_all(&self, first: Delivery) {
         let mut next = Some(first);
-        while let Some(delivery) = next {
+        while let Some(mut delivery) = next {
             self.deliver(&delivery).await;
+            if let Some(settled) = delivery.settled.take() {
+                settled();
+            }
             next = self.next(&delivery.request_id);
         }
     }

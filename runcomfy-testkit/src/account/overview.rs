@@ -11,7 +11,7 @@ use crate::lifecycle::RunState;
 const MOST_REQUESTS: usize = 50;
 
 impl Account {
-    /// Money, deployments with their instances, and the newest requests.
+    /// How many runs there were ever, money, deployments with their instances, and the newest requests.
     pub(crate) fn overview(&mut self, now: Duration) -> Map<String, Value> {
         self.advance(now);
         let newest = self.newest();
@@ -29,6 +29,7 @@ impl Account {
         });
         let requests: Vec<_> = requests.collect();
         let mut glance = Map::new();
+        glance.insert("runs_started".to_owned(), json!(self.submitted));
         glance.insert("balance_usd".to_owned(), dollars(i128::from(self.purse.balance())));
         glance.insert("spent_usd".to_owned(), dollars(i128::from(self.purse.spent())));
         glance.insert("usd_per_hour".to_owned(), dollars(self.per_hour()));

@@ -28,7 +28,7 @@ pub(super) fn routes() -> Router<Arc<Served>> {
 }
 
 /// Says that the call has a body of JSON, or none but would.
-struct Json;
+pub(super) struct Json;
 
 impl<S: Sync> FromRequestParts<S> for Json {
     type Rejection = Response;

@@ -152,6 +152,13 @@ impl Faults {
         self.state().rules.iter().map(listed).collect()
     }
 
+    /// The scenarios of which any rule is at work.
+    pub(super) fn playing(&self) -> Vec<&'static str> {
+        let mut names: Vec<_> = self.state().rules.iter().filter_map(|one| one.scenario).collect();
+        names.dedup();
+        names
+    }
+
     /// Everything that can be had, and the rules at work.
     pub(super) fn to_json(&self) -> Value {
         json!({"faults": listing::catalogue(), "rules": self.listed()})

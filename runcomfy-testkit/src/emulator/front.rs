@@ -65,7 +65,7 @@ pub(super) async fn watch(
         return wire::unauthorized();
     };
     let record = front.ledger.call(served.accounts.fingerprint(token), &fake, operation);
-    let visit = Visit { record, line, front, operation: Some(operation) };
+    let mut visit = Visit { record, line, front, operation: Some(operation) };
     let met = asked.and_then(|asked| {
         let asked = asked.map(|fault| fits(fault, operation)).transpose()?;
         Ok(front.faults.on_call(operation, Fingerprint::of(token), path, asked))

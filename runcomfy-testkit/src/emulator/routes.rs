@@ -19,6 +19,8 @@ use super::{
     accounts::Accounts,
     control,
     front::{self, Accepted, Front},
+    notifier::Notifier,
+    overview, page,
     pool::Pool,
     proxy, read, wire,
 };
@@ -32,6 +34,8 @@ pub(super) struct Served {
     pub(super) base: Url,
     /// Who runs requests, if not the fake.
     pub(super) pool: Option<Arc<Pool>>,
+    /// Who tells webhooks, if anybody does.
+    pub(super) notifier: Option<Notifier>,
     pub(super) front: Arc<Front>,
 }
 
@@ -40,6 +44,7 @@ type Answer = Result<Response, wire::Refusal>;
 pub(super) fn router(served: Served) -> Router {
     let served = Arc::new(served);
     let mut router = Router::new()
+        .merge(page::router())
         .route("/healthz", get(healthz))
         .route("/object_info.json", get(object_info))
         .route("/deployment_requests/{request_id}/{kind}/{*path}", get(output_file))
@@ -64,6 +69,7 @@ pub(super) fn router(served: Served) -> Router {
     }
     router
         .merge(control::routes())
+        .merge(overview::routes())
         .fallback(async || wire::json(StatusCode::NOT_FOUND, &json!({"detail": "Not Found"})))
         .method_not_allowed_fallback(async || {
             wire::json(StatusCode::METHOD_NOT_ALLOWED, &json!({"detail": "Method Not Allowed"}))
@@ -150,6 +156,9 @@ async fn submit_request(
     };
     if let Some(pool) = &served.pool {
         pool.submit(&fake, &submitted.request_id);
+    }
+    if let Some(notifier) = served.notifier.as_ref().filter(|_| request.webhook.is_some()) {
+        notifier.watch(&fake);
     }
     let addresses = wire::Addresses::new(&served.base, &uri, &id, &submitted.request_id);
     let written = wire::submission(&submitted.request_id, &addresses);

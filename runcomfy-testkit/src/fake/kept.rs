@@ -8,9 +8,12 @@ use std::{
     time::Duration,
 };
 
-use runcomfy_core::{DeploymentId, Error, ErrorKind, InstanceId, Operation, Outcome, RequestId};
+use runcomfy_core::{
+    DeploymentId, Error, ErrorKind, InstanceId, Operation, Outcome, RequestId, RequestResult,
+};
 use serde_json::{Map, Value};
 use tokio::sync::Notify;
+use url::Url;
 
 use super::{FakeRunComfy, Inner};
 #[cfg(feature = "state")]
@@ -229,18 +232,37 @@ impl FakeRunComfy {
         (notes, next.map(|at| self.clock.instant_of(at)))
     }
 
-    /// A webhook has acknowledged this.
-    pub(crate) async fn told(
+    /// A webhook has been told this. Where that is lost, it is told again.
+    pub(crate) fn told(&self, request_id: &RequestId, about: NoteAbout) {
+        let (mut inner, now) = self.lock_now();
+        inner.account.told(request_id, about);
+        drop(inner.keep(now, Event::Told { request_id: request_id.clone(), about }));
+    }
+
+    /// Where a request reports to.
+    pub(crate) fn webhook(&self, request_id: &RequestId) -> Option<Url> {
+        self.lock().account.webhook(request_id)
+    }
+
+    /// What came of a request. Nobody's call: it is neither counted nor made to fail.
+    pub(crate) fn result(
         &self,
+        deployment_id: &DeploymentId,
         request_id: &RequestId,
-        about: NoteAbout,
-    ) -> Result<(), String> {
-        let kept = {
-            let (mut inner, now) = self.lock_now();
-            inner.account.told(request_id, about);
-            inner.keep(now, Event::Told { request_id: request_id.clone(), about })
-        };
-        kept.await
+    ) -> Option<RequestResult> {
+        let (mut inner, now) = self.lock_now();
+        inner.account.get_request_result(now, deployment_id, request_id).ok()
+    }
+
+    /// What its clock says.
+    pub(crate) fn stamp(&self) -> String {
+        let (inner, now) = self.lock_now();
+        inner.account.stamp(now)
+    }
+
+    /// The same for all handles on one fake.
+    pub(crate) fn identity(&self) -> usize {
+        Arc::as_ptr(&self.inner).addr()
     }
 
     /// Resolves at the next change from outside.

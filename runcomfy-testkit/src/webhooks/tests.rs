@@ -29,7 +29,7 @@ fn webhooks(options: Options) -> Webhooks {
 }
 
 fn delivery(request: &str, url: Url, payload: Value) -> Delivery {
-    Delivery { request_id: RequestId::new(request).unwrap(), url, payload }
+    Delivery { request_id: RequestId::new(request).unwrap(), url, payload, settled: None }
 }
 
 /// Until these are the counts. Names how they were where that takes too long.

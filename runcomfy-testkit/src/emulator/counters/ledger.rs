@@ -1,7 +1,7 @@
 //! Where it is written down what becomes of every call.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -10,6 +10,7 @@ use std::{
 
 use axum::http::StatusCode;
 use runcomfy_core::{CallKind, Operation};
+use serde_json::{Value, json};
 
 use super::{CallCounters, ConnectionCounters, Counters};
 use crate::{
@@ -43,7 +44,12 @@ struct Numbers {
     changes_confirmed: u64,
     /// Submits that the service's answers called accepted.
     submits_taken: u64,
+    /// The last calls, as people are shown them.
+    recent: VecDeque<Value>,
 }
+
+/// How many calls are shown.
+const RECENT: usize = 50;
 
 impl Ledger {
     /// A connection came, and met this fault at once, if any.
@@ -104,7 +110,32 @@ impl Ledger {
     }
 }
 
+impl Ledger {
+    /// The last calls of an account, newest first.
+    pub(in crate::emulator) fn recent(&self, account: Option<Fingerprint>) -> Vec<Value> {
+        let accounts = lock(&self.accounts);
+        let Some(tally) = accounts.get(&account) else { return Vec::new() };
+        lock(&tally.numbers).recent.iter().rev().cloned().collect()
+    }
+}
+
 impl Tally {
+    /// Writes a call that has ended down for people.
+    fn remember(&self, record: &CallRecord, status: Option<StatusCode>) {
+        let Some(((fake, _), operation)) = self.fake.as_ref().zip(record.operation) else { return };
+        let call = json!({
+            "at": fake.stamp(),
+            "operation": operation.as_str(),
+            "status": status.map(|status| status.as_u16()),
+            "fault": record.fault.map(FaultKind::as_str),
+        });
+        let mut numbers = lock(&self.numbers);
+        if numbers.recent.len() == RECENT {
+            numbers.recent.pop_front();
+        }
+        numbers.recent.push_back(call);
+    }
+
     fn shown(&self) -> CallCounters {
         let numbers = lock(&self.numbers);
         let mut shown = numbers.shown.clone();
@@ -125,13 +156,14 @@ impl Tally {
 pub(in crate::emulator) struct CallRecord {
     tally: Arc<Tally>,
     operation: Option<Operation>,
+    fault: Option<FaultKind>,
     passed: bool,
     ended: bool,
 }
 
 impl CallRecord {
     fn begin(tally: Arc<Tally>, operation: Option<Operation>) -> Self {
-        let record = Self { tally, operation, passed: false, ended: false };
+        let record = Self { tally, operation, fault: None, passed: false, ended: false };
         let mut numbers = lock(&record.tally.numbers);
         numbers.shown.calls += 1;
         if let Some(operation) = operation {
@@ -143,7 +175,8 @@ impl CallRecord {
     }
 
     /// It meets a fault.
-    pub(in crate::emulator) fn meets(&self, kind: FaultKind) {
+    pub(in crate::emulator) fn meets(&mut self, kind: FaultKind) {
+        self.fault = Some(kind);
         *lock(&self.tally.numbers).shown.faults.entry(kind.as_str()).or_default() += 1;
     }
 
@@ -167,6 +200,7 @@ impl CallRecord {
         numbers.changes_confirmed += u64::from(confirms && changes(self.operation));
         numbers.shown.submits.confirmed += u64::from(confirms && self.is_submit());
         drop(numbers);
+        self.tally.remember(&self, Some(status));
         self.ended = true;
     }
 
@@ -177,6 +211,9 @@ impl CallRecord {
 
 impl Drop for CallRecord {
     fn drop(&mut self) {
+        if !self.ended {
+            self.tally.remember(self, None);
+        }
         let mut numbers = lock(&self.tally.numbers);
         numbers.shown.unanswered += u64::from(!self.ended);
         numbers.shown.submits.withheld += u64::from(self.is_submit() && !self.passed);
