@@ -23,8 +23,6 @@ mod attempt;
 mod options;
 mod payload;
 mod receiver;
-#[cfg(test)]
-mod tests;
 
 use attempt::{Attempt, Clients};
 pub(crate) use options::Options;
@@ -168,7 +166,11 @@ impl Shared {
             // Held for the call only: whoever waits to try again holds no connection.
             let place = self.places.acquire().await;
             if !receiver::may_be_called(&delivery.url, &self.options).await {
-                return self.settled(|counts| counts.refused += 1);
+                return self.settled(|counts| match failures {
+                    0 => counts.refused += 1,
+                    // Its name stands for another address than before.
+                    _ => counts.given_up += 1,
+                });
             }
             self.count(|counts| {
                 counts.attempts += 1;
@@ -212,3 +214,6 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests;

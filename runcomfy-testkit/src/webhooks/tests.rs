@@ -189,14 +189,29 @@ async fn never_more_receivers_are_called_at_once_than_asked_for() {
 }
 
 #[tokio::test]
-async fn an_endless_answer_is_not_listened_to() {
-    let mut receiver = Receiver::start([Answer::Endless]).await;
+async fn one_that_waits_to_be_tried_again_holds_no_place() {
+    let mut failing = Receiver::start([Answer::Status(500)]).await;
+    let mut receiver = Receiver::start([]).await;
+    let an_hour = Duration::from_secs(3600);
+    let options = Options { at_once: 1, first_delay: an_hour, longest_delay: an_hour, ..quick() };
+    let webhooks = webhooks(Options { gives_up_after: an_hour * 24, ..options });
+    webhooks.deliver(delivery("R1", failing.url("/"), json!(1)));
+    failing.called().await;
+    webhooks.deliver(delivery("R2", receiver.url("/"), json!(2)));
+    receiver.called().await;
+}
+
+#[tokio::test]
+async fn an_answer_without_end_is_not_listened_to() {
+    let mut receiver = Receiver::start([Answer::Endless, Answer::Stalled]).await;
     let webhooks = webhooks(quick());
-    for state in [1, 2] {
+    for state in [1, 2, 3] {
         webhooks.deliver(delivery("R", receiver.url("/"), json!(state)));
         assert_eq!(receiver.called().await.body, state.to_string());
     }
-    assert_eq!(counts(&webhooks, |counts| counts.delivered == 2).await.attempts, 2);
+    assert_eq!(counts(&webhooks, |counts| counts.delivered == 3).await.attempts, 3);
+    // What the system takes on the way is more than what is read.
+    assert!(receiver.sent() < 16 << 20, "{}", receiver.sent());
 }
 
 #[tokio::test]
@@ -223,7 +238,8 @@ async fn stopping_waits_for_no_receiver_and_no_retry() {
 #[tokio::test]
 async fn the_last_handle_takes_the_deliveries_with_it() {
     let mut silent = Receiver::start([Answer::Never]).await;
-    let webhooks = webhooks(quick());
+    let acknowledged_within = Duration::from_secs(3600);
+    let webhooks = webhooks(Options { acknowledged_within, ..quick() });
     webhooks.deliver(delivery("R", silent.url("/"), json!(1)));
     silent.called().await;
     let tasks = webhooks.shared.tasks.clone();

@@ -28,6 +28,8 @@ pub(super) enum Answer {
     Endless,
     Never,
     Redirect(&'static str),
+    /// 200, and a body that never comes.
+    Stalled,
     Status(u16),
     /// 200, but not before [`Receiver::release`].
     WhenReleased,
@@ -52,6 +54,7 @@ struct Shared {
     calls: mpsc::UnboundedSender<Call>,
     now: AtomicUsize,
     most: AtomicUsize,
+    sent: AtomicUsize,
     released: CancellationToken,
 }
 
@@ -69,6 +72,7 @@ impl Receiver {
             calls: sender,
             now: AtomicUsize::new(0),
             most: AtomicUsize::new(0),
+            sent: AtomicUsize::new(0),
             released: CancellationToken::new(),
         });
         let router = Router::new().fallback(answer).with_state(shared.clone());
@@ -83,6 +87,11 @@ impl Receiver {
     /// The next call.
     pub(super) async fn called(&mut self) -> Call {
         soon(self.calls.recv()).await.unwrap()
+    }
+
+    /// How many bytes of endless answers were taken from it.
+    pub(super) fn sent(&self) -> usize {
+        self.shared.sent.load(Ordering::SeqCst)
     }
 
     /// Lets those be answered that wait for it.
@@ -112,11 +121,20 @@ async fn answer(
     let answer = shared.answers.lock().unwrap().pop_front();
     match answer.unwrap_or(Answer::Status(200)) {
         Answer::Endless => {
-            let body = futures_util::stream::repeat_with(|| Ok::<_, Infallible>(vec![b'x'; 4_096]));
+            const CHUNK: usize = 64 << 10;
+            let shared = shared.clone();
+            let body = futures_util::stream::repeat_with(move || {
+                shared.sent.fetch_add(CHUNK, Ordering::SeqCst);
+                Ok::<_, Infallible>(vec![b'x'; CHUNK])
+            });
             Body::from_stream(body).into_response()
         }
         Answer::Never => std::future::pending().await,
         Answer::Redirect(to) => (StatusCode::TEMPORARY_REDIRECT, [(LOCATION, to)]).into_response(),
+        Answer::Stalled => {
+            let body = futures_util::stream::pending::<Result<Vec<u8>, Infallible>>();
+            Body::from_stream(body).into_response()
+        }
         Answer::Status(status) => {
             (StatusCode::from_u16(status).unwrap(), "an answer").into_response()
         }
