@@ -316,7 +316,6 @@ impl EmulatorBuilder {
     /// # Errors
     /// Where the address can't be listened on, because it is in use, say, or the state can't be read. A file
     /// that can't be read is left as it is.
-    #[cfg_attr(not(feature = "comfyui"), expect(unused_mut, reason = "the pool takes its servers"))]
     pub async fn start(mut self) -> io::Result<Emulator> {
         let listen = self.listen;
         let listener = TcpListener::bind(listen).await.map_err(|error| {
@@ -337,10 +336,12 @@ impl EmulatorBuilder {
         let front = Arc::new(Front::new(self.fault_seed));
         self.faults.drain(..).for_each(|rule| front.faults.inject(rule, None));
         self.scenarios.drain(..).for_each(|scenario| front.faults.play(scenario));
+        #[cfg(feature = "webhooks")]
+        let webhook_copies = self.webhook_copies;
         let accounts = Accounts::new(self.restored()?, url.clone());
         #[cfg(feature = "webhooks")]
         let notifier = {
-            let notifier = Notifier::new(accounts.time_scale(), self.webhook_copies)?;
+            let notifier = Notifier::new(accounts.time_scale(), webhook_copies);
             // What was not told before the last stop is told now.
             accounts.all().iter().for_each(|(_, fake)| notifier.watch(fake));
             Some(notifier)

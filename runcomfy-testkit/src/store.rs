@@ -3,7 +3,6 @@
 //! One thread writes. It takes all records that wait, commits them together, and only then says so: a record
 //! that was acknowledged is on disk, and what is on disk is never less than a beginning of what was appended.
 //! What the bytes of a record mean is for others to know.
-#![cfg_attr(not(test), expect(dead_code, reason = "the accounts are connected next"))]
 
 use std::{
     path::Path,
@@ -85,22 +84,10 @@ impl Store {
     ///
     /// Once a write has failed, all later ones fail for the same cause.
     pub(crate) fn append(&self, record: Record) -> Ticket {
-        self.order(|done| Order::Append(record, done))
-    }
-
-    /// Waits until everything appended so far is on disk.
-    ///
-    /// # Errors
-    /// Where it never will be.
-    pub(crate) async fn flush(&self) -> Result<(), WriteError> {
-        self.order(Order::Flush).await
-    }
-
-    fn order(&self, order: impl FnOnce(writer::Done) -> Order) -> Ticket {
         let (done, ticket) = oneshot::channel();
         if let Some(orders) = &self.writing.orders {
             // Where the thread is gone, the sender goes with the order, and the ticket says so.
-            drop(orders.send(order(done)));
+            drop(orders.send((record, done)));
         }
         Ticket(ticket)
     }

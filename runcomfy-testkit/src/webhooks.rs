@@ -28,6 +28,9 @@ use attempt::{Attempt, Clients};
 pub(crate) use options::Options;
 pub(crate) use payload::{State, payload};
 
+/// What to do when there is no more to do for a delivery.
+pub(crate) type Settled = Box<dyn FnOnce() + Send + Sync>;
+
 /// One state of one request, to be told.
 pub(crate) struct Delivery {
     pub(crate) request_id: RequestId,
@@ -35,8 +38,8 @@ pub(crate) struct Delivery {
     pub(crate) url: Url,
     /// Sent as it is.
     pub(crate) payload: Value,
-    /// Called when it was acknowledged, given up or refused: when there is no more to do for it.
-    pub(crate) settled: Option<Box<dyn FnOnce() + Send>>,
+    /// Called when it was acknowledged, given up or refused.
+    pub(crate) settled: Option<Settled>,
 }
 
 /// What was done so far. Once nothing waits, `attempts` is the sum of `delivered`, `retried`, `given_up` and

@@ -2,8 +2,7 @@
 
 use std::{
     collections::HashSet,
-    io,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use runcomfy_core::RequestId;
@@ -12,12 +11,14 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     account::{Note, NoteAbout},
     fake::FakeRunComfy,
-    webhooks::{Delivery, Options, State, Webhooks, payload},
+    webhooks::{Delivery, Options, Settled, State, Webhooks, payload},
 };
 
 #[derive(Clone)]
 pub(super) struct Notifier {
-    webhooks: Webhooks,
+    options: Options,
+    /// Made for the first delivery: it reads certificates, which takes a while, and need not be there.
+    webhooks: Arc<OnceLock<Option<Webhooks>>>,
     /// The accounts that somebody waits to hear of.
     watched: Arc<Mutex<HashSet<usize>>>,
     tasks: TaskTracker,
@@ -26,14 +27,14 @@ pub(super) struct Notifier {
 
 impl Notifier {
     /// One for a service whose time passes `time_scale` times as fast, that sends everything so often.
-    pub(super) fn new(time_scale: f64, copies: u32) -> io::Result<Self> {
-        let options = Options { copies, ..Options::default() }.scaled(time_scale);
-        Ok(Self {
-            webhooks: Webhooks::new(options).map_err(io::Error::other)?,
+    pub(super) fn new(time_scale: f64, copies: u32) -> Self {
+        Self {
+            options: Options { copies, ..Options::default() }.scaled(time_scale),
+            webhooks: Arc::default(),
             watched: Arc::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
-        })
+        }
     }
 
     /// Tells what happens to this account's requests from now on.
@@ -42,7 +43,7 @@ impl Notifier {
         if !watched.insert(fake.identity()) {
             return;
         }
-        let (fake, webhooks, stop) = (fake.clone(), self.webhooks.clone(), self.stop.clone());
+        let (fake, this, stop) = (fake.clone(), self.clone(), self.stop.clone());
         self.tasks.spawn(stop.run_until_cancelled_owned(async move {
             let changed = fake.changed();
             loop {
@@ -52,7 +53,7 @@ impl Notifier {
                 change.as_mut().enable();
                 let (notes, next) = fake.take_notes();
                 for note in notes {
-                    if let Some(delivery) = delivery(&fake, note) {
+                    if let Some((webhooks, delivery)) = this.webhooks().zip(delivery(&fake, note)) {
                         webhooks.deliver(delivery);
                     }
                 }
@@ -64,9 +65,15 @@ impl Notifier {
         }));
     }
 
+    /// `None` where the platform's certificates can't be read: nothing is delivered then.
+    fn webhooks(&self) -> Option<&Webhooks> {
+        self.webhooks.get_or_init(|| Webhooks::new(self.options.clone()).ok()).as_ref()
+    }
+
     /// How many were acknowledged.
     pub(super) fn delivered(&self) -> u64 {
-        self.webhooks.counts().delivered
+        let made = self.webhooks.get().and_then(Option::as_ref);
+        made.map_or(0, |webhooks| webhooks.counts().delivered)
     }
 
     /// Tells nobody anything any more.
@@ -74,7 +81,9 @@ impl Notifier {
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
-        self.webhooks.stop().await;
+        if let Some(webhooks) = self.webhooks.get().and_then(Option::as_ref) {
+            webhooks.stop().await;
+        }
     }
 }
 
@@ -104,10 +113,6 @@ fn delivery(fake: &FakeRunComfy, note: Note) -> Option<Delivery> {
 }
 
 /// Has it kept that a webhook was told, so that it is not told again after a restart.
-fn acknowledgement(
-    fake: FakeRunComfy,
-    request_id: RequestId,
-    about: NoteAbout,
-) -> Box<dyn FnOnce() + Send> {
+fn acknowledgement(fake: FakeRunComfy, request_id: RequestId, about: NoteAbout) -> Settled {
     Box::new(move || fake.told(&request_id, about))
 }

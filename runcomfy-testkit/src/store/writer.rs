@@ -13,12 +13,8 @@ use super::{
 /// Whom to tell how it went.
 pub(super) type Done = oneshot::Sender<Result<(), WriteError>>;
 
-/// What the thread is asked for.
-#[derive(Debug)]
-pub(super) enum Order {
-    Append(Record, Done),
-    Flush(Done),
-}
+/// A record to be written, and whom to tell.
+pub(super) type Order = (Record, Done);
 
 pub(super) struct Writer {
     database: Database,
@@ -37,16 +33,8 @@ impl Writer {
     /// Until every handle is gone and all that they ordered is done.
     pub(super) fn run(mut self, orders: &Receiver<Order>) {
         while let Ok(first) = orders.recv() {
-            let (mut records, mut waiting) = (Vec::new(), Vec::new());
-            for order in std::iter::once(first).chain(orders.try_iter()) {
-                waiting.push(match order {
-                    Order::Append(record, done) => {
-                        records.push(record);
-                        done
-                    }
-                    Order::Flush(done) => done,
-                });
-            }
+            let orders = std::iter::once(first).chain(orders.try_iter());
+            let (records, waiting): (Vec<_>, Vec<_>) = orders.unzip();
             let written = self.write(&records);
             for done in waiting {
                 // Nobody need wait.
@@ -58,9 +46,6 @@ impl Writer {
     fn write(&mut self, records: &[Record]) -> Result<(), WriteError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
-        }
-        if records.is_empty() {
-            return Ok(());
         }
         match self.commit(records) {
             Ok(()) => {
