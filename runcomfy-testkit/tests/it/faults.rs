@@ -5,6 +5,8 @@ mod connections;
 mod control;
 mod counters;
 mod looks;
+#[cfg(all(unix, feature = "program"))]
+mod program;
 mod rules;
 mod scenarios;
 mod submits;
