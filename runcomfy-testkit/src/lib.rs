@@ -40,11 +40,18 @@
 //!   not for 7 days. With a deployment they go at once.
 //! - A change of hardware: instances that are up stay up.
 
+// What the program needs is written once, whether or not all of it is compiled in.
+#![cfg_attr(not(feature = "program"), expect(dead_code, reason = "the program uses it"))]
+
 mod account;
+mod clock;
+#[cfg(feature = "comfyui")]
+mod comfyui;
 pub mod conformance;
 mod emulator;
 mod fake;
 mod graph;
+mod history;
 mod ids;
 mod lifecycle;
 mod media;
@@ -54,6 +61,10 @@ mod outputs;
 mod picture;
 mod samples;
 mod script;
+#[cfg(feature = "state")]
+mod store;
+#[cfg(feature = "webhooks")]
+mod webhooks;
 
 pub use emulator::{
     CallCounters, ConnectionCounters, Counters, Effect, Emulator, EmulatorBuilder, Fault,

@@ -4,30 +4,47 @@
 
 use std::{sync::Arc, time::Duration};
 
-use reqwest::{Client, redirect::Policy};
+use reqwest::{Client, ClientBuilder, redirect::Policy};
 use rustls::{ClientConfig, crypto::ring};
 
-/// A client that connects within `connect`, follows no redirects, and keeps connections to itself.
+/// Why there is no client: the platform's certificates can't be read, say.
+pub(crate) type NoClient = Box<dyn std::error::Error + Send + Sync>;
+
+/// A client that connects within `connect`, follows no redirects, and keeps connections to itself. It goes
+/// through the proxy that the environment names.
 ///
 /// # Errors
 /// Where the platform's certificates can't be read.
-#[expect(dead_code, reason = "its callers come next")]
-pub(crate) fn client(
-    connect: Duration,
-) -> Result<Client, Box<dyn std::error::Error + Send + Sync>> {
+#[cfg(feature = "webhooks")]
+pub(crate) fn client(connect: Duration) -> Result<Client, NoClient> {
+    Ok(builder(connect)?.build()?)
+}
+
+/// The same for hosts that no proxy reaches: those of one's own.
+///
+/// # Errors
+/// Where the platform's certificates can't be read.
+pub(crate) fn direct_client(connect: Duration) -> Result<Client, NoClient> {
+    Ok(builder(connect)?.no_proxy().build()?)
+}
+
+/// The same, for who has more to say about it.
+///
+/// # Errors
+/// Where the platform's certificates can't be read.
+pub(crate) fn builder(connect: Duration) -> Result<ClientBuilder, NoClient> {
     use rustls_platform_verifier::BuilderVerifierExt as _;
     // Named here, so that no provider for the whole process is needed.
     let trust = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()?
         .with_platform_verifier()?
         .with_no_client_auth();
-    let builder = Client::builder()
+    Ok(Client::builder()
         .tls_backend_preconfigured(trust)
         .user_agent(concat!("runcomfy-emulator/", env!("CARGO_PKG_VERSION")))
         .redirect(Policy::none())
         .referer(false)
         .http1_only()
         .tcp_nodelay(true)
-        .connect_timeout(connect);
-    Ok(builder.build()?)
+        .connect_timeout(connect))
 }

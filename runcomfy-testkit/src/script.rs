@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// The course of one request. By default it starts as soon as an instance is free, runs as long as every
@@ -15,7 +16,7 @@ use serde_json::Value;
 /// let broken = Script::default().fails(serde_json::json!({"type": "OSError", "message": "disk full"}));
 /// # let _ = (slow, broken);
 /// ```
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Script {
     pub(crate) queued: Duration,
     pub(crate) running: Option<Duration>,
@@ -25,7 +26,7 @@ pub struct Script {
 }
 
 /// How a scripted run ends.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) enum ScriptedEnd {
     /// As its workflow says: with outputs, or with the error of a node that can't work.
     #[default]

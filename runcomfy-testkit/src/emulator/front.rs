@@ -59,7 +59,7 @@ pub(super) async fn watch(
         };
     };
     let token = bearer(request.headers());
-    let fake = token.and_then(|token| served.accounts.of(token, &served.base));
+    let fake = token.and_then(|token| served.accounts.of(token));
     let Some((token, fake)) = token.zip(fake) else {
         front.ledger.unauthenticated();
         return wire::unauthorized();
@@ -224,6 +224,11 @@ fn fits_any(fault: Fault) -> Result<Fault, InvalidFault> {
     }
     let kind = fault.kind().as_str();
     Err(InvalidFault::new("fault", format!("{kind} meets calls of the API only")))
+}
+
+/// Whose a call is that is no operation's.
+pub(super) fn caller(headers: &HeaderMap, served: &Served) -> Option<Caller> {
+    served.accounts.of(bearer(headers)?).map(Caller)
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

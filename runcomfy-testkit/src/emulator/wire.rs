@@ -20,6 +20,14 @@ pub(super) fn unauthorized() -> Response {
     (StatusCode::UNAUTHORIZED, "Unauthorized").into_response()
 }
 
+pub(super) fn balance(microdollars: i64) -> Value {
+    json!({
+        "balance_usd": microdollars as f64 / 1e6,
+        "balance_microdollars": microdollars,
+        "currency": "USD",
+    })
+}
+
 pub(super) fn deployment(deployment: &Deployment) -> Value {
     let mut body = json!({
         "id": deployment.id.as_str(),

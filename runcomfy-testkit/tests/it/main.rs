@@ -10,3 +10,7 @@ mod emulator;
 mod fake;
 mod faults;
 mod http;
+#[cfg(feature = "program")]
+mod program;
+#[cfg(feature = "program")]
+mod state;

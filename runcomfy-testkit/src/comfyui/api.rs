@@ -1,0 +1,262 @@
+//! ComfyUI's routes, each as one call, with a bound on what comes and on how long it takes.
+
+use std::{fmt, path::Path};
+
+use axum::body::Bytes;
+use reqwest::{
+    Client, RequestBuilder, Response, Url,
+    header::CONTENT_TYPE,
+    multipart::{Form, Part},
+};
+use runcomfy_core::RequestId;
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
+
+use super::{FileKind, Limits, Options, Times, Trouble, TroubleKind, json, within};
+use crate::outgoing;
+
+/// A server and the client that reaches it.
+#[derive(Debug)]
+pub(super) struct Api {
+    base: Url,
+    /// The base without a user and a password.
+    name: String,
+    http: Client,
+    limits: Limits,
+    times: Times,
+}
+
+/// An answer as it came.
+pub(super) struct Reply {
+    pub(super) status: u16,
+    pub(super) content_type: Option<String>,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// Where in a server's queue a job is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Pending,
+    Running,
+}
+
+/// Why a file was not copied.
+pub(super) enum NotCopied {
+    Disk(std::io::Error),
+    Trouble(Trouble),
+}
+
+impl Api {
+    pub(super) fn new(base: Url, options: &Options) -> Result<Self, Trouble> {
+        let mut shown = base.clone();
+        // Both fail for URLs that can have neither, and those are refused below.
+        let _ = shown.set_username("");
+        let _ = shown.set_password(None);
+        shown.set_query(None);
+        shown.set_fragment(None);
+        let name = shown.as_str().trim_end_matches('/').to_owned();
+        let unusable = |why: &dyn fmt::Display| Trouble::new(TroubleKind::Unusable, &name, why);
+        if !matches!(base.scheme(), "http" | "https") || base.host_str().is_none() {
+            return Err(unusable(&"its URL must begin with http:// or https://"));
+        }
+        if base.query().is_some() || base.fragment().is_some() {
+            return Err(unusable(&"its URL must have no query and no fragment"));
+        }
+        let http =
+            outgoing::direct_client(options.times.connect).map_err(|error| unusable(&error))?;
+        let (limits, times) = (options.limits.clone(), options.times.clone());
+        Ok(Self { base, name, http, limits, times })
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn http(&self) -> &Client {
+        &self.http
+    }
+
+    pub(super) fn times(&self) -> &Times {
+        &self.times
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    pub(super) fn trouble(&self, kind: TroubleKind, detail: impl fmt::Display) -> Trouble {
+        Trouble::new(kind, &self.name, detail)
+    }
+
+    /// The URL of a route, its segments encoded.
+    pub(super) fn url(&self, segments: &[&str]) -> Url {
+        let mut url = self.base.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(segments);
+        }
+        url
+    }
+
+    pub(super) async fn get(&self, segments: &[&str]) -> Result<Value, Trouble> {
+        self.parsed(&self.get_bytes(segments).await?)
+    }
+
+    pub(super) async fn get_bytes(&self, segments: &[&str]) -> Result<Vec<u8>, Trouble> {
+        self.good(self.call(self.http.get(self.url(segments))).await?)
+    }
+
+    pub(super) async fn post(&self, segments: &[&str], body: &Value) -> Result<Reply, Trouble> {
+        let request = self.http.post(self.url(segments)).header(CONTENT_TYPE, "application/json");
+        self.call(request.body(body.to_string())).await
+    }
+
+    /// Sends a request and reads its answer whole, whatever its status.
+    pub(super) async fn call(&self, request: RequestBuilder) -> Result<Reply, Trouble> {
+        let call = async {
+            let mut response = self.sent(request).await?;
+            let status = response.status().as_u16();
+            let content_type = response
+                .headers()
+                .get(CONTENT_TYPE)
+                .and_then(|value| Some(value.to_str().ok()?.to_owned()));
+            let mut bytes = Vec::new();
+            while let Some(chunk) = self.chunk(&mut response).await? {
+                if (bytes.len() + chunk.len()) as u64 > self.limits.json {
+                    return Err(self.trouble(TroubleKind::TooLarge, "an answer beyond the limit"));
+                }
+                bytes.extend_from_slice(&chunk);
+            }
+            Ok(Reply { status, content_type, bytes })
+        };
+        self.in_time(call).await
+    }
+
+    pub(super) async fn in_time<T>(
+        &self,
+        call: impl Future<Output = Result<T, Trouble>>,
+    ) -> Result<T, Trouble> {
+        within(self.times.call, call).await.unwrap_or_else(|_| {
+            let seconds = self.times.call.as_secs();
+            Err(self
+                .trouble(TroubleKind::TimedOut, format_args!("a call took more than {seconds} s")))
+        })
+    }
+
+    async fn sent(&self, request: RequestBuilder) -> Result<Response, Trouble> {
+        request.send().await.map_err(|error| Trouble::of_call(&self.name, error))
+    }
+
+    async fn chunk(&self, response: &mut Response) -> Result<Option<Bytes>, Trouble> {
+        response.chunk().await.map_err(|error| Trouble::of_call(&self.name, error))
+    }
+
+    fn good(&self, reply: Reply) -> Result<Vec<u8>, Trouble> {
+        if reply.status == 200 { Ok(reply.bytes) } else { Err(self.bad_status(&reply)) }
+    }
+
+    /// The trouble with an answer that has another status than it should.
+    pub(super) fn bad_status(&self, reply: &Reply) -> Trouble {
+        let text = String::from_utf8_lossy(&reply.bytes);
+        let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or("without a word");
+        self.trouble(TroubleKind::Status(reply.status), line)
+    }
+
+    pub(super) fn parsed(&self, bytes: &[u8]) -> Result<Value, Trouble> {
+        json::read(bytes).map_err(|error| {
+            self.trouble(TroubleKind::Unusable, format_args!("an answer that is no JSON: {error}"))
+        })
+    }
+
+    /// What the history has of a job: nothing before it is over.
+    pub(super) async fn history(&self, prompt_id: &str) -> Result<Option<Value>, Trouble> {
+        let mut history = self.get(&["history", prompt_id]).await?;
+        Ok(history.get_mut(prompt_id).map(Value::take).filter(Value::is_object))
+    }
+
+    /// The jobs that run and wait, each with its id and the client that it belongs to.
+    pub(super) async fn queue(&self) -> Result<Vec<(Place, String, Option<String>)>, Trouble> {
+        let queue = self.get(&["queue"]).await?;
+        let mut jobs = Vec::new();
+        for (place, key) in [(Place::Running, "queue_running"), (Place::Pending, "queue_pending")] {
+            let Some(items) = queue.get(key).and_then(Value::as_array) else {
+                return Err(self.trouble(TroubleKind::Unusable, "its /queue is not ComfyUI's"));
+            };
+            jobs.extend(items.iter().filter_map(|item| {
+                let client = item.pointer("/3/client_id").and_then(Value::as_str);
+                Some((place, item.get(1)?.as_str()?.to_owned(), client.map(str::to_owned)))
+            }));
+        }
+        Ok(jobs)
+    }
+
+    /// Takes a job out of the queue, if it is in it and does not run.
+    pub(super) async fn delete(&self, prompt_id: &str) -> Result<(), Trouble> {
+        self.good(self.post(&["queue"], &json!({"delete": [prompt_id]})).await?).map(drop)
+    }
+
+    /// Asks a job that runs to stop. Older servers stop whichever runs, so it must be known to be this one.
+    pub(super) async fn interrupt(&self, prompt_id: &str) -> Result<(), Trouble> {
+        self.good(self.post(&["interrupt"], &json!({"prompt_id": prompt_id})).await?).map(drop)
+    }
+
+    /// Puts a file into the input folder. What an input of a node has to say to get it.
+    pub(super) async fn upload(
+        &self,
+        request_id: &RequestId,
+        name: &str,
+        bytes: Vec<u8>,
+    ) -> Result<String, Trouble> {
+        let form = Form::new()
+            .part("image", Part::bytes(bytes).file_name(name.to_owned()))
+            .text("subfolder", format!("req-{request_id}"))
+            .text("type", "input")
+            .text("overwrite", "true");
+        let request = self.http.post(self.url(&["upload", "image"])).multipart(form);
+        let stored = self.parsed(&self.good(self.call(request).await?)?)?;
+        let text = |key: &str| stored.get(key).and_then(Value::as_str);
+        match (text("subfolder"), text("name")) {
+            (Some(""), Some(name)) => Ok(name.to_owned()),
+            // Loaders take forward slashes only, also on Windows.
+            (Some(folder), Some(name)) => Ok(format!("{folder}/{name}").replace('\\', "/")),
+            _ => Err(self.trouble(TroubleKind::Unusable, "its /upload/image is not ComfyUI's")),
+        }
+    }
+
+    /// Copies a file into a new one at `path`. How long it is.
+    pub(super) async fn copy(
+        &self,
+        (kind, subfolder, filename): (FileKind, &str, &str),
+        path: &Path,
+        most: u64,
+    ) -> Result<u64, NotCopied> {
+        let mut url = self.url(&["view"]);
+        url.query_pairs_mut()
+            .append_pair("filename", filename)
+            .append_pair("subfolder", subfolder)
+            .append_pair("type", kind.as_str());
+        let mut response =
+            self.in_time(self.sent(self.http.get(url))).await.map_err(NotCopied::Trouble)?;
+        let status = response.status().as_u16();
+        if status != 200 {
+            let trouble = self.trouble(TroubleKind::Status(status), "no such file to view");
+            return Err(NotCopied::Trouble(trouble));
+        }
+        let mut file = tokio::fs::File::create(path).await.map_err(NotCopied::Disk)?;
+        let mut length = 0;
+        loop {
+            let chunk =
+                within(self.times.idle, self.chunk(&mut response)).await.unwrap_or_else(|_| {
+                    Err(self.trouble(TroubleKind::TimedOut, "a file that stopped in the middle"))
+                });
+            let Some(chunk) = chunk.map_err(NotCopied::Trouble)? else { break };
+            length += chunk.len() as u64;
+            if length > most {
+                let why = self.trouble(TroubleKind::TooLarge, "a file beyond the limit");
+                return Err(NotCopied::Trouble(why));
+            }
+            file.write_all(&chunk).await.map_err(NotCopied::Disk)?;
+        }
+        file.flush().await.map_err(NotCopied::Disk)?;
+        Ok(length)
+    }
+}

@@ -1,0 +1,107 @@
+//! Copying what a run made out of ComfyUI: its temporary files go with a restart, and the next run of the same graph
+//! names the same files.
+
+use std::{collections::HashSet, path::Path};
+
+use serde_json::{Map, Value};
+
+use super::{
+    FileKind, StoredFile,
+    api::{Api, NotCopied},
+    failure, names,
+};
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub(super) struct Collected {
+    pub(super) files: Vec<StoredFile>,
+    /// The first file that could not be had, as the failure of the run.
+    pub(super) problem: Option<Value>,
+}
+
+/// A file that the outputs name.
+struct Item<'a> {
+    node_id: &'a str,
+    kind: FileKind,
+    subfolder: &'a str,
+    filename: &'a str,
+}
+
+/// Copies each file that the outputs name into `folder`, once.
+pub(super) async fn collect(api: &Api, outputs: &Map<String, Value>, folder: &Path) -> Collected {
+    let limits = api.limits();
+    let mut collected = Collected::default();
+    let mut seen = HashSet::new();
+    let mut left = limits.all_files;
+    for item in items(outputs) {
+        if !seen.insert((item.kind, item.subfolder, item.filename)) {
+            continue;
+        }
+        let problem = |why: &str| failure::of_output(item.node_id, item.kind, item.filename, why);
+        if seen.len() > limits.files {
+            let why = format!("the run left more than {} files", limits.files);
+            collected.problem.get_or_insert(problem(&why));
+            break;
+        }
+        let Some(relative) = names::relative(item.subfolder, item.filename) else {
+            collected.problem.get_or_insert(problem("its name could lead elsewhere"));
+            continue;
+        };
+        let path = folder.join(item.kind.as_str()).join(relative);
+        let why = match copy(api, &item, &path, limits.file.min(left)).await {
+            Ok(bytes) => {
+                left -= bytes;
+                let (subfolder, filename) = (item.subfolder.to_owned(), item.filename.to_owned());
+                collected.files.push(StoredFile {
+                    kind: item.kind,
+                    subfolder,
+                    filename,
+                    path,
+                    bytes,
+                });
+                continue;
+            }
+            Err(why) => why,
+        };
+        // Half a file is none.
+        let _ = tokio::fs::remove_file(&path).await;
+        match why {
+            NotCopied::Disk(error) => {
+                collected.problem.get_or_insert(failure::of_disk(&error));
+                break;
+            }
+            NotCopied::Trouble(trouble) => {
+                collected.problem.get_or_insert(problem(&trouble.to_string()));
+                if trouble.is_absence() {
+                    break;
+                }
+            }
+        }
+    }
+    collected
+}
+
+async fn copy(api: &Api, item: &Item<'_>, path: &Path, most: u64) -> Result<u64, NotCopied> {
+    if let Some(parent) = path.parent() {
+        tokio::fs::create_dir_all(parent).await.map_err(NotCopied::Disk)?;
+    }
+    api.copy((item.kind, item.subfolder, item.filename), path, most).await
+}
+
+/// The items that are files; others are text, numbers and flags.
+fn items(outputs: &Map<String, Value>) -> impl Iterator<Item = Item<'_>> {
+    let channels = outputs.iter().flat_map(|(node_id, channels)| {
+        channels.as_object().into_iter().flat_map(Map::values).map(move |items| (node_id, items))
+    });
+    channels.flat_map(|(node_id, items)| {
+        items.as_array().into_iter().flatten().filter_map(move |item| {
+            let text = |key: &str| item.get(key).and_then(Value::as_str);
+            Some(Item {
+                node_id,
+                kind: FileKind::from_word(text("type").unwrap_or("output"))?,
+                subfolder: text("subfolder").unwrap_or_default(),
+                filename: text("filename")?,
+            })
+        })
+    })
+}

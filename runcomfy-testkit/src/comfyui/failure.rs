@@ -1,0 +1,142 @@
+//! Why a run failed, in the words of its result.
+//!
+//! Each is an object with `type` and `message`, the shape that the service documents, and with what ComfyUI told.
+
+use serde_json::{Map, Value, json};
+
+use super::{FileKind, Trouble};
+
+/// The most that is kept of a text of ComfyUI's, in bytes: messages repeat values, and values may be files.
+const LONGEST: usize = 8 * 1024;
+
+/// A node raised an exception: the data of `execution_error`.
+pub(super) fn of_execution(data: &Value) -> Value {
+    let text = |key: &str| data.get(key).and_then(Value::as_str).unwrap_or_default();
+    let exception = text("exception_type");
+    // It ends with a line break.
+    let message = text("exception_message").trim_end();
+    json!({
+        "type": clip(exception, LONGEST),
+        "message": clip(message, LONGEST),
+        "node_id": data.get("node_id"),
+        "node_type": data.get("node_type"),
+        "exception_type": clip(exception, LONGEST),
+        "exception_message": clip(message, LONGEST),
+    })
+}
+
+/// The history has no more to say than that it was an error.
+pub(super) fn without_a_cause() -> Value {
+    json!({"type": "execution_error", "message": "ComfyUI did not say why the run failed"})
+}
+
+/// The graph was refused: the body of the answer.
+pub(super) fn of_validation(body: &Value) -> Value {
+    let error = body.get("error").unwrap_or(&Value::Null);
+    // Some versions give the error as a text.
+    let text = |key: &str| error.get(key).and_then(Value::as_str).unwrap_or_default();
+    let (kind, message) = match error {
+        Value::String(message) => ("invalid_prompt", message.as_str()),
+        _ => (text("type"), text("message")),
+    };
+    let extra = error.get("extra_info").and_then(Value::as_object).cloned().unwrap_or_default();
+    let mut failure = json!({
+        "type": clip(if kind.is_empty() { "invalid_prompt" } else { kind }, LONGEST),
+        "message": clip(message, LONGEST),
+        "details": clip(text("details"), LONGEST),
+    });
+    if let Some(node_id) = extra.get("node_id") {
+        failure["node_id"] = node_id.clone();
+        failure["node_type"] = extra.get("class_type").cloned().unwrap_or_default();
+    }
+    if let Some(node_errors) = body.get("node_errors").and_then(Value::as_object) {
+        add_nodes(&mut failure, node_errors);
+    }
+    failure
+}
+
+/// The graph was taken, but not whole. `run` is why the rest failed, if it did.
+pub(super) fn of_dropped_outputs(node_errors: &Map<String, Value>, run: Option<Value>) -> Value {
+    let mut failure = run.unwrap_or_else(|| {
+        json!({
+            "type": "prompt_outputs_failed_validation",
+            "message": "some outputs failed validation and were not run",
+        })
+    });
+    add_nodes(&mut failure, node_errors);
+    failure
+}
+
+/// Adds what is wrong with each node, and names the first of them where no other is named.
+fn add_nodes(failure: &mut Value, node_errors: &Map<String, Value>) {
+    let Some((node_id, first)) = node_errors.iter().next() else { return };
+    if failure.get("node_id").is_none() {
+        failure["node_id"] = json!(node_id);
+        failure["node_type"] = first.get("class_type").cloned().unwrap_or_default();
+        let said = |key| first.pointer("/errors/0").and_then(|error| error.get(key)?.as_str());
+        if let (Some(message), Some(details)) = (said("message"), said("details")) {
+            failure["details"] = json!(clip(&format!("{message}: {details}"), LONGEST));
+        }
+    }
+    failure["node_errors"] = Value::Object(node_errors.clone());
+}
+
+/// The server could not be given the run.
+pub(super) fn of_submit(request: &str, trouble: &Trouble) -> Value {
+    let kind = if trouble.is_absence() { "comfyui_unreachable" } else { "comfyui_error" };
+    json!({"type": kind, "message": format!("request {request} was not run: {trouble}")})
+}
+
+/// The server went away with the run.
+pub(super) fn of_loss(request: &str, trouble: &Trouble) -> Value {
+    json!({"type": "comfyui_lost", "message": format!("request {request} was lost: {trouble}")})
+}
+
+/// The server is there and does not know the run.
+pub(super) fn of_oblivion(request: &str, server: &str) -> Value {
+    let message = format!(
+        "request {request} was lost: ComfyUI at {server} was restarted, or removed it from its queue"
+    );
+    json!({"type": "comfyui_lost", "message": message})
+}
+
+pub(super) fn of_length(request: &str, server: &str, seconds: u64) -> Value {
+    let message = format!("request {request} ran on ComfyUI at {server} for more than {seconds} s");
+    json!({"type": "run_too_long", "message": message})
+}
+
+/// An input could not be put where ComfyUI finds it.
+pub(super) fn of_input(node_id: &str, node_type: &str, input: &str, why: &str) -> Value {
+    json!({
+        "type": "input_file_error",
+        "message": format!("input {input} of node {node_id} ({node_type}): {}", clip(why, 500)),
+        "node_id": node_id,
+        "node_type": node_type,
+        "input_name": input,
+    })
+}
+
+/// A file that a node made could not be copied.
+pub(super) fn of_output(node_id: &str, kind: FileKind, filename: &str, why: &str) -> Value {
+    let kind = kind.as_str();
+    json!({
+        "type": "output_file_error",
+        "message": format!("{kind} file {:?} of node {node_id}: {why}", clip(filename, 200)),
+        "node_id": node_id,
+    })
+}
+
+/// The emulator's own disk.
+pub(super) fn of_disk(why: &std::io::Error) -> Value {
+    json!({"type": "output_file_error", "message": format!("the run's files could not be kept: {why}")})
+}
+
+/// `text`, or its beginning.
+pub(super) fn clip(text: &str, most: usize) -> String {
+    if text.len() <= most {
+        return text.to_owned();
+    }
+    // Not inside a character.
+    let end = (0..=most).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
+    format!("{}…", &text[..end])
+}

@@ -1,0 +1,198 @@
+//! Calls that a caller makes to ComfyUI directly, through the instance proxy.
+//!
+//! Of several callers on one server, none may stop or remove what is another's, so calls that would are narrowed to
+//! the caller's own jobs: an interrupt of whatever runs, and the clearing of queue and history. What can't be
+//! narrowed is refused: cancelling by list, the WebSocket, and ComfyUI-Manager, through which anyone could install
+//! code on the machine. What a server shows of itself, its queue and its history among it, is shown to all.
+
+use std::fmt;
+
+use runcomfy_core::ProxyPath;
+use serde_json::{Value, json};
+
+use super::{
+    Server, Trouble,
+    api::{Place, Reply},
+};
+
+/// The methods that are passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Method {
+    Get,
+    Post,
+}
+
+/// ComfyUI's answer, whatever it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ProxyAnswer {
+    pub(crate) status: u16,
+    pub(crate) content_type: Option<String>,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// Why there is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ProxyTrouble {
+    /// Not through this proxy.
+    Refused(&'static str),
+    Server(Trouble),
+}
+
+/// What becomes of a call.
+enum Scope {
+    /// As it is.
+    Open,
+    /// With this body in place of its own.
+    Narrowed(Value),
+    /// Nothing to do for it: this is the answer.
+    Answered(ProxyAnswer),
+}
+
+impl Server {
+    /// Passes one call on. `own` tells which jobs, by the id they run under, are the caller's.
+    pub(crate) async fn proxy(
+        &self,
+        method: Method,
+        path: &ProxyPath,
+        query: Option<&str>,
+        body: Option<&Value>,
+        own: impl Fn(&str) -> bool + Send + Sync,
+    ) -> Result<ProxyAnswer, ProxyTrouble> {
+        if path.is_manager_route() {
+            return Err(ProxyTrouble::Refused("ComfyUI-Manager is not reached through the proxy"));
+        }
+        let segments: Vec<_> = path.as_str().split('/').collect();
+        let mut url = self.api.url(&segments);
+        url.set_query(query);
+        let (request, scope) = match method {
+            Method::Get => (self.api.http().get(url), self.of_get(&segments)?),
+            Method::Post => (self.api.http().post(url), self.of_post(&segments, body, own).await?),
+        };
+        let body = match &scope {
+            Scope::Answered(_) => None,
+            Scope::Narrowed(body) => Some(body),
+            Scope::Open => body,
+        };
+        if let Scope::Answered(answer) = scope {
+            return Ok(answer);
+        }
+        let request = match body {
+            Some(body) => request.header("content-type", "application/json").body(body.to_string()),
+            None => request,
+        };
+        let Reply { status, content_type, bytes } = self.api.call(request).await?;
+        Ok(ProxyAnswer { status, content_type, bytes })
+    }
+
+    fn of_get(&self, segments: &[&str]) -> Result<Scope, ProxyTrouble> {
+        match route(segments) {
+            ["ws"] => Err(ProxyTrouble::Refused("the WebSocket is not reached through the proxy")),
+            _ => Ok(Scope::Open),
+        }
+    }
+
+    async fn of_post(
+        &self,
+        segments: &[&str],
+        body: Option<&Value>,
+        own: impl Fn(&str) -> bool + Send + Sync,
+    ) -> Result<Scope, ProxyTrouble> {
+        let body = body.unwrap_or(&Value::Null);
+        Ok(match route(segments) {
+            ["interrupt"] => {
+                let wanted = body.get("prompt_id").and_then(Value::as_str);
+                let queue = self.api.queue().await?;
+                let running = queue.into_iter().find(|(place, id, _)| {
+                    *place == Place::Running && own(id) && wanted.is_none_or(|wanted| wanted == id)
+                });
+                match running {
+                    Some((_, id, _)) => Scope::Narrowed(json!({"prompt_id": id})),
+                    // As ComfyUI answers where nothing runs.
+                    None => Scope::Answered(ProxyAnswer::empty()),
+                }
+            }
+            ["queue"] => {
+                let mut ids = Vec::new();
+                if is_set(body.get("clear")) {
+                    let queue = self.api.queue().await?;
+                    let pending = queue.into_iter().filter(|(place, ..)| *place == Place::Pending);
+                    ids.extend(pending.map(|(_, id, _)| id));
+                }
+                Scope::Narrowed(deletion(body, ids, own))
+            }
+            ["history"] => {
+                let mut ids = Vec::new();
+                if is_set(body.get("clear")) {
+                    let history = self.api.get(&["history"]).await?;
+                    ids.extend(history.as_object().into_iter().flat_map(|all| all.keys().cloned()));
+                }
+                Scope::Narrowed(deletion(body, ids, own))
+            }
+            ["jobs", id, "cancel"] if !own(id) => {
+                let bytes = br#"{"cancelled": false}"#.to_vec();
+                let content_type = Some("application/json; charset=utf-8".to_owned());
+                Scope::Answered(ProxyAnswer { status: 200, content_type, bytes })
+            }
+            ["jobs", "cancel"] => {
+                return Err(ProxyTrouble::Refused(
+                    "jobs are cancelled one by one through the proxy",
+                ));
+            }
+            _ => Scope::Open,
+        })
+    }
+}
+
+impl ProxyAnswer {
+    fn empty() -> Self {
+        Self { status: 200, content_type: None, bytes: Vec::new() }
+    }
+}
+
+impl From<Trouble> for ProxyTrouble {
+    fn from(trouble: Trouble) -> Self {
+        Self::Server(trouble)
+    }
+}
+
+impl fmt::Display for ProxyTrouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(why) => f.write_str(why),
+            Self::Server(trouble) => trouble.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ProxyTrouble {}
+
+/// ComfyUI serves each of its routes again under `api/`.
+fn route<'a, 'b>(segments: &'a [&'b str]) -> &'a [&'b str] {
+    segments.strip_prefix(&["api"]).unwrap_or(segments)
+}
+
+/// What of `ids` and of those that the body names is the caller's to delete.
+fn deletion(body: &Value, mut ids: Vec<String>, own: impl Fn(&str) -> bool) -> Value {
+    let named = match body.get("delete") {
+        None => None,
+        Some(Value::Array(named)) => Some(named),
+        // For ComfyUI to say that this is no list.
+        Some(other) => return json!({"delete": other}),
+    };
+    let named = named.into_iter().flatten().filter_map(Value::as_str);
+    ids.extend(named.map(str::to_owned));
+    ids.retain(|id| own(id));
+    json!({"delete": ids})
+}
+
+/// Whether Python takes this for true.
+fn is_set(value: Option<&Value>) -> bool {
+    match value {
+        None | Some(Value::Null | Value::Bool(false)) => false,
+        Some(Value::Bool(true)) => true,
+        Some(Value::Number(number)) => number.as_f64() != Some(0.0),
+        Some(Value::String(text)) => !text.is_empty(),
+        Some(Value::Array(items)) => !items.is_empty(),
+        Some(Value::Object(fields)) => !fields.is_empty(),
+    }
+}

@@ -1,0 +1,85 @@
+//! The WebSocket on which a server tells how a job goes.
+
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use reqwest::{
+    StatusCode, Upgraded,
+    header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE},
+};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        Message,
+        handshake::{client::generate_key, derive_accept_key},
+        protocol::{Role, WebSocketConfig},
+    },
+};
+
+use super::{
+    Trouble, TroubleKind,
+    api::Api,
+    event::{self, Event},
+};
+
+/// An open connection.
+pub(super) struct Socket(WebSocketStream<Upgraded>);
+
+impl Socket {
+    /// Connects as `client_id`: ComfyUI tells a client of its own jobs.
+    ///
+    /// Through the same client as every other call, so that TLS, names and timeouts are the same.
+    pub(super) async fn connect(api: &Api, client_id: &str) -> Result<Self, Trouble> {
+        let mut url = api.url(&["ws"]);
+        url.query_pairs_mut().append_pair("clientId", client_id);
+        let key = generate_key();
+        let request = api
+            .http()
+            .get(url)
+            .header(CONNECTION, "Upgrade")
+            .header(UPGRADE, "websocket")
+            .header(SEC_WEBSOCKET_VERSION, "13")
+            .header(SEC_WEBSOCKET_KEY, &key);
+        let limit = api.limits().message;
+        let upgraded = api.in_time(async {
+            let failed = |error| Trouble::of_call(api.name(), error);
+            let response = request.send().await.map_err(failed)?;
+            let status = response.status();
+            let accept = response.headers().get(SEC_WEBSOCKET_ACCEPT);
+            if status != StatusCode::SWITCHING_PROTOCOLS
+                || accept.is_none_or(|value| value != derive_accept_key(key.as_bytes()).as_str())
+            {
+                return Err(
+                    api.trouble(TroubleKind::Status(status.as_u16()), "no WebSocket at /ws")
+                );
+            }
+            response.upgrade().await.map_err(failed)
+        });
+        let config =
+            WebSocketConfig::default().max_message_size(Some(limit)).max_frame_size(Some(limit));
+        Ok(Self(
+            WebSocketStream::from_raw_socket(upgraded.await?, Role::Client, Some(config)).await,
+        ))
+    }
+
+    /// What is told next about a job. `None` once the connection is over, be it for a message beyond the limit.
+    pub(super) async fn next(&mut self, prompt_id: &str) -> Option<Event> {
+        loop {
+            match self.0.next().await? {
+                Ok(Message::Text(text)) => {
+                    if let Some(event) = event::read(&text, prompt_id) {
+                        return Some(event);
+                    }
+                }
+                // Previews, and the protocol's own.
+                Ok(_) => {}
+                Err(_) => return None,
+            }
+        }
+    }
+
+    /// Says goodbye, briefly: nothing depends on it.
+    pub(super) async fn close(mut self) {
+        let _ = super::within(Duration::from_millis(100), self.0.close(None)).await;
+    }
+}

@@ -1,0 +1,141 @@
+//! Fetching inputs by URL. The URLs are a caller's, the network is the emulator's: only what anyone could reach is
+//! fetched, and hosts that the operator allows.
+
+use std::{error::Error, fmt, net::SocketAddr, sync::Arc, time::Duration};
+
+use reqwest::{
+    Client, Url,
+    dns::{Addrs, Name, Resolve, Resolving},
+    header::CONTENT_TYPE,
+};
+use url::Host;
+
+use super::{Content, address::is_public};
+use crate::{
+    comfyui::{Options, trouble::root, within},
+    outgoing,
+};
+
+/// Who fetches.
+#[derive(Debug)]
+pub(in crate::comfyui) struct Fetcher {
+    /// Connects to public addresses only.
+    careful: Client,
+    /// For the hosts that are allowed.
+    open: Client,
+    allow: Vec<String>,
+    time: Duration,
+}
+
+pub(super) fn is_url(value: &str) -> bool {
+    ["http://", "https://"].iter().any(|scheme| {
+        value.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+    })
+}
+
+impl Fetcher {
+    pub(in crate::comfyui) fn new(options: &Options) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        let connect = options.times.connect;
+        Ok(Self {
+            // A proxy would resolve names itself.
+            careful: outgoing::builder(connect)?
+                .no_proxy()
+                .dns_resolver(Arc::new(PublicOnly))
+                .build()?,
+            open: outgoing::direct_client(connect)?,
+            allow: options.allow.iter().map(|host| host.to_ascii_lowercase()).collect(),
+            time: options.times.input,
+        })
+    }
+
+    /// Fetches a file. The reasons name its host and no more: the rest of a URL may be a secret.
+    pub(super) async fn fetch(&self, url: &str, most: u64) -> Result<Content, String> {
+        let url = Url::parse(url).map_err(|_| "not a URL that can be read".to_owned())?;
+        let host = url.host_str().unwrap_or_default().to_owned();
+        let failed = |why: &dyn fmt::Display| format!("could not be fetched from {host}: {why}");
+        let client = if self.is_allowed(&url) {
+            &self.open
+        } else if is_private(url.host()) {
+            return Err(failed(&NotPublic));
+        } else {
+            &self.careful
+        };
+        let name = url
+            .path_segments()
+            .and_then(|mut path| path.next_back())
+            .unwrap_or_default()
+            .to_owned();
+        let call = async {
+            let broken = |error: reqwest::Error| failed(&root(&error.without_url()));
+            let mut response = client.get(url).send().await.map_err(broken)?;
+            let status = response.status();
+            if status.is_redirection() {
+                return Err(failed(&format_args!("HTTP {status}, and redirects are not followed")));
+            }
+            if !status.is_success() {
+                return Err(failed(&format_args!("HTTP {status}")));
+            }
+            let media_type =
+                response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+            let media_type = media_type.map(str::to_owned);
+            let mut bytes = Vec::new();
+            while let Some(chunk) = response.chunk().await.map_err(broken)? {
+                if (bytes.len() + chunk.len()) as u64 > most {
+                    return Err(failed(&format_args!("more than {most} bytes")));
+                }
+                bytes.extend_from_slice(&chunk);
+            }
+            Ok(Content { bytes, media_type, name })
+        };
+        let seconds = self.time.as_secs();
+        within(self.time, call)
+            .await
+            .unwrap_or_else(|_| Err(failed(&format_args!("it took more than {seconds} s"))))
+    }
+
+    fn is_allowed(&self, url: &Url) -> bool {
+        let Some(host) = url.host_str() else { return false };
+        let with_port = url.port_or_known_default().map(|port| format!("{host}:{port}"));
+        self.allow.iter().any(|allowed| allowed == host || Some(allowed) == with_port.as_ref())
+    }
+}
+
+/// Whether a host is an address that is not public. Names are looked at once they are resolved.
+fn is_private(host: Option<Host<&str>>) -> bool {
+    match host {
+        Some(Host::Ipv4(address)) => !is_public(address.into()),
+        Some(Host::Ipv6(address)) => !is_public(address.into()),
+        Some(Host::Domain(_)) => false,
+        None => true,
+    }
+}
+
+/// Resolves names, and refuses those of which any address is not public. What it returns is what is connected to, so
+/// that no second answer can differ from the one that was checked.
+#[derive(Debug)]
+struct PublicOnly;
+
+impl Resolve for PublicOnly {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let addresses: Vec<SocketAddr> = found.collect();
+            match addresses.iter().all(|address| is_public(address.ip())) {
+                true => Ok(Box::new(addresses.into_iter()) as Addrs),
+                false => Err(NotPublic.into()),
+            }
+        })
+    }
+}
+
+/// The address is one of the emulator's own network.
+#[derive(Debug)]
+struct NotPublic;
+
+impl fmt::Display for NotPublic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("its address is not public, and the host is not allowed")
+    }
+}
+
+impl Error for NotPublic {}

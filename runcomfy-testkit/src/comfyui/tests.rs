@@ -1,0 +1,1 @@
+//! Runs on recorded and on real servers.

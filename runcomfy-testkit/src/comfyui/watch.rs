@@ -1,0 +1,205 @@
+//! Watching a job that a server has, until it is over, gone, or stopped.
+//!
+//! The WebSocket says when to look; the history and the queue say what is so. Without the WebSocket the looks are
+//! just more frequent, so nothing depends on a message that may be missed.
+
+use serde_json::Value;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Progress, Trouble, TroubleKind,
+    api::{Api, Place},
+    event::Event,
+    socket::Socket,
+    within,
+};
+
+/// A job, and what is known of it so far.
+pub(super) struct Watch<'a> {
+    api: &'a Api,
+    client_id: &'a str,
+    prompt_id: &'a str,
+    cancelled: &'a CancellationToken,
+    /// It is to stop.
+    stopping: bool,
+    /// Not because anyone asked, but for its length.
+    overdue: bool,
+    /// It left the queue, as far as was seen.
+    started: bool,
+    /// The server was out of sight, so it may have been restarted.
+    disturbed: bool,
+    /// When the server last said anything.
+    heard: Instant,
+}
+
+/// How the watch ended.
+pub(super) enum End {
+    /// The server knows nothing of the job and nobody is known to have removed it.
+    Forgotten,
+    /// This is its history. It may have been stopped.
+    Finished(Value),
+    Lost(Trouble),
+    /// It was taken out of the queue.
+    Removed,
+    /// It ran for too long, and may still run.
+    TooLong,
+}
+
+/// Where a look found a job.
+pub(super) enum Seen {
+    Finished(Value),
+    InQueue(Place),
+    Nowhere,
+}
+
+impl<'a> Watch<'a> {
+    pub(super) fn new(
+        api: &'a Api,
+        client_id: &'a str,
+        prompt_id: &'a str,
+        cancelled: &'a CancellationToken,
+    ) -> Self {
+        Self {
+            api,
+            client_id,
+            prompt_id,
+            cancelled,
+            stopping: false,
+            overdue: false,
+            started: false,
+            disturbed: false,
+            heard: Instant::now(),
+        }
+    }
+
+    /// Whether it was stopped for its length.
+    pub(super) fn is_overdue(&self) -> bool {
+        self.overdue
+    }
+
+    pub(super) async fn until_end(
+        &mut self,
+        mut socket: Option<Socket>,
+        progress: &mut (impl FnMut(Progress) + Send),
+    ) -> End {
+        let times = self.api.times();
+        let end = Instant::now() + times.longest_run;
+        let given_up = end + times.stalled;
+        // At once: the job may be over, or so quick that its messages went by before the server had an id for it.
+        let mut look_at = Instant::now();
+        let mut connect_at = look_at;
+        loop {
+            let mut wait = times.recheck;
+            tokio::select! {
+                () = self.cancelled.cancelled(), if !self.stopping => self.stopping = true,
+                () = sleep_until(end), if !self.overdue => {
+                    self.overdue = !self.stopping;
+                    self.stopping = true;
+                }
+                () = sleep_until(given_up) => return End::TooLong,
+                event = next(socket.as_mut(), self.prompt_id) => match event {
+                    Some(Event::Ended) => {
+                        self.heard = Instant::now();
+                        // Its history is there by now. If ever it is not, it will be soon.
+                        wait = times.poll;
+                    }
+                    Some(event) => {
+                        self.heard = Instant::now();
+                        self.tell(event, progress);
+                        continue;
+                    }
+                    None => {
+                        socket = None;
+                        self.disturbed = true;
+                        connect_at = Instant::now() + times.poll;
+                    }
+                },
+                () = sleep_until(look_at) => {}
+            }
+            match self.look_and_act().await {
+                Ok(None) => {}
+                Ok(Some(end)) => {
+                    if let Some(socket) = socket {
+                        socket.close().await;
+                    }
+                    return end;
+                }
+                Err(trouble) if self.is_hopeless(&trouble) => return End::Lost(trouble),
+                Err(_) => self.disturbed = true,
+            }
+            if socket.is_none() && Instant::now() >= connect_at {
+                let connect = Socket::connect(self.api, self.client_id);
+                socket = within(times.connect, connect).await.ok().and_then(Result::ok);
+                connect_at = Instant::now() + times.poll;
+            }
+            look_at = Instant::now()
+                + match socket {
+                    _ if self.stopping => times.interrupt,
+                    Some(_) => wait,
+                    None => times.poll,
+                };
+        }
+    }
+
+    fn tell(&mut self, event: Event, progress: &mut impl FnMut(Progress)) {
+        if !self.started {
+            self.started = true;
+            progress(Progress::Started);
+        }
+        match event {
+            Event::Ended | Event::Started => {}
+            Event::Node(node) => progress(Progress::Node(node)),
+            Event::Step { node, value, max } => progress(Progress::Step { node, value, max }),
+        }
+    }
+
+    /// Looks where the job is, and stops it where that is wanted. Its end, if this is it.
+    async fn look_and_act(&mut self) -> Result<Option<End>, Trouble> {
+        let seen = look(self.api, self.prompt_id).await?;
+        self.heard = Instant::now();
+        Ok(match seen {
+            Seen::Finished(entry) => Some(End::Finished(entry)),
+            Seen::InQueue(place) => {
+                self.started |= place == Place::Running;
+                if self.stopping {
+                    match place {
+                        Place::Pending => self.api.delete(self.prompt_id).await?,
+                        Place::Running => self.api.interrupt(self.prompt_id).await?,
+                    }
+                }
+                None
+            }
+            Seen::Nowhere if self.stopping => Some(End::Removed),
+            // In plain sight: somebody else took it out of the queue.
+            Seen::Nowhere if !self.started && !self.disturbed => Some(End::Removed),
+            Seen::Nowhere => Some(End::Forgotten),
+        })
+    }
+
+    fn is_hopeless(&self, trouble: &Trouble) -> bool {
+        let times = self.api.times();
+        let patience = if trouble.is_absence() { times.gone } else { times.stalled };
+        trouble.kind() == TroubleKind::TooLarge || self.heard.elapsed() >= patience
+    }
+}
+
+/// Where a job is. Asked in this order, so that one on its way from the queue to the history is not overlooked.
+pub(super) async fn look(api: &Api, prompt_id: &str) -> Result<Seen, Trouble> {
+    if let Some(entry) = api.history(prompt_id).await? {
+        return Ok(Seen::Finished(entry));
+    }
+    let queue = api.queue().await?;
+    if let Some((place, ..)) = queue.iter().find(|(_, id, _)| id == prompt_id) {
+        return Ok(Seen::InQueue(*place));
+    }
+    Ok(api.history(prompt_id).await?.map_or(Seen::Nowhere, Seen::Finished))
+}
+
+/// What the socket says next; nothing ever where there is none.
+async fn next(socket: Option<&mut Socket>, prompt_id: &str) -> Option<Event> {
+    match socket {
+        Some(socket) => socket.next(prompt_id).await,
+        None => std::future::pending().await,
+    }
+}
