@@ -59,6 +59,9 @@ pub use faults::{Effect, Fault, FaultKind, FaultRule, InvalidFault, Scenario, Un
 /// says that it is there. It stops when it is dropped, calls under way or not; [`shutdown`](Self::shutdown)
 /// finishes those and waits until it has stopped.
 ///
+/// Calls meet faults where [`inject`](Self::inject), [`play`](Self::play), the routes below `/_emulator/` or
+/// the header `X-Emulator-Fault` on a call ask for them.
+///
 /// Its clock is tokio's, but don't pause that: a paused clock does not wait for sockets. Make runs short
 /// instead, with [`FakeBuilder::cold_start`] and [`FakeBuilder::run_time`].
 ///

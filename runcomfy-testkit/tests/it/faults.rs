@@ -5,6 +5,8 @@ mod connections;
 mod control;
 mod counters;
 mod looks;
+#[cfg(all(unix, feature = "program"))]
+mod program;
 mod rules;
 mod scenarios;
 mod submits;
@@ -93,13 +95,21 @@ async fn connect(emulator: &Emulator) -> io::Result<TcpStream> {
 /// Sends these bytes, and sees what comes.
 async fn send(emulator: &Emulator, bytes: &str, silence: Duration) -> Seen {
     let begun = Instant::now();
-    let mut socket = connect(emulator).await.unwrap();
-    // Where it is reset already, reading says so too.
-    drop(socket.write_all(bytes.as_bytes()).await);
+    // Where it is reset already, each step says so.
+    let mut socket = connect(emulator).await;
+    if let Ok(socket) = &mut socket {
+        drop(socket.write_all(bytes.as_bytes()).await);
+    }
     let mut bytes = Vec::new();
     let end = loop {
         let mut piece = [0; 65_536];
-        match timeout(silence, socket.read(&mut piece)).await {
+        let read = async {
+            match &mut socket {
+                Ok(socket) => socket.read(&mut piece).await,
+                Err(error) => Err(error.kind().into()),
+            }
+        };
+        match timeout(silence, read).await {
             Err(_) => break End::Silent,
             Ok(Ok(0)) => break End::Closed,
             Ok(Ok(count)) => bytes.extend(&piece[..count]),
@@ -151,6 +161,7 @@ async fn settled(emulator: &Emulator) {
         counters.totals.in_flight + counters.open.in_flight > 0
     };
     timeout(PATIENCE, async {
+        tokio::task::yield_now().await;
         while busy() {
             tokio::task::yield_now().await;
         }

@@ -38,13 +38,13 @@ pub(in crate::emulator) fn answer(fault: &Fault) -> Option<Response> {
         FaultKind::Html => page(StatusCode::OK),
         FaultKind::InternalError => internal_error(),
         FaultKind::RateLimited => {
-            let body = json!({"error_code": 429_001, "error_message": "Too Many Requests"});
+            let body = json!({"message": "Too Many Requests"});
             waiting(StatusCode::TOO_MANY_REQUESTS, fault, &body)
         }
         FaultKind::Redirect => redirect(fault),
         FaultKind::TokenRevoked => wire::unauthorized(),
         FaultKind::Unavailable => {
-            let body = json!({"error_code": 503_001, "error_message": "Service Unavailable"});
+            let body = json!({"message": "Service Unavailable"});
             waiting(StatusCode::SERVICE_UNAVAILABLE, fault, &body)
         }
         _ => return None,

@@ -127,7 +127,7 @@ table! {
     // Answers.
     RateLimited = "rate_limited", Any, Chosen(Withheld),
         [number("retry_after", 1, 1_000_000, "seconds")],
-        "429 with error code 429001 and Retry-After.";
+        "429 with Retry-After, as a gateway writes it.";
     InternalError = "internal_error", Any, Chosen(Withheld), [],
         "500 with error code 500001.";
     BadGateway = "bad_gateway", Any, Chosen(Withheld), [],
@@ -138,7 +138,7 @@ table! {
             sort: Sort::Number { default: None, most: 1_000_000 },
             about: "seconds; no such header where nothing is said",
         }],
-        "503 with error code 503001.";
+        "503 as a gateway writes it.";
     GatewayTimeout = "gateway_timeout", Any, Chosen(Applied), [],
         "504 with a page of HTML, as a gateway writes it that has waited too long.";
     ErrorCode = "error_code", Any, Chosen(Withheld),
