@@ -193,7 +193,8 @@ impl Api {
         self.good(self.post(&["queue"], &json!({"delete": [prompt_id]})).await?).map(drop)
     }
 
-    /// Asks a job that runs to stop. Older servers stop whichever runs, so it must be known to be this one.
+    /// Asks a job that runs to stop. Older servers stop whichever runs, so it must be known to be
+    /// this one.
     pub(super) async fn interrupt(&self, prompt_id: &str) -> Result<(), Trouble> {
         self.good(self.post(&["interrupt"], &json!({"prompt_id": prompt_id})).await?).map(drop)
     }

@@ -62,7 +62,8 @@ impl Socket {
         ))
     }
 
-    /// What is told next about a job. `None` once the connection is over, be it for a message beyond the limit.
+    /// What is told next about a job. `None` once the connection is over, be it for a message
+    /// beyond the limit.
     pub(super) async fn next(&mut self, prompt_id: &str) -> Option<Event> {
         loop {
             match self.0.next().await? {

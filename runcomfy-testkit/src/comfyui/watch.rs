@@ -1,7 +1,7 @@
 //! Watching a job that a server has, until it is over, gone, or stopped.
 //!
-//! The WebSocket says when to look; the history and the queue say what is so. Without the WebSocket the looks are
-//! just more frequent, so nothing depends on a message that may be missed.
+//! The WebSocket says when to look; the history and the queue say what is so. Without the WebSocket
+//! the looks are just more frequent, so nothing depends on a message that may be missed.
 
 use serde_json::Value;
 use tokio::time::{Instant, sleep_until};
@@ -86,7 +86,8 @@ impl<'a> Watch<'a> {
         let times = self.api.times();
         let end = Instant::now() + times.longest_run;
         let given_up = end + times.stalled;
-        // At once: the job may be over, or so quick that its messages went by before the server had an id for it.
+        // At once: the job may be over, or so quick that its messages went by before the server had
+        // an id for it.
         let mut look_at = Instant::now();
         let mut connect_at = look_at;
         loop {
@@ -184,7 +185,8 @@ impl<'a> Watch<'a> {
     }
 }
 
-/// Where a job is. Asked in this order, so that one on its way from the queue to the history is not overlooked.
+/// Where a job is. Asked in this order, so that one on its way from the queue to the history is not
+/// overlooked.
 pub(super) async fn look(api: &Api, prompt_id: &str) -> Result<Seen, Trouble> {
     if let Some(entry) = api.history(prompt_id).await? {
         return Ok(Seen::Finished(entry));
