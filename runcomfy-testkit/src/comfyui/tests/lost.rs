@@ -37,11 +37,14 @@ async fn without_a_socket_a_run_is_asked_after() {
 
 #[tokio::test]
 async fn a_message_beyond_the_limit_costs_the_socket_and_not_the_run() {
-    let changes = Changes { giant: Some(1 << 20), ..Changes::default() };
+    let changes = Changes { giant: Some(1 << 20), hold: Some(0), ..Changes::default() };
     let replay = Replay::changed(Recording::load("blend"), changes);
     let mut options = impatient();
     options.limits.message = 64 * 1024;
-    let (outcome, ..) = Running::start(&replay, options, replay.job()).end().await;
+    let running = Running::start(&replay, options, replay.job());
+    replay.called("(connected)", 2).await;
+    replay.release();
+    let (outcome, ..) = running.end().await;
     assert!(succeeded(&outcome), "{outcome:?}");
 }
 
