@@ -20,10 +20,7 @@
 //! they are not among the outputs. Inputs that were uploaded stay in ComfyUI's input folder, below
 //! `req-<request id>`: it has no route to remove them.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::path::{Path, PathBuf};
 
 use runcomfy_core::{RequestId, Workflow};
 use serde::{Deserialize, Serialize};
@@ -231,12 +228,4 @@ impl Server {
     ) -> Option<Outcome> {
         run::Run::new(self, request_id, folder, cancelled, progress).resume(accepted).await
     }
-}
-
-/// A time that is over after this long.
-async fn within<T>(
-    time: Duration,
-    future: impl Future<Output = T>,
-) -> Result<T, tokio::time::error::Elapsed> {
-    tokio::time::timeout(time, future).await
 }

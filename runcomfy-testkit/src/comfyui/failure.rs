@@ -147,3 +147,28 @@ pub(super) fn clip(text: &str, most: usize) -> String {
     let end = (0..=most).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
     format!("{}…", &text[..end])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_cut_between_characters() {
+        for (text, most, expected) in [
+            ("", 0, ""),
+            ("cat", 3, "cat"),
+            ("cats", 3, "cat…"),
+            ("猫猫", 5, "猫…"),
+            ("猫", 2, "…"),
+        ] {
+            assert_eq!(clip(text, most), expected, "{text} {most}");
+        }
+    }
+
+    #[test]
+    fn a_message_of_any_length_is_kept_short() {
+        let long = "x".repeat(1 << 20);
+        let failure = of_execution(&json!({"exception_message": long, "exception_type": "E"}));
+        assert!(failure.to_string().len() < 3 * LONGEST, "{}", failure.to_string().len());
+    }
+}

@@ -55,13 +55,13 @@ impl Default for Limits {
 /// How long anything may take, and how often to look.
 #[derive(Clone, Debug)]
 pub(crate) struct Times {
-    /// Until a connection stands.
+    /// Until a connection stands, a WebSocket's handshake included.
     pub(crate) connect: Duration,
     /// For a call and its answer.
     pub(crate) call: Duration,
     /// For a file, as long as nothing comes of it.
     pub(crate) idle: Duration,
-    /// For an input to be downloaded.
+    /// For an input to be downloaded, and for it to be uploaded.
     pub(crate) input: Duration,
     /// Between looks while the WebSocket is there: only for what it may have missed.
     pub(crate) recheck: Duration,

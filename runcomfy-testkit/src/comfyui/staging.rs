@@ -58,7 +58,11 @@ pub(super) async fn stage(api: &Api, fetcher: &Fetcher, job: &Job) -> Result<Val
                 left -= content.bytes.len() as u64;
                 let name = names::plain(number, &content.name, content.media_type.as_deref());
                 let upload = api.upload(&job.request_id, &name, content.bytes).await;
-                place.insert(upload.map_err(|trouble| failed(&trouble.to_string()))?).clone()
+                let upload = upload.map_err(|trouble| match trouble.is_absence() {
+                    true => failure::of_submit(job.request_id.as_str(), &trouble),
+                    false => failed(&trouble.to_string()),
+                });
+                place.insert(upload?).clone()
             }
         };
         graph[input.node_id]["inputs"][input.name] = Value::String(place);

@@ -8,11 +8,12 @@ use reqwest::{
     dns::{Addrs, Name, Resolve, Resolving},
     header::CONTENT_TYPE,
 };
+use tokio::time::timeout;
 use url::Host;
 
 use super::{Content, address::is_public};
 use crate::{
-    comfyui::{Options, trouble::root, within},
+    comfyui::{Options, trouble::root},
     outgoing,
 };
 
@@ -87,7 +88,7 @@ impl Fetcher {
             Ok(Content { bytes, media_type, name })
         };
         let seconds = self.time.as_secs();
-        within(self.time, call)
+        timeout(self.time, call)
             .await
             .unwrap_or_else(|_| Err(failed(&format_args!("it took more than {seconds} s"))))
     }

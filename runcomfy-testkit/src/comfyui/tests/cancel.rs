@@ -74,7 +74,7 @@ async fn one_that_another_took_out_of_the_queue_is_cancelled() {
 async fn one_that_runs_for_too_long_is_stopped_and_fails() {
     let replay = held("queue_delete_and_interrupt_id", "execution_interrupted", 1);
     let mut options = impatient();
-    options.times.longest_run = Duration::from_millis(200);
+    options.times.longest_run = Duration::from_millis(500);
     let (outcome, ..) = Running::start(&replay, options, replay.job()).end().await;
     assert_eq!(failure(&outcome)["type"], "run_too_long");
     assert!(count(&replay, "POST /interrupt {\"prompt_id\"") >= 1);

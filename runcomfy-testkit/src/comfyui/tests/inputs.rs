@@ -172,3 +172,11 @@ async fn the_same_file_is_uploaded_once_and_too_many_are_not() {
     let outcome = staged(&Replay::of("load_image"), options, graph(&["data:,a", "data:,b"])).await;
     assert_eq!(failure(&outcome)["node_id"], "91");
 }
+
+#[tokio::test]
+async fn an_input_for_a_server_that_is_not_there_is_no_fault_of_the_input() {
+    let mut replay = Replay::of("load_image");
+    replay.kill();
+    let outcome = staged(&replay, impatient(), load_image("data:,x")).await;
+    assert_eq!(failure(&outcome)["type"], "comfyui_unreachable");
+}

@@ -78,6 +78,18 @@ async fn what_would_hit_others_is_narrowed_to_ones_own() {
 }
 
 #[tokio::test]
+async fn a_history_is_cleared_of_ones_own() {
+    let replay = Replay::of("invert");
+    run(&replay).await;
+    for (own, expected) in [(ID, json!([ID])), ("another", json!([]))] {
+        let body = Some(json!({"clear": true}));
+        call(&replay, Method::Post, "history", body, own).await.unwrap();
+        let sent = posts(&replay).pop().unwrap();
+        assert_eq!(sent, format!("POST /history {}", json!({"delete": expected})), "{own}");
+    }
+}
+
+#[tokio::test]
 async fn what_can_not_be_narrowed_is_refused() {
     let replay = Replay::of("invert");
     for (method, path) in [
