@@ -42,7 +42,7 @@ mod socket;
 mod staging;
 mod submit;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod trouble;
 mod watch;
 

@@ -15,9 +15,9 @@ mod live;
 mod lost;
 mod proxied;
 mod recorded;
-mod recording;
+pub(crate) mod recording;
 mod refused;
-mod replay;
+pub(crate) mod replay;
 mod resumed;
 mod served;
 

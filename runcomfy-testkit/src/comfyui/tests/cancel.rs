@@ -90,3 +90,14 @@ async fn one_on_a_server_that_died_is_cancelled() {
     replay.kill();
     assert_eq!(running.end().await.0, Outcome::Cancelled);
 }
+
+#[tokio::test]
+async fn one_on_a_server_that_was_restarted_is_cancelled() {
+    let mut replay = held("slow", "executed", 1000);
+    let running = Running::start(&replay, impatient(), replay.job());
+    replay.called("(held)", 1).await;
+    running.cancel.cancel();
+    replay.called("POST /interrupt", 1).await;
+    replay.restart().await;
+    assert_eq!(running.end().await.0, Outcome::Cancelled);
+}

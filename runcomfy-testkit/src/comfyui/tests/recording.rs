@@ -9,38 +9,38 @@ use serde_json::{Map, Value};
 
 use crate::comfyui::json;
 
-pub(super) struct Recording {
-    pub(super) graph: Value,
-    pub(super) extra_data: Option<Map<String, Value>>,
+pub(crate) struct Recording {
+    pub(crate) graph: Value,
+    pub(crate) extra_data: Option<Map<String, Value>>,
     /// The answer to the graph.
-    pub(super) status: u16,
-    pub(super) answer: Value,
+    pub(crate) status: u16,
+    pub(crate) answer: Value,
     /// What a socket is told as it connects.
-    pub(super) greetings: Vec<Told>,
+    pub(crate) greetings: Vec<Told>,
     /// What it is told of the run.
-    pub(super) messages: Vec<Told>,
+    pub(crate) messages: Vec<Told>,
     /// The entry in the history.
-    pub(super) entry: Option<Value>,
-    pub(super) views: Vec<View>,
+    pub(crate) entry: Option<Value>,
+    pub(crate) views: Vec<View>,
 }
 
 #[derive(Clone)]
-pub(super) enum Told {
+pub(crate) enum Told {
     Binary(Vec<u8>),
     Text(String),
 }
 
 /// A file as the server showed it.
-pub(super) struct View {
-    pub(super) item: Value,
-    pub(super) bytes: Vec<u8>,
+pub(crate) struct View {
+    pub(crate) item: Value,
+    pub(crate) bytes: Vec<u8>,
 }
 
-pub(super) fn samples() -> PathBuf {
+pub(crate) fn samples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src/comfyui/samples")
 }
 
-pub(super) fn sample(path: &str) -> Value {
+pub(crate) fn sample(path: &str) -> Value {
     read(&samples().join(path)).unwrap()
 }
 
@@ -49,7 +49,7 @@ fn read(path: &Path) -> Option<Value> {
 }
 
 /// The names in a folder of samples, in order.
-pub(super) fn names(folder: &str) -> Vec<String> {
+pub(crate) fn names(folder: &str) -> Vec<String> {
     let entries = fs::read_dir(samples().join(folder)).unwrap();
     let mut names: Vec<_> =
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -58,7 +58,7 @@ pub(super) fn names(folder: &str) -> Vec<String> {
 }
 
 impl Recording {
-    pub(super) fn load(name: &str) -> Self {
+    pub(crate) fn load(name: &str) -> Self {
         let folder = samples().join("runs").join(name);
         let request = read(&folder.join("prompt_request.json")).unwrap();
         let response = read(&folder.join("prompt_response.json")).unwrap();
@@ -90,12 +90,12 @@ impl Recording {
     }
 
     /// The id that it was recorded under.
-    pub(super) fn prompt_id(&self) -> &str {
+    pub(crate) fn prompt_id(&self) -> &str {
         self.answer["prompt_id"].as_str().unwrap_or_default()
     }
 
     /// Where the first message of this type is.
-    pub(super) fn index(&self, kind: &str) -> usize {
+    pub(crate) fn index(&self, kind: &str) -> usize {
         let mark = format!("{{\"type\":\"{kind}\"");
         let is_it = |told: &Told| matches!(told, Told::Text(text) if text.starts_with(&mark));
         self.messages.iter().position(is_it).unwrap()

@@ -19,7 +19,7 @@ use super::{Job, PATIENCE, Recording, job, recording::Told};
 mod routes;
 
 /// A server with recordings to play, one for each graph that it is given.
-pub(super) struct Replay {
+pub(crate) struct Replay {
     address: SocketAddr,
     shared: Arc<Shared>,
     /// Its own, so that all of it can be made to vanish at once.
@@ -28,29 +28,29 @@ pub(super) struct Replay {
 
 /// What it does differently from the recording.
 #[derive(Default)]
-pub(super) struct Changes {
+pub(crate) struct Changes {
     /// No message from this one on before [`Replay::release`], or what that stands for.
-    pub(super) hold: Option<usize>,
+    pub(crate) hold: Option<usize>,
     /// How many interrupts of the run it takes to release it.
-    pub(super) interrupts: Option<usize>,
+    pub(crate) interrupts: Option<usize>,
     /// The sockets are closed before this message.
-    pub(super) cut: Option<usize>,
+    pub(crate) cut: Option<usize>,
     /// A message of this many bytes comes before the first.
-    pub(super) giant: Option<usize>,
+    pub(crate) giant: Option<usize>,
     /// It takes the graph with these errors.
-    pub(super) node_errors: Option<Value>,
+    pub(crate) node_errors: Option<Value>,
     /// It chooses this id, whatever was asked for.
-    pub(super) own_id: Option<String>,
+    pub(crate) own_id: Option<String>,
     /// In place of the recorded outputs.
-    pub(super) outputs: Option<Value>,
+    pub(crate) outputs: Option<Value>,
     /// It knows no `/object_info`.
-    pub(super) no_object_info: bool,
+    pub(crate) no_object_info: bool,
     /// It has no `/ws`.
-    pub(super) no_socket: bool,
+    pub(crate) no_socket: bool,
     /// It closes the connection of this many graphs before it takes one.
-    pub(super) dropped_posts: usize,
+    pub(crate) dropped_posts: usize,
     /// It takes the graph, and closes the connection.
-    pub(super) lost_answer: bool,
+    pub(crate) lost_answer: bool,
 }
 
 struct Shared {
@@ -83,15 +83,15 @@ struct Playing {
 }
 
 impl Replay {
-    pub(super) fn of(name: &str) -> Self {
+    pub(crate) fn of(name: &str) -> Self {
         Self::changed(Recording::load(name), Changes::default())
     }
 
-    pub(super) fn changed(recording: Recording, changes: Changes) -> Self {
+    pub(crate) fn changed(recording: Recording, changes: Changes) -> Self {
         Self::several(vec![recording], changes)
     }
 
-    pub(super) fn several(recordings: Vec<Recording>, changes: Changes) -> Self {
+    pub(crate) fn several(recordings: Vec<Recording>, changes: Changes) -> Self {
         let recordings = recordings.into_iter().map(Arc::new).collect();
         let shared = Arc::new(Shared {
             played: Mutex::new(Played { recordings, ..Played::default() }),
@@ -105,23 +105,23 @@ impl Replay {
         Self { address, shared, runtime }
     }
 
-    pub(super) fn url(&self) -> Url {
+    pub(crate) fn url(&self) -> Url {
         Url::parse(&format!("http://{}", self.address)).unwrap()
     }
 
     /// The job that the next recording is of.
-    pub(super) fn job(&self) -> Job {
+    pub(crate) fn job(&self) -> Job {
         let recording = self.shared.lock().recordings.front().unwrap().clone();
         Job { extra_data: recording.extra_data.clone(), ..job(recording.graph.clone()) }
     }
 
     /// All calls so far, such as `POST /queue {"clear":true}`, and in parentheses what else happened.
-    pub(super) fn calls(&self) -> Vec<String> {
+    pub(crate) fn calls(&self) -> Vec<String> {
         self.shared.calls.borrow().clone()
     }
 
     /// Waits until this many calls begin so.
-    pub(super) async fn called(&self, start: &str, times: usize) {
+    pub(crate) async fn called(&self, start: &str, times: usize) {
         let mut calls = self.shared.calls.subscribe();
         let enough = |calls: &Vec<String>| {
             calls.iter().filter(|call| call.starts_with(start)).count() >= times
@@ -130,33 +130,33 @@ impl Replay {
     }
 
     /// The graphs that were submitted, with all that came along.
-    pub(super) fn graphs(&self) -> Vec<Value> {
+    pub(crate) fn graphs(&self) -> Vec<Value> {
         self.shared.lock().graphs.clone()
     }
 
     /// The uploads: subfolder and name, and the bytes.
-    pub(super) fn uploads(&self) -> Vec<(String, Vec<u8>)> {
+    pub(crate) fn uploads(&self) -> Vec<(String, Vec<u8>)> {
         self.shared.lock().uploads.clone()
     }
 
     /// One more recording to play.
-    pub(super) fn add(&self, name: &str) {
+    pub(crate) fn add(&self, name: &str) {
         self.shared.lock().recordings.push_back(Arc::new(Recording::load(name)));
     }
 
-    pub(super) fn release(&self) {
+    pub(crate) fn release(&self) {
         self.shared.released.send_replace(usize::MAX);
     }
 
     /// Gone, with all connections and all that it knew.
-    pub(super) fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
     }
 
     /// Killed, and there again at the same address with nothing known.
-    pub(super) async fn restart(&mut self) {
+    pub(crate) async fn restart(&mut self) {
         self.kill();
         *self.shared.lock() = Played::default();
         let bind = async {
