@@ -1,26 +1,26 @@
 //! Runs requests on ComfyUI servers of one's own.
 //!
-//! A [`Server`] takes one job at a time, to its end: inputs are put where ComfyUI finds them, the graph is
-//! submitted under the request's own id, its WebSocket and its history are watched, and what it made is copied
-//! into the request's folder. Accounts, queues and money are none of its business.
+//! A [`Server`] takes one job at a time, to its end: inputs are put where ComfyUI finds them, the
+//! graph is submitted under the request's own id, its WebSocket and its history are watched, and
+//! what it made is copied into the request's folder. Accounts, queues and money are none of its
+//! business.
 //!
 //! What it relies on was observed on ComfyUI 0.33.0 and 0.3.75:
 //!
 //! - A run is over at `executing` without a node. Its history may be missing before, and never is then.
-//! - A graph of which some outputs do not validate is taken, and the rest runs. That is a failure here: a run
-//!   that made everything but the picture that was wanted is no success.
-//! - History and queue are in memory. A server that was restarted knows nothing, and its temporary files are gone.
-//! - A graph that was run before makes nothing new and names the files of the first run, hence the copies.
+//! - A graph of which some outputs do not validate is taken, and the rest runs. That is a failure
+//!   here: a run that made everything but the picture that was wanted is no success.
+//! - History and queue are in memory. A server that was restarted knows nothing, and its temporary
+//!   files are gone.
+//! - A graph that was run before makes nothing new and names the files of the first run, hence the
+//!   copies.
 //! - Messages of `progress_state` grow with the square of the graph. They are dropped unread.
 //!
-//! Pictures that a graph sends over the WebSocket only (`SaveImageWebsocket`) are in no history, so they are not
-//! among the outputs. Inputs that were uploaded stay in ComfyUI's input folder, below `req-<request id>`: it has no
-//! route to remove them.
+//! Pictures that a graph sends over the WebSocket only (`SaveImageWebsocket`) are in no history, so
+//! they are not among the outputs. Inputs that were uploaded stay in ComfyUI's input folder, below
+//! `req-<request id>`: it has no route to remove them.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::path::{Path, PathBuf};
 
 use runcomfy_core::{RequestId, Workflow};
 use serde::{Deserialize, Serialize};
@@ -42,7 +42,7 @@ mod socket;
 mod staging;
 mod submit;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod trouble;
 mod watch;
 
@@ -58,7 +58,6 @@ use staging::Fetcher;
 pub(crate) struct Server {
     api: Api,
     fetcher: Fetcher,
-    options: Options,
 }
 
 /// What a server says about itself.
@@ -173,9 +172,9 @@ impl Server {
     /// For any other URL, and where the platform's certificates can't be read.
     pub(crate) fn new(url: Url, options: Options) -> Result<Self, Trouble> {
         let api = Api::new(url, &options)?;
-        let fetcher =
-            Fetcher::new(&options).map_err(|error| api.trouble(TroubleKind::Unusable, error))?;
-        Ok(Self { api, fetcher, options })
+        let fetcher = Fetcher::new(api.http().clone(), &options)
+            .map_err(|error| api.trouble(TroubleKind::Unusable, error))?;
+        Ok(Self { api, fetcher })
     }
 
     /// The server's URL without what could be a password in it.
@@ -203,8 +202,8 @@ impl Server {
 
     /// Runs a job to its end, and copies what it makes into `folder`.
     ///
-    /// Cancelled, it is taken out of the server's queue or interrupted; what ends well before that has its
-    /// effect is a success. Dropping this leaves the job to the server.
+    /// Cancelled, it is taken out of the server's queue or interrupted; what ends well before that
+    /// has its effect is a success. Dropping this leaves the job to the server.
     pub(crate) async fn run(
         &self,
         job: &Job,
@@ -217,8 +216,8 @@ impl Server {
 
     /// Takes up a job that it was given before, perhaps by a process that is gone.
     ///
-    /// `accepted` is what [`Progress::Accepted`] told, if that much is known. `None` if the server answers and
-    /// does not know the job: it never had it, or it was restarted since.
+    /// `accepted` is what [`Progress::Accepted`] told, if that much is known. `None` if the server
+    /// answers and does not know the job: it never had it, or it was restarted since.
     pub(crate) async fn resume(
         &self,
         request_id: &RequestId,
@@ -229,12 +228,4 @@ impl Server {
     ) -> Option<Outcome> {
         run::Run::new(self, request_id, folder, cancelled, progress).resume(accepted).await
     }
-}
-
-/// A time that is over after this long.
-async fn within<T>(
-    time: Duration,
-    future: impl Future<Output = T>,
-) -> Result<T, tokio::time::error::Elapsed> {
-    tokio::time::timeout(time, future).await
 }

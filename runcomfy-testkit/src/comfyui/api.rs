@@ -1,6 +1,6 @@
 //! ComfyUI's routes, each as one call, with a bound on what comes and on how long it takes.
 
-use std::{fmt, path::Path};
+use std::{fmt, path::Path, time::Duration};
 
 use axum::body::Bytes;
 use reqwest::{
@@ -10,9 +10,9 @@ use reqwest::{
 };
 use runcomfy_core::RequestId;
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt as _;
+use tokio::{io::AsyncWriteExt as _, time::timeout};
 
-use super::{FileKind, Limits, Options, Times, Trouble, TroubleKind, json, within};
+use super::{FileKind, Limits, Options, Times, Trouble, TroubleKind, json};
 use crate::outgoing;
 
 /// A server and the client that reaches it.
@@ -112,31 +112,33 @@ impl Api {
 
     /// Sends a request and reads its answer whole, whatever its status.
     pub(super) async fn call(&self, request: RequestBuilder) -> Result<Reply, Trouble> {
-        let call = async {
-            let mut response = self.sent(request).await?;
-            let status = response.status().as_u16();
-            let content_type = response
-                .headers()
-                .get(CONTENT_TYPE)
-                .and_then(|value| Some(value.to_str().ok()?.to_owned()));
-            let mut bytes = Vec::new();
-            while let Some(chunk) = self.chunk(&mut response).await? {
-                if (bytes.len() + chunk.len()) as u64 > self.limits.json {
-                    return Err(self.trouble(TroubleKind::TooLarge, "an answer beyond the limit"));
-                }
-                bytes.extend_from_slice(&chunk);
+        self.in_time(self.times.call, self.answered(request)).await
+    }
+
+    async fn answered(&self, request: RequestBuilder) -> Result<Reply, Trouble> {
+        let mut response = self.sent(request).await?;
+        let status = response.status().as_u16();
+        let content_type = response
+            .headers()
+            .get(CONTENT_TYPE)
+            .and_then(|value| Some(value.to_str().ok()?.to_owned()));
+        let mut bytes = Vec::new();
+        while let Some(chunk) = self.chunk(&mut response).await? {
+            if (bytes.len() + chunk.len()) as u64 > self.limits.json {
+                return Err(self.trouble(TroubleKind::TooLarge, "an answer beyond the limit"));
             }
-            Ok(Reply { status, content_type, bytes })
-        };
-        self.in_time(call).await
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(Reply { status, content_type, bytes })
     }
 
     pub(super) async fn in_time<T>(
         &self,
+        time: Duration,
         call: impl Future<Output = Result<T, Trouble>>,
     ) -> Result<T, Trouble> {
-        within(self.times.call, call).await.unwrap_or_else(|_| {
-            let seconds = self.times.call.as_secs();
+        timeout(time, call).await.unwrap_or_else(|_| {
+            let seconds = time.as_secs();
             Err(self
                 .trouble(TroubleKind::TimedOut, format_args!("a call took more than {seconds} s")))
         })
@@ -194,7 +196,8 @@ impl Api {
         self.good(self.post(&["queue"], &json!({"delete": [prompt_id]})).await?).map(drop)
     }
 
-    /// Asks a job that runs to stop. Older servers stop whichever runs, so it must be known to be this one.
+    /// Asks a job that runs to stop. Older servers stop whichever runs, so it must be known to be
+    /// this one.
     pub(super) async fn interrupt(&self, prompt_id: &str) -> Result<(), Trouble> {
         self.good(self.post(&["interrupt"], &json!({"prompt_id": prompt_id})).await?).map(drop)
     }
@@ -212,7 +215,9 @@ impl Api {
             .text("type", "input")
             .text("overwrite", "true");
         let request = self.http.post(self.url(&["upload", "image"])).multipart(form);
-        let stored = self.parsed(&self.good(self.call(request).await?)?)?;
+        // It may be large, and the way long.
+        let reply = self.in_time(self.times.input, self.answered(request)).await?;
+        let stored = self.parsed(&self.good(reply)?)?;
         let text = |key: &str| stored.get(key).and_then(Value::as_str);
         match (text("subfolder"), text("name")) {
             (Some(""), Some(name)) => Ok(name.to_owned()),
@@ -234,8 +239,10 @@ impl Api {
             .append_pair("filename", filename)
             .append_pair("subfolder", subfolder)
             .append_pair("type", kind.as_str());
-        let mut response =
-            self.in_time(self.sent(self.http.get(url))).await.map_err(NotCopied::Trouble)?;
+        let mut response = self
+            .in_time(self.times.call, self.sent(self.http.get(url)))
+            .await
+            .map_err(NotCopied::Trouble)?;
         let status = response.status().as_u16();
         if status != 200 {
             let trouble = self.trouble(TroubleKind::Status(status), "no such file to view");
@@ -245,7 +252,7 @@ impl Api {
         let mut length = 0;
         loop {
             let chunk =
-                within(self.times.idle, self.chunk(&mut response)).await.unwrap_or_else(|_| {
+                timeout(self.times.idle, self.chunk(&mut response)).await.unwrap_or_else(|_| {
                     Err(self.trouble(TroubleKind::TimedOut, "a file that stopped in the middle"))
                 });
             let Some(chunk) = chunk.map_err(NotCopied::Trouble)? else { break };

@@ -1,5 +1,5 @@
-//! Copying what a run made out of ComfyUI: its temporary files go with a restart, and the next run of the same graph
-//! names the same files.
+//! Copying what a run made out of ComfyUI: its temporary files go with a restart, and the next run
+//! of the same graph names the same files.
 
 use std::{collections::HashSet, path::Path};
 

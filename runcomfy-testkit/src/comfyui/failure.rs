@@ -1,12 +1,14 @@
 //! Why a run failed, in the words of its result.
 //!
-//! Each is an object with `type` and `message`, the shape that the service documents, and with what ComfyUI told.
+//! Each is an object with `type` and `message`, the shape that the service documents, and with what
+//! ComfyUI told.
 
 use serde_json::{Map, Value, json};
 
 use super::{FileKind, Trouble};
 
-/// The most that is kept of a text of ComfyUI's, in bytes: messages repeat values, and values may be files.
+/// The most that is kept of a text of ComfyUI's, in bytes: messages repeat values, and values may
+/// be files.
 const LONGEST: usize = 8 * 1024;
 
 /// A node raised an exception: the data of `execution_error`.
@@ -45,14 +47,19 @@ pub(super) fn of_validation(body: &Value) -> Value {
         "message": clip(message, LONGEST),
         "details": clip(text("details"), LONGEST),
     });
-    if let Some(node_id) = extra.get("node_id") {
-        failure["node_id"] = node_id.clone();
+    if let Some(node_id) = extra.get("node_id").cloned().or_else(|| node_in(text("details"))) {
+        failure["node_id"] = node_id;
         failure["node_type"] = extra.get("class_type").cloned().unwrap_or_default();
     }
     if let Some(node_errors) = body.get("node_errors").and_then(Value::as_object) {
         add_nodes(&mut failure, node_errors);
     }
     failure
+}
+
+/// The node of `Node ID '#1'`: older servers name it nowhere else.
+fn node_in(details: &str) -> Option<Value> {
+    Some(json!(details.strip_prefix("Node ID '#")?.strip_suffix('\'')?))
 }
 
 /// The graph was taken, but not whole. `run` is why the rest failed, if it did.
@@ -139,4 +146,29 @@ pub(super) fn clip(text: &str, most: usize) -> String {
     // Not inside a character.
     let end = (0..=most).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
     format!("{}…", &text[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_cut_between_characters() {
+        for (text, most, expected) in [
+            ("", 0, ""),
+            ("cat", 3, "cat"),
+            ("cats", 3, "cat…"),
+            ("猫猫", 5, "猫…"),
+            ("猫", 2, "…"),
+        ] {
+            assert_eq!(clip(text, most), expected, "{text} {most}");
+        }
+    }
+
+    #[test]
+    fn a_message_of_any_length_is_kept_short() {
+        let long = "x".repeat(1 << 20);
+        let failure = of_execution(&json!({"exception_message": long, "exception_type": "E"}));
+        assert!(failure.to_string().len() < 3 * LONGEST, "{}", failure.to_string().len());
+    }
 }

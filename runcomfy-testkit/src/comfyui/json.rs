@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-/// Reads JSON in which numbers may be `NaN`, `Infinity` and `-Infinity`: ComfyUI repeats what it was given, and the
-/// ranges of custom nodes are often infinite. Such a number becomes null.
+/// Reads JSON in which numbers may be `NaN`, `Infinity` and `-Infinity`: ComfyUI repeats what it
+/// was given, and the ranges of custom nodes are often infinite. Such a number becomes null.
 pub(super) fn read(bytes: &[u8]) -> Result<Value, serde_json::Error> {
     serde_json::from_slice(bytes).or_else(|error| match with_nulls(bytes) {
         Some(text) => serde_json::from_slice(&text),

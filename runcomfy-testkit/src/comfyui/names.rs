@@ -6,7 +6,8 @@ use std::path::PathBuf;
 const LONGEST: usize = 255;
 const DEEPEST: usize = 16;
 
-/// Where a file of ComfyUI's is to be kept, below a folder: `None` if its name could lead out of that folder.
+/// Where a file of ComfyUI's is to be kept, below a folder: `None` if its name could lead out of
+/// that folder.
 pub(super) fn relative(subfolder: &str, filename: &str) -> Option<PathBuf> {
     let mut path = PathBuf::new();
     // On Windows, ComfyUI names its subfolders with backslashes.

@@ -7,8 +7,9 @@ const MIB: u64 = 1024 * 1024;
 /// All that can be set.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Options {
-    /// Hosts, as `name` or `name:port`, from which inputs are fetched though their addresses are not public.
-    /// Any other may only be in the internet at large: a caller must not reach into the network of the emulator.
+    /// Hosts, as `name` or `name:port`, from which inputs are fetched though their addresses are
+    /// not public. Any other may only be in the internet at large: a caller must not reach into the
+    /// network of the emulator.
     pub(crate) allow: Vec<String>,
     pub(crate) limits: Limits,
     pub(crate) times: Times,
@@ -17,7 +18,8 @@ pub(crate) struct Options {
 /// The most that is taken of anything.
 #[derive(Clone, Debug)]
 pub(crate) struct Limits {
-    /// Of an answer in JSON, in bytes. The stock `object_info` is 1.6 MB and grows with every pack of nodes.
+    /// Of an answer in JSON, in bytes. The stock `object_info` is 1.6 MB and grows with every pack
+    /// of nodes.
     pub(crate) json: u64,
     /// Of a message of the WebSocket, in bytes.
     pub(crate) message: usize,
@@ -53,13 +55,13 @@ impl Default for Limits {
 /// How long anything may take, and how often to look.
 #[derive(Clone, Debug)]
 pub(crate) struct Times {
-    /// Until a connection stands.
+    /// Until a connection stands, a WebSocket's handshake included.
     pub(crate) connect: Duration,
     /// For a call and its answer.
     pub(crate) call: Duration,
     /// For a file, as long as nothing comes of it.
     pub(crate) idle: Duration,
-    /// For an input to be downloaded.
+    /// For an input to be downloaded, and for it to be uploaded.
     pub(crate) input: Duration,
     /// Between looks while the WebSocket is there: only for what it may have missed.
     pub(crate) recheck: Duration,
@@ -67,9 +69,11 @@ pub(crate) struct Times {
     pub(crate) poll: Duration,
     /// Between interrupts. One that comes as a run starts is lost, so it is not sent only once.
     pub(crate) interrupt: Duration,
-    /// How long a server that refuses connections is waited for. One that was restarted has lost its runs.
+    /// How long a server that refuses connections is waited for. One that was restarted has lost
+    /// its runs.
     pub(crate) gone: Duration,
-    /// How long one that is there but does not answer is waited for. Loading a large model may keep it busy.
+    /// How long one that is there but does not answer is waited for. Loading a large model may keep
+    /// it busy.
     pub(crate) stalled: Duration,
     /// For the run of a job, its time in the server's queue included.
     pub(crate) longest_run: Duration,

@@ -1,9 +1,10 @@
 //! Calls that a caller makes to ComfyUI directly, through the instance proxy.
 //!
-//! Of several callers on one server, none may stop or remove what is another's, so calls that would are narrowed to
-//! the caller's own jobs: an interrupt of whatever runs, and the clearing of queue and history. What can't be
-//! narrowed is refused: cancelling by list, the WebSocket, and ComfyUI-Manager, through which anyone could install
-//! code on the machine. What a server shows of itself, its queue and its history among it, is shown to all.
+//! Of several callers on one server, none may stop or remove what is another's, so calls that would
+//! are narrowed to the caller's own jobs: an interrupt of whatever runs, and the clearing of queue
+//! and history. What can't be narrowed is refused: cancelling by list, the WebSocket, and
+//! ComfyUI-Manager, through which anyone could install code on the machine. What a server shows of
+//! itself, its queue and its history among it, is shown to all.
 
 use std::fmt;
 

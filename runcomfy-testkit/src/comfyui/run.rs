@@ -23,7 +23,8 @@ pub(super) struct Run<'a, P> {
     server: &'a Server,
     api: &'a Api,
     request: &'a RequestId,
-    /// The server tells only this client of the job. Follows from the request, so that it can be taken up again.
+    /// The server tells only this client of the job. Follows from the request, so that it can be
+    /// taken up again.
     client_id: String,
     folder: &'a Path,
     cancelled: CancellationToken,
@@ -78,8 +79,8 @@ impl<'a, P: FnMut(Progress) + Send> Run<'a, P> {
             match self.find(None).await {
                 Found::Known(accepted) => break accepted,
                 Found::Cancelled => return Outcome::Cancelled,
-                // The connection broke and the server has not got it: safe to hand over once more. One that is only
-                // slow may still be about to take it.
+                // The connection broke and the server has not got it: safe to hand over once more.
+                // One that is only slow may still be about to take it.
                 Found::Unknown if again && trouble.is_absence() => again = false,
                 Found::Trouble(_) | Found::Unknown => {
                     return Outcome::failed(failure::of_submit(self.request.as_str(), &trouble));

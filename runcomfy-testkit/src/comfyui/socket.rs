@@ -7,6 +7,7 @@ use reqwest::{
     StatusCode, Upgraded,
     header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE},
 };
+use tokio::time::timeout;
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
@@ -41,7 +42,7 @@ impl Socket {
             .header(SEC_WEBSOCKET_VERSION, "13")
             .header(SEC_WEBSOCKET_KEY, &key);
         let limit = api.limits().message;
-        let upgraded = api.in_time(async {
+        let upgraded = api.in_time(api.times().connect, async {
             let failed = |error| Trouble::of_call(api.name(), error);
             let response = request.send().await.map_err(failed)?;
             let status = response.status();
@@ -62,7 +63,8 @@ impl Socket {
         ))
     }
 
-    /// What is told next about a job. `None` once the connection is over, be it for a message beyond the limit.
+    /// What is told next about a job. `None` once the connection is over, be it for a message
+    /// beyond the limit.
     pub(super) async fn next(&mut self, prompt_id: &str) -> Option<Event> {
         loop {
             match self.0.next().await? {
@@ -80,6 +82,6 @@ impl Socket {
 
     /// Says goodbye, briefly: nothing depends on it.
     pub(super) async fn close(mut self) {
-        let _ = super::within(Duration::from_millis(100), self.0.close(None)).await;
+        let _ = timeout(Duration::from_millis(100), self.0.close(None)).await;
     }
 }

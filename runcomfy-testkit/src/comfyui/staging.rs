@@ -1,4 +1,5 @@
-//! Putting inputs that are URLs or data URIs where ComfyUI finds them: its loaders take names of files only.
+//! Putting inputs that are URLs or data URIs where ComfyUI finds them: its loaders take names of
+//! files only.
 
 use std::collections::{HashMap, hash_map::Entry};
 
@@ -57,7 +58,11 @@ pub(super) async fn stage(api: &Api, fetcher: &Fetcher, job: &Job) -> Result<Val
                 left -= content.bytes.len() as u64;
                 let name = names::plain(number, &content.name, content.media_type.as_deref());
                 let upload = api.upload(&job.request_id, &name, content.bytes).await;
-                place.insert(upload.map_err(|trouble| failed(&trouble.to_string()))?).clone()
+                let upload = upload.map_err(|trouble| match trouble.is_absence() {
+                    true => failure::of_submit(job.request_id.as_str(), &trouble),
+                    false => failed(&trouble.to_string()),
+                });
+                place.insert(upload?).clone()
             }
         };
         graph[input.node_id]["inputs"][input.name] = Value::String(place);
@@ -65,7 +70,8 @@ pub(super) async fn stage(api: &Api, fetcher: &Fetcher, job: &Job) -> Result<Val
     Ok(graph)
 }
 
-/// The inputs that are to be files and are a URL or a data URI. Asks for nothing where no value looks like one.
+/// The inputs that are to be files and are a URL or a data URI. Asks for nothing where no value
+/// looks like one.
 async fn file_inputs<'a>(api: &Api, graph: &'a Workflow) -> Vec<Input<'a>> {
     let mut found = Vec::new();
     let mut classes: HashMap<&str, Option<Value>> = HashMap::new();
@@ -96,7 +102,8 @@ fn is_elsewhere(value: &str) -> bool {
     data_uri::is_one(value) || fetch::is_url(value)
 }
 
-/// Whether the editor offers to upload a file for this input: the mark of a file input, also with custom nodes.
+/// Whether the editor offers to upload a file for this input: the mark of a file input, also with
+/// custom nodes.
 fn is_uploaded(info: &Value, class_type: &str, input: &str) -> bool {
     let inputs = info.get(class_type).and_then(|class| class.get("input"));
     let specs =

@@ -1,1 +1,102 @@
 //! Runs on recorded and on real servers.
+
+use std::{path::Path, time::Duration};
+
+use runcomfy_core::{RequestId, Workflow};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::{Job, Options, Outcome, Progress, Server, StoredFile, Times};
+
+mod cancel;
+mod files;
+mod inputs;
+mod live;
+mod lost;
+mod proxied;
+mod recorded;
+pub(crate) mod recording;
+mod refused;
+pub(crate) mod replay;
+mod resumed;
+mod served;
+
+use recording::Recording;
+use replay::Replay;
+
+/// An id that no recording has.
+const ID: &str = "0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d";
+
+/// No waiting where a server on this machine is not there.
+fn impatient() -> Options {
+    let times = Times {
+        poll: Duration::from_millis(20),
+        interrupt: Duration::from_millis(50),
+        gone: Duration::from_millis(300),
+        ..Times::default()
+    };
+    Options { times, ..Options::default() }
+}
+
+fn job(graph: Value) -> Job {
+    job_with_id(ID, graph)
+}
+
+fn job_with_id(id: &str, graph: Value) -> Job {
+    let graph = Workflow::from_value(graph).unwrap();
+    Job { request_id: RequestId::new(id).unwrap(), graph, extra_data: None }
+}
+
+/// A run under way, and its end.
+struct Running {
+    task: tokio::task::JoinHandle<(Outcome, Vec<Progress>)>,
+    cancel: CancellationToken,
+    folder: tempfile::TempDir,
+}
+
+/// Long enough for anything here; a hang is a failure.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+impl Running {
+    fn start(replay: &Replay, options: Options, job: Job) -> Self {
+        let server = Server::new(replay.url(), options).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let (cancel, path) = (CancellationToken::new(), folder.path().to_owned());
+        let cancelled = cancel.clone();
+        let task = tokio::spawn(async move {
+            let mut told = Vec::new();
+            let outcome = server.run(&job, &path, cancelled, |progress| told.push(progress)).await;
+            (outcome, told)
+        });
+        Self { task, cancel, folder }
+    }
+
+    /// With what is left of it: the files last as long as the folder.
+    async fn end(self) -> (Outcome, Vec<Progress>, tempfile::TempDir) {
+        let (outcome, told) = tokio::time::timeout(PATIENCE, self.task).await.unwrap().unwrap();
+        (outcome, told, self.folder)
+    }
+}
+
+/// Runs the job of the server's next recording to its end.
+async fn run(replay: &Replay) -> (Outcome, Vec<Progress>, tempfile::TempDir) {
+    Running::start(replay, impatient(), replay.job()).end().await
+}
+
+fn failure(outcome: &Outcome) -> &Value {
+    match outcome {
+        Outcome::Failed { error, .. } => error,
+        other => panic!("no failure: {other:?}"),
+    }
+}
+
+/// Each file by what names it in the outputs, with what is in the copy.
+fn contents(files: &[StoredFile], folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let content = |file: &StoredFile| {
+        assert!(file.path.starts_with(folder), "{file:?}");
+        let bytes = std::fs::read(&file.path).unwrap();
+        assert_eq!(bytes.len() as u64, file.bytes, "{file:?}");
+        (format!("{}:{}:{}", file.kind.as_str(), file.subfolder, file.filename), bytes)
+    };
+    files.iter().map(content).collect()
+}

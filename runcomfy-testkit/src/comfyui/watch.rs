@@ -1,7 +1,7 @@
 //! Watching a job that a server has, until it is over, gone, or stopped.
 //!
-//! The WebSocket says when to look; the history and the queue say what is so. Without the WebSocket the looks are
-//! just more frequent, so nothing depends on a message that may be missed.
+//! The WebSocket says when to look; the history and the queue say what is so. Without the WebSocket
+//! the looks are just more frequent, so nothing depends on a message that may be missed.
 
 use serde_json::Value;
 use tokio::time::{Instant, sleep_until};
@@ -12,7 +12,6 @@ use super::{
     api::{Api, Place},
     event::Event,
     socket::Socket,
-    within,
 };
 
 /// A job, and what is known of it so far.
@@ -86,7 +85,8 @@ impl<'a> Watch<'a> {
         let times = self.api.times();
         let end = Instant::now() + times.longest_run;
         let given_up = end + times.stalled;
-        // At once: the job may be over, or so quick that its messages went by before the server had an id for it.
+        // At once: the job may be over, or so quick that its messages went by before the server had
+        // an id for it.
         let mut look_at = Instant::now();
         let mut connect_at = look_at;
         loop {
@@ -129,8 +129,7 @@ impl<'a> Watch<'a> {
                 Err(_) => self.disturbed = true,
             }
             if socket.is_none() && Instant::now() >= connect_at {
-                let connect = Socket::connect(self.api, self.client_id);
-                socket = within(times.connect, connect).await.ok().and_then(Result::ok);
+                socket = Socket::connect(self.api, self.client_id).await.ok();
                 connect_at = Instant::now() + times.poll;
             }
             look_at = Instant::now()
@@ -184,7 +183,8 @@ impl<'a> Watch<'a> {
     }
 }
 
-/// Where a job is. Asked in this order, so that one on its way from the queue to the history is not overlooked.
+/// Where a job is. Asked in this order, so that one on its way from the queue to the history is not
+/// overlooked.
 pub(super) async fn look(api: &Api, prompt_id: &str) -> Result<Seen, Trouble> {
     if let Some(entry) = api.history(prompt_id).await? {
         return Ok(Seen::Finished(entry));

@@ -34,9 +34,11 @@ pub(super) fn decode(uri: &str, most: u64) -> Result<Content, String> {
 mod tests {
     use super::*;
 
+    type Decoded = Result<(&'static [u8], &'static str), ()>;
+
     #[test]
     fn both_forms_are_decoded_and_what_is_none_is_not_repeated() {
-        let cases: [(&str, Result<(&[u8], &str), ()>); 9] = [
+        let cases: [(&str, Decoded); 9] = [
             ("data:image/png;base64,iVBORw0KGgo=", Ok((b"\x89PNG\r\n\x1a\n", "image/png"))),
             ("DATA:image/png;base64,iVBORw0KGgo", Ok((b"\x89PNG\r\n\x1a\n", "image/png"))),
             ("data:;base64,aGk=", Ok((b"hi", "text/plain"))),

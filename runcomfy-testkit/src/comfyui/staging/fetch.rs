@@ -1,5 +1,5 @@
-//! Fetching inputs by URL. The URLs are a caller's, the network is the emulator's: only what anyone could reach is
-//! fetched, and hosts that the operator allows.
+//! Fetching inputs by URL. The URLs are a caller's, the network is the emulator's: only what anyone
+//! could reach is fetched, and hosts that the operator allows.
 
 use std::{error::Error, fmt, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -8,11 +8,12 @@ use reqwest::{
     dns::{Addrs, Name, Resolve, Resolving},
     header::CONTENT_TYPE,
 };
+use tokio::time::timeout;
 use url::Host;
 
 use super::{Content, address::is_public};
 use crate::{
-    comfyui::{Options, trouble::root, within},
+    comfyui::{Options, trouble::root},
     outgoing,
 };
 
@@ -21,7 +22,6 @@ use crate::{
 pub(in crate::comfyui) struct Fetcher {
     /// Connects to public addresses only.
     careful: Client,
-    /// For the hosts that are allowed.
     open: Client,
     allow: Vec<String>,
     time: Duration,
@@ -34,15 +34,16 @@ pub(super) fn is_url(value: &str) -> bool {
 }
 
 impl Fetcher {
-    pub(in crate::comfyui) fn new(options: &Options) -> Result<Self, Box<dyn Error + Send + Sync>> {
-        let connect = options.times.connect;
+    /// `open` is for the hosts that are allowed.
+    pub(in crate::comfyui) fn new(
+        open: Client,
+        options: &Options,
+    ) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        let careful = outgoing::builder(options.times.connect)?;
         Ok(Self {
             // A proxy would resolve names itself.
-            careful: outgoing::builder(connect)?
-                .no_proxy()
-                .dns_resolver(Arc::new(PublicOnly))
-                .build()?,
-            open: outgoing::direct_client(connect)?,
+            careful: careful.no_proxy().dns_resolver(Arc::new(PublicOnly)).build()?,
+            open,
             allow: options.allow.iter().map(|host| host.to_ascii_lowercase()).collect(),
             time: options.times.input,
         })
@@ -88,7 +89,7 @@ impl Fetcher {
             Ok(Content { bytes, media_type, name })
         };
         let seconds = self.time.as_secs();
-        within(self.time, call)
+        timeout(self.time, call)
             .await
             .unwrap_or_else(|_| Err(failed(&format_args!("it took more than {seconds} s"))))
     }
@@ -110,8 +111,8 @@ fn is_private(host: Option<Host<&str>>) -> bool {
     }
 }
 
-/// Resolves names, and refuses those of which any address is not public. What it returns is what is connected to, so
-/// that no second answer can differ from the one that was checked.
+/// Resolves names, and refuses those of which any address is not public. What it returns is what is
+/// connected to, so that no second answer can differ from the one that was checked.
 #[derive(Debug)]
 struct PublicOnly;
 

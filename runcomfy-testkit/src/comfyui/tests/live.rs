@@ -1,0 +1,130 @@
+//! A real ComfyUI, where `COMFYUI_URL` names one: the recorded workflows that need no model.
+
+use std::sync::{Arc, Mutex};
+
+use super::{recording::sample, *};
+
+/// The server, or nothing, and a line that says so.
+async fn server(test: &str) -> Option<Server> {
+    let Ok(url) = std::env::var("COMFYUI_URL") else {
+        eprintln!("{test}: skipped, as COMFYUI_URL names no ComfyUI");
+        return None;
+    };
+    let server = Server::new(url.parse().unwrap(), Options::default()).unwrap();
+    let about = server.check().await.unwrap();
+    eprintln!("{test}: on ComfyUI {:?} at {}", about.version, server.name());
+    Some(server)
+}
+
+fn workflow(name: &str) -> Value {
+    sample(&format!("workflows/{name}.api.json"))
+}
+
+/// A job that no server has seen: ids are the server's memory of a run.
+fn fresh(graph: Value) -> Job {
+    let random = || uuid_part(8);
+    let id = format!(
+        "{}-{}-4{}-8{}-{}",
+        random(),
+        uuid_part(4),
+        uuid_part(3),
+        uuid_part(3),
+        uuid_part(12)
+    );
+    job_with_id(&id, graph)
+}
+
+fn uuid_part(digits: usize) -> String {
+    use std::hash::{BuildHasher as _, RandomState};
+    let random = RandomState::new().hash_one(digits);
+    format!("{random:016x}")[..digits].to_owned()
+}
+
+async fn run(server: &Server, job: &Job) -> (Outcome, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let outcome = server.run(job, folder.path(), CancellationToken::new(), |_| ()).await;
+    (outcome, folder)
+}
+
+/// What a run left: node, channel and count.
+fn shape(outputs: &serde_json::Map<String, Value>) -> Vec<(&str, &str, usize)> {
+    let channels = outputs.iter().flat_map(|(node, channels)| {
+        channels.as_object().unwrap().iter().map(move |(channel, items)| {
+            (node.as_str(), channel.as_str(), items.as_array().unwrap().len())
+        })
+    });
+    let mut shape: Vec<_> = channels.collect();
+    shape.sort_unstable();
+    shape
+}
+
+#[tokio::test]
+async fn workflows_without_models_make_what_was_recorded() {
+    let Some(server) = server("workflows_without_models_make_what_was_recorded").await else {
+        return;
+    };
+    for name in ["invert", "mask_preview", "blend", "text", "audio", "latent"] {
+        let (outcome, folder) = run(&server, &fresh(workflow(name))).await;
+        let Outcome::Succeeded { outputs, files } = outcome else { panic!("{name}: {outcome:?}") };
+        let recorded = Recording::load(name);
+        let entry = recorded.entry.unwrap();
+        assert_eq!(shape(&outputs), shape(entry["outputs"].as_object().unwrap()), "{name}");
+        assert_eq!(files.len(), recorded.views.len(), "{name}");
+        for (file, bytes) in contents(&files, folder.path()) {
+            assert!(!bytes.is_empty(), "{name}: {file}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_input_that_is_a_data_uri_is_loaded() {
+    let Some(server) = server("an_input_that_is_a_data_uri_is_loaded").await else { return };
+    let mut graph = workflow("load_image");
+    graph["1"]["inputs"]["image"] = json!(
+        "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+    );
+    let (outcome, _folder) = run(&server, &fresh(graph)).await;
+    let Outcome::Succeeded { files, .. } = outcome else { panic!("{outcome:?}") };
+    assert_eq!(files.len(), 1);
+}
+
+#[tokio::test]
+async fn both_kinds_of_failure_name_their_node() {
+    let Some(server) = server("both_kinds_of_failure_name_their_node").await else { return };
+    let mut graph = workflow("runtime_error");
+    // A file with the head of a picture and nothing after it.
+    graph["3"]["inputs"]["image"] =
+        json!("data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAEAAAABACAYAAACqaXHe");
+    let (outcome, _folder) = run(&server, &fresh(graph)).await;
+    let Outcome::Failed { error, files, .. } = outcome else { panic!("{outcome:?}") };
+    assert_eq!((&error["node_id"], &error["node_type"]), (&json!("3"), &json!("LoadImage")));
+    assert!(files.len() <= 1, "{files:?}");
+
+    let (outcome, _folder) = run(&server, &fresh(workflow("validation_error"))).await;
+    assert_eq!(failure(&outcome)["type"], "prompt_outputs_failed_validation");
+    assert!(failure(&outcome)["node_errors"].is_object());
+}
+
+#[tokio::test]
+async fn a_run_is_stopped_in_the_middle() {
+    let Some(server) = server("a_run_is_stopped_in_the_middle").await else { return };
+    let mut graph = workflow("slow");
+    // Not from the cache.
+    graph["2"]["inputs"]["seed"] = json!(u32::from_str_radix(&uuid_part(8), 16).unwrap());
+    let cancelled = CancellationToken::new();
+    let folder = tempfile::tempdir().unwrap();
+    let seen = Arc::new(Mutex::new(0));
+    let (stop, count) = (cancelled.clone(), seen.clone());
+    let progress = move |progress| {
+        if let Progress::Node(_) = progress {
+            let mut nodes = count.lock().unwrap();
+            *nodes += 1;
+            if *nodes == 3 {
+                stop.cancel();
+            }
+        }
+    };
+    let outcome = server.run(&fresh(graph), folder.path(), cancelled, progress).await;
+    assert_eq!(outcome, Outcome::Cancelled);
+    assert!(*seen.lock().unwrap() < 30);
+}

@@ -1,0 +1,120 @@
+//! Jobs that are taken up after the process that handed them over is gone.
+
+use super::{replay::Changes, *};
+use crate::comfyui::Accepted;
+
+/// Hands a job over and forgets it, as a process does that is killed.
+async fn hand_over(replay: &Replay) -> Accepted {
+    let running = Running::start(replay, impatient(), replay.job());
+    replay.called("GET /queue", 1).await;
+    running.task.abort();
+    let id = replay.graphs()[0]["prompt_id"].as_str().unwrap_or(ID).to_owned();
+    Accepted { prompt_id: id, node_errors: serde_json::Map::new() }
+}
+
+async fn resume(
+    replay: &Replay,
+    accepted: Option<Accepted>,
+) -> Option<(Outcome, Vec<Progress>, usize)> {
+    let server = Server::new(replay.url(), impatient()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (id, mut told) = (RequestId::new(ID).unwrap(), Vec::new());
+    let cancelled = CancellationToken::new();
+    let resumed =
+        server.resume(&id, accepted, folder.path(), cancelled, |progress| told.push(progress));
+    let outcome = tokio::time::timeout(PATIENCE, resumed).await.unwrap()?;
+    let files = match &outcome {
+        Outcome::Succeeded { files, .. } | Outcome::Failed { files, .. } => {
+            contents(files, folder.path()).len()
+        }
+        Outcome::Cancelled => 0,
+    };
+    Some((outcome, told, files))
+}
+
+fn held(kind: &str, own_id: Option<&str>) -> Replay {
+    let recording = Recording::load("blend");
+    let hold = Some(recording.index(kind));
+    Replay::changed(
+        recording,
+        Changes { hold, own_id: own_id.map(str::to_owned), ..Changes::default() },
+    )
+}
+
+#[tokio::test]
+async fn one_that_runs_is_watched_on() {
+    let replay = held("executed", None);
+    let accepted = hand_over(&replay).await;
+    let resumed = resume(&replay, Some(accepted));
+    let release = async {
+        replay.called("(connected)", 2).await;
+        replay.called("GET /queue", 3).await;
+        replay.release();
+    };
+    let (resumed, ()) = tokio::join!(resumed, release);
+    let (outcome, told, files) = resumed.unwrap();
+    assert!(matches!(outcome, Outcome::Succeeded { .. }), "{outcome:?}");
+    assert_eq!(files, 6);
+    // Under the same client, so that its messages come here.
+    assert!(told.contains(&Progress::Node("13".into())), "{told:?}");
+    assert_eq!(replay.graphs().len(), 1);
+}
+
+#[tokio::test]
+async fn one_that_is_over_is_fetched() {
+    let replay = held("executed", None);
+    hand_over(&replay).await;
+    replay.release();
+    let ended = async {
+        let server = Server::new(replay.url(), impatient()).unwrap();
+        while server.api.history(ID).await.unwrap().is_none() {}
+    };
+    tokio::time::timeout(PATIENCE, ended).await.unwrap();
+    let (outcome, _, files) = resume(&replay, None).await.unwrap();
+    assert!(matches!(outcome, Outcome::Succeeded { .. }), "{outcome:?}");
+    assert_eq!(files, 6);
+}
+
+#[tokio::test]
+async fn one_whose_id_was_the_servers_choice_is_found_by_its_client() {
+    let replay = held("executed", Some("7"));
+    hand_over(&replay).await;
+    let release = async {
+        replay.called("(connected)", 2).await;
+        replay.release();
+    };
+    let (resumed, ()) = tokio::join!(resume(&replay, None), release);
+    let (outcome, told, _) = resumed.unwrap();
+    assert!(matches!(outcome, Outcome::Succeeded { .. }), "{outcome:?}");
+    assert!(
+        matches!(&told[0], Progress::Accepted(accepted) if accepted.prompt_id == "7"),
+        "{told:?}"
+    );
+}
+
+#[tokio::test]
+async fn what_did_not_validate_is_not_forgotten() {
+    let replay = held("executed", None);
+    let mut accepted = hand_over(&replay).await;
+    accepted.node_errors.insert("9".into(), json!({"errors": [], "class_type": "SaveImage"}));
+    let kept = serde_json::to_string(&accepted).unwrap();
+    replay.release();
+    let (outcome, _, files) = resume(&replay, serde_json::from_str(&kept).unwrap()).await.unwrap();
+    assert_eq!(failure(&outcome)["node_id"], "9");
+    assert_eq!(files, 6);
+}
+
+#[tokio::test]
+async fn one_that_the_server_does_not_know_is_nobodys() {
+    assert_eq!(resume(&Replay::of("invert"), None).await, None);
+    let accepted = Accepted { prompt_id: "7".into(), node_errors: serde_json::Map::new() };
+    assert_eq!(resume(&Replay::of("invert"), Some(accepted)).await, None);
+}
+
+#[tokio::test]
+async fn one_on_a_server_that_is_not_there_is_lost() {
+    let mut replay = Replay::of("invert");
+    replay.kill();
+    let (outcome, ..) = resume(&replay, None).await.unwrap();
+    assert_eq!(failure(&outcome)["type"], "comfyui_lost");
+}
