@@ -235,6 +235,10 @@ impl Account {
         self.notes.drain(..).collect()
     }
 
+    pub(crate) fn has_notes(&self) -> bool {
+        !self.notes.is_empty()
+    }
+
     /// Where a request reports to.
     pub(crate) fn webhook(&self, id: &RequestId) -> Option<Url> {
         Some(self.requests.get(id)?.webhook.as_ref()?.url.clone())

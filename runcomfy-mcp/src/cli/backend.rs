@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use runcomfy_core::{HttpApi, Token};
-use runcomfy_testkit::Emulator;
+use runcomfy_testkit::{Emulator, FakeRunComfy};
 
 use super::{
     Options,
@@ -53,7 +53,12 @@ impl Backend {
     /// On an emulator of its own, with times that a person can watch.
     async fn emulated() -> anyhow::Result<Self> {
         let emulator = Emulator::builder()
-            .accounts(|_, account| Some(account.cold_start(COLD_START).run_time(RUN_TIME).build()))
+            .account(
+                FakeRunComfy::builder()
+                    .remember_calls(100)
+                    .cold_start(COLD_START)
+                    .run_time(RUN_TIME),
+            )
             .start()
             .await
             .context("could not start the emulator")?;

@@ -8,6 +8,7 @@ use std::{
 use runcomfy_core::RequestId;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use super::accounts::Accounts;
 use crate::{
     account::{Note, NoteAbout},
     fake::FakeRunComfy,
@@ -26,15 +27,22 @@ pub(super) struct Notifier {
 }
 
 impl Notifier {
-    /// One for a service whose time passes `time_scale` times as fast, that sends everything so often.
-    pub(super) fn new(time_scale: f64, copies: u32) -> Self {
-        Self {
-            options: Options { copies, ..Options::default() }.scaled(time_scale),
+    /// One that tells everything so often, beginning with what was not told before the last stop.
+    pub(super) fn begin(accounts: &Accounts, copies: u32) -> Option<Self> {
+        let options = Options { copies, ..Options::default() };
+        let notifier = Self {
+            options: options.scaled(accounts.time_scale()),
             webhooks: Arc::default(),
             watched: Arc::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
+        };
+        for (_, fake) in accounts.all() {
+            if fake.has_to_tell() {
+                notifier.watch(&fake);
+            }
         }
+        Some(notifier)
     }
 
     /// Tells what happens to this account's requests from now on.

@@ -232,6 +232,12 @@ impl FakeRunComfy {
         (notes, next.map(|at| self.clock.instant_of(at)))
     }
 
+    /// Whether any webhook is still to be told something.
+    pub(crate) fn has_to_tell(&self) -> bool {
+        let inner = self.lock();
+        inner.account.waits_to_tell() || inner.account.has_notes()
+    }
+
     /// A webhook has been told this. Where that is lost, it is told again.
     pub(crate) fn told(&self, request_id: &RequestId, about: NoteAbout) {
         let (mut inner, now) = self.lock_now();

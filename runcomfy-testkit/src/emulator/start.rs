@@ -1,0 +1,137 @@
+//! How an emulator starts.
+
+#[cfg(all(feature = "comfyui", feature = "state"))]
+use std::path::PathBuf;
+use std::{
+    io,
+    sync::{Arc, Mutex},
+};
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+#[cfg(feature = "state")]
+use super::state;
+use super::{
+    Emulator, EmulatorBuilder,
+    accounts::{Accounts, Alike, Kind},
+    builder::Chosen,
+    connection::{Connections, Line},
+    front::Front,
+    home::Home,
+    notifier::Notifier,
+    pool::Pool,
+    routes::{self, Served},
+};
+
+impl EmulatorBuilder {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// Where the address can't be listened on, because it is in use, say, or the state can't be read. A file
+    /// that can't be read is left as it is.
+    pub async fn start(mut self) -> io::Result<Emulator> {
+        let listen = self.listen;
+        let listener = TcpListener::bind(listen).await.map_err(|error| {
+            io::Error::new(error.kind(), format!("could not listen on {listen}: {error}"))
+        })?;
+        let url = match &self.public_url {
+            Some(url) => url.clone(),
+            None => {
+                let address = listener.local_addr()?;
+                Url::parse(&format!("http://{address}/")).map_err(io::Error::other)?
+            }
+        };
+        let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
+        let pool = self.pool()?;
+        let front = Arc::new(Front::new(self.fault_seed));
+        self.faults.drain(..).for_each(|rule| front.faults.inject(rule, None));
+        self.scenarios.drain(..).for_each(|scenario| front.faults.play(scenario));
+        let copies = self.webhook_copies;
+        let accounts = Accounts::new(self.restored()?, url.clone());
+        let notifier = Notifier::begin(&accounts, copies);
+        let workers = pool.as_ref().map(|pool| {
+            accounts.all().iter().for_each(|(_, fake)| pool.take_over(fake));
+            pool.work()
+        });
+        let served = Served {
+            accounts,
+            base: url.clone(),
+            pool,
+            notifier: notifier.clone(),
+            front: front.clone(),
+        };
+        let service = routes::router(served).into_make_service_with_connect_info::<Line>();
+        let connections =
+            Connections { listener, front: front.clone(), stop: stop.clone(), cut: cut.clone() };
+        let serving = axum::serve(connections, service)
+            .with_graceful_shutdown(stop.clone().cancelled_owned())
+            .into_future();
+        Ok(Emulator {
+            url,
+            stop,
+            cut,
+            front,
+            notifier,
+            server: Some(tokio::spawn(serving)),
+            _workers: workers,
+        })
+    }
+}
+
+#[cfg(not(feature = "comfyui"))]
+impl EmulatorBuilder {
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as where there is one")]
+    fn pool(&mut self) -> io::Result<Option<Arc<Pool>>> {
+        Ok(None)
+    }
+}
+
+#[cfg(feature = "comfyui")]
+impl EmulatorBuilder {
+    fn pool(&mut self) -> io::Result<Option<Arc<Pool>>> {
+        if self.comfyui.is_empty() {
+            return Ok(None);
+        }
+        let Chosen::Alike(template) = &mut self.accounts else {
+            let why =
+                "ComfyUI runs only for accounts that begin alike: use EmulatorBuilder::account";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        };
+        template.drive();
+        #[cfg(feature = "state")]
+        let outputs = self.state.as_ref().map(|file| {
+            let mut folder = file.clone().into_os_string();
+            folder.push(".outputs");
+            PathBuf::from(folder)
+        });
+        #[cfg(not(feature = "state"))]
+        let outputs = None;
+        let (servers, hosts) = (std::mem::take(&mut self.comfyui), self.input_hosts.clone());
+        Pool::new(servers, hosts, outputs).map(|pool| Some(pool.into()))
+    }
+}
+
+impl EmulatorBuilder {
+    /// The accounts, brought back from their file where they have one.
+    fn restored(self) -> io::Result<Kind> {
+        let one = self.one_account;
+        let template = match self.accounts {
+            Chosen::Alike(template) => *template,
+            #[cfg(feature = "state")]
+            Chosen::Otherwise(_) if self.state.is_some() => {
+                let why =
+                    "only accounts that begin alike can be kept: use EmulatorBuilder::account";
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+            }
+            Chosen::Otherwise(kind) => return Ok(kind),
+        };
+        #[cfg(feature = "state")]
+        if let Some(path) = self.state {
+            return state::restore(&path, template, one);
+        }
+        let home = Home::new(template);
+        Ok(Kind::Alike(Box::new(Alike { home, one, known: Mutex::default() })))
+    }
+}
