@@ -20,6 +20,9 @@ use crate::{
     script::Script,
 };
 
+#[cfg(test)]
+mod tests;
+
 /// One thing that came from outside, and when.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Entry {

@@ -234,6 +234,11 @@ impl FakeBuilder {
         &self.seeds
     }
 
+    #[cfg(test)]
+    pub(crate) fn begins_at(&self) -> DateTime<Utc> {
+        self.started_at
+    }
+
     pub(crate) fn scale(&self) -> f64 {
         self.time_scale
     }

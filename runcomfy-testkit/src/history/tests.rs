@@ -1,0 +1,145 @@
+//! What was lived through again is what was, for any course of events.
+
+use std::sync::{Arc, Mutex};
+
+use proptest::prelude::*;
+use runcomfy_core::{CreateDeployment, ListDeployments, RunComfyApi as _, WorkflowId};
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::*;
+use crate::fake::{FakeBuilder, FakeRunComfy, Keeper};
+
+/// Something that a caller does, or that comes about.
+#[derive(Clone, Debug)]
+enum Step {
+    Cancel(usize),
+    Create,
+    Delete(usize),
+    Fail,
+    Pass(u64),
+    PayIn(i64),
+    Submit { which: usize, webhook: bool, inline: bool },
+    Update { which: usize, max: u64, hardware: &'static str, enabled: bool },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let hardware = prop::sample::select(vec!["TURING_16", "HOPPER_141"]);
+    prop_oneof![
+        2 => any::<usize>().prop_map(Step::Cancel),
+        1 => Just(Step::Create),
+        1 => any::<usize>().prop_map(Step::Delete),
+        1 => Just(Step::Fail),
+        4 => (0..60_000_u64).prop_map(Step::Pass),
+        1 => (0..500_000_i64).prop_map(Step::PayIn),
+        4 => (any::<usize>(), any::<bool>(), any::<bool>())
+            .prop_map(|(which, webhook, inline)| Step::Submit { which, webhook, inline }),
+        2 => (any::<usize>(), 1..4_u64, hardware, any::<bool>())
+            .prop_map(|(which, max, hardware, enabled)| Step::Update { which, max, hardware, enabled }),
+    ]
+}
+
+fn builder(balance: f64) -> FakeBuilder {
+    let builder = FakeRunComfy::builder().empty().deployment("one").deployment("two");
+    builder.balance_usd(balance)
+}
+
+/// Does these things to a fake, and tells what was written down.
+async fn course(fake: &FakeRunComfy, steps: &[Step]) -> Vec<Vec<u8>> {
+    let written = Arc::new(Mutex::new(Vec::new()));
+    let into = written.clone();
+    fake.keep_with(Keeper(Arc::new(move |entry| {
+        into.lock().unwrap().push(serde_json::to_vec(entry).unwrap());
+        Box::pin(async { Ok(()) })
+    })));
+    let mut submitted: Vec<(DeploymentId, RequestId)> = Vec::new();
+    for step in steps {
+        let there = fake.list_deployments(&ListDeployments::all()).await.unwrap();
+        let chosen = |which: usize| there.get(which % there.len().max(1)).map(|one| one.id.clone());
+        match step {
+            Step::Cancel(which) => {
+                if let Some((deployment, request)) = submitted.get(which % submitted.len().max(1)) {
+                    drop(fake.cancel_request(deployment, request).await);
+                }
+            }
+            Step::Create => {
+                let workflow = WorkflowId::new("5eed0000-0000-4000-8000-000000000006").unwrap();
+                let request = CreateDeployment::new("made", workflow, "v1").instances(1, 2);
+                drop(fake.create_deployment(&request).await);
+            }
+            Step::Delete(which) => {
+                if let Some(id) = chosen(*which) {
+                    fake.delete_deployment(&id).await.unwrap();
+                }
+            }
+            Step::Fail => fake.next_request(Script::default().fails(json!({"type": "X"}))),
+            Step::Pass(milliseconds) => {
+                tokio::time::advance(Duration::from_millis(*milliseconds)).await;
+            }
+            Step::PayIn(amount) => fake.pay_in_usd(*amount as f64 / 1e6).await.unwrap(),
+            Step::Submit { which, webhook, inline } => {
+                let Some(id) = chosen(*which) else { continue };
+                let mut request = InferenceRequest::new(id.clone());
+                if *webhook {
+                    let url = Url::parse("https://example.com/hook?secret=1").unwrap();
+                    request = request.webhook(Webhook::new(url).intermediate_status(true));
+                }
+                if *inline {
+                    let graph =
+                        json!({"1": {"class_type": "PreviewAny", "inputs": {"source": 1.5}}});
+                    request = request.workflow_api_json(Workflow::from_value(graph).unwrap());
+                }
+                if let Ok(accepted) = fake.submit_request(&request).await {
+                    submitted.push((id, accepted.request_id));
+                }
+            }
+            Step::Update { which, max, hardware, enabled } => {
+                let Some(id) = chosen(*which) else { continue };
+                let update = UpdateDeployment::new()
+                    .name("changed")
+                    .max_instances(*max)
+                    .hardware(*hardware)
+                    .is_enabled(*enabled);
+                drop(fake.update_deployment(&id, &update).await);
+            }
+        }
+    }
+    let written = written.lock().unwrap();
+    written.clone()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn an_account_that_is_lived_through_again_is_the_same(
+        balance in 0.0..3.0_f64, steps in prop::collection::vec(step(), 1..40),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let began = Instant::now();
+            let fake = builder(balance).build();
+            let written = course(&fake, &steps).await;
+
+            let template = builder(balance);
+            let mut again = template.account(0, Duration::ZERO, template.begins_at());
+            for seed in template.seeds() {
+                again.plant(Duration::ZERO, seed.clone());
+            }
+            for entry in written {
+                again.live_through(serde_json::from_slice(&entry).unwrap()).unwrap();
+            }
+            for later in [0, 17, 3_600, 100_000] {
+                tokio::time::advance(Duration::from_secs(later)).await;
+                let now = began.elapsed();
+                prop_assert_eq!(again.overview(now), fake.overview());
+                prop_assert_eq!(again.take_notes(), fake.take_notes().0);
+            }
+            Ok(())
+        })?;
+    }
+}
