@@ -22,6 +22,7 @@ use crate::{
 pub(in crate::comfyui) struct Fetcher {
     /// Connects to public addresses only.
     careful: Client,
+    /// For the hosts that are allowed.
     open: Client,
     allow: Vec<String>,
     time: Duration,
@@ -34,15 +35,11 @@ pub(super) fn is_url(value: &str) -> bool {
 }
 
 impl Fetcher {
-    /// `open` is for the hosts that are allowed.
-    pub(in crate::comfyui) fn new(
-        open: Client,
-        options: &Options,
-    ) -> Result<Self, Box<dyn Error + Send + Sync>> {
-        let careful = outgoing::builder(options.times.connect)?;
+    pub(in crate::comfyui) fn new(options: &Options) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        let connect = options.times.connect;
         Ok(Self {
-            careful: careful.dns_resolver(Arc::new(PublicOnly)).build()?,
-            open,
+            careful: outgoing::builder(connect)?.dns_resolver(Arc::new(PublicOnly)).build()?,
+            open: outgoing::client(connect)?,
             allow: options.allow.iter().map(|host| host.to_ascii_lowercase()).collect(),
             time: options.times.input,
         })
