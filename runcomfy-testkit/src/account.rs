@@ -7,22 +7,38 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use runcomfy_core::{DeploymentId, Error, InstanceId, Operation, ProxyReply, RequestId, Workflow};
+use runcomfy_core::{
+    DeploymentId, Error, InstanceId, Operation, ProxyReply, RequestId, Webhook, Workflow,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use url::Url;
 
 use crate::{
     ids::{Ids, Named},
-    lifecycle::{InstanceNumber, Queue, RunNumber, Timing},
+    lifecycle::{Happened, InstanceNumber, Queue, RunNumber, RunState, Timing},
     outputs::Made,
     script::Script,
 };
 
 mod deployments;
+mod driven;
+mod money;
+mod overview;
+#[cfg(test)]
+mod properties;
 mod proxy;
 pub(crate) mod refusal;
 mod requests;
 
 pub(crate) use deployments::Seed;
+#[cfg(any(feature = "comfyui", feature = "state"))]
+pub(crate) use driven::DrivenEnd;
+#[cfg(feature = "comfyui")]
+pub(crate) use driven::StoredFile;
+pub(crate) use driven::{Driven, Job, Open};
+use money::Purse;
+pub(crate) use money::{Microdollars, Prices};
 
 /// What holds for a whole account.
 #[derive(Clone, Debug)]
@@ -37,13 +53,34 @@ pub(crate) struct Settings {
     /// Where the addresses of files begin.
     pub(crate) output_base: Url,
     pub(crate) seed: u64,
+    pub(crate) prices: Prices,
+}
+
+/// What somebody who asked to be called is to be told.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Note {
+    pub(crate) deployment_id: DeploymentId,
+    pub(crate) request_id: RequestId,
+    pub(crate) about: NoteAbout,
+}
+
+/// Which state of a request a note tells. Each is told once, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) enum NoteAbout {
+    InQueue,
+    InProgress,
+    End,
 }
 
 #[derive(Debug)]
 pub(crate) struct Account {
+    now: Duration,
+    purse: Purse,
+    notes: VecDeque<Note>,
+    /// How many requests have a webhook and are not over.
+    untold: u64,
+
     pub(crate) settings: Settings,
-    /// What the next submits will do, in order.
-    pub(crate) scripts: VecDeque<Script>,
     /// What the next calls of a live instance will answer, in order.
     pub(crate) proxy_replies: VecDeque<ProxyReply>,
     ids: Ids,
@@ -74,26 +111,45 @@ pub(crate) struct Entry {
     updated_at: Duration,
     number: u64,
     queue: Queue,
+    /// How much of what the queue metered has been paid for.
+    paid_for: u128,
+    /// By run number.
+    requests: Vec<RequestId>,
 }
 
 #[derive(Debug)]
 struct Request {
     deployment_id: DeploymentId,
+    /// In order of submission, among all of the account.
+    number: u64,
     run: RunNumber,
     script: Script,
     /// With the overrides laid over it.
     graph: Arc<Workflow>,
+    /// Kept only where somebody else runs it.
+    extra_data: Option<Map<String, Value>>,
+    webhook: Option<Webhook>,
+    /// What the machine that runs it said when it took it, and how far it is.
+    accepted: Option<Value>,
+    progress: Option<f64>,
+    cancel_asked: bool,
+    /// Up to where its webhook has been acknowledged.
+    told: Option<NoteAbout>,
     created_at: Duration,
     /// What came of it, once it has completed and somebody has asked.
     made: Option<Arc<Made>>,
 }
 
 impl Account {
-    pub(crate) fn new(settings: Settings) -> Self {
+    /// One that is opened at `now` with so much money.
+    pub(crate) fn new(settings: Settings, now: Duration, balance: Microdollars) -> Self {
         Self {
+            now,
+            purse: Purse::new(balance),
+            notes: VecDeque::new(),
+            untold: 0,
             ids: Ids::new(settings.seed),
             settings,
-            scripts: VecDeque::new(),
             proxy_replies: VecDeque::new(),
             deployments: Vec::new(),
             deleted: HashSet::new(),
@@ -104,6 +160,143 @@ impl Account {
         }
     }
 
+    /// Lets everything happen that is due by `now`, in all deployments together: they live off one purse.
+    pub(crate) fn advance(&mut self, now: Duration) {
+        self.settle();
+        while self.now < now {
+            let next = self.next_event();
+            let broke_at = (!self.purse.is_empty())
+                .then(|| self.purse.lasts(self.per_hour()))
+                .flatten()
+                .map(|rest| self.now.saturating_add(rest));
+            // Whatever was due has happened, so each step goes forward.
+            self.now = [next, broke_at].into_iter().flatten().fold(now, Duration::min);
+            self.settle();
+        }
+    }
+
+    /// Brings all queues up to the account's time, pays for what they used, and notes what happened. Who
+    /// has no money left is disabled, and finishes what it has.
+    fn settle(&mut self) {
+        for entry in &mut self.deployments {
+            entry.queue.advance(self.now);
+            let metered = entry.queue.metered();
+            let price = self.settings.prices.of(&entry.hardware);
+            self.purse.charge(metered - entry.paid_for, price);
+            entry.paid_for = metered;
+        }
+        if self.purse.is_empty() {
+            let keep_warm = self.settings.keep_warm;
+            for entry in self.deployments.iter_mut().filter(|entry| entry.is_enabled) {
+                entry.is_enabled = false;
+                entry.updated_at = self.now;
+                entry.rescale(keep_warm);
+            }
+        }
+        self.note_changes();
+    }
+
+    /// What all instances that are up cost per hour.
+    fn per_hour(&self) -> i128 {
+        let cost = |entry: &Entry| {
+            entry.queue.up() as i128 * i128::from(self.settings.prices.of(&entry.hardware))
+        };
+        self.deployments.iter().map(cost).sum()
+    }
+
+    /// When something happens next, if nobody interferes.
+    pub(crate) fn next_event(&self) -> Option<Duration> {
+        self.deployments.iter().filter_map(|entry| entry.queue.next_event()).min()
+    }
+
+    fn note_changes(&mut self) {
+        for entry in &mut self.deployments {
+            for change in entry.queue.take_changes() {
+                let about = match change.what {
+                    Happened::Started => NoteAbout::InProgress,
+                    Happened::Ended => NoteAbout::End,
+                };
+                let request_id = &entry.requests[change.run.0];
+                if change.what == Happened::Ended {
+                    let webhook =
+                        self.requests.get(request_id).and_then(|one| one.webhook.as_ref());
+                    self.untold -= u64::from(webhook.is_some());
+                }
+                if self.requests.get(request_id).is_some_and(|request| request.wants(about)) {
+                    let (deployment_id, request_id) = (entry.id.clone(), request_id.clone());
+                    self.notes.push_back(Note { deployment_id, request_id, about });
+                }
+            }
+        }
+    }
+
+    /// What webhooks are to be told since somebody last asked, in order.
+    pub(crate) fn take_notes(&mut self) -> Vec<Note> {
+        self.notes.drain(..).collect()
+    }
+
+    /// Where a request reports to.
+    pub(crate) fn webhook(&self, id: &RequestId) -> Option<Url> {
+        Some(self.requests.get(id)?.webhook.as_ref()?.url.clone())
+    }
+
+    /// Whether any request that is not over is to be told of.
+    pub(crate) fn waits_to_tell(&self) -> bool {
+        self.untold > 0
+    }
+
+    fn count_untold(&self) -> u64 {
+        let over = |request: &Request| {
+            let entry = self.deployments.iter().find(|entry| entry.id == request.deployment_id);
+            entry.is_none_or(|entry| {
+                let state = entry.queue.state(request.run);
+                matches!(state, RunState::Completed { .. } | RunState::Cancelled { .. })
+            })
+        };
+        let open = |one: &&Request| one.webhook.is_some() && !over(one);
+        self.requests.values().filter(open).count() as u64
+    }
+
+    /// A webhook has been told.
+    pub(crate) fn told(&mut self, request_id: &RequestId, about: NoteAbout) {
+        if let Some(request) = self.requests.get_mut(request_id) {
+            request.told = request.told.max(Some(about));
+        }
+        self.notes.retain(|note| note.request_id != *request_id || note.about > about);
+    }
+
+    /// From now on things take and cost this much.
+    pub(crate) fn set(
+        &mut self,
+        now: Duration,
+        timing: &Timing,
+        keep_warm: Option<Duration>,
+        prices: Prices,
+    ) {
+        self.advance(now);
+        self.settings.timing.clone_from(timing);
+        (self.settings.keep_warm, self.settings.prices) = (keep_warm, prices);
+        for entry in &mut self.deployments {
+            entry.queue.retime(timing.clone());
+            entry.rescale(keep_warm);
+        }
+    }
+
+    pub(crate) fn pay_in(&mut self, now: Duration, amount: Microdollars) {
+        self.advance(now);
+        self.purse.pay_in(amount);
+    }
+
+    pub(crate) fn balance(&mut self, now: Duration) -> Microdollars {
+        self.advance(now);
+        self.purse.balance()
+    }
+
+    pub(crate) fn spent(&mut self, now: Duration) -> Microdollars {
+        self.advance(now);
+        self.purse.spent()
+    }
+
     /// The deployment, brought up to `now`.
     fn entry(
         &mut self,
@@ -111,14 +304,13 @@ impl Account {
         operation: Operation,
         id: &DeploymentId,
     ) -> Result<&mut Entry, Error> {
+        self.advance(now);
         let entry = self.deployments.iter_mut().find(|entry| entry.id == *id);
-        let entry = entry.ok_or_else(|| refusal::not_found(operation, id))?;
-        entry.queue.advance(now);
-        Ok(entry)
+        entry.ok_or_else(|| refusal::not_found(operation, id))
     }
 
     /// A point in time as the service writes it for requests.
-    fn stamp(&self, at: Duration) -> String {
+    pub(crate) fn stamp(&self, at: Duration) -> String {
         self.clock(at).to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
     }
 
@@ -137,5 +329,15 @@ impl Entry {
     /// The id that this instance goes by. `None` can't be: UUIDs are ids.
     fn instance_id(&self, ids: Ids, instance: InstanceNumber) -> Option<InstanceId> {
         InstanceId::new(ids.uuid(Named::Instance(self.number), instance.0)).ok()
+    }
+}
+
+impl Request {
+    /// Whether its webhook is to be told of this, and has not been.
+    fn wants(&self, about: NoteAbout) -> bool {
+        self.webhook.as_ref().is_some_and(|webhook| {
+            let asked_for = about == NoteAbout::End || webhook.intermediate_status == Some(true);
+            asked_for && self.told < Some(about)
+        })
     }
 }

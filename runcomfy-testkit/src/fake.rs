@@ -7,24 +7,24 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
-use runcomfy_core::{
-    Cancellation, CreateDeployment, Deleted, Deployment, DeploymentId, Error, Include,
-    InferenceRequest, ListDeployments, Operation, ProxyCall, ProxyReply, RequestId, RequestResult,
-    RequestStatus, RunComfyApi, Submission, UpdateDeployment, Updated,
-};
-use tokio::time::Instant;
+use runcomfy_core::{Error, InferenceRequest, Operation, ProxyReply, RequestId};
+use tokio::sync::Notify;
 use url::Url;
 
-use crate::{account::Account, outputs::File, script::Script};
+use crate::{account::Account, clock::Clock, history::Event, outputs::File, script::Script};
 
 mod builder;
 mod calls;
 mod failure;
+mod folder;
+mod kept;
+mod service;
 
 pub use builder::FakeBuilder;
 pub use calls::Call;
 use failure::{Comes, Failure};
+pub(crate) use kept::Keeper;
+use kept::microdollars;
 
 /// RunComfy in memory, for one account: a model of the service with a queue, instances and outputs.
 ///
@@ -54,14 +54,17 @@ use failure::{Comes, Failure};
 /// ```
 #[derive(Clone)]
 pub struct FakeRunComfy {
-    /// When its time began.
-    born: Instant,
+    clock: Clock,
     inner: Arc<Mutex<Inner>>,
 }
 
-#[derive(Debug)]
 struct Inner {
     account: Account,
+    scripts: VecDeque<Script>,
+    /// Writes down what happens, where it is to outlive the process.
+    keeper: Option<Keeper>,
+    /// Told of every change.
+    changed: Arc<Notify>,
     failures: VecDeque<Failure>,
     calls: VecDeque<Call>,
     counts: HashMap<Operation, usize>,
@@ -78,7 +81,7 @@ impl FakeRunComfy {
 
     /// Has the next submit that is not scripted yet follow this script.
     pub fn next_request(&self, script: Script) {
-        self.lock().account.scripts.push_back(script);
+        self.lock().scripts.push_back(script);
     }
 
     /// Has the next call fail with this error and no effect: the next of `operation`, or the next at all
@@ -149,23 +152,14 @@ impl FakeRunComfy {
         inner.account.file(now, request_id, kind, subfolder, filename)
     }
 
-    /// Records the call and does `what`, unless it is to fail before or after that.
+    /// Records a call that changes nothing, and does `what`, unless it is to fail before or after that.
     fn answer<T>(
         &self,
         call: Call,
         what: impl FnOnce(&mut Account, Duration) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let (mut inner, now) = self.lock_now();
-        let operation = call.operation();
-        *inner.counts.entry(operation).or_default() += 1;
-        if inner.most_calls > 0 {
-            while inner.calls.len() >= inner.most_calls {
-                inner.calls.pop_front();
-            }
-            inner.calls.push_back(call);
-        }
-        let place = inner.failures.iter().position(|failure| failure.is_for(operation));
-        match place.and_then(|place| inner.failures.remove(place)) {
+        match inner.record(call) {
             None => what(&mut inner.account, now),
             Some(Failure { error, comes: Comes::InPlaceOfTheEffect, .. }) => Err(error),
             Some(Failure { error, comes: Comes::AfterTheEffect, .. }) => {
@@ -174,15 +168,52 @@ impl FakeRunComfy {
         }
     }
 
+    /// The same for a call that changes something, which is kept before anybody is told.
+    async fn change<T>(
+        &self,
+        call: Call,
+        what: impl FnOnce(&mut Inner, Duration) -> Result<(T, Event), Error>,
+    ) -> Result<T, Error> {
+        let operation = call.operation();
+        let (outcome, kept) = {
+            let (mut inner, now) = self.lock_now();
+            let failure = match inner.record(call) {
+                Some(Failure { error, comes: Comes::InPlaceOfTheEffect, .. }) => return Err(error),
+                failure => failure,
+            };
+            let (answer, event) = what(&mut inner, now)?;
+            let kept = inner.keep(now, event);
+            (failure.map_or(Ok(answer), |failure| Err(failure.error)), kept)
+        };
+        kept.await.map_err(|why| kept::not_kept(operation, &why))?;
+        outcome
+    }
+
     /// Everything, and the time. Read in this order, no two calls see it go backwards.
     fn lock_now(&self) -> (MutexGuard<'_, Inner>, Duration) {
         let inner = self.lock();
-        (inner, self.born.elapsed())
+        (inner, self.clock.now())
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // A panic while it was held is a test's own; what it shows is still the best there is.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// Counts and remembers a call. How it is to fail, if it is.
+    fn record(&mut self, call: Call) -> Option<Failure> {
+        let operation = call.operation();
+        *self.counts.entry(operation).or_default() += 1;
+        if self.most_calls > 0 {
+            while self.calls.len() >= self.most_calls {
+                self.calls.pop_front();
+            }
+            self.calls.push_back(call);
+        }
+        let place = self.failures.iter().position(|failure| failure.is_for(operation))?;
+        self.failures.remove(place)
     }
 }
 
@@ -197,94 +228,5 @@ impl fmt::Debug for FakeRunComfy {
         f.debug_struct("FakeRunComfy")
             .field("calls", &self.lock().calls.len())
             .finish_non_exhaustive()
-    }
-}
-
-#[async_trait]
-impl RunComfyApi for FakeRunComfy {
-    async fn list_deployments(&self, query: &ListDeployments) -> Result<Vec<Deployment>, Error> {
-        self.answer(Call::ListDeployments(query.clone()), |account, _| {
-            Ok(account.list_deployments(query))
-        })
-    }
-
-    async fn get_deployment(
-        &self,
-        deployment_id: &DeploymentId,
-        include: Include,
-    ) -> Result<Deployment, Error> {
-        let call = Call::GetDeployment { deployment_id: deployment_id.clone(), include };
-        self.answer(call, |account, now| account.get_deployment(now, deployment_id, include))
-    }
-
-    async fn create_deployment(&self, request: &CreateDeployment) -> Result<Deployment, Error> {
-        self.answer(Call::CreateDeployment(request.clone()), |account, now| {
-            account.create_deployment(now, request)
-        })
-    }
-
-    async fn update_deployment(
-        &self,
-        deployment_id: &DeploymentId,
-        changes: &UpdateDeployment,
-    ) -> Result<Updated, Error> {
-        let call = Call::UpdateDeployment {
-            deployment_id: deployment_id.clone(),
-            changes: changes.clone(),
-        };
-        self.answer(call, |account, now| account.update_deployment(now, deployment_id, changes))
-    }
-
-    async fn delete_deployment(&self, deployment_id: &DeploymentId) -> Result<Deleted, Error> {
-        let call = Call::DeleteDeployment { deployment_id: deployment_id.clone() };
-        self.answer(call, |account, now| account.delete_deployment(now, deployment_id))
-    }
-
-    async fn submit_request(&self, request: &InferenceRequest) -> Result<Submission, Error> {
-        self.answer(Call::SubmitRequest(request.clone()), |account, now| {
-            account.submit_request(now, request)
-        })
-    }
-
-    async fn get_request_status(
-        &self,
-        deployment_id: &DeploymentId,
-        request_id: &RequestId,
-    ) -> Result<RequestStatus, Error> {
-        let call = Call::GetRequestStatus {
-            deployment_id: deployment_id.clone(),
-            request_id: request_id.clone(),
-        };
-        self.answer(call, |account, now| account.get_request_status(now, deployment_id, request_id))
-    }
-
-    async fn get_request_result(
-        &self,
-        deployment_id: &DeploymentId,
-        request_id: &RequestId,
-    ) -> Result<RequestResult, Error> {
-        let call = Call::GetRequestResult {
-            deployment_id: deployment_id.clone(),
-            request_id: request_id.clone(),
-        };
-        self.answer(call, |account, now| account.get_request_result(now, deployment_id, request_id))
-    }
-
-    async fn cancel_request(
-        &self,
-        deployment_id: &DeploymentId,
-        request_id: &RequestId,
-    ) -> Result<Cancellation, Error> {
-        let call = Call::CancelRequest {
-            deployment_id: deployment_id.clone(),
-            request_id: request_id.clone(),
-        };
-        self.answer(call, |account, now| account.cancel_request(now, deployment_id, request_id))
-    }
-
-    async fn call_instance_proxy(&self, call: &ProxyCall) -> Result<ProxyReply, Error> {
-        self.answer(Call::CallInstanceProxy(call.clone()), |account, now| {
-            account.call_instance_proxy(now, call)
-        })
     }
 }

@@ -14,6 +14,7 @@ pub(crate) enum Named {
     Instance(u64),
     Prompt,
     Request,
+    Workflow,
 }
 
 impl Ids {
@@ -27,7 +28,8 @@ impl Ids {
             Named::Deployment => 1,
             Named::Prompt => 2,
             Named::Request => 3,
-            Named::Instance(deployment) => mix(deployment.wrapping_add(4)),
+            Named::Workflow => 4,
+            Named::Instance(deployment) => mix(deployment.wrapping_add(5)),
         };
         let high = mix(self.seed ^ mix(kind) ^ mix(number.wrapping_add(1)).rotate_left(17));
         let low = mix(high ^ number);
@@ -71,6 +73,7 @@ mod tests {
             Named::Instance(1),
             Named::Prompt,
             Named::Request,
+            Named::Workflow,
         ];
         let mut seen = HashSet::new();
         for seed in 0..4 {

@@ -19,12 +19,15 @@
 //! - The instance proxy: the routes that answer a POST, those that do not, and instances that are gone.
 //! - Over HTTP: both versions of the queue's paths, bearer tokens as accounts, the documented bodies, numbers
 //!   and statuses, errors that come with status 200, files that need no token, `object_info`.
+//! - Faults, on demand: refusals, answers that make no sense or never end, connections that are reset, cut or
+//!   stalled at any stage, runs that fail in every shape. See [`FaultKind`] for all, [`FaultRule`] for which
+//!   calls meet one, [`Scenario`] for sets of them, and [`Counters`] for what became of every call.
 //!
 //! # What is not
 //!
 //! - Money: nothing is billed, and no balance runs out.
 //! - Webhooks: they are taken and checked, but nothing is delivered.
-//! - Faults of the network: see [`FakeRunComfy::next_call_fails`] for errors of the service.
+//! - Faults below HTTP/1.1: no TLS that fails, no HTTP/2, no packets that are lost.
 //! - Saved workflows: every workflow id is taken. Those of the samples run theirs, any other the stock
 //!   text-to-image graph. A new `workflow_version` runs the same graph.
 //! - ComfyUI: no model runs. Types, ranges and links of inputs are not validated, nodes of custom packs make
@@ -37,14 +40,18 @@
 //!   not for 7 days. With a deployment they go at once.
 //! - A change of hardware: instances that are up stay up.
 
+// What the program needs is written once, whether or not all of it is compiled in.
+#![cfg_attr(not(feature = "program"), expect(dead_code, reason = "the program uses it"))]
+
 mod account;
+mod clock;
 #[cfg(feature = "comfyui")]
-#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "what calls it comes next"))]
 mod comfyui;
 pub mod conformance;
 mod emulator;
 mod fake;
 mod graph;
+mod history;
 mod ids;
 mod lifecycle;
 mod media;
@@ -54,7 +61,14 @@ mod outputs;
 mod picture;
 mod samples;
 mod script;
+#[cfg(feature = "state")]
+mod store;
+#[cfg(feature = "webhooks")]
+mod webhooks;
 
-pub use emulator::{Emulator, EmulatorBuilder};
+pub use emulator::{
+    CallCounters, ConnectionCounters, Counters, Effect, Emulator, EmulatorBuilder, Fault,
+    FaultKind, FaultRule, InvalidFault, Scenario, SubmitCounters, UnknownScenario,
+};
 pub use fake::{Call, FakeBuilder, FakeRunComfy};
 pub use script::Script;

@@ -6,16 +6,20 @@
 
 use std::{collections::VecDeque, time::Duration};
 
+use serde::{Deserialize, Serialize};
+
+mod driven;
 #[cfg(test)]
 mod properties;
 mod scaling;
 #[cfg(test)]
 mod tests;
+mod view;
 
 pub(crate) use scaling::Scaling;
 
 /// How long things take on every instance.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Timing {
     /// From waking an instance until it takes its first run.
     pub cold_start: Duration,
@@ -23,6 +27,9 @@ pub(crate) struct Timing {
     pub run_time: Duration,
     /// From the cancellation of a running run until it stops. One that ends sooner completes.
     pub cancel_latency: Duration,
+    /// Runs begin and end when somebody says so, on machines that are there anyway: no instance wakes by
+    /// itself, and the times above mean nothing.
+    pub driven: bool,
 }
 
 impl Default for Timing {
@@ -32,13 +39,14 @@ impl Default for Timing {
             cold_start: Duration::from_secs(30),
             run_time: Duration::from_secs(20),
             cancel_latency: Duration::from_millis(500),
+            driven: false,
         }
     }
 }
 
 /// One run, in order of submission.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct RunNumber(usize);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct RunNumber(pub(crate) usize);
 
 /// One instance, in order of waking. Numbers are never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,10 +84,28 @@ pub(crate) enum RunState {
     },
 }
 
+/// Something that happened to a run, and when.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Change {
+    pub(crate) run: RunNumber,
+    pub(crate) at: Duration,
+    pub(crate) what: Happened,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Happened {
+    Started,
+    Ended,
+}
+
 /// The runs and instances of one deployment.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Queue {
     now: Duration,
+    /// What all instances together have been up for so far, in nanoseconds.
+    metered: u128,
+    /// Those nobody has taken yet, in order of time.
+    changes: Vec<Change>,
     timing: Timing,
     scaling: Scaling,
     runs: Vec<Run>,
@@ -101,20 +127,33 @@ struct Run {
 #[derive(Clone, Debug, PartialEq)]
 enum Phase {
     Queued,
-    Running { instance: InstanceNumber, ends_at: Duration, stops_at: Option<Duration> },
-    Ended { instance: Option<InstanceNumber>, at: Duration, cancelled: bool },
+    Running {
+        instance: InstanceNumber,
+        since: Duration,
+        /// By itself. Never, where somebody has to say so.
+        ends_at: Option<Duration>,
+        /// Because it was cancelled.
+        stops_at: Option<Duration>,
+    },
+    Ended {
+        instance: Option<InstanceNumber>,
+        since: Option<Duration>,
+        at: Duration,
+        cancelled: bool,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq)]
 struct Instance {
     number: InstanceNumber,
     state: InstanceState,
+    since: Duration,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 enum InstanceState {
     Starting { ready_at: Duration },
-    Idle { since: Duration },
+    Idle,
     Busy { run: RunNumber },
 }
 
@@ -122,6 +161,8 @@ impl Queue {
     pub(crate) fn new(timing: Timing, scaling: Scaling, now: Duration) -> Self {
         let mut queue = Self {
             now,
+            metered: 0,
+            changes: Vec::new(),
             timing,
             scaling,
             runs: Vec::new(),
@@ -137,11 +178,17 @@ impl Queue {
     /// Lets everything happen that is due by `now`. Time never goes back: an earlier `now` changes nothing.
     pub(crate) fn advance(&mut self, now: Duration) {
         while let Some(at) = self.next_event().filter(|at| *at <= now) {
-            self.now = self.now.max(at);
+            self.pass_until(at);
             self.happen();
             self.settle();
         }
-        self.now = self.now.max(now);
+        self.pass_until(now);
+    }
+
+    fn pass_until(&mut self, at: Duration) {
+        let passed = at.saturating_sub(self.now);
+        self.metered += passed.as_nanos() * self.instances.len() as u128;
+        self.now += passed;
     }
 
     /// Takes a run on. Whether the deployment takes any is for the caller to ask first.
@@ -163,9 +210,13 @@ impl Queue {
         let stops_by = self.now.saturating_add(self.timing.cancel_latency);
         match &mut self.runs[run.0].phase {
             phase @ Phase::Queued => {
-                *phase = Phase::Ended { instance: None, at: self.now, cancelled: true };
+                let at = self.now;
+                *phase = Phase::Ended { instance: None, since: None, at, cancelled: true };
                 self.waiting.retain(|other| *other != run);
+                self.changes.push(Change { run, at, what: Happened::Ended });
             }
+            // Whoever drives it sees to it.
+            Phase::Running { .. } if self.timing.driven => return true,
             Phase::Running { stops_at, .. } => {
                 stops_at.get_or_insert(stops_by);
             }
@@ -180,24 +231,28 @@ impl Queue {
         self.changed();
     }
 
+    /// From now on things take this long; what is under way ends as it was going to.
+    pub(crate) fn retime(&mut self, timing: Timing) {
+        self.timing = timing;
+        self.changed();
+    }
+
     pub(crate) fn state(&self, run: RunNumber) -> RunState {
         match self.runs[run.0].phase {
             Phase::Queued => RunState::Queued {
                 position: self.waiting.binary_search(&run).unwrap_or_else(|ahead| ahead),
             },
             Phase::Running { instance, .. } => RunState::Running { instance },
-            Phase::Ended { instance: Some(instance), at, cancelled: false } => {
+            Phase::Ended { instance: Some(instance), at, cancelled: false, .. } => {
                 RunState::Completed { instance, at }
             }
             Phase::Ended { instance, at, .. } => RunState::Cancelled { instance, at },
         }
     }
 
-    /// Those that answer calls: up, and past their cold start.
-    pub(crate) fn live_instances(&self) -> impl Iterator<Item = InstanceNumber> + '_ {
-        let starting =
-            |instance: &Instance| matches!(instance.state, InstanceState::Starting { .. });
-        self.instances.iter().filter(move |instance| !starting(instance)).map(|i| i.number)
+    /// What happened to runs since somebody last asked, in order.
+    pub(crate) fn take_changes(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.changes)
     }
 
     /// After a change from outside: lets its consequences happen, those that take no time included.
@@ -207,19 +262,14 @@ impl Queue {
     }
 
     /// When something happens next, if nobody interferes.
-    fn next_event(&self) -> Option<Duration> {
+    pub(crate) fn next_event(&self) -> Option<Duration> {
         let surplus = self.instances.len() as u64 > self.wanted();
         let of_instances = self.instances.iter().filter_map(|instance| match instance.state {
             InstanceState::Starting { ready_at } => Some(ready_at),
-            InstanceState::Idle { since } => {
-                surplus.then(|| since.saturating_add(self.scaling.keep_warm))
+            InstanceState::Idle => {
+                surplus.then(|| instance.since.saturating_add(self.scaling.keep_warm))
             }
-            InstanceState::Busy { run } => match self.runs[run.0].phase {
-                Phase::Running { ends_at, stops_at, .. } => {
-                    Some(stops_at.map_or(ends_at, |stops_at| stops_at.min(ends_at)))
-                }
-                Phase::Queued | Phase::Ended { .. } => None,
-            },
+            InstanceState::Busy { run } => self.ends_at(run),
         });
         // The first in line may be held longer than it takes to find it an instance.
         let held = self.waiting.front().map(|run| self.runs[run.0].not_before);
@@ -232,20 +282,24 @@ impl Queue {
         for instance in &mut self.instances {
             match instance.state {
                 InstanceState::Starting { ready_at } if ready_at <= now => {
-                    instance.state = InstanceState::Idle { since: ready_at };
+                    (instance.state, instance.since) = (InstanceState::Idle, ready_at);
                 }
-                InstanceState::Busy { run } => {
-                    let run = &mut self.runs[run.0];
-                    let Phase::Running { ends_at, stops_at, .. } = run.phase else { continue };
-                    let (at, cancelled) = match stops_at {
-                        _ if ends_at <= now => (ends_at, run.ends_cancelled),
-                        Some(stops_at) if stops_at <= now => (stops_at, true),
+                InstanceState::Busy { run: number } => {
+                    let run = &mut self.runs[number.0];
+                    let Phase::Running { ends_at, stops_at, since, .. } = run.phase else {
+                        continue;
+                    };
+                    let (at, cancelled) = match (ends_at, stops_at) {
+                        (Some(ends_at), _) if ends_at <= now => (ends_at, run.ends_cancelled),
+                        (_, Some(stops_at)) if stops_at <= now => (stops_at, true),
                         _ => continue,
                     };
-                    run.phase = Phase::Ended { instance: Some(instance.number), at, cancelled };
-                    instance.state = InstanceState::Idle { since: at };
+                    let (on, since) = (Some(instance.number), Some(since));
+                    run.phase = Phase::Ended { instance: on, since, at, cancelled };
+                    self.changes.push(Change { run: number, at, what: Happened::Ended });
+                    (instance.state, instance.since) = (InstanceState::Idle, at);
                 }
-                InstanceState::Starting { .. } | InstanceState::Idle { .. } => {}
+                InstanceState::Starting { .. } | InstanceState::Idle => {}
             }
         }
     }
@@ -253,21 +307,30 @@ impl Queue {
     /// Brings instances and waiting runs together, wakes instances that are wanted, stops those that are not.
     fn settle(&mut self) {
         let now = self.now;
+        if self.timing.driven {
+            // None of its own, where there were some before.
+            self.instances.retain(|one| matches!(one.state, InstanceState::Busy { .. }));
+            return;
+        }
         // More than the maximum may be busy for a while after that was lowered.
         let places = self.scaling.max_instances.saturating_sub(self.busy());
         let places = usize::try_from(places).unwrap_or(usize::MAX);
-        let idle =
-            self.instances.iter_mut().filter(|i| matches!(i.state, InstanceState::Idle { .. }));
+        let idle = self.instances.iter_mut().filter(|i| matches!(i.state, InstanceState::Idle));
         let mut idle = idle.take(places);
         while let Some(run) = self.waiting.front().copied()
             && self.runs[run.0].not_before <= now
             && let Some(instance) = idle.next()
         {
             self.waiting.pop_front();
-            instance.state = InstanceState::Busy { run };
+            (instance.state, instance.since) = (InstanceState::Busy { run }, now);
+            self.changes.push(Change { run, at: now, what: Happened::Started });
             let run = &mut self.runs[run.0];
-            let ends_at = now.saturating_add(run.run_time);
-            run.phase = Phase::Running { instance: instance.number, ends_at, stops_at: None };
+            run.phase = Phase::Running {
+                instance: instance.number,
+                since: now,
+                ends_at: Some(now.saturating_add(run.run_time)),
+                stops_at: None,
+            };
         }
 
         let wanted = self.wanted();
@@ -278,6 +341,7 @@ impl Queue {
                 state: InstanceState::Starting {
                     ready_at: now.saturating_add(self.timing.cold_start),
                 },
+                since: now,
             });
         }
 
@@ -286,10 +350,14 @@ impl Queue {
         let keep_warm = self.scaling.keep_warm;
         self.instances.retain(|instance| {
             let stops = up > wanted
-                && matches!(instance.state, InstanceState::Idle { since }
-                    if since.saturating_add(keep_warm) <= now);
+                && instance.state == InstanceState::Idle
+                && instance.since.saturating_add(keep_warm) <= now;
             up -= u64::from(stops);
             !stops
         });
     }
+}
+
+fn first(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
+    one.into_iter().chain(other).min()
 }

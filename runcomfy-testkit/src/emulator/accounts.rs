@@ -1,13 +1,15 @@
 //! Whose fake a bearer token stands for.
 
 use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use chrono::Utc;
 use url::Url;
 
+use super::home::Home;
 use crate::{
     fake::{FakeBuilder, FakeRunComfy},
     ids,
@@ -15,8 +17,15 @@ use crate::{
 
 type Make = dyn Fn(&str, FakeBuilder) -> Option<FakeRunComfy> + Send + Sync;
 
-pub(super) enum Accounts {
-    /// Each token its own, made when it is first seen.
+pub(super) struct Accounts {
+    kind: Kind,
+    base: Url,
+}
+
+pub(super) enum Kind {
+    /// Each token its own, alike when it is first seen, and all at one time.
+    Alike(Box<Alike>),
+    /// Each token its own, as somebody makes it.
     Each {
         make: Box<Make>,
         known: Mutex<HashMap<String, FakeRunComfy>>,
@@ -24,47 +33,137 @@ pub(super) enum Accounts {
     Shared(FakeRunComfy),
 }
 
-impl Accounts {
+pub(super) struct Alike {
+    pub(super) home: Home,
+    /// The account of every token, where there is but one.
+    pub(super) one: Option<u64>,
+    pub(super) known: Mutex<BTreeMap<u64, FakeRunComfy>>,
+}
+
+impl Kind {
     pub(super) fn each(
         make: impl Fn(&str, FakeBuilder) -> Option<FakeRunComfy> + Send + Sync + 'static,
     ) -> Self {
         Self::Each { make: Box::new(make), known: Mutex::default() }
     }
+}
 
-    pub(super) fn shared(fake: FakeRunComfy) -> Self {
-        Self::Shared(fake)
+impl Accounts {
+    /// Accounts whose answers name addresses below `base`.
+    pub(super) fn new(kind: Kind, base: Url) -> Self {
+        let accounts = Self { kind, base };
+        for (_, fake) in accounts.all() {
+            fake.serve_at(&accounts.base);
+        }
+        accounts
     }
 
-    /// The account of this token, whose answers name addresses below `base`.
-    pub(super) fn of(&self, token: &str, base: &Url) -> Option<FakeRunComfy> {
-        let (make, known) = match self {
-            Self::Shared(fake) => {
-                fake.serve_at(base);
-                return Some(fake.clone());
+    /// The account of this token. `None` where it is refused.
+    pub(super) fn of(&self, token: &str) -> Option<FakeRunComfy> {
+        match &self.kind {
+            Kind::Alike(alike) => {
+                let key = alike.one.unwrap_or_else(|| key(token));
+                let mut known = lock(&alike.known);
+                let fake = known.entry(key).or_insert_with(|| {
+                    let fake = alike.home.open(key);
+                    fake.serve_at(&self.base);
+                    fake
+                });
+                Some(fake.clone())
             }
-            Self::Each { make, known } => (make, known),
-        };
-        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(fake) = known.get(token) {
-            return Some(fake.clone());
+            Kind::Each { make, known } => {
+                let mut known = lock(known);
+                if let Some(fake) = known.get(token) {
+                    return Some(fake.clone());
+                }
+                // Files are found by request id alone, so no two accounts may share one.
+                let builder = FakeRunComfy::builder()
+                    .seed(key(token))
+                    .started_at(Utc::now())
+                    .remember_calls(100);
+                let fake = make(token, builder)?;
+                fake.serve_at(&self.base);
+                known.insert(token.to_owned(), fake.clone());
+                Some(fake)
+            }
+            Kind::Shared(fake) => {
+                fake.serve_at(&self.base);
+                Some(fake.clone())
+            }
         }
-        // Files are found by request id alone, so no two accounts may share one.
-        let builder = FakeRunComfy::builder()
-            .seed(ids::hash(token.as_bytes()))
-            .started_at(Utc::now())
-            .remember_calls(100);
-        let fake = make(token, builder)?;
-        fake.serve_at(base);
-        known.insert(token.to_owned(), fake.clone());
-        Some(fake)
     }
 
-    pub(super) fn all(&self) -> Vec<FakeRunComfy> {
-        match self {
-            Self::Shared(fake) => vec![fake.clone()],
-            Self::Each { known, .. } => {
-                known.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
-            }
+    /// What the account of this token goes by. Nothing where all tokens share one.
+    pub(super) fn fingerprint(&self, token: &str) -> Option<Fingerprint> {
+        match &self.kind {
+            Kind::Alike(alike) if alike.one.is_some() => None,
+            Kind::Alike(_) | Kind::Each { .. } => Some(Fingerprint::of(token)),
+            Kind::Shared(_) => None,
         }
+    }
+
+    /// All that there are, and what each goes by.
+    pub(super) fn all(&self) -> Vec<(Option<Fingerprint>, FakeRunComfy)> {
+        match &self.kind {
+            Kind::Alike(alike) => {
+                let name = |key: u64| alike.one.is_none().then(|| Fingerprint::of_key(key));
+                let known = lock(&alike.known);
+                known.iter().map(|(key, fake)| (name(*key), fake.clone())).collect()
+            }
+            Kind::Each { known, .. } => {
+                let known = lock(known);
+                let named = known.iter();
+                named.map(|(token, fake)| (Some(Fingerprint::of(token)), fake.clone())).collect()
+            }
+            Kind::Shared(fake) => vec![(None, fake.clone())],
+        }
+    }
+
+    /// How many times as fast as real time theirs goes.
+    pub(super) fn time_scale(&self) -> f64 {
+        match &self.kind {
+            Kind::Alike(alike) => alike.home.clock().scale(),
+            Kind::Each { .. } => 1.0,
+            Kind::Shared(fake) => fake.time_scale(),
+        }
+    }
+}
+
+/// What an account is kept under: never the token itself.
+fn key(token: &str) -> u64 {
+    ids::hash(token.as_bytes())
+}
+
+fn lock<T>(known: &Mutex<T>) -> MutexGuard<'_, T> {
+    known.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a token goes by where it is spoken of: tokens are never shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Fingerprint(u64);
+
+impl Fingerprint {
+    const BITS: u32 = 48;
+
+    pub(super) fn of(token: &str) -> Self {
+        Self::of_key(key(token))
+    }
+
+    fn of_key(key: u64) -> Self {
+        // Not the number that ids follow from: many bits of that can be had from any id.
+        let other = ids::mix(key ^ 0x5bd1_e995_9e37_79b9);
+        Self(other >> (u64::BITS - Self::BITS))
+    }
+
+    /// Reads what is shown.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let number = u64::from_str_radix(text, 16).ok()?;
+        (Self(number).to_string() == text).then_some(Self(number))
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:012x}", self.0)
     }
 }

@@ -1,28 +1,71 @@
-//! Connections that can be cut, whatever their calls are waiting for.
+//! Connections that can be cut, and that a fault can take from the HTTP server.
 
 use std::{
     io,
     net::SocketAddr,
     pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
 };
 
-use axum::serve::Listener;
+use axum::{
+    extract::connect_info::Connected,
+    serve::{IncomingStream, Listener},
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
 };
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
+use super::{
+    faults::{Fault, FaultKind, raw},
+    front::Front,
+};
+
 /// Takes connections until nobody asks for them, and cuts them all when `cut` says so.
 pub(super) struct Connections {
     pub(super) listener: TcpListener,
+    pub(super) front: Arc<Front>,
+    /// Ends what faults do to connections.
+    pub(super) stop: CancellationToken,
     pub(super) cut: CancellationToken,
 }
 
 pub(super) struct Connection {
-    stream: TcpStream,
+    line: Line,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
+}
+
+/// A connection, seen from the calls that come over it.
+#[derive(Clone)]
+pub(super) struct Line {
+    /// Nothing once a fault has taken it.
+    stream: Arc<Mutex<Option<TcpStream>>>,
+    stop: CancellationToken,
+}
+
+impl Line {
+    /// Takes the connection from the HTTP server, which neither reads nor writes from now on.
+    pub(super) fn take(&self) -> Option<TcpStream> {
+        self.stream().take()
+    }
+
+    /// Until the emulator stops.
+    pub(super) async fn stopped(&self) {
+        self.stop.cancelled().await;
+    }
+
+    fn stream(&self) -> MutexGuard<'_, Option<TcpStream>> {
+        // Nothing that can panic is done under it.
+        self.stream.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Connected<IncomingStream<'_, Connections>> for Line {
+    fn connect_info(stream: IncomingStream<'_, Connections>) -> Self {
+        stream.io().line.clone()
+    }
 }
 
 impl Listener for Connections {
@@ -30,10 +73,15 @@ impl Listener for Connections {
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Connection, SocketAddr) {
-        let (stream, address) = Listener::accept(&mut self.listener).await;
-        // Answers are small and written in one go: waiting for more only delays them.
-        drop(stream.set_nodelay(true));
-        (Connection { stream, cut: Box::pin(self.cut.clone().cancelled_owned()) }, address)
+        loop {
+            let (stream, address) = Listener::accept(&mut self.listener).await;
+            let Some(stream) = self.unharmed(stream) else { continue };
+            // Answers are small and written in one go: waiting for more only delays them.
+            drop(stream.set_nodelay(true));
+            let line = Line { stream: Arc::new(Mutex::new(Some(stream))), stop: self.stop.clone() };
+            let cut = Box::pin(self.cut.clone().cancelled_owned());
+            return (Connection { line, cut }, address);
+        }
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -41,14 +89,41 @@ impl Listener for Connections {
     }
 }
 
-impl Connection {
-    /// The stream, unless it was cut. Whoever waits for it hears of that too.
-    fn poll(&mut self, context: &mut Context<'_>) -> io::Result<Pin<&mut TcpStream>> {
-        match self.cut.as_mut().poll(context) {
-            Poll::Ready(()) => Err(io::ErrorKind::ConnectionAborted.into()),
-            Poll::Pending => Ok(Pin::new(&mut self.stream)),
+impl Connections {
+    /// The new connection, unless it meets a fault before anything is read from it.
+    fn unharmed(&self, stream: TcpStream) -> Option<TcpStream> {
+        let fault = self.front.faults.at_accept();
+        self.front.ledger.accepted(fault.as_ref().map(Fault::kind));
+        match fault.as_ref().map(Fault::kind) {
+            None => return Some(stream),
+            Some(FaultKind::ResetAtAccept) => raw::reset(stream),
+            Some(_) => {
+                let stop = self.stop.clone();
+                tokio::spawn(async move { stop.run_until_cancelled(raw::close(stream)).await });
+            }
         }
+        None
     }
+}
+
+impl Connection {
+    /// Does it with the stream, unless it was cut. Whoever waits for it hears of that too. Nothing where
+    /// a fault has taken the stream.
+    fn poll<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        what: impl FnOnce(Pin<&mut TcpStream>, &mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> Option<Poll<io::Result<T>>> {
+        if self.cut.as_mut().poll(context).is_ready() {
+            return Some(Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into())));
+        }
+        self.line.stream().as_mut().map(|stream| what(Pin::new(stream), context))
+    }
+}
+
+/// What the HTTP server hears when it writes to a connection that a fault has taken: it gives it up.
+fn taken<T>() -> Poll<io::Result<T>> {
+    Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()))
 }
 
 impl AsyncRead for Connection {
@@ -57,7 +132,9 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.poll(context)?.poll_read(context, buffer)
+        // The call that took it is still under way, and an error here would end it too.
+        self.poll(context, |stream, context| stream.poll_read(context, buffer))
+            .unwrap_or(Poll::Pending)
     }
 }
 
@@ -67,15 +144,19 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.poll(context)?.poll_write(context, bytes)
+        self.poll(context, |stream, context| stream.poll_write(context, bytes))
+            .unwrap_or_else(taken)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll(context)?.poll_flush(context)
+        // Nothing is left to flush where it was taken, and a server that waits must not be ended.
+        self.poll(context, |stream, context| stream.poll_flush(context))
+            .unwrap_or(Poll::Ready(Ok(())))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll(context)?.poll_shutdown(context)
+        self.poll(context, |stream, context| stream.poll_shutdown(context))
+            .unwrap_or(Poll::Ready(Ok(())))
     }
 
     fn poll_write_vectored(
@@ -83,10 +164,11 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.poll(context)?.poll_write_vectored(context, parts)
+        self.poll(context, |stream, context| stream.poll_write_vectored(context, parts))
+            .unwrap_or_else(taken)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        true
     }
 }

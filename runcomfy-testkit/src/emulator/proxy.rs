@@ -1,39 +1,69 @@
 //! Calls that go on to the ComfyUI of an instance, and its own way to answer.
 
+use std::sync::Arc;
+
 use axum::{
     body::Bytes,
-    extract::Path,
-    http::{StatusCode, header},
+    extract::{Path, RawQuery, State},
+    http::{Method, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 use runcomfy_core::{
     Error, InstanceId, Operation, ProxyCall, ProxyPath, ProxyReply, RunComfyApi as _,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     read,
-    routes::{Caller, deployment_id},
+    routes::{Caller, Served, deployment_id},
     wire,
 };
 use crate::account::refusal;
 
+const OPERATION: Operation = Operation::CallInstanceProxy;
+
+type Through = Path<(String, String, String)>;
+
 pub(super) async fn call_instance_proxy(
+    State(served): State<Arc<Served>>,
     Caller(fake): Caller,
-    Path((deployment, instance, path)): Path<(String, String, String)>,
+    path: Through,
     body: Bytes,
 ) -> Result<Response, wire::Refusal> {
-    const OPERATION: Operation = Operation::CallInstanceProxy;
-    let instance = InstanceId::new(instance);
-    let call = ProxyCall::new(
-        deployment_id(OPERATION, &deployment)?,
-        instance.map_err(|_| refusal::missing(OPERATION, "Instance not found"))?,
-        ProxyPath::new(&path).map_err(|_| refusal::missing(OPERATION, "Not Found"))?,
-    );
-    match fake.call_instance_proxy(&call.body(read::proxy_body(&body)?)).await {
+    let call = call(path)?.body(read::proxy_body(&body)?);
+    if let Some(pool) = &served.pool {
+        let body = (!body.is_empty()).then(|| Value::Object(call.body.clone()));
+        return pool.pass_on(&fake, &call, &Method::POST, None, body.as_ref()).await;
+    }
+    match fake.call_instance_proxy(&call).await {
         Ok(reply) => Ok(written(reply)),
         Err(error) => by_comfyui(&error).ok_or(error.into()),
     }
+}
+
+/// What the service does not document, though it does it: seen in the wild. Only a real ComfyUI has something
+/// to show here.
+pub(super) async fn get_through(
+    State(served): State<Arc<Served>>,
+    Caller(fake): Caller,
+    RawQuery(query): RawQuery,
+    path: Through,
+) -> Result<Response, wire::Refusal> {
+    let call = call(path)?;
+    if let Some(pool) = &served.pool {
+        return pool.pass_on(&fake, &call, &Method::GET, query.as_deref(), None).await;
+    }
+    let body = json!({"detail": "Method Not Allowed"});
+    Ok(wire::json(StatusCode::METHOD_NOT_ALLOWED, &body))
+}
+
+fn call(Path((deployment, instance, path)): Through) -> Result<ProxyCall, Error> {
+    let instance = InstanceId::new(instance);
+    Ok(ProxyCall::new(
+        deployment_id(OPERATION, &deployment)?,
+        instance.map_err(|_| refusal::missing(OPERATION, "Instance not found"))?,
+        ProxyPath::new(&path).map_err(|_| refusal::missing(OPERATION, "Not Found"))?,
+    ))
 }
 
 fn written(reply: ProxyReply) -> Response {

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use axum::{
-    Router,
+    Extension, Router,
     body::Bytes,
     extract::{DefaultBodyLimit, FromRequestParts, Path, RawQuery, State},
-    http::{HeaderMap, StatusCode, Uri, header, request::Parts},
+    http::{StatusCode, Uri, header, request::Parts},
+    middleware::from_fn_with_state,
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
@@ -14,24 +15,40 @@ use runcomfy_core::{DeploymentId, Error, Operation, RequestId, RunComfyApi as _}
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{accounts::Accounts, proxy, read, wire};
-use crate::{account::refusal, fake::FakeRunComfy, samples};
+use super::{
+    accounts::Accounts,
+    control,
+    front::{self, Accepted, Front},
+    notifier::Notifier,
+    overview, page,
+    pool::Pool,
+    proxy, read, wire,
+};
+use crate::{account::refusal, fake::FakeRunComfy, samples, script::Script};
 
 /// A workflow with pictures written into it is some megabytes.
-const LARGEST_BODY: usize = 64 * 1024 * 1024;
+pub(super) const LARGEST_BODY: usize = 64 * 1024 * 1024;
 
 pub(super) struct Served {
-    accounts: Accounts,
-    base: Url,
+    pub(super) accounts: Accounts,
+    pub(super) base: Url,
+    /// Who runs requests, if not the fake.
+    pub(super) pool: Option<Arc<Pool>>,
+    /// Who tells webhooks, if anybody does.
+    pub(super) notifier: Option<Notifier>,
+    pub(super) front: Arc<Front>,
 }
 
 type Answer = Result<Response, wire::Refusal>;
 
-pub(super) fn router(accounts: Accounts, base: Url) -> Router {
+pub(super) fn router(served: Served) -> Router {
+    let served = Arc::new(served);
     let mut router = Router::new()
+        .merge(page::router())
         .route("/healthz", get(healthz))
         .route("/object_info.json", get(object_info))
         .route("/deployment_requests/{request_id}/{kind}/{*path}", get(output_file))
+        .route("/prod/v2/balance", get(get_balance))
         .route("/prod/v2/deployments", get(list_deployments).post(create_deployment))
         .route(
             "/prod/v2/deployments/{deployment_id}",
@@ -39,7 +56,7 @@ pub(super) fn router(accounts: Accounts, base: Url) -> Router {
         )
         .route(
             "/prod/v2/deployments/{deployment_id}/instances/{instance_id}/proxy/{*path}",
-            post(proxy::call_instance_proxy),
+            post(proxy::call_instance_proxy).get(proxy::get_through),
         );
     // The queue moved from v1 to v2 and is still under both.
     for version in ["v1", "v2"] {
@@ -51,32 +68,33 @@ pub(super) fn router(accounts: Accounts, base: Url) -> Router {
             .route(&path("requests/{request_id}/cancel"), post(cancel_request));
     }
     router
+        .merge(control::routes())
+        .merge(overview::routes())
         .fallback(async || wire::json(StatusCode::NOT_FOUND, &json!({"detail": "Not Found"})))
         .method_not_allowed_fallback(async || {
             wire::json(StatusCode::METHOD_NOT_ALLOWED, &json!({"detail": "Method Not Allowed"}))
         })
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
-        .with_state(Arc::new(Served { accounts, base }))
+        .layer(from_fn_with_state(served.clone(), front::watch))
+        .with_state(served)
 }
 
-/// Whoever's token came with the call.
+/// Whoever's token came with the call, as the front has found.
+#[derive(Clone)]
 pub(super) struct Caller(pub(super) FakeRunComfy);
 
 impl FromRequestParts<Arc<Served>> for Caller {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, served: &Arc<Served>) -> Result<Self, Response> {
-        bearer(&parts.headers)
-            .and_then(|token| served.accounts.of(token, &served.base))
-            .map(Self)
-            .ok_or_else(wire::unauthorized)
+        // The front has found whose an operation is; other calls have passed it by.
+        let found = parts.extensions.remove();
+        found.or_else(|| front::caller(&parts.headers, served)).ok_or_else(wire::unauthorized)
     }
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    let token = token.trim();
-    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+async fn get_balance(Caller(fake): Caller) -> Response {
+    wire::json(StatusCode::OK, &wire::balance(fake.balance()))
 }
 
 async fn list_deployments(Caller(fake): Caller, RawQuery(query): RawQuery) -> Answer {
@@ -107,24 +125,46 @@ async fn update_deployment(Caller(fake): Caller, Path(id): Path<String>, body: B
     Ok(wire::json(StatusCode::OK, &wire::deployment(&updated.deployment)))
 }
 
-async fn delete_deployment(Caller(fake): Caller, Path(id): Path<String>) -> Answer {
-    fake.delete_deployment(&deployment_id(Operation::DeleteDeployment, &id)?).await?;
+async fn delete_deployment(
+    State(served): State<Arc<Served>>,
+    Caller(fake): Caller,
+    Path(id): Path<String>,
+) -> Answer {
+    let id = deployment_id(Operation::DeleteDeployment, &id)?;
+    let requests = fake.requests_of(&id);
+    fake.delete_deployment(&id).await?;
+    if let Some(pool) = &served.pool {
+        requests.iter().for_each(|request| pool.cancel(request));
+    }
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 async fn submit_request(
     State(served): State<Arc<Served>>,
     Caller(fake): Caller,
+    script: Option<Extension<Script>>,
     uri: Uri,
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
     body: Bytes,
 ) -> Answer {
     let id = deployment_id(Operation::SubmitRequest, &id)?;
-    let submitted =
-        fake.submit_request(&read::inference(id.clone(), query.as_deref(), &body)?).await?;
+    let request = read::inference(id.clone(), query.as_deref(), &body)?;
+    let submitted = match script {
+        None => fake.submit_request(&request).await?,
+        Some(Extension(script)) => fake.submit_scripted(&request, script).await?,
+    };
+    if let Some(pool) = &served.pool {
+        pool.submit(&fake, &submitted.request_id);
+    }
+    if let Some(notifier) = served.notifier.as_ref().filter(|_| request.webhook.is_some()) {
+        notifier.watch(&fake);
+    }
     let addresses = wire::Addresses::new(&served.base, &uri, &id, &submitted.request_id);
-    Ok(wire::json(StatusCode::OK, &wire::submission(&submitted.request_id, &addresses)))
+    let written = wire::submission(&submitted.request_id, &addresses);
+    let mut answer = wire::json(StatusCode::OK, &written);
+    answer.extensions_mut().insert(Accepted(submitted.request_id));
+    Ok(answer)
 }
 
 async fn get_request_status(
@@ -149,11 +189,15 @@ async fn get_request_result(
 }
 
 async fn cancel_request(
+    State(served): State<Arc<Served>>,
     Caller(fake): Caller,
     Path((deployment, request)): Path<(String, String)>,
 ) -> Answer {
     let (deployment, request) = ids(Operation::CancelRequest, &deployment, &request)?;
     let cancelled = fake.cancel_request(&deployment, &request).await?;
+    if let Some(pool) = &served.pool {
+        pool.cancel(&request);
+    }
     Ok(wire::json(StatusCode::ACCEPTED, &wire::cancellation(&request, &cancelled)))
 }
 
@@ -161,7 +205,13 @@ async fn healthz() -> Response {
     wire::json(StatusCode::OK, &json!({"ok": true, "service": "runcomfy-emulator"}))
 }
 
-async fn object_info() -> Response {
+async fn object_info(State(served): State<Arc<Served>>) -> Response {
+    if let Some(pool) = &served.pool {
+        return match pool.object_info().await {
+            Some(text) => ([(header::CONTENT_TYPE, "application/json")], text).into_response(),
+            None => StatusCode::BAD_GATEWAY.into_response(),
+        };
+    }
     ([(header::CONTENT_TYPE, "application/json")], samples::OBJECT_INFO).into_response()
 }
 
@@ -172,14 +222,14 @@ async fn output_file(
 ) -> Response {
     let (folder, name) = path.rsplit_once('/').unwrap_or(("", &path));
     let file = RequestId::new(request).ok().and_then(|request| {
-        served.accounts.all().iter().find_map(|fake| fake.file(&request, &kind, folder, name))
+        served.accounts.all().iter().find_map(|(_, fake)| fake.file(&request, &kind, folder, name))
     });
     let Some(file) = file else { return StatusCode::NOT_FOUND.into_response() };
     let content_type = file.content_type();
     // Drawing takes milliseconds: not on a thread that others wait for.
     match tokio::task::spawn_blocking(move || file.bytes()).await {
-        Ok(bytes) => ([(header::CONTENT_TYPE, content_type)], bytes).into_response(),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        Ok(Ok(bytes)) => ([(header::CONTENT_TYPE, content_type)], bytes).into_response(),
+        Ok(Err(_)) | Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
 

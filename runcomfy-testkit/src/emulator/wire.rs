@@ -20,6 +20,14 @@ pub(super) fn unauthorized() -> Response {
     (StatusCode::UNAUTHORIZED, "Unauthorized").into_response()
 }
 
+pub(super) fn balance(microdollars: i64) -> Value {
+    json!({
+        "balance_usd": microdollars as f64 / 1e6,
+        "balance_microdollars": microdollars,
+        "currency": "USD",
+    })
+}
+
 pub(super) fn deployment(deployment: &Deployment) -> Value {
     let mut body = json!({
         "id": deployment.id.as_str(),
@@ -122,6 +130,10 @@ pub(super) fn cancellation(request: &RequestId, cancellation: &Cancellation) -> 
     })
 }
 
+/// Marks an answer that refuses the call, whatever its HTTP status says.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Refused;
+
 /// A call that the service refused.
 #[derive(Debug)]
 pub(super) struct Refusal(Error);
@@ -151,6 +163,7 @@ impl axum::response::IntoResponse for Refusal {
             body["detail"] = detail.clone();
         }
         let mut response = json(status, &body);
+        response.extensions_mut().insert(Refused);
         if let Some(delay) = error.retry_after() {
             let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));

@@ -1,32 +1,38 @@
 //! How a fake is set up.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{collections::VecDeque, time::Duration};
 
 use chrono::{DateTime, Utc};
-use runcomfy_core::{DEFAULT_HARDWARE, DeploymentId, Error, Operation, ProxyReply, Workflow};
-use tokio::time::Instant;
+use runcomfy_core::{
+    DEFAULT_HARDWARE, DeploymentId, Error, HARDWARE, Operation, ProxyReply, Workflow,
+};
 use url::Url;
 
-use super::{FakeRunComfy, Inner, failure::Failure};
+use super::{FakeRunComfy, failure::Failure, microdollars};
+#[cfg(feature = "state")]
+use crate::history::Session;
 use crate::{
-    account::{Account, Seed, Settings},
+    account::{Account, Microdollars, Prices, Seed, Settings},
+    clock::Clock,
     lifecycle::Timing,
     samples,
     script::Script,
 };
 
+/// What an account has to begin with: enough for an afternoon on the largest instance.
+const BALANCE: Microdollars = 100_000_000;
+
 /// Sets a [`FakeRunComfy`] up. Where nothing is said it has the sample deployments, a cold start of 30 s,
-/// runs of 20 s, and ids and pictures that are the same each time.
-#[derive(Debug)]
+/// runs of 20 s, the service's prices, 100 dollars, and ids and pictures that are the same each time.
+#[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until build() is called"]
 pub struct FakeBuilder {
-    seeds: Vec<Seed>,
+    pub(super) seeds: Vec<Seed>,
     timing: Timing,
     keep_warm: Option<Duration>,
+    prices: Prices,
+    balance: Microdollars,
+    time_scale: f64,
     started_at: DateTime<Utc>,
     seed: u64,
     most_calls: usize,
@@ -42,6 +48,9 @@ impl FakeBuilder {
             seeds: sample_deployments(),
             timing: Timing::default(),
             keep_warm: None,
+            prices: Prices::default(),
+            balance: BALANCE,
+            time_scale: 1.0,
             started_at: DateTime::from_timestamp(1_776_310_852, 93_000_000).unwrap_or_default(),
             seed: 0,
             most_calls: 10_000,
@@ -118,6 +127,41 @@ impl FakeBuilder {
         self
     }
 
+    /// What the account has to begin with, in dollars: 100 where nothing is said. When it is used up, its
+    /// deployments are disabled, and refuse with number 10001.
+    pub fn balance_usd(mut self, dollars: f64) -> Self {
+        self.balance = microdollars(dollars);
+        self
+    }
+
+    /// What an instance of this SKU costs per hour, in dollars, from its wake signal until it stops.
+    ///
+    /// # Panics
+    /// Where no SKU goes by that name, or the price is below nothing.
+    pub fn price_usd_per_hour(mut self, sku: &str, dollars: f64) -> Self {
+        assert!(HARDWARE.contains(&sku), "{sku:?} is none of {}", HARDWARE.join(", "));
+        assert!(dollars >= 0.0, "a price of {dollars} is below nothing");
+        self.prices.set(sku, microdollars(dollars));
+        self
+    }
+
+    /// How many times as fast as real time its own goes: at 60, a cold start of five minutes takes five
+    /// seconds. Its clock, and so every time that it names, runs ahead by as much.
+    ///
+    /// # Panics
+    /// Where it is not above nothing and at most a million.
+    pub fn time_scale(mut self, times: f64) -> Self {
+        assert!(times > 0.0 && times <= 1e6, "a time scale of {times}");
+        self.time_scale = times;
+        self
+    }
+
+    /// Runs begin and end when somebody says so.
+    #[cfg(feature = "comfyui")]
+    pub(crate) fn drive(&mut self) {
+        self.timing.driven = true;
+    }
+
     /// What the clock says when it is built. The same day each time where nothing is said.
     pub fn started_at(mut self, time: DateTime<Utc>) -> Self {
         self.started_at = time;
@@ -178,31 +222,73 @@ impl FakeBuilder {
     /// Starts its time.
     #[must_use]
     pub fn build(self) -> FakeRunComfy {
-        let mut account = Account::new(Settings {
-            timing: self.timing,
-            keep_warm: self.keep_warm,
-            started_at: self.started_at,
-            api_base: service("https://api.runcomfy.net"),
-            output_base: self
-                .output_base
-                .clone()
-                .unwrap_or_else(|| service("https://serverless-api-storage.runcomfy.net")),
-            seed: self.seed,
-        });
-        account.scripts = self.scripts;
-        account.proxy_replies = self.proxy_replies;
-        for seed in self.seeds {
-            account.plant(Duration::ZERO, seed);
+        let clock = Clock::start(Duration::ZERO, self.time_scale);
+        let mut account = self.account(self.seed, Duration::ZERO, self.started_at);
+        for seed in &self.seeds {
+            account.plant(Duration::ZERO, seed.clone());
         }
-        let inner = Inner {
-            account,
-            failures: self.failures,
-            calls: VecDeque::new(),
-            counts: HashMap::new(),
-            most_calls: self.most_calls,
-            addresses_chosen: self.output_base.is_some(),
+        self.around(account, clock)
+    }
+
+    pub(crate) fn seeds(&self) -> &[Seed] {
+        &self.seeds
+    }
+
+    pub(crate) fn scale(&self) -> f64 {
+        self.time_scale
+    }
+
+    /// What an account has to begin with.
+    pub(crate) fn opening_balance(&self) -> Microdollars {
+        self.balance
+    }
+
+    #[cfg(feature = "state")]
+    pub(crate) fn opened_with(mut self, balance: Microdollars) -> Self {
+        self.balance = balance;
+        self
+    }
+
+    /// What holds from a start of the emulator on.
+    #[cfg(feature = "state")]
+    pub(crate) fn session(&self, started_at: DateTime<Utc>, at: Duration) -> Session {
+        Session {
+            started_at,
+            at,
+            time_scale: self.time_scale,
+            timing: self.timing.clone(),
+            keep_warm: self.keep_warm,
+            prices: self.prices.clone(),
+        }
+    }
+
+    /// An empty account that is opened at `now`, with ids that follow from `seed`.
+    pub(crate) fn account(&self, seed: u64, now: Duration, started_at: DateTime<Utc>) -> Account {
+        let output_base = self.output_base.clone();
+        let settings = Settings {
+            timing: self.timing.clone(),
+            keep_warm: self.keep_warm,
+            started_at,
+            api_base: service("https://api.runcomfy.net"),
+            output_base: output_base
+                .unwrap_or_else(|| service("https://serverless-api-storage.runcomfy.net")),
+            seed,
+            prices: self.prices.clone(),
         };
-        FakeRunComfy { born: Instant::now(), inner: Arc::new(Mutex::new(inner)) }
+        Account::new(settings, now, self.balance)
+    }
+
+    /// The fake with this account, and what else was asked for.
+    pub(crate) fn around(self, mut account: Account, clock: Clock) -> FakeRunComfy {
+        account.proxy_replies = self.proxy_replies;
+        let fake = FakeRunComfy::around(account, clock, self.most_calls);
+        {
+            let mut inner = fake.lock();
+            inner.scripts = self.scripts;
+            inner.failures = self.failures;
+            inner.addresses_chosen = self.output_base.is_some();
+        }
+        fake
     }
 }
 

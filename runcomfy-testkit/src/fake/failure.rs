@@ -3,7 +3,7 @@
 use runcomfy_core::{Error, Operation};
 
 /// A failure that waits for its call.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Failure {
     /// Any call where nothing is said.
     of: Option<Operation>,

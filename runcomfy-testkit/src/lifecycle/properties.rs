@@ -42,6 +42,7 @@ fn queues() -> impl Strategy<Value = Queue> {
             cold_start: secs(cold_start),
             run_time: secs(5),
             cancel_latency: secs(cancel_latency),
+            driven: false,
         };
         Queue::new(timing, scaling, Duration::ZERO)
     })

@@ -24,7 +24,7 @@ impl Queue {
                 InstanceState::Starting { .. } => {
                     Some((false, Duration::ZERO, Reverse(instance.number.0)))
                 }
-                InstanceState::Idle { since } => Some((true, since, Reverse(instance.number.0))),
+                InstanceState::Idle => Some((true, instance.since, Reverse(instance.number.0))),
                 InstanceState::Busy { .. } => None,
             };
             let free = self.instances.iter().enumerate();

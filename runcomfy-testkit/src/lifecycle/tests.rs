@@ -11,6 +11,7 @@ fn queue(max_instances: u64) -> Queue {
         cold_start: secs(30),
         run_time: secs(20),
         cancel_latency: Duration::from_millis(500),
+        driven: false,
     };
     let scaling = Scaling {
         min_instances: 0,

@@ -3,6 +3,7 @@
 mod access;
 mod deployments;
 mod files;
+mod page;
 mod queue;
 
 use std::time::Duration;

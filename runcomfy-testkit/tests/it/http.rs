@@ -1,11 +1,14 @@
 //! The least HTTP client there can be, so that nothing stands between a test and the bytes.
 
+use std::io;
+
 use runcomfy_testkit::Emulator;
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
+use url::Url;
 
 /// An answer as it came.
 pub(crate) struct Reply {
@@ -53,8 +56,18 @@ pub(crate) async fn raw(
     what: &str,
     body: &str,
 ) -> Reply {
+    raw_at(emulator.url(), authorization, what, body).await.unwrap()
+}
+
+/// The same wherever it runs. An error where it does not, or stops meanwhile.
+pub(crate) async fn raw_at(
+    origin: &Url,
+    authorization: Option<&str>,
+    what: &str,
+    body: &str,
+) -> io::Result<Reply> {
     let (method, path) = what.split_once(' ').unwrap();
-    let host = emulator.url().socket_addrs(|| None).unwrap()[0];
+    let host = origin.socket_addrs(|| None)?[0];
     let authorization =
         authorization.map(|value| format!("authorization: {value}\r\n")).unwrap_or_default();
     let request = format!(
@@ -62,13 +75,14 @@ pub(crate) async fn raw(
          content-length: {}\r\n\r\n{body}",
         body.len()
     );
-    let mut socket = TcpStream::connect(host).await.unwrap();
-    socket.write_all(request.as_bytes()).await.unwrap();
+    let mut socket = TcpStream::connect(host).await?;
+    socket.write_all(request.as_bytes()).await?;
     let mut answer = Vec::new();
-    socket.read_to_end(&mut answer).await.unwrap();
-    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+    socket.read_to_end(&mut answer).await?;
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n");
+    let end = end.ok_or(io::ErrorKind::UnexpectedEof)?;
     let body = answer.split_off(end + 4);
     let head = String::from_utf8(answer).unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Reply { status, head, body }
+    Ok(Reply { status, head, body })
 }

@@ -8,4 +8,9 @@ mod conformance;
 mod conformance_http;
 mod emulator;
 mod fake;
+mod faults;
 mod http;
+#[cfg(feature = "program")]
+mod program;
+#[cfg(feature = "program")]
+mod state;

@@ -38,8 +38,12 @@ impl Fetcher {
     pub(in crate::comfyui) fn new(options: &Options) -> Result<Self, Box<dyn Error + Send + Sync>> {
         let connect = options.times.connect;
         Ok(Self {
-            careful: outgoing::builder(connect)?.dns_resolver(Arc::new(PublicOnly)).build()?,
-            open: outgoing::client(connect)?,
+            // A proxy would resolve names itself.
+            careful: outgoing::builder(connect)?
+                .no_proxy()
+                .dns_resolver(Arc::new(PublicOnly))
+                .build()?,
+            open: outgoing::direct_client(connect)?,
             allow: options.allow.iter().map(|host| host.to_ascii_lowercase()).collect(),
             time: options.times.input,
         })

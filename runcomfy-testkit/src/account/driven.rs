@@ -1,0 +1,183 @@
+//! Runs that somebody's own machines do: taken, and given back with what came of them.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use runcomfy_core::{DeploymentId, InstanceId, RequestId, Workflow};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::Account;
+use crate::{
+    lifecycle::{InstanceNumber, RunState},
+    outputs::{self, File, Made},
+};
+
+/// A run to be done.
+#[derive(Clone, Debug)]
+pub(crate) struct Job {
+    /// With the overrides laid over it.
+    pub(crate) graph: Arc<Workflow>,
+    pub(crate) extra_data: Option<Map<String, Value>>,
+}
+
+/// What came of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Driven {
+    pub(crate) end: DrivenEnd,
+    /// `{node id: {channel: [item]}}`, as ComfyUI names it: without addresses.
+    pub(crate) outputs: Map<String, Value>,
+    pub(crate) files: Vec<StoredFile>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) enum DrivenEnd {
+    Succeeded,
+    Failed(Value),
+    Cancelled,
+}
+
+/// A file that a run made, where it lies.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct StoredFile {
+    pub(crate) kind: String,
+    pub(crate) subfolder: String,
+    pub(crate) filename: String,
+    pub(crate) path: PathBuf,
+}
+
+/// A run that is not over.
+#[derive(Clone, Debug)]
+pub(crate) struct Open {
+    pub(crate) request_id: RequestId,
+    /// The machine that began it.
+    pub(crate) machine: Option<u64>,
+    /// What that said when it took it.
+    pub(crate) accepted: Option<Value>,
+    /// Whether it is to be stopped.
+    pub(crate) cancelled: bool,
+}
+
+impl Account {
+    /// Begins a run on the machine with this number. `None` where it no longer waits.
+    pub(crate) fn begin(&mut self, now: Duration, id: &RequestId, machine: u64) -> Option<Job> {
+        self.advance(now);
+        let (job, request) = (self.job(id)?, self.requests.get(id)?);
+        let entry = self.deployments.iter_mut().find(|entry| entry.id == request.deployment_id)?;
+        let begun = entry.queue.begin(request.run, InstanceNumber(machine));
+        self.advance(now);
+        begun.then_some(job)
+    }
+
+    pub(crate) fn job(&self, id: &RequestId) -> Option<Job> {
+        let request = self.requests.get(id)?;
+        let (graph, extra_data) = (request.graph.clone(), request.extra_data.clone());
+        Some(Job { graph, extra_data })
+    }
+
+    /// What a machine said when it took a run.
+    pub(crate) fn accepted(&mut self, id: &RequestId, accepted: Value) {
+        if let Some(request) = self.requests.get_mut(id) {
+            request.accepted = Some(accepted);
+        }
+    }
+
+    /// How far a run is, from 0 to 1.
+    pub(crate) fn progress(&mut self, id: &RequestId, done: f64) {
+        if let Some(request) = self.requests.get_mut(id) {
+            request.progress = Some(done);
+        }
+    }
+
+    /// The requests of a deployment.
+    pub(crate) fn requests_of(&self, deployment: &DeploymentId) -> Vec<RequestId> {
+        let entry = self.deployments.iter().find(|entry| entry.id == *deployment);
+        entry.map(|entry| entry.requests.clone()).unwrap_or_default()
+    }
+
+    /// Ends a run that was begun. `false` where none is under way: its deployment may be gone.
+    pub(crate) fn end(&mut self, now: Duration, id: &RequestId, driven: &Driven) -> bool {
+        self.advance(now);
+        let made = self.addressed(id, driven);
+        let Some(request) = self.requests.get_mut(id) else { return false };
+        let entry = self.deployments.iter_mut().find(|entry| entry.id == request.deployment_id);
+        let Some(entry) = entry else { return false };
+        if !entry.queue.end(request.run, driven.end == DrivenEnd::Cancelled) {
+            return false;
+        }
+        request.made = Some(Arc::new(made));
+        self.advance(now);
+        true
+    }
+
+    /// What came of it, with addresses.
+    fn addressed(&self, id: &RequestId, driven: &Driven) -> Made {
+        let mut outputs = driven.outputs.clone();
+        let items = outputs
+            .values_mut()
+            .filter_map(Value::as_object_mut)
+            .flat_map(Map::values_mut)
+            .filter_map(Value::as_array_mut)
+            .flatten()
+            .filter_map(Value::as_object_mut);
+        for item in items {
+            let text = |key: &str| item.get(key).and_then(Value::as_str).unwrap_or_default();
+            let named = |file: &&StoredFile| {
+                file.filename == text("filename")
+                    && file.subfolder == text("subfolder")
+                    && file.kind == text("type")
+            };
+            // Not everything in a channel is a file.
+            let Some(file) = driven.files.iter().find(named) else { continue };
+            let base = &self.settings.output_base;
+            let url = outputs::address(base, id, &file.kind, &file.subfolder, &file.filename);
+            item.shift_insert(0, "url".to_owned(), Value::String(url.into()));
+        }
+        let files = driven.files.iter().map(|file| {
+            File::stored(
+                &file.kind,
+                file.subfolder.clone(),
+                file.filename.clone(),
+                file.path.clone(),
+            )
+        });
+        let failure = match &driven.end {
+            DrivenEnd::Failed(error) => Some(error.clone()),
+            DrivenEnd::Succeeded | DrivenEnd::Cancelled => None,
+        };
+        Made { outputs, files: files.collect(), failure }
+    }
+
+    /// The runs that are not over, in order of submission.
+    pub(crate) fn open(&mut self, now: Duration) -> Vec<Open> {
+        self.advance(now);
+        let open = self.deployments.iter().flat_map(|entry| {
+            entry.requests.iter().filter_map(|id| {
+                let request = self.requests.get(id)?;
+                let machine = match entry.queue.state(request.run) {
+                    RunState::Queued { .. } => None,
+                    // One that ends by itself is nobody's job.
+                    RunState::Running { .. } if entry.queue.ends_at(request.run).is_some() => {
+                        return None;
+                    }
+                    RunState::Running { instance } => Some(instance.0),
+                    RunState::Completed { .. } | RunState::Cancelled { .. } => return None,
+                };
+                let (accepted, cancelled) = (request.accepted.clone(), request.cancel_asked);
+                let open = Open { request_id: id.clone(), machine, accepted, cancelled };
+                Some((request.number, open))
+            })
+        });
+        let mut open: Vec<_> = open.collect();
+        open.sort_by_key(|(number, _)| *number);
+        open.into_iter().map(|(_, open)| open).collect()
+    }
+
+    /// The machine that goes by this name for a deployment, once it has done a run of it.
+    pub(crate) fn machine(&self, deployment: &DeploymentId, instance: &InstanceId) -> Option<u64> {
+        let entry = self.deployments.iter().find(|entry| entry.id == *deployment)?;
+        let named = |number: &InstanceNumber| {
+            entry.instance_id(self.ids, *number).as_ref() == Some(instance)
+        };
+        entry.queue.used().find(named).map(|number| number.0)
+    }
+}

@@ -1,0 +1,172 @@
+//! An account at a glance, for people.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::{Account, Entry, Request};
+use crate::lifecycle::RunState;
+
+/// The newest of what there may be a great deal of.
+const MOST_REQUESTS: usize = 50;
+
+impl Account {
+    /// How many runs there were ever, money, deployments with their instances, and the newest requests.
+    pub(crate) fn overview(&mut self, now: Duration) -> Map<String, Value> {
+        self.advance(now);
+        let newest = self.newest();
+        // Worked out first: what came of a run is kept with it.
+        for (id, over) in &newest {
+            if *over {
+                self.made(id);
+            }
+        }
+        let deployments: Vec<_> = self.deployments.iter().map(|entry| self.glance(entry)).collect();
+        let requests = newest.iter().filter_map(|(id, _)| {
+            let request = self.requests.get(id)?;
+            let entry = self.deployments.iter().find(|one| one.id == request.deployment_id)?;
+            Some(self.request_glance(id.as_str(), request, entry))
+        });
+        let requests: Vec<_> = requests.collect();
+        let mut glance = Map::new();
+        glance.insert("runs_started".to_owned(), json!(self.submitted));
+        glance.insert("balance_usd".to_owned(), dollars(i128::from(self.purse.balance())));
+        glance.insert("spent_usd".to_owned(), dollars(i128::from(self.purse.spent())));
+        glance.insert("usd_per_hour".to_owned(), dollars(self.per_hour()));
+        glance.insert("deployments".to_owned(), Value::Array(deployments));
+        glance.insert("requests".to_owned(), Value::Array(requests));
+        glance
+    }
+
+    /// The newest requests, and whether each ran to its end.
+    fn newest(&self) -> Vec<(runcomfy_core::RequestId, bool)> {
+        let of_each = self.deployments.iter().flat_map(|entry| {
+            entry.requests.iter().rev().take(MOST_REQUESTS).filter_map(|id| {
+                let request = self.requests.get(id)?;
+                let over = matches!(entry.queue.state(request.run), RunState::Completed { .. });
+                Some((request.number, id.clone(), over))
+            })
+        });
+        let mut newest: Vec<_> = of_each.collect();
+        newest.sort_by_key(|(number, ..)| std::cmp::Reverse(*number));
+        newest.truncate(MOST_REQUESTS);
+        newest.into_iter().map(|(_, id, over)| (id, over)).collect()
+    }
+
+    fn glance(&self, entry: &Entry) -> Value {
+        let instances = entry.queue.machines().map(|machine| {
+            json!({
+                "instance_id": entry.instance_id(self.ids, machine.number).map(|id| id.to_string()),
+                "state": machine.state,
+                "since": self.stamp(machine.since),
+            })
+        });
+        let instances: Vec<_> = instances.collect();
+        let busy = instances.iter().filter(|instance| instance["state"] == "busy").count();
+        json!({
+            "id": entry.id.as_str(),
+            "name": entry.name,
+            "hardware": entry.hardware,
+            "usd_per_hour": dollars(self.settings.prices.of(&entry.hardware).into()),
+            "is_enabled": entry.is_enabled,
+            "out_of_funds": !entry.is_enabled && self.purse.is_empty(),
+            "min_instances": entry.min_instances,
+            "max_instances": entry.max_instances,
+            "keep_warm_duration_in_seconds": entry.keep_warm_duration_in_seconds,
+            "in_queue": entry.queue.waiting(),
+            "in_progress": busy,
+            "instances": instances,
+        })
+    }
+
+    fn request_glance(&self, id: &str, request: &Request, entry: &Entry) -> Value {
+        let state = entry.queue.state(request.run);
+        let failure = request.made.as_ref().and_then(|made| made.failure.as_ref());
+        let (mut position, mut finished_at) = (None, None);
+        let (status, instance) = match state {
+            RunState::Queued { position: ahead } => {
+                position = Some(ahead);
+                ("in_queue", None)
+            }
+            RunState::Running { instance } => ("in_progress", Some(instance)),
+            RunState::Completed { instance, at } => {
+                finished_at = Some(at);
+                (if failure.is_some() { "failed" } else { "succeeded" }, Some(instance))
+            }
+            RunState::Cancelled { instance, at } => {
+                finished_at = Some(at);
+                ("cancelled", instance)
+            }
+        };
+        let started_at = entry.queue.started_at(request.run);
+        let mut glance = json!({
+            "request_id": id,
+            "deployment_id": entry.id.as_str(),
+            "deployment": entry.name,
+            "status": status,
+            "queue_position": position,
+            "instance_id": instance
+                .and_then(|number| entry.instance_id(self.ids, number))
+                .map(|id| id.to_string()),
+            "created_at": self.stamp(request.created_at),
+            "started_at": started_at.map(|at| self.stamp(at)),
+            "finished_at": finished_at.map(|at| self.stamp(at)),
+            "progress": request
+                .progress
+                .or_else(|| progress(started_at, entry.queue.ends_at(request.run), self.now)),
+            "error": failure.map(one_line),
+        });
+        if let Some(made) = request.made.as_ref().filter(|made| made.failure.is_none()) {
+            let (files, texts) = listed(&made.outputs);
+            glance["files"] = Value::Array(files);
+            glance["texts"] = Value::Array(texts);
+        }
+        glance
+    }
+}
+
+fn dollars(microdollars: i128) -> Value {
+    json!(microdollars as f64 / 1e6)
+}
+
+/// How far a run is, where its end is known.
+fn progress(from: Option<Duration>, until: Option<Duration>, now: Duration) -> Option<f64> {
+    let (from, until) = (from?, until?);
+    let whole = until.checked_sub(from).filter(|whole| !whole.is_zero())?;
+    Some((now.saturating_sub(from).as_secs_f64() / whole.as_secs_f64()).min(1.0))
+}
+
+/// The files and the texts among a run's outputs.
+fn listed(outputs: &Map<String, Value>) -> (Vec<Value>, Vec<Value>) {
+    let channels = outputs.values().filter_map(Value::as_object).flatten();
+    let (mut files, mut texts) = (Vec::new(), Vec::new());
+    for (channel, items) in channels {
+        for item in items.as_array().into_iter().flatten() {
+            if let Some(filename) = item["filename"].as_str().filter(|_| item["url"].is_string()) {
+                files.push(json!({
+                    "url": item["url"],
+                    "filename": filename,
+                    "type": item["type"],
+                    "media_type": crate::media::content_type(filename),
+                }));
+            } else if channel == "text" && item.is_string() {
+                texts.push(item.clone());
+            }
+        }
+    }
+    (files, texts)
+}
+
+/// What of an error fits a line, in whichever of its shapes it comes.
+fn one_line(error: &Value) -> String {
+    let one = error.get(0).unwrap_or(error);
+    let word = |key: &str| one.get(key).and_then(Value::as_str).map(str::trim);
+    let kind = word("type").or_else(|| word("exception_type"));
+    let message = word("message").or_else(|| word("error")).or_else(|| word("exception_message"));
+    let line = match (kind, message) {
+        (Some(kind), Some(message)) => format!("{kind}: {message}"),
+        (Some(word), None) | (None, Some(word)) => word.to_owned(),
+        (None, None) => one.as_str().map_or_else(|| one.to_string(), str::to_owned),
+    };
+    line.lines().next().unwrap_or_default().chars().take(300).collect()
+}

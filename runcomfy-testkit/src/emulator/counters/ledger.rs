@@ -1,0 +1,248 @@
+//! Where it is written down what becomes of every call.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use axum::http::StatusCode;
+use runcomfy_core::{CallKind, Operation};
+use serde_json::{Value, json};
+
+use super::{CallCounters, ConnectionCounters, Counters};
+use crate::{
+    emulator::{accounts::Fingerprint, faults::FaultKind},
+    fake::FakeRunComfy,
+};
+
+/// Where all is written down.
+#[derive(Debug, Default)]
+pub(in crate::emulator) struct Ledger {
+    accounts: Mutex<HashMap<Option<Fingerprint>, Arc<Tally>>>,
+    open: Arc<Tally>,
+    unauthenticated: AtomicU64,
+    connections: Mutex<ConnectionCounters>,
+}
+
+/// What is written down of one account.
+#[derive(Debug, Default)]
+struct Tally {
+    numbers: Mutex<Numbers>,
+    /// Whose runs they are, and how many it had before. Nobody's, for calls that need no token.
+    fake: Option<(FakeRunComfy, u64)>,
+}
+
+/// The counters as they are kept. What follows from others is worked out when they are shown.
+#[derive(Debug, Default)]
+struct Numbers {
+    shown: CallCounters,
+    /// Calls that changed something, and those of them whose right answer was given.
+    changes: u64,
+    changes_confirmed: u64,
+    /// Submits that the service's answers called accepted.
+    submits_taken: u64,
+    /// The last calls, as people are shown them.
+    recent: VecDeque<Value>,
+}
+
+/// How many calls are shown.
+const RECENT: usize = 50;
+
+impl Ledger {
+    /// A connection came, and met this fault at once, if any.
+    pub(in crate::emulator) fn accepted(&self, fault: Option<FaultKind>) {
+        let mut connections = lock(&self.connections);
+        connections.accepted += 1;
+        if let Some(kind) = fault {
+            *connections.cut_at_accept.entry(kind.as_str()).or_default() += 1;
+        }
+    }
+
+    /// A fault took a connection.
+    pub(in crate::emulator) fn cut(&self) {
+        lock(&self.connections).cut_in_call += 1;
+    }
+
+    /// A call without a good token.
+    pub(in crate::emulator) fn unauthenticated(&self) {
+        self.unauthenticated.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A call of this account begins.
+    pub(in crate::emulator) fn call(
+        &self,
+        account: Option<Fingerprint>,
+        fake: &FakeRunComfy,
+        operation: Operation,
+    ) -> CallRecord {
+        let tally = lock(&self.accounts)
+            .entry(account)
+            .or_insert_with(|| {
+                let fake = Some((fake.clone(), fake.runs_started()));
+                Arc::new(Tally { fake, ..Tally::default() })
+            })
+            .clone();
+        CallRecord::begin(tally, Some(operation))
+    }
+
+    /// A call begins that needs no token.
+    pub(in crate::emulator) fn open_call(&self) -> CallRecord {
+        CallRecord::begin(self.open.clone(), None)
+    }
+
+    pub(in crate::emulator) fn counters(&self) -> Counters {
+        let mut counters = Counters {
+            open: self.open.shown(),
+            unauthenticated: self.unauthenticated.load(Ordering::Relaxed),
+            connections: lock(&self.connections).clone(),
+            ..Counters::default()
+        };
+        for (account, tally) in &*lock(&self.accounts) {
+            let shown = tally.shown();
+            counters.totals.add(&shown);
+            let name = account.map_or_else(|| "shared".to_owned(), |account| account.to_string());
+            counters.accounts.insert(name, shown);
+        }
+        counters
+    }
+}
+
+impl Ledger {
+    /// The last calls of an account, newest first.
+    pub(in crate::emulator) fn recent(&self, account: Option<Fingerprint>) -> Vec<Value> {
+        let accounts = lock(&self.accounts);
+        let Some(tally) = accounts.get(&account) else { return Vec::new() };
+        lock(&tally.numbers).recent.iter().rev().cloned().collect()
+    }
+}
+
+impl Tally {
+    /// Writes a call that has ended down for people.
+    fn remember(&self, record: &CallRecord, status: Option<StatusCode>) {
+        let Some(((fake, _), operation)) = self.fake.as_ref().zip(record.operation) else { return };
+        let call = json!({
+            "at": fake.stamp(),
+            "operation": operation.as_str(),
+            "status": status.map(|status| status.as_u16()),
+            "fault": record.fault.map(FaultKind::as_str),
+        });
+        let mut numbers = lock(&self.numbers);
+        if numbers.recent.len() == RECENT {
+            numbers.recent.pop_front();
+        }
+        numbers.recent.push_back(call);
+    }
+
+    fn shown(&self) -> CallCounters {
+        let numbers = lock(&self.numbers);
+        let mut shown = numbers.shown.clone();
+        let ended = shown.answered.values().sum::<u64>() + shown.unanswered;
+        shown.in_flight = shown.calls - ended;
+        shown.answers_lost = numbers.changes - numbers.changes_confirmed;
+        shown.submits.answers_lost = numbers.submits_taken - shown.submits.confirmed;
+        if let Some((fake, before)) = &self.fake {
+            // The truth about runs, rather than what answers say.
+            shown.submits.accepted = fake.runs_started().saturating_sub(*before);
+        }
+        shown
+    }
+}
+
+/// One call, from its head to its end. Dropped before it was answered, it was not.
+#[derive(Debug)]
+pub(in crate::emulator) struct CallRecord {
+    tally: Arc<Tally>,
+    operation: Option<Operation>,
+    fault: Option<FaultKind>,
+    passed: bool,
+    ended: bool,
+}
+
+impl CallRecord {
+    fn begin(tally: Arc<Tally>, operation: Option<Operation>) -> Self {
+        let record = Self { tally, operation, fault: None, passed: false, ended: false };
+        let mut numbers = lock(&record.tally.numbers);
+        numbers.shown.calls += 1;
+        if let Some(operation) = operation {
+            *numbers.shown.operations.entry(operation.as_str()).or_default() += 1;
+        }
+        numbers.shown.submits.seen += u64::from(record.is_submit());
+        drop(numbers);
+        record
+    }
+
+    /// It meets a fault.
+    pub(in crate::emulator) fn meets(&mut self, kind: FaultKind) {
+        self.fault = Some(kind);
+        *lock(&self.tally.numbers).shown.faults.entry(kind.as_str()).or_default() += 1;
+    }
+
+    /// It goes on to the service, whose own answer is written down with what is returned.
+    pub(in crate::emulator) fn passes(&mut self) -> PassedOn {
+        self.passed = true;
+        PassedOn { tally: self.tally.clone(), operation: self.operation }
+    }
+
+    /// A whole answer was given. Whether it is the right one, to a call that took effect, is `confirms`.
+    pub(in crate::emulator) fn answered(mut self, status: StatusCode, confirms: bool) {
+        let class = match status.as_u16() / 100 {
+            1 => "1xx",
+            2 => "2xx",
+            3 => "3xx",
+            4 => "4xx",
+            _ => "5xx",
+        };
+        let mut numbers = lock(&self.tally.numbers);
+        *numbers.shown.answered.entry(class).or_default() += 1;
+        numbers.changes_confirmed += u64::from(confirms && changes(self.operation));
+        numbers.shown.submits.confirmed += u64::from(confirms && self.is_submit());
+        drop(numbers);
+        self.tally.remember(&self, Some(status));
+        self.ended = true;
+    }
+
+    fn is_submit(&self) -> bool {
+        self.operation == Some(Operation::SubmitRequest)
+    }
+}
+
+impl Drop for CallRecord {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.tally.remember(self, None);
+        }
+        let mut numbers = lock(&self.tally.numbers);
+        numbers.shown.unanswered += u64::from(!self.ended);
+        numbers.shown.submits.withheld += u64::from(self.is_submit() && !self.passed);
+    }
+}
+
+/// A call that the service has.
+#[derive(Debug)]
+pub(in crate::emulator) struct PassedOn {
+    tally: Arc<Tally>,
+    operation: Option<Operation>,
+}
+
+impl PassedOn {
+    /// The service is done with it: it took effect, or was refused.
+    pub(in crate::emulator) fn done(self, took_effect: bool) {
+        let submits = self.operation == Some(Operation::SubmitRequest);
+        let mut numbers = lock(&self.tally.numbers);
+        numbers.changes += u64::from(took_effect && changes(self.operation));
+        numbers.shown.submits.refused += u64::from(!took_effect && submits);
+        numbers.submits_taken += u64::from(took_effect && submits);
+    }
+}
+
+fn changes(operation: Option<Operation>) -> bool {
+    operation.is_some_and(|operation| operation.call_kind() != CallKind::Read)
+}
+
+fn lock<T>(numbers: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Adding does not panic.
+    numbers.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,202 @@
+//! What goes wrong on purpose: which faults are at work, and which of them a call meets.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use runcomfy_core::Operation;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::accounts::Fingerprint;
+use crate::ids;
+
+mod answers;
+mod bomb;
+mod fault;
+mod listing;
+pub(super) mod raw;
+mod rewrite;
+mod rule;
+mod runs;
+mod scenario;
+mod table;
+
+pub use fault::{Fault, InvalidFault};
+pub use rule::FaultRule;
+pub use scenario::{Scenario, UnknownScenario};
+pub use table::{Effect, FaultKind};
+
+pub(super) use answers::{answer, forbidden, internal_error};
+pub(super) use rewrite::rewrite;
+use rule::{ActiveRule, Occasion};
+pub(super) use runs::script;
+
+/// The faults at work. Where there are none, looking costs one relaxed load.
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    active: AtomicBool,
+    seed: u64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    rules: Vec<ActiveRule>,
+    /// How many rules there ever were: each has luck of its own.
+    added: u64,
+    /// Tokens that are no good any more.
+    revoked: HashSet<Fingerprint>,
+    /// Requests that are not found before their time.
+    hidden: HashMap<String, Instant>,
+}
+
+/// What becomes of a call.
+#[derive(Debug)]
+pub(super) enum Met {
+    Fault(Fault),
+    /// Its request is not found yet.
+    Hidden,
+    Nothing,
+    /// Its token was revoked before.
+    Revoked,
+}
+
+impl Faults {
+    pub(super) fn new(seed: u64) -> Self {
+        Self { seed, ..Self::default() }
+    }
+
+    pub(super) fn inject(&self, rule: FaultRule, scenario: Option<&'static str>) {
+        let mut state = self.state();
+        state.added += 1;
+        let luck = ids::mix(self.seed ^ ids::mix(state.added));
+        state.rules.push(ActiveRule::new(rule, scenario, luck));
+        self.active.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn play(&self, scenario: Scenario) {
+        for rule in scenario.rules() {
+            self.inject(rule, Some(scenario.name()));
+        }
+    }
+
+    /// Ends all faults, revoked tokens and hidden requests included.
+    pub(super) fn clear(&self) {
+        let mut state = self.state();
+        state.rules.clear();
+        state.revoked.clear();
+        state.hidden.clear();
+        self.active.store(false, Ordering::Relaxed);
+    }
+
+    /// What a new connection meets.
+    pub(super) fn at_accept(&self) -> Option<Fault> {
+        if !self.active.load(Ordering::Relaxed) {
+            return None;
+        }
+        strike(&mut self.state().rules, Occasion::Accept)
+    }
+
+    /// What a call meets: what happened to its token or request before, then what its header asks for,
+    /// then the first rule that strikes.
+    pub(super) fn on_call(
+        &self,
+        operation: Operation,
+        account: Fingerprint,
+        path: &str,
+        asked: Option<Fault>,
+    ) -> Met {
+        if !self.active.load(Ordering::Relaxed) && asked.is_none() {
+            return Met::Nothing;
+        }
+        let mut state = self.state();
+        if state.revoked.contains(&account) {
+            return Met::Revoked;
+        }
+        if state.hides(operation, path) {
+            return Met::Hidden;
+        }
+        let struck = asked.or_else(|| strike(&mut state.rules, Occasion::Call(operation, account)));
+        let Some(fault) = struck else { return Met::Nothing };
+        if fault.kind() == FaultKind::TokenRevoked {
+            state.revoked.insert(account);
+            self.active.store(true, Ordering::Relaxed);
+        }
+        Met::Fault(fault)
+    }
+
+    /// Has a request not be found for so long.
+    pub(super) fn hide(&self, request: &str, time: Duration) {
+        let (now, mut state) = (Instant::now(), self.state());
+        state.hidden.retain(|_, until| *until > now);
+        state.hidden.insert(request.to_owned(), now + time);
+        self.active.store(true, Ordering::Relaxed);
+    }
+
+    /// The rules at work, each with how often it struck.
+    pub(super) fn listed(&self) -> Vec<Value> {
+        let listed = |active: &ActiveRule| {
+            let mut body = active.rule.to_json();
+            body["fired"] = json!(active.fired);
+            if let Some(scenario) = active.scenario {
+                body["scenario"] = json!(scenario);
+            }
+            body
+        };
+        self.state().rules.iter().map(listed).collect()
+    }
+
+    /// The scenarios of which any rule is at work.
+    pub(super) fn playing(&self) -> Vec<&'static str> {
+        let mut names: Vec<_> = self.state().rules.iter().filter_map(|one| one.scenario).collect();
+        names.dedup();
+        names
+    }
+
+    /// Everything that can be had, and the rules at work.
+    pub(super) fn to_json(&self) -> Value {
+        json!({"faults": listing::catalogue(), "rules": self.listed()})
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing that can panic is done under it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn hides(&mut self, operation: Operation, path: &str) -> bool {
+        let looks = matches!(operation, Operation::GetRequestStatus | Operation::GetRequestResult);
+        if !looks || self.hidden.is_empty() {
+            return false;
+        }
+        // `…/requests/{request_id}/status`
+        let request = path.rsplit('/').nth(1).unwrap_or_default();
+        let until = self.hidden.get(request).copied();
+        let over = until.is_some_and(|until| until <= Instant::now());
+        if over {
+            self.hidden.remove(request);
+        }
+        until.is_some() && !over
+    }
+}
+
+/// The fault of the first rule that strikes.
+fn strike(rules: &mut [ActiveRule], occasion: Occasion) -> Option<Fault> {
+    let struck = rules.iter_mut().find_map(|rule| rule.strikes(occasion).then_some(rule));
+    struck.map(|active| active.rule.fault.clone())
+}
+
+impl FaultKind {
+    /// One line each with name, parameters and what it does, for people.
+    #[must_use]
+    pub fn list() -> String {
+        listing::for_people()
+    }
+}

@@ -1,0 +1,155 @@
+//! Faults of a connection: what is done to the socket itself, once it was taken from the HTTP server.
+
+use std::{io, time::Duration};
+
+use axum::{
+    body::{Bytes, to_bytes},
+    http::{StatusCode, header},
+    response::Response,
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::{sleep, timeout},
+};
+
+use super::{answers, fault::Fault, table::FaultKind};
+
+/// Whether a fault is one of the connection.
+pub(in crate::emulator) fn is_raw(kind: FaultKind) -> bool {
+    matches!(
+        kind,
+        FaultKind::AnswerLost
+            | FaultKind::CloseAfterBody
+            | FaultKind::CutResponse
+            | FaultKind::Garbage
+            | FaultKind::InformationalFlood
+            | FaultKind::ResetAfterBody
+            | FaultKind::ResetBeforeBody
+            | FaultKind::Stall
+            | FaultKind::Trickle
+    )
+}
+
+/// Does it, and ends the connection. The status, where a whole answer was written after all.
+pub(in crate::emulator) async fn act(
+    fault: &Fault,
+    mut stream: TcpStream,
+    right: Option<Response>,
+) -> Option<StatusCode> {
+    match fault.kind() {
+        FaultKind::AnswerLost if fault.is("end", "close") => close(stream).await,
+        FaultKind::AnswerLost | FaultKind::ResetAfterBody | FaultKind::ResetBeforeBody => {
+            reset(stream);
+        }
+        FaultKind::CutResponse => return cut(fault, stream, right).await,
+        FaultKind::Garbage => {
+            if stream.write_all(GARBAGE).await.is_ok() {
+                close(stream).await;
+            }
+        }
+        FaultKind::InformationalFlood => flood(stream).await,
+        FaultKind::Stall => gone(&mut stream).await,
+        FaultKind::Trickle => return trickle(fault, stream, right).await,
+        _ => close(stream).await,
+    }
+    None
+}
+
+/// What no HTTP answer begins with.
+const GARBAGE: &[u8] = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03SSH-2.0-\xff\xfe\x00\r\n\r\n";
+
+/// Ends a connection so that the peer sees a reset.
+pub(in crate::emulator) fn reset(stream: TcpStream) {
+    // Where it can't be had, the peer sees the connection end in some way, which is the better part of it.
+    let _ = stream.set_zero_linger();
+}
+
+/// Ends a connection so that the peer sees its end and no reset: what the peer still sends is taken, since
+/// a socket that is dropped with something unread resets.
+pub(in crate::emulator) async fn close(mut stream: TcpStream) {
+    const PATIENCE: Duration = Duration::from_secs(1);
+    if stream.shutdown().await.is_ok() {
+        // A peer that does not close in time gets what it gets.
+        let _ = timeout(PATIENCE, gone(&mut stream)).await;
+    }
+}
+
+/// Until the peer has closed or broken the connection.
+async fn gone(stream: &mut TcpStream) {
+    let mut ignored = [0; 4096];
+    while stream.read(&mut ignored).await.is_ok_and(|count| count > 0) {}
+}
+
+async fn flood(mut stream: TcpStream) {
+    let hint = "HTTP/1.1 103 Early Hints\r\nlink: </style.css>; rel=preload; as=style\r\n\r\n";
+    let hints = hint.repeat(100);
+    while stream.write_all(hints.as_bytes()).await.is_ok() {}
+}
+
+async fn cut(fault: &Fault, mut stream: TcpStream, right: Option<Response>) -> Option<StatusCode> {
+    let answer = Written::from(right).await;
+    let at = usize::try_from(fault.number("at").unwrap_or_default()).unwrap_or(usize::MAX);
+    let before = if fault.is("of", "body") { answer.head } else { 0 };
+    let end = at.saturating_add(before).min(answer.bytes.len());
+    stream.write_all(&answer.bytes[..end]).await.ok()?;
+    if fault.is("end", "reset") {
+        reset(stream);
+    } else {
+        close(stream).await;
+    }
+    (end == answer.bytes.len()).then_some(answer.status)
+}
+
+async fn trickle(
+    fault: &Fault,
+    mut stream: TcpStream,
+    right: Option<Response>,
+) -> Option<StatusCode> {
+    let answer = Written::from(right).await;
+    let drop_size = usize::try_from(fault.number("bytes").unwrap_or(1)).unwrap_or(usize::MAX);
+    let pause = Duration::from_millis(fault.number("every_ms").unwrap_or_default());
+    let at_once = if fault.is("of", "body") { answer.head } else { 0 };
+    let written: io::Result<()> = async {
+        stream.write_all(&answer.bytes[..at_once]).await?;
+        for bytes in answer.bytes[at_once..].chunks(drop_size.max(1)) {
+            sleep(pause).await;
+            stream.write_all(bytes).await?;
+        }
+        Ok(())
+    }
+    .await;
+    written.ok()?;
+    close(stream).await;
+    Some(answer.status)
+}
+
+/// An answer as bytes, of which so many are its head.
+struct Written {
+    status: StatusCode,
+    bytes: Vec<u8>,
+    head: usize,
+}
+
+impl Written {
+    /// The right answer, or where the call had no effect, one that says that it failed.
+    async fn from(right: Option<Response>) -> Self {
+        let (parts, body) = right.unwrap_or_else(answers::internal_error).into_parts();
+        let body = to_bytes(body, usize::MAX).await.unwrap_or_else(|_| Bytes::new());
+        let reason = parts.status.canonical_reason().unwrap_or_default();
+        let mut bytes = format!("HTTP/1.1 {} {reason}\r\n", parts.status.as_str()).into_bytes();
+        for (name, value) in &parts.headers {
+            if name != header::CONTENT_LENGTH {
+                bytes.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+            }
+        }
+        // 204 says itself that there is no body.
+        if parts.status != StatusCode::NO_CONTENT {
+            bytes.extend(format!("content-length: {}\r\n", body.len()).into_bytes());
+        }
+        bytes.extend(b"connection: close\r\n\r\n");
+        let head = bytes.len();
+        bytes.extend(body);
+        Self { status: parts.status, bytes, head }
+    }
+}

@@ -1,0 +1,235 @@
+//! `Scenario`: faults that belong together, by name.
+
+use std::{fmt, str::FromStr};
+
+use runcomfy_core::Operation;
+
+use super::{fault::Fault, rule::FaultRule};
+
+/// A named set of faults.
+///
+/// ```
+/// use runcomfy_testkit::Scenario;
+///
+/// let flaky: Scenario = "flaky".parse()?;
+/// println!("{}: {}", flaky.name(), flaky.does());
+/// assert!("flakey".parse::<Scenario>().unwrap_err().to_string().contains("rate-limited"));
+/// # Ok::<(), runcomfy_testkit::UnknownScenario>(())
+/// ```
+#[derive(Clone, Copy)]
+pub struct Scenario(&'static Entry);
+
+struct Entry {
+    name: &'static str,
+    does: &'static str,
+    rules: &'static [Rule],
+}
+
+/// A rule in short: the fault as text, and which calls meet it.
+struct Rule {
+    fault: &'static str,
+    operation: Option<Operation>,
+    skip: u32,
+    every: u32,
+    probability: f64,
+}
+
+impl Rule {
+    /// This share of all calls.
+    const fn some(probability: f64, fault: &'static str) -> Self {
+        Self { fault, operation: None, skip: 0, every: 1, probability }
+    }
+
+    const fn all(fault: &'static str) -> Self {
+        Self::some(1.0, fault)
+    }
+
+    /// Every `n`-th call, after the first `skip`.
+    const fn every(skip: u32, n: u32, fault: &'static str) -> Self {
+        Self { fault, operation: None, skip, every: n, probability: 1.0 }
+    }
+
+    const fn of(mut self, operation: Operation) -> Self {
+        self.operation = Some(operation);
+        self
+    }
+}
+
+/// A thing of the network, once in a hundred calls.
+const NOW_AND_THEN: f64 = 0.01;
+
+static SCENARIOS: &[Entry] = &[
+    Entry {
+        name: "flaky",
+        does: "A bad day: of a hundred calls some ten meet a 429, a 5xx, a reset or a cut answer.",
+        rules: &[
+            Rule::some(NOW_AND_THEN, "reset_at_accept"),
+            Rule::some(0.02, "rate_limited"),
+            Rule::some(NOW_AND_THEN, "internal_error"),
+            Rule::some(NOW_AND_THEN, "bad_gateway"),
+            Rule::some(NOW_AND_THEN, "unavailable"),
+            Rule::some(NOW_AND_THEN, "unavailable(retry_after=1)"),
+            Rule::some(NOW_AND_THEN, "reset_before_body"),
+            Rule::some(NOW_AND_THEN, "reset_after_body"),
+            Rule::some(NOW_AND_THEN, "answer_lost"),
+            Rule::some(NOW_AND_THEN, "cut_response(at=40)"),
+        ],
+    },
+    Entry {
+        name: "rate-limited",
+        does: "Two of three calls are refused with 429 and Retry-After: 1.",
+        // What the first lets pass, every second meets the other.
+        rules: &[Rule::every(0, 3, "rate_limited"), Rule::every(0, 2, "rate_limited")],
+    },
+    Entry {
+        name: "outage",
+        does: "Every call is refused with 503, and nothing says for how long.",
+        rules: &[Rule::all("unavailable")],
+    },
+    Entry {
+        name: "answers-lost",
+        does: "Every third submit is accepted, and its answer with the request id is lost.",
+        rules: &[Rule::every(0, 3, "answer_lost").of(Operation::SubmitRequest)],
+    },
+    Entry {
+        name: "slow",
+        does: "Half of all looks at a request come drop by drop, every tenth not at all.",
+        rules: &[
+            Rule::every(0, 10, "stall").of(Operation::GetRequestStatus),
+            Rule::every(0, 10, "stall").of(Operation::GetRequestResult),
+            Rule::some(0.5, "trickle(bytes=16,every_ms=100)").of(Operation::GetRequestStatus),
+            Rule::some(0.5, "trickle(bytes=16,every_ms=100)").of(Operation::GetRequestResult),
+        ],
+    },
+    Entry {
+        name: "hostile",
+        does: "Every second call is answered with something that no client should swallow.",
+        rules: &[
+            Rule::every(0, 16, "garbage"),
+            Rule::every(0, 15, "html"),
+            Rule::every(0, 14, "gzip_bomb"),
+            Rule::every(0, 13, "endless_body"),
+            Rule::every(0, 12, "giant_headers(shape=long)"),
+            Rule::every(0, 11, "giant_headers(shape=many)"),
+            Rule::every(0, 10, "redirect"),
+            Rule::every(0, 9, "wrong_content_type(type=image/png)"),
+        ],
+    },
+    Entry {
+        name: "odd-answers",
+        does: "Right answers, oddly put: unknown fields and status words, `canceled`, requests that are \
+               not found at first.",
+        rules: &[
+            Rule::all("not_found_at_first(ms=1000)"),
+            Rule::some(0.25, "unknown_status"),
+            Rule::some(0.25, "unknown_fields"),
+            Rule::some(0.25, "wrong_content_type"),
+            Rule::all("canceled_spelling"),
+        ],
+    },
+    Entry {
+        name: "failed-runs",
+        does: "Of six runs each ends in another way: three shapes of error, partial outputs, no outputs, \
+               cancelled by someone else.",
+        // Each takes its turn of what those before it let pass.
+        rules: &[
+            Rule::every(0, 6, "failed_run(error=array)"),
+            Rule::every(0, 5, "failed_run(error=object)"),
+            Rule::every(0, 4, "failed_run(error=string)"),
+            Rule::every(0, 3, "partial_outputs"),
+            Rule::every(0, 2, "no_outputs"),
+            Rule::every(0, 1, "cancelled_run"),
+        ],
+    },
+];
+
+impl Scenario {
+    /// Every one there is.
+    pub fn all() -> impl Iterator<Item = Self> {
+        SCENARIOS.iter().map(Self)
+    }
+
+    /// What it is called.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.0.name
+    }
+
+    /// What it does, in a sentence.
+    #[must_use]
+    pub fn does(self) -> &'static str {
+        self.0.does
+    }
+
+    /// The rules that it consists of.
+    #[must_use]
+    pub fn rules(self) -> Vec<FaultRule> {
+        let rule = |short: &Rule| {
+            // A test reads them all.
+            let fault: Fault = short.fault.parse().ok()?;
+            let rule = FaultRule::new(fault).skip(short.skip).every(short.every);
+            let rule = rule.probability(short.probability);
+            Some(match short.operation {
+                Some(operation) => rule.operation(operation),
+                None => rule,
+            })
+        };
+        self.0.rules.iter().filter_map(rule).collect()
+    }
+}
+
+impl fmt::Debug for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Scenario").field(&self.0.name).finish()
+    }
+}
+
+impl PartialEq for Scenario {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.name == other.0.name
+    }
+}
+
+impl Eq for Scenario {}
+
+impl FromStr for Scenario {
+    type Err = UnknownScenario;
+
+    fn from_str(name: &str) -> Result<Self, UnknownScenario> {
+        Self::all()
+            .find(|scenario| scenario.name() == name)
+            .ok_or_else(|| UnknownScenario { name: name.to_owned() })
+    }
+}
+
+/// No scenario has this name. The message lists those that there are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownScenario {
+    name: String,
+}
+
+impl fmt::Display for UnknownScenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = Scenario::all().map(Scenario::name).collect();
+        write!(f, "no scenario {:?}; there are {}", self.name, names.join(", "))
+    }
+}
+
+impl std::error::Error for UnknownScenario {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_rule_in_short_can_be_read() {
+        for scenario in Scenario::all() {
+            let unread = scenario.0.rules.iter().filter(|rule| {
+                let fault: Result<Fault, _> = rule.fault.parse();
+                !fault.is_ok_and(|fault| rule.operation.is_none_or(|one| fault.meets(one)))
+            });
+            let unread: Vec<_> = unread.map(|rule| rule.fault).collect();
+            assert_eq!(unread, [""; 0], "{}", scenario.name());
+        }
+    }
+}

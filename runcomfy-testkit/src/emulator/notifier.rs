@@ -1,0 +1,118 @@
+//! Tells webhooks what becomes of requests, as it happens.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
+
+use runcomfy_core::RequestId;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    account::{Note, NoteAbout},
+    fake::FakeRunComfy,
+    webhooks::{Delivery, Options, Settled, State, Webhooks, payload},
+};
+
+#[derive(Clone)]
+pub(super) struct Notifier {
+    options: Options,
+    /// Made for the first delivery: it reads certificates, which takes a while, and need not be there.
+    webhooks: Arc<OnceLock<Option<Webhooks>>>,
+    /// The accounts that somebody waits to hear of.
+    watched: Arc<Mutex<HashSet<usize>>>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Notifier {
+    /// One for a service whose time passes `time_scale` times as fast, that sends everything so often.
+    pub(super) fn new(time_scale: f64, copies: u32) -> Self {
+        Self {
+            options: Options { copies, ..Options::default() }.scaled(time_scale),
+            webhooks: Arc::default(),
+            watched: Arc::default(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        }
+    }
+
+    /// Tells what happens to this account's requests from now on.
+    pub(super) fn watch(&self, fake: &FakeRunComfy) {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        if !watched.insert(fake.identity()) {
+            return;
+        }
+        let (fake, this, stop) = (fake.clone(), self.clone(), self.stop.clone());
+        self.tasks.spawn(stop.run_until_cancelled_owned(async move {
+            let changed = fake.changed();
+            loop {
+                // Before looking, so that no change comes unseen in between.
+                let change = changed.notified();
+                tokio::pin!(change);
+                change.as_mut().enable();
+                let (notes, next) = fake.take_notes();
+                for note in notes {
+                    if let Some((webhooks, delivery)) = this.webhooks().zip(delivery(&fake, note)) {
+                        webhooks.deliver(delivery);
+                    }
+                }
+                match next {
+                    Some(at) => drop(tokio::time::timeout_at(at, change).await),
+                    None => change.await,
+                }
+            }
+        }));
+    }
+
+    /// `None` where the platform's certificates can't be read: nothing is delivered then.
+    fn webhooks(&self) -> Option<&Webhooks> {
+        self.webhooks.get_or_init(|| Webhooks::new(self.options.clone()).ok()).as_ref()
+    }
+
+    /// How many were acknowledged.
+    pub(super) fn delivered(&self) -> u64 {
+        let made = self.webhooks.get().and_then(Option::as_ref);
+        made.map_or(0, |webhooks| webhooks.counts().delivered)
+    }
+
+    /// Tells nobody anything any more.
+    pub(super) async fn stop(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        if let Some(webhooks) = self.webhooks.get().and_then(Option::as_ref) {
+            webhooks.stop().await;
+        }
+    }
+}
+
+/// What the webhook of a note's request is told. `None` where the request is gone.
+fn delivery(fake: &FakeRunComfy, note: Note) -> Option<Delivery> {
+    let Note { deployment_id, request_id, about } = note;
+    let url = fake.webhook(&request_id)?;
+    let told = |state| payload(&request_id, &deployment_id, state);
+    let payload = match about {
+        NoteAbout::InQueue => told(State::InQueue),
+        NoteAbout::InProgress => told(State::InProgress),
+        NoteAbout::End => {
+            let result = fake.result(&deployment_id, &request_id)?;
+            let created_at = result.created_at.as_deref().unwrap_or_default();
+            let finished_at = result.finished_at.as_deref().unwrap_or_default();
+            match (&result.error, &result.outputs) {
+                (Some(error), _) => told(State::Failed { created_at, finished_at, error }),
+                (None, Some(outputs)) => {
+                    told(State::Succeeded { created_at, finished_at, outputs })
+                }
+                (None, None) => told(State::Cancelled { finished_at }),
+            }
+        }
+    };
+    let settled = acknowledgement(fake.clone(), request_id.clone(), about);
+    Some(Delivery { request_id, url, payload, settled: Some(settled) })
+}
+
+/// Has it kept that a webhook was told, so that it is not told again after a restart.
+fn acknowledgement(fake: FakeRunComfy, request_id: RequestId, about: NoteAbout) -> Settled {
+    Box::new(move || fake.told(&request_id, about))
+}

@@ -1,0 +1,153 @@
+//! What the page shows, and what an account may know and do about itself beyond the service's own calls.
+
+use std::sync::{Arc, OnceLock};
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{RawQuery, State},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse as _, Response},
+    routing::{get, post},
+};
+use chrono::{SecondsFormat, Utc};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use url::{Url, form_urlencoded};
+
+use super::{
+    accounts::Fingerprint,
+    control::Json,
+    routes::{Caller, Served},
+    wire,
+};
+use crate::{fake::FakeRunComfy, ids};
+
+pub(super) fn routes() -> Router<Arc<Served>> {
+    Router::new()
+        .route("/_emulator/overview", get(overview))
+        .route("/_emulator/account", get(account))
+        .route("/_emulator/pay-in", post(pay_in))
+}
+
+/// As many accounts are shown in full whichever is asked for.
+const FEW: usize = 6;
+
+async fn overview(
+    State(served): State<Arc<Served>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let accounts = served.accounts.all();
+    let few = accounts.len() <= FEW;
+    // Which one is shown in full, where there are many.
+    let asked = form_urlencoded::parse(query.unwrap_or_default().as_bytes())
+        .find(|(key, _)| key == "account")
+        .map(|(_, name)| name.into_owned());
+    let chosen = asked.filter(|name| accounts.iter().any(|(one, _)| named(*one) == *name));
+    let glance = |(place, (fingerprint, fake)): (usize, &(Option<Fingerprint>, FakeRunComfy))| {
+        let name = named(*fingerprint);
+        let mut glance = Map::new();
+        glance.insert("account".to_owned(), json!(name));
+        glance.extend(fake.overview());
+        // The page shows one, by default the first.
+        if few || chosen.as_ref().map_or(place == 0, |chosen| *chosen == name) {
+            near(&mut glance, &served.base);
+            glance.insert("calls".to_owned(), json!(served.front.ledger.recent(*fingerprint)));
+        } else {
+            glance.retain(|key, _| !matches!(key.as_str(), "deployments" | "requests"));
+        }
+        Value::Object(glance)
+    };
+    let glances: Vec<_> = accounts.iter().enumerate().map(glance).collect();
+    let counters = served.front.ledger.counters();
+    let mut body = json!({
+        "time_scale": served.accounts.time_scale(),
+        "scenarios": served.front.faults.playing(),
+        "comfyui": served.pool.as_ref().map_or_else(|| json!([]), |pool| pool.overview()),
+        "counters": {
+            "calls": counters.totals.calls,
+            "runs_started": counters.totals.submits.accepted,
+            "faults_injected": counters.totals.faults.values().sum::<u64>(),
+            "webhooks_delivered": served.notifier.as_ref().map_or(0, |one| one.delivered()),
+        },
+        "accounts": glances,
+    });
+    // The time alone is no news.
+    let tag = format!("\"{:016x}\"", ids::hash(format!("{}{body}", this_process()).as_bytes()));
+    let known = headers.get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
+    if known.is_some_and(|known| known.split(',').any(|one| one.trim() == tag)) {
+        return (StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response();
+    }
+    body["now"] = json!(now(&accounts));
+    let mut answer = wire::json(StatusCode::OK, &body);
+    if let Ok(tag) = tag.parse() {
+        answer.headers_mut().insert(header::ETAG, tag);
+    }
+    answer
+}
+
+/// What an account goes by where it is shown.
+fn named(fingerprint: Option<Fingerprint>) -> String {
+    fingerprint.map_or_else(|| "shared".to_owned(), |fingerprint| fingerprint.to_string())
+}
+
+/// The service's time, which all accounts that begin alike share.
+fn now(accounts: &[(Option<Fingerprint>, FakeRunComfy)]) -> String {
+    match accounts {
+        [(_, fake), ..] => fake.stamp(),
+        [] => Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true),
+    }
+}
+
+/// The start of this process, so that what comes after a restart is not taken for the same.
+fn this_process() -> &'static str {
+    static START: OnceLock<String> = OnceLock::new();
+    START.get_or_init(|| format!("{:?}{}", Utc::now(), std::process::id()))
+}
+
+/// Addresses of files without their beginning: the page is looked at from wherever it is.
+fn near(glance: &mut Map<String, Value>, base: &Url) {
+    let requests = glance.get_mut("requests").and_then(Value::as_array_mut).into_iter().flatten();
+    let files = requests.filter_map(|one| one["files"].as_array_mut()).flatten();
+    for file in files {
+        let path = file["url"].as_str().and_then(|url| url.strip_prefix(base.as_str()));
+        if let Some(path) = path.map(|path| format!("/{path}")) {
+            file["url"] = Value::String(path);
+        }
+    }
+}
+
+/// All there is to know of the caller's account.
+async fn account(State(served): State<Arc<Served>>, Caller(fake): Caller) -> Response {
+    let mut glance = fake.overview();
+    near(&mut glance, &served.base);
+    wire::json(StatusCode::OK, &Value::Object(glance))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PayIn {
+    amount_usd: f64,
+}
+
+/// Adds money to the caller's account.
+async fn pay_in(Caller(fake): Caller, _: Json, body: Bytes) -> Response {
+    let unfit = |why: &str| {
+        let body = json!({"error": why, "field": "amount_usd"});
+        wire::json(StatusCode::UNPROCESSABLE_ENTITY, &body)
+    };
+    let Ok(PayIn { amount_usd }) = serde_json::from_slice(&body) else {
+        return unfit("the body must be {\"amount_usd\": <number>}");
+    };
+    if !(0.0..=1e9).contains(&amount_usd) {
+        return unfit("amount_usd must be 0 to 1000000000");
+    }
+    match fake.pay_in_usd(amount_usd).await {
+        Ok(()) => wire::json(StatusCode::OK, &wire::balance(fake.balance())),
+        Err(error) => {
+            let body = json!({"error": error.to_string()});
+            wire::json(StatusCode::INTERNAL_SERVER_ERROR, &body)
+        }
+    }
+}

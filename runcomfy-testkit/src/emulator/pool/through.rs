@@ -1,0 +1,67 @@
+//! Calls that go on to a ComfyUI of somebody's own.
+
+use axum::{
+    body::Body,
+    http::{Method, StatusCode, header},
+    response::{IntoResponse as _, Response},
+};
+use runcomfy_core::{Error, ErrorKind, Operation, ProxyCall, RequestId};
+use serde_json::Value;
+
+use super::Pool;
+use crate::{
+    account::refusal,
+    comfyui::{self, ProxyAnswer, ProxyTrouble},
+    emulator::wire,
+    fake::FakeRunComfy,
+};
+
+const OPERATION: Operation = Operation::CallInstanceProxy;
+
+impl Pool {
+    /// Passes a call on to the server that this instance is.
+    pub(in crate::emulator) async fn pass_on(
+        &self,
+        fake: &FakeRunComfy,
+        call: &ProxyCall,
+        method: &Method,
+        query: Option<&str>,
+        body: Option<&Value>,
+    ) -> Result<Response, wire::Refusal> {
+        let (deployment, instance) = (&call.deployment_id, &call.instance_id);
+        let number = fake.machine(deployment, instance);
+        let Some(server) = number.and_then(|number| self.server(number)) else {
+            let error = refusal::instance_not_found(instance);
+            return Err(error.with_deployment_id(deployment.clone()).into());
+        };
+        let method =
+            if *method == Method::GET { comfyui::Method::Get } else { comfyui::Method::Post };
+        let own = |id: &str| RequestId::new(id).is_ok_and(|id| fake.has(&id));
+        match server.proxy(method, &call.path, query, body, own).await {
+            Ok(answer) => Ok(written(answer)),
+            Err(ProxyTrouble::Refused(why)) => {
+                Err(Error::new(OPERATION, ErrorKind::PermissionDenied)
+                    .with_status_code(403)
+                    .with_error_code(403_003)
+                    .with_message(why)
+                    .into())
+            }
+            Err(ProxyTrouble::Server(trouble)) => {
+                Err(Error::new(OPERATION, ErrorKind::UpstreamUnavailable)
+                    .with_status_code(502)
+                    .with_message(trouble.to_string())
+                    .into())
+            }
+        }
+    }
+}
+
+fn written(answer: ProxyAnswer) -> Response {
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_GATEWAY);
+    match answer.content_type {
+        Some(content_type) => {
+            (status, [(header::CONTENT_TYPE, content_type)], answer.bytes).into_response()
+        }
+        None => (status, Body::from(answer.bytes)).into_response(),
+    }
+}

@@ -1,0 +1,116 @@
+//! Accounts that outlive the process: lived through again from their file at the start, and written down
+//! from then on.
+
+use std::{collections::BTreeMap, io, path::Path, sync::Arc, time::Duration};
+
+use chrono::Utc;
+
+use super::{
+    accounts::{Alike, Kind},
+    home::Home,
+};
+use crate::{
+    account::Account,
+    clock::{self, Clock},
+    fake::{FakeBuilder, Keeper},
+    history::{Entry, Event, Session},
+    store::{Record, Store},
+};
+
+/// The key of what holds for all accounts. No token has it.
+const ALL: u64 = 0;
+
+/// What a file tells, record by record.
+struct Restoring<'a> {
+    template: &'a FakeBuilder,
+    first: Option<Session>,
+    last: Option<Session>,
+    /// The time of the last event.
+    latest: Duration,
+    accounts: BTreeMap<u64, Account>,
+}
+
+impl Restoring<'_> {
+    fn take(&mut self, record: &Record) -> Result<(), String> {
+        let unreadable = |error: serde_json::Error| error.to_string();
+        if record.account == ALL {
+            let session: Session = serde_json::from_slice(&record.event).map_err(unreadable)?;
+            self.latest = self.latest.max(session.at);
+            for account in self.accounts.values_mut() {
+                session.apply(account);
+            }
+            self.first.get_or_insert_with(|| session.clone());
+            self.last = Some(session);
+            return Ok(());
+        }
+        let entry: Entry = serde_json::from_slice(&record.event).map_err(unreadable)?;
+        self.latest = self.latest.max(entry.at);
+        if let Event::Opened { balance } = entry.event {
+            let (Some(first), Some(last)) = (&self.first, &self.last) else {
+                return Err("an account is there before the emulator started".to_owned());
+            };
+            let template = self.template.clone().opened_with(balance);
+            let mut account = template.account(record.account, entry.at, first.started_at);
+            last.apply(&mut account);
+            self.accounts.insert(record.account, account);
+            return Ok(());
+        }
+        let account = self.accounts.get_mut(&record.account);
+        let account = account.ok_or("something happens to an account that was never opened")?;
+        account.live_through(entry).map_err(|error| error.to_string())
+    }
+}
+
+/// Brings the accounts in this file back, at the time that has come since.
+pub(super) fn restore(path: &Path, template: FakeBuilder, one: Option<u64>) -> io::Result<Kind> {
+    let mut restoring = Restoring {
+        template: &template,
+        first: None,
+        last: None,
+        latest: Duration::ZERO,
+        accounts: BTreeMap::new(),
+    };
+    let store = Store::open(path, |record| restoring.take(&record)).map_err(io::Error::other)?;
+    let Restoring { first, last, latest, accounts, .. } = restoring;
+
+    // Time went on while nobody looked, as it does for the service. Clocks that were put back do not
+    // take it with them.
+    let real = Utc::now();
+    let at = last.as_ref().map_or(Duration::ZERO, |last| {
+        let since = (real - last.started_at).to_std().unwrap_or_default();
+        last.at.saturating_add(clock::scaled(since, last.time_scale)).max(latest)
+    });
+    let session = template.session(real, at);
+    let written = serde_json::to_vec(&session).map_err(io::Error::other)?;
+    drop(store.append(Record { account: ALL, event: written }));
+
+    let clock = Clock::start(at, template.scale());
+    let started_at = first.map_or(real, |first| first.started_at);
+    let keepers = move |key: u64| -> Keeper { keeper(&store, key) };
+    let mut known = BTreeMap::new();
+    for (key, mut account) in accounts {
+        session.apply(&mut account);
+        let fake = template.clone().around(account, clock);
+        fake.keep_with(keepers(key));
+        fake.plant(template.seeds());
+        if !session.timing.driven {
+            fake.abandon();
+        }
+        known.insert(key, fake);
+    }
+    let home = Home::kept(template, clock, started_at, keepers);
+    Ok(Kind::Alike(Box::new(Alike { home, one, known: known.into() })))
+}
+
+/// Writes one account's events to the file.
+fn keeper(store: &Store, key: u64) -> Keeper {
+    let store = store.clone();
+    Keeper(Arc::new(move |entry| {
+        let event = match serde_json::to_vec(entry) {
+            Ok(event) => event,
+            Err(error) => return Box::pin(async move { Err(error.to_string()) }),
+        };
+        let ticket = store.append(Record { account: key, event });
+        Box::pin(async move { ticket.await.map_err(|error| error.to_string()) })
+    }))
+}

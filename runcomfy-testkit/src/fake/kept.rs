@@ -1,0 +1,283 @@
+//! What outlives the process, and what happens to a fake of other accord than a caller's.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    fmt, io,
+    pin::Pin,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use runcomfy_core::{
+    DeploymentId, Error, ErrorKind, InstanceId, Operation, Outcome, RequestId, RequestResult,
+};
+use serde_json::{Map, Value};
+use tokio::sync::Notify;
+use url::Url;
+
+use super::{FakeRunComfy, Inner};
+#[cfg(feature = "state")]
+use crate::account::{DrivenEnd, Seed};
+use crate::{
+    account::{Account, Driven, Job, Microdollars, Note, NoteAbout, Open},
+    clock::Clock,
+    history::{Entry, Event},
+};
+
+/// Resolves when what was to be kept is kept.
+type Kept = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+
+/// Writes events down, each in the order in which it is called.
+#[derive(Clone)]
+pub(crate) struct Keeper(pub(crate) Arc<dyn Fn(&Entry) -> Kept + Send + Sync>);
+
+impl fmt::Debug for Keeper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Keeper")
+    }
+}
+
+impl Inner {
+    /// Has an event written down, if that is wanted at all, and tells who waits for changes.
+    pub(super) fn keep(
+        &mut self,
+        at: Duration,
+        event: Event,
+    ) -> impl Future<Output = Result<(), String>> + Send + use<> {
+        self.changed.notify_waiters();
+        let kept = self.keeper.as_ref().map(|keeper| (keeper.0)(&Entry { at, event }));
+        async move {
+            match kept {
+                Some(kept) => kept.await,
+                None => Ok(()),
+            }
+        }
+    }
+}
+
+/// It has happened, but would be forgotten: nobody may rely on it.
+pub(super) fn not_kept(operation: Operation, why: &str) -> Error {
+    Error::new(operation, ErrorKind::UpstreamUnavailable)
+        .with_outcome(Outcome::Unknown)
+        .with_status_code(500)
+        .with_error_code(500_001)
+        .with_message(format!("the state file could not be written: {why}"))
+}
+
+impl FakeRunComfy {
+    /// One around an account, at its time.
+    pub(crate) fn around(account: Account, clock: Clock, most_calls: usize) -> Self {
+        let inner = Inner {
+            account,
+            scripts: VecDeque::new(),
+            keeper: None,
+            changed: Arc::default(),
+            failures: VecDeque::new(),
+            calls: VecDeque::new(),
+            counts: HashMap::new(),
+            most_calls,
+            addresses_chosen: false,
+        };
+        Self { clock, inner: Arc::new(Mutex::new(inner)) }
+    }
+
+    /// The account alone, for tests that tell it the time.
+    #[cfg(test)]
+    pub(crate) fn into_account(self) -> Account {
+        let inner = Arc::into_inner(self.inner).expect("the only handle");
+        inner.into_inner().expect("no panic before").account
+    }
+
+    /// From now on writes down what happens.
+    pub(crate) fn keep_with(&self, keeper: Keeper) {
+        self.lock().keeper = Some(keeper);
+    }
+
+    /// What is left of its money, in dollars. Below nothing where what was under way when it ended had to
+    /// be paid for.
+    #[must_use]
+    pub fn balance_usd(&self) -> f64 {
+        self.balance() as f64 / 1e6
+    }
+
+    /// What its instances have cost so far, in dollars: from each one's wake signal until it stops, at the
+    /// price of its SKU.
+    #[must_use]
+    pub fn spent_usd(&self) -> f64 {
+        let (mut inner, now) = self.lock_now();
+        inner.account.spent(now) as f64 / 1e6
+    }
+
+    pub(crate) fn balance(&self) -> Microdollars {
+        let (mut inner, now) = self.lock_now();
+        inner.account.balance(now)
+    }
+
+    /// Adds money. Deployments that were disabled for want of it are enabled by their owner, not by this.
+    ///
+    /// # Errors
+    /// Where it is to outlive the process and could not be written down.
+    pub async fn pay_in_usd(&self, amount: f64) -> io::Result<()> {
+        self.pay_in(microdollars(amount)).await.map_err(io::Error::other)
+    }
+
+    pub(crate) async fn pay_in(&self, amount: Microdollars) -> Result<(), String> {
+        let kept = {
+            let (mut inner, now) = self.lock_now();
+            inner.account.pay_in(now, amount);
+            inner.keep(now, Event::PaidIn { amount })
+        };
+        kept.await
+    }
+
+    /// Puts deployments there that it does not have and never had. Nobody need wait until that is
+    /// written down: what relies on it comes after it.
+    #[cfg(feature = "state")]
+    pub(crate) fn plant(&self, seeds: &[Seed]) {
+        let (mut inner, now) = self.lock_now();
+        for seed in seeds {
+            if !inner.account.knows(&seed.id) {
+                inner.account.plant(now, seed.clone());
+                drop(inner.keep(now, Event::Planted(Box::new(seed.clone()))));
+            }
+        }
+    }
+
+    /// Ends what machines had begun that are not there any more.
+    #[cfg(feature = "state")]
+    pub(crate) fn abandon(&self) {
+        let (mut inner, now) = self.lock_now();
+        for open in inner.account.open(now).into_iter().filter(|open| open.machine.is_some()) {
+            let error = serde_json::json!({
+                "type": "interrupted",
+                "message": "the emulator was restarted without the ComfyUI that the run was on",
+            });
+            let end = if open.cancelled { DrivenEnd::Cancelled } else { DrivenEnd::Failed(error) };
+            let driven = Driven { end, outputs: Map::new(), files: Vec::new() };
+            if inner.account.end(now, &open.request_id, &driven) {
+                drop(inner.keep(now, Event::Ended { request_id: open.request_id, driven }));
+            }
+        }
+    }
+
+    /// How many times as fast as real time its own goes.
+    pub(crate) fn time_scale(&self) -> f64 {
+        self.clock.scale()
+    }
+
+    /// Begins a run on this machine. `None` where it is no longer to be done.
+    pub(crate) async fn begin(&self, id: &RequestId, machine: u64) -> Result<Option<Job>, String> {
+        let (job, kept) = {
+            let (mut inner, now) = self.lock_now();
+            let Some(job) = inner.account.begin(now, id, machine) else { return Ok(None) };
+            (job, inner.keep(now, Event::Begun { request_id: id.clone(), machine }))
+        };
+        kept.await.map(|()| Some(job))
+    }
+
+    /// The run that a machine was doing, to be asked after again.
+    pub(crate) fn begun(&self, id: &RequestId) -> Option<Job> {
+        self.lock().account.job(id)
+    }
+
+    /// What a machine said when it took a run. Who asks after it without this finds it by its own id.
+    pub(crate) fn accepted(&self, id: &RequestId, accepted: Value) {
+        let (mut inner, now) = self.lock_now();
+        inner.account.accepted(id, accepted.clone());
+        drop(inner.keep(now, Event::Accepted { request_id: id.clone(), accepted }));
+    }
+
+    /// How far a run is, from 0 to 1.
+    pub(crate) fn progress(&self, id: &RequestId, done: f64) {
+        self.lock().account.progress(id, done);
+    }
+
+    /// Whether a request is one of this account's.
+    pub(crate) fn has(&self, id: &RequestId) -> bool {
+        self.lock().account.job(id).is_some()
+    }
+
+    pub(crate) fn requests_of(&self, deployment: &DeploymentId) -> Vec<RequestId> {
+        self.lock().account.requests_of(deployment)
+    }
+
+    /// Ends a run that was begun.
+    pub(crate) async fn end(&self, id: &RequestId, driven: Driven) -> Result<(), String> {
+        let kept = {
+            let (mut inner, now) = self.lock_now();
+            if !inner.account.end(now, id, &driven) {
+                return Ok(());
+            }
+            inner.keep(now, Event::Ended { request_id: id.clone(), driven })
+        };
+        kept.await
+    }
+
+    /// The runs that are not over, in order of submission.
+    pub(crate) fn open(&self) -> Vec<Open> {
+        let (mut inner, now) = self.lock_now();
+        inner.account.open(now)
+    }
+
+    pub(crate) fn machine(&self, deployment: &DeploymentId, instance: &InstanceId) -> Option<u64> {
+        self.lock().account.machine(deployment, instance)
+    }
+
+    /// What webhooks are to be told, and when to ask again if nothing changes before.
+    pub(crate) fn take_notes(&self) -> (Vec<Note>, Option<tokio::time::Instant>) {
+        let (mut inner, now) = self.lock_now();
+        inner.account.advance(now);
+        let notes = inner.account.take_notes();
+        let next = inner.account.next_event().filter(|_| inner.account.waits_to_tell());
+        (notes, next.map(|at| self.clock.instant_of(at)))
+    }
+
+    /// A webhook has been told this. Where that is lost, it is told again.
+    pub(crate) fn told(&self, request_id: &RequestId, about: NoteAbout) {
+        let (mut inner, now) = self.lock_now();
+        inner.account.told(request_id, about);
+        drop(inner.keep(now, Event::Told { request_id: request_id.clone(), about }));
+    }
+
+    /// Where a request reports to.
+    pub(crate) fn webhook(&self, request_id: &RequestId) -> Option<Url> {
+        self.lock().account.webhook(request_id)
+    }
+
+    /// What came of a request. Nobody's call: it is neither counted nor made to fail.
+    pub(crate) fn result(
+        &self,
+        deployment_id: &DeploymentId,
+        request_id: &RequestId,
+    ) -> Option<RequestResult> {
+        let (mut inner, now) = self.lock_now();
+        inner.account.get_request_result(now, deployment_id, request_id).ok()
+    }
+
+    /// What its clock says.
+    pub(crate) fn stamp(&self) -> String {
+        let (inner, now) = self.lock_now();
+        inner.account.stamp(now)
+    }
+
+    /// The same for all handles on one fake.
+    pub(crate) fn identity(&self) -> usize {
+        Arc::as_ptr(&self.inner).addr()
+    }
+
+    /// Resolves at the next change from outside.
+    pub(crate) fn changed(&self) -> Arc<Notify> {
+        self.lock().changed.clone()
+    }
+
+    /// What a person would look at.
+    pub(crate) fn overview(&self) -> Map<String, Value> {
+        let (mut inner, now) = self.lock_now();
+        inner.account.overview(now)
+    }
+}
+
+/// Dollars, as they are counted.
+pub(crate) fn microdollars(dollars: f64) -> Microdollars {
+    (dollars * 1e6).round() as Microdollars
+}

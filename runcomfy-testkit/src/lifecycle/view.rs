@@ -1,0 +1,81 @@
+//! A queue as others see it: who is up, since when, and what it costs.
+
+use std::time::Duration;
+
+use super::{Instance, InstanceNumber, InstanceState, Phase, Queue, RunNumber, first};
+
+/// An instance as a person would see it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Machine {
+    pub(crate) number: InstanceNumber,
+    /// `starting`, `idle` or `busy`.
+    pub(crate) state: &'static str,
+    pub(crate) since: Duration,
+}
+
+impl Queue {
+    /// When it got its instance.
+    pub(crate) fn started_at(&self, run: RunNumber) -> Option<Duration> {
+        match self.runs[run.0].phase {
+            Phase::Queued => None,
+            Phase::Running { since, .. } => Some(since),
+            Phase::Ended { since, .. } => since,
+        }
+    }
+
+    /// When it ends, if nobody interferes. `None` where that is not known, or past.
+    pub(crate) fn ends_at(&self, run: RunNumber) -> Option<Duration> {
+        match self.runs[run.0].phase {
+            Phase::Running { ends_at, stops_at, .. } => first(ends_at, stops_at),
+            Phase::Queued | Phase::Ended { .. } => None,
+        }
+    }
+
+    /// Those that answer calls: up, and past their cold start.
+    pub(crate) fn live_instances(&self) -> impl Iterator<Item = InstanceNumber> + '_ {
+        let starting =
+            |instance: &Instance| matches!(instance.state, InstanceState::Starting { .. });
+        self.instances.iter().filter(move |instance| !starting(instance)).map(|i| i.number)
+    }
+
+    /// All that are up, in order of waking.
+    pub(crate) fn machines(&self) -> impl Iterator<Item = Machine> + '_ {
+        self.instances.iter().map(|instance| Machine {
+            number: instance.number,
+            state: match instance.state {
+                InstanceState::Starting { .. } => "starting",
+                InstanceState::Idle => "idle",
+                InstanceState::Busy { .. } => "busy",
+            },
+            since: instance.since,
+        })
+    }
+
+    /// How many are up. Each is billed, from its wake signal on.
+    pub(crate) fn up(&self) -> usize {
+        self.instances.len()
+    }
+
+    /// How many runs wait for an instance.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// What all instances together have been up for, in nanoseconds.
+    pub(crate) fn metered(&self) -> u128 {
+        self.metered
+    }
+
+    /// The machines that have taken a run, whether or not they are up.
+    pub(crate) fn used(&self) -> impl Iterator<Item = InstanceNumber> + '_ {
+        let of_runs = self.runs.iter().filter_map(|run| match run.phase {
+            Phase::Queued => None,
+            Phase::Running { instance, .. } => Some(instance),
+            Phase::Ended { instance, .. } => instance,
+        });
+        let mut numbers: Vec<_> = of_runs.collect();
+        numbers.sort_unstable_by_key(|number| number.0);
+        numbers.dedup();
+        numbers.into_iter()
+    }
+}

@@ -1,0 +1,115 @@
+//! What the first bytes of a file tell, before the database is let near it.
+//!
+//! The database takes a file that begins as its own at its word, and panics where one is cut short.
+
+use redb::StorageBackend;
+
+/// A file that begins with this was never finished, and holds nothing. As long as [`REDB`], which is written
+/// over it last of all.
+pub(super) const UNFINISHED: &[u8; 9] = b"runcomfy\0";
+
+/// How a file of redb begins.
+pub(super) const REDB: &[u8; 9] = b"redb\x1a\x0a\xa9\x0d\x0a";
+
+/// The formats of redb's that this version of it reads.
+const READABLE: [u8; 2] = [2, 3];
+
+const PAGE: u64 = 4096;
+/// Of the header that is read here: the layout, and two slots, of which each begins with a format.
+const LENGTH: usize = 320;
+const SLOTS: [usize; 2] = [64, 192];
+
+/// What a file seems to be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Kind {
+    /// Ours to fill: empty, or never finished.
+    Empty,
+    /// A database, as far as its header tells.
+    Database,
+    Damaged,
+    Other,
+    /// A database in another format.
+    OtherFormat(u8),
+}
+
+pub(super) fn kind(file: &impl StorageBackend) -> std::io::Result<Kind> {
+    let length = file.len()?;
+    let known = length.min(LENGTH as u64);
+    let start = file.read(0, usize::try_from(known).unwrap_or(LENGTH))?;
+    Ok(read(&start, length))
+}
+
+fn read(start: &[u8], length: u64) -> Kind {
+    let mark = start.get(..UNFINISHED.len()).unwrap_or(start);
+    if length == 0 || mark == UNFINISHED {
+        return Kind::Empty;
+    }
+    if !REDB.starts_with(mark) {
+        return Kind::Other;
+    }
+    if start.len() < LENGTH {
+        return Kind::Damaged;
+    }
+    if let Some(format) = SLOTS.map(|at| start[at]).into_iter().find(|f| !READABLE.contains(f)) {
+        return Kind::OtherFormat(format);
+    }
+    let number = |at: usize| {
+        let bytes = [start[at], start[at + 1], start[at + 2], start[at + 3]];
+        u64::from(u32::from_le_bytes(bytes))
+    };
+    let [page, region_header, region, full, trailing] = [12, 16, 20, 24, 28].map(number);
+    let trailing = if trailing > 0 { region_header + trailing } else { 0 };
+    // Sums and one product of numbers below 2^32; the last product saturates.
+    let pages = (1 + trailing).saturating_add(full.saturating_mul(region_header + region));
+    if page != PAGE || region == 0 || pages == 1 || length < pages.saturating_mul(PAGE) {
+        return Kind::Damaged;
+    }
+    Kind::Database
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(start: &[u8], length: u64, expected: Kind) {
+        assert_eq!(read(start, length), expected, "{:?}", start.get(..40));
+    }
+
+    /// A header of one page and one full region, changed at one place.
+    fn changed(at: usize, bytes: &[u8]) -> Vec<u8> {
+        let mut start = vec![0; LENGTH];
+        start[..9].copy_from_slice(REDB);
+        for (at, number) in [(12, 4096_u32), (16, 1), (20, 10), (24, 1), (28, 0)] {
+            start[at..at + 4].copy_from_slice(&number.to_le_bytes());
+        }
+        for slot in SLOTS {
+            start[slot] = 3;
+        }
+        start[at..at + bytes.len()].copy_from_slice(bytes);
+        start
+    }
+
+    #[test]
+    fn a_file_is_known_by_its_start_and_length() {
+        const WHOLE: u64 = 12 * PAGE;
+        check(b"", 0, Kind::Empty);
+        check(UNFINISHED, 9, Kind::Empty);
+        check(&changed(0, UNFINISHED), 5, Kind::Empty);
+        check(b"runcomfy", 8, Kind::Other);
+        check(b"{\"deployments\": []}", 19, Kind::Other);
+        check(&REDB[..5], 5, Kind::Damaged);
+        check(REDB, 9, Kind::Damaged);
+        check(&changed(0, REDB), WHOLE, Kind::Database);
+        check(&changed(0, REDB), WHOLE + 1, Kind::Database);
+        check(&changed(0, REDB), WHOLE - 1, Kind::Damaged);
+        check(&changed(28, &[1]), WHOLE + 2 * PAGE, Kind::Database);
+        check(&changed(28, &[1]), WHOLE + 2 * PAGE - 1, Kind::Damaged);
+        check(&changed(12, &[1]), WHOLE, Kind::Damaged);
+        check(&changed(20, &[0; 4]), WHOLE, Kind::Damaged);
+        check(&changed(16, &[0xff; 16]), u64::MAX, Kind::Database);
+        check(&changed(16, &[0xff; 16]), u64::MAX - 1, Kind::Damaged);
+        check(&changed(64, &[4]), WHOLE, Kind::OtherFormat(4));
+        check(&changed(192, &[1]), WHOLE, Kind::OtherFormat(1));
+    }
+}

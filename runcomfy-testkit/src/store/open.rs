@@ -1,0 +1,126 @@
+//! Opens the file of a log: is it there, ours, whole, and what does it hold?
+
+use std::{
+    fs::{self, File, OpenOptions},
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+};
+
+use redb::{Builder, Database, backends::FileBackend};
+
+use super::{
+    OpenError, Record,
+    guarded::Guarded,
+    header::{self, Kind},
+    tables::{self, FORMAT, Stopped},
+};
+
+/// A log is written at its end and read once: what redb keeps by default, up to 1 GiB, would help nobody.
+const CACHE_BYTES: usize = 16 << 20;
+
+/// The database, and the number of its next record.
+pub(super) fn open(
+    path: &Path,
+    each: impl FnMut(Record) -> Result<(), String>,
+) -> Result<(Database, u64), OpenError> {
+    let of_io = |error| OpenError::from_io(path, error);
+    let damaged = || OpenError::Damaged { path: path.to_owned() };
+    // From here on nobody else has it.
+    let file = FileBackend::new(open_file(path)?)
+        .map_err(|error| OpenError::from_database(path, error))?;
+    let fresh = match header::kind(&file).map_err(of_io)? {
+        Kind::Empty => true,
+        Kind::Database => false,
+        Kind::Damaged => return Err(damaged()),
+        Kind::Other => return Err(OpenError::NotOurs { path: path.to_owned() }),
+        Kind::OtherFormat(found) => return Err(other_format(path, found.into())),
+    };
+    let file = Guarded::new(file, fresh).map_err(of_io)?;
+    let database = database(path, &file, fresh)?;
+    if fresh {
+        tables::begin(&database, FORMAT).map_err(|error| OpenError::from_database(path, error))?;
+    }
+    let next = read(path, &database, each)?;
+    file.release().map_err(of_io)?;
+    if fresh {
+        sync_directory(path).map_err(of_io)?;
+    }
+    Ok((database, next))
+}
+
+/// Opens the file, or makes an empty one that nobody else may read.
+fn open_file(path: &Path) -> Result<File, OpenError> {
+    if let Ok(metadata) = fs::metadata(path) {
+        // A system may let one be opened, and fail later and less clearly.
+        if metadata.is_dir() {
+            return Err(OpenError::Directory { path: path.to_owned() });
+        }
+        if !metadata.is_file() {
+            return Err(OpenError::NotAFile { path: path.to_owned() });
+        }
+    }
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map_err(|error| OpenError::from_io(path, error))
+}
+
+/// The database in the file, every page of it checked.
+fn database(path: &Path, file: &Guarded, fresh: bool) -> Result<Database, OpenError> {
+    let open = || {
+        let mut database = Builder::new()
+            .set_cache_size(CACHE_BYTES)
+            // The one that its next versions read too.
+            .create_with_file_format_v3(true)
+            .create_with_backend(file.clone())?;
+        if !fresh {
+            // Whether it repaired anything is no matter: a crash leaves that to do.
+            database.check_integrity()?;
+        }
+        Ok::<_, redb::DatabaseError>(database)
+    };
+    // It asserts much of what it reads before the check. All that it did is held in memory, and goes.
+    match catch_unwind(AssertUnwindSafe(open)) {
+        Ok(Ok(database)) => Ok(database),
+        Ok(Err(error)) => Err(OpenError::from_database(path, error)),
+        Err(_panic) => Err(OpenError::Damaged { path: path.to_owned() }),
+    }
+}
+
+fn read(
+    path: &Path,
+    database: &Database,
+    each: impl FnMut(Record) -> Result<(), String>,
+) -> Result<u64, OpenError> {
+    let of_database = |fault| OpenError::from_database(path, fault);
+    let transaction = database.begin_read().map_err(|error| of_database(error.into()))?;
+    match tables::format(&transaction).map_err(of_database)? {
+        Some(FORMAT) => {}
+        Some(found) => return Err(other_format(path, found)),
+        None => return Err(OpenError::NotOurs { path: path.to_owned() }),
+    }
+    tables::replay(&transaction, each).map_err(|stopped| match stopped {
+        Stopped::Database(error) => of_database(error),
+        Stopped::Gap => OpenError::Damaged { path: path.to_owned() },
+        Stopped::Refused(number, reason) => {
+            OpenError::Record { path: path.to_owned(), number, reason }
+        }
+    })
+}
+
+fn other_format(path: &Path, found: u64) -> OpenError {
+    OpenError::OtherFormat { path: path.to_owned(), found, expected: FORMAT }
+}
+
+/// Makes the file's name as durable as what is in it.
+#[cfg(unix)]
+fn sync_directory(path: &Path) -> std::io::Result<()> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_directory(_path: &Path) -> std::io::Result<()> {
+    Ok(())
+}

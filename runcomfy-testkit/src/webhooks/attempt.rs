@@ -1,0 +1,68 @@
+//! One call of a receiver.
+
+use std::time::Duration;
+
+use reqwest::{Client, Response, header::CONTENT_TYPE};
+use tokio::time::{Instant, timeout, timeout_at};
+use url::Url;
+
+use super::{Delivery, receiver};
+use crate::outgoing::{self, NoClient};
+
+/// Those that make the calls.
+pub(super) struct Clients {
+    /// A proxy that the environment names would look for a receiver of this machine on its own.
+    direct: Client,
+    usual: Client,
+}
+
+impl Clients {
+    pub(super) fn new(connect: Duration) -> Result<Self, NoClient> {
+        Ok(Self { direct: outgoing::direct_client(connect)?, usual: outgoing::client(connect)? })
+    }
+
+    fn of(&self, url: &Url) -> &Client {
+        if receiver::is_here(url) { &self.direct } else { &self.usual }
+    }
+}
+
+/// What is sent, however often.
+pub(super) struct Attempt<'a> {
+    url: &'a Url,
+    body: String,
+}
+
+impl<'a> Attempt<'a> {
+    pub(super) fn new(delivery: &'a Delivery) -> Self {
+        Self { url: &delivery.url, body: delivery.payload.to_string() }
+    }
+
+    /// Whether the receiver acknowledged it in time: with a 2xx, and no redirect.
+    pub(super) async fn make(&self, clients: &Clients, within: Duration) -> bool {
+        let call = clients
+            .of(self.url)
+            .post(self.url.clone())
+            .header(CONTENT_TYPE, "application/json")
+            .body(self.body.clone())
+            .send();
+        let Ok(Ok(response)) = timeout(within, call).await else { return false };
+        let acknowledged = response.status().is_success();
+        drain(response).await;
+        acknowledged
+    }
+}
+
+/// Takes in what a receiver says beyond its status, so that its connection can be used again. One that says
+/// much, or slowly, loses the connection instead.
+async fn drain(mut response: Response) {
+    const BYTES: usize = 64 << 10;
+    const PATIENCE: Duration = Duration::from_millis(250);
+    let deadline = Instant::now() + PATIENCE;
+    let mut left = BYTES;
+    while let Ok(Ok(Some(chunk))) = timeout_at(deadline, response.chunk()).await {
+        match left.checked_sub(chunk.len()) {
+            Some(less) => left = less,
+            None => break,
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! What a webhook says: the fields that the service documents, and in each state no others.
+
+use runcomfy_core::{DeploymentId, RequestId};
+use serde_json::{Value, json};
+
+/// Which state is told, and what is told with it. Times are texts as in the service's other answers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum State<'a> {
+    /// Told only to those who want states on the way.
+    InQueue,
+    /// Told only to those who want states on the way.
+    InProgress,
+    Succeeded {
+        created_at: &'a str,
+        finished_at: &'a str,
+        outputs: &'a Value,
+    },
+    /// Of the error, `type` and `message` are told. One of another shape is told as it is.
+    Failed {
+        created_at: &'a str,
+        finished_at: &'a str,
+        error: &'a Value,
+    },
+    Cancelled {
+        finished_at: &'a str,
+    },
+}
+
+pub(crate) fn payload(
+    request_id: &RequestId,
+    deployment_id: &DeploymentId,
+    state: State<'_>,
+) -> Value {
+    let (status, more) = match state {
+        State::InQueue => ("in_queue", json!({})),
+        State::InProgress => ("in_progress", json!({})),
+        State::Succeeded { created_at, finished_at, outputs } => (
+            "succeeded",
+            json!({"created_at": created_at, "finished_at": finished_at, "outputs": outputs}),
+        ),
+        State::Failed { created_at, finished_at, error } => (
+            "failed",
+            json!({"created_at": created_at, "finished_at": finished_at, "error": told(error)}),
+        ),
+        State::Cancelled { finished_at } => ("cancelled", json!({"finished_at": finished_at})),
+    };
+    let mut payload = json!({
+        "request_id": request_id.as_str(),
+        "deployment_id": deployment_id.as_str(),
+        "status": status,
+    });
+    if let (Some(payload), Value::Object(more)) = (payload.as_object_mut(), more) {
+        payload.extend(more);
+    }
+    payload
+}
+
+fn told(error: &Value) -> Value {
+    match (error.get("type"), error.get("message")) {
+        (Some(kind), Some(message)) => json!({"type": kind, "message": message}),
+        _ => error.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(state: State<'_>, expected: &str) {
+        let (request, deployment) = (RequestId::new("R").unwrap(), DeploymentId::new("D").unwrap());
+        let start = r#"{"request_id":"R","deployment_id":"D","status":"#;
+        let told = payload(&request, &deployment, state).to_string();
+        assert_eq!(told, format!("{start}{expected}}}"));
+    }
+
+    #[test]
+    fn each_state_has_the_documented_fields_and_no_others() {
+        const T1: &str = "2026-01-01T00:00:00.000Z";
+        const T2: &str = "2026-01-01T00:00:09.000Z";
+        check(State::InQueue, r#""in_queue""#);
+        check(State::InProgress, r#""in_progress""#);
+        let outputs = json!({"9": {"images": [{"url": "http://x/y.png", "filename": "y.png"}]}});
+        check(
+            State::Succeeded { created_at: T1, finished_at: T2, outputs: &outputs },
+            concat!(
+                r#""succeeded","created_at":"2026-01-01T00:00:00.000Z","#,
+                r#""finished_at":"2026-01-01T00:00:09.000Z","#,
+                r#""outputs":{"9":{"images":[{"url":"http://x/y.png","filename":"y.png"}]}}"#,
+            ),
+        );
+        for (error, told) in [
+            (
+                json!({"type": "OSError", "message": "cut", "node_id": "1"}),
+                r#"{"type":"OSError","message":"cut"}"#,
+            ),
+            (json!([{"errorCode": 1}]), r#"[{"errorCode":1}]"#),
+        ] {
+            check(
+                State::Failed { created_at: T1, finished_at: T2, error: &error },
+                &format!(r#""failed","created_at":"{T1}","finished_at":"{T2}","error":{told}"#),
+            );
+        }
+        check(
+            State::Cancelled { finished_at: T2 },
+            r#""cancelled","finished_at":"2026-01-01T00:00:09.000Z""#,
+        );
+    }
+}

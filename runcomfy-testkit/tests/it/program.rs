@@ -1,0 +1,60 @@
+//! The program as it is shipped, started for one test and ended with it.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    process::{Child, Command, Output, Stdio},
+};
+
+use url::Url;
+
+pub(crate) fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_runcomfy-emulator"));
+    command.env_clear().stderr(Stdio::piped());
+    command
+}
+
+/// What it says and how it ends where it can't start.
+pub(crate) fn refused(arguments: &[&str]) -> Output {
+    program().args(["--listen", "127.0.0.1:0"]).args(arguments).output().unwrap()
+}
+
+/// One that runs, on a port of its own. Killed when dropped.
+pub(crate) struct Running {
+    child: Child,
+    pub(crate) url: Url,
+    pub(crate) said: String,
+}
+
+impl Running {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        let mut child =
+            program().args(["--listen", "127.0.0.1:0"]).args(arguments).spawn().unwrap();
+        let mut said = String::new();
+        BufReader::new(child.stderr.take().unwrap()).read_line(&mut said).unwrap();
+        let url = said.split_whitespace().find(|word| word.starts_with("http://"));
+        let url = Url::parse(url.unwrap_or_else(|| panic!("no address in {said:?}"))).unwrap();
+        Self { child, url, said }
+    }
+
+    /// Without a word of warning, as a crash or `kill -9` ends it.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Asks it to stop, and tells how it did.
+    #[cfg(unix)]
+    pub(crate) fn stop(mut self) -> Option<i32> {
+        let asked = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
+        assert!(asked.success());
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Ended already is as good as killed.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
