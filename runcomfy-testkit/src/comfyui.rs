@@ -172,8 +172,8 @@ impl Server {
     /// For any other URL, and where the platform's certificates can't be read.
     pub(crate) fn new(url: Url, options: Options) -> Result<Self, Trouble> {
         let api = Api::new(url, &options)?;
-        let fetcher =
-            Fetcher::new(&options).map_err(|error| api.trouble(TroubleKind::Unusable, error))?;
+        let fetcher = Fetcher::new(api.http().clone(), &options)
+            .map_err(|error| api.trouble(TroubleKind::Unusable, error))?;
         Ok(Self { api, fetcher })
     }
 

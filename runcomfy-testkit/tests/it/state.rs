@@ -47,7 +47,7 @@ async fn finished(origin: &Url, token: &str, request: &str) -> Value {
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), over).await.expect("it ends")
+    tokio::time::timeout(Duration::from_secs(60), over).await.unwrap()
 }
 
 async fn balance(origin: &Url, token: &str) -> i64 {

@@ -22,7 +22,6 @@ use crate::{
 pub(in crate::comfyui) struct Fetcher {
     /// Connects to public addresses only.
     careful: Client,
-    /// For the hosts that are allowed.
     open: Client,
     allow: Vec<String>,
     time: Duration,
@@ -35,15 +34,16 @@ pub(super) fn is_url(value: &str) -> bool {
 }
 
 impl Fetcher {
-    pub(in crate::comfyui) fn new(options: &Options) -> Result<Self, Box<dyn Error + Send + Sync>> {
-        let connect = options.times.connect;
+    /// `open` is for the hosts that are allowed.
+    pub(in crate::comfyui) fn new(
+        open: Client,
+        options: &Options,
+    ) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        let careful = outgoing::builder(options.times.connect)?;
         Ok(Self {
             // A proxy would resolve names itself.
-            careful: outgoing::builder(connect)?
-                .no_proxy()
-                .dns_resolver(Arc::new(PublicOnly))
-                .build()?,
-            open: outgoing::direct_client(connect)?,
+            careful: careful.no_proxy().dns_resolver(Arc::new(PublicOnly)).build()?,
+            open,
             allow: options.allow.iter().map(|host| host.to_ascii_lowercase()).collect(),
             time: options.times.input,
         })
