@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Job, Options, Outcome, Progress, Server, StoredFile, Times};
 
 mod cancel;
+mod emulated;
 mod files;
 mod inputs;
 mod live;

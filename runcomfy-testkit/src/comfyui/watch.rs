@@ -93,8 +93,8 @@ impl<'a> Watch<'a> {
             let mut wait = times.recheck;
             tokio::select! {
                 () = self.cancelled.cancelled(), if !self.stopping => self.stopping = true,
-                () = sleep_until(end), if !self.overdue => {
-                    self.overdue = !self.stopping;
+                () = sleep_until(end), if !self.stopping => {
+                    self.overdue = true;
                     self.stopping = true;
                 }
                 () = sleep_until(given_up) => return End::TooLong,

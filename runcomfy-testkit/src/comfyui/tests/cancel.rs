@@ -101,3 +101,17 @@ async fn one_on_a_server_that_was_restarted_is_cancelled() {
     replay.restart().await;
     assert_eq!(running.end().await.0, Outcome::Cancelled);
 }
+
+#[tokio::test]
+async fn one_that_does_not_stop_is_asked_at_intervals_also_when_it_is_overdue() {
+    let replay = held("slow", "executed", 1000);
+    let mut options = impatient();
+    options.times.longest_run = Duration::from_millis(100);
+    let begin = tokio::time::Instant::now();
+    let running = Running::start(&replay, options, replay.job());
+    replay.called("(held)", 1).await;
+    running.cancel.cancel();
+    replay.called("POST /interrupt", 8).await;
+    assert!(begin.elapsed() >= Duration::from_millis(7 * 50), "{:?}", begin.elapsed());
+    running.task.abort();
+}

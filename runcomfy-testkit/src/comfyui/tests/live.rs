@@ -65,6 +65,12 @@ async fn workflows_without_models_make_what_was_recorded() {
     };
     for name in ["invert", "mask_preview", "blend", "text", "audio", "latent"] {
         let (outcome, folder) = run(&server, &fresh(workflow(name))).await;
+        if let Outcome::Failed { error, .. } = &outcome
+            && matches!(error["type"].as_str(), Some("missing_node_type" | "invalid_prompt"))
+        {
+            eprintln!("{name}: skipped, as this ComfyUI has not all of its nodes: {error}");
+            continue;
+        }
         let Outcome::Succeeded { outputs, files } = outcome else { panic!("{name}: {outcome:?}") };
         let recorded = Recording::load(name);
         let entry = recorded.entry.unwrap();

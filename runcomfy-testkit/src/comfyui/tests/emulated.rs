@@ -1,0 +1,105 @@
+//! The emulator with a recorded server behind it, from the outside.
+
+use super::{replay::Changes, *};
+use crate::{Emulator, FakeRunComfy, outgoing};
+
+const DEPLOYMENT: &str = "a1b2c3d4-0000-4000-8000-000000000001";
+
+struct Caller {
+    emulator: Emulator,
+    http: reqwest::Client,
+}
+
+impl Caller {
+    async fn of(replay: &Replay) -> Self {
+        let fake = FakeRunComfy::builder().cold_start(Duration::ZERO);
+        let emulator =
+            Emulator::builder().account(fake).comfyui(replay.url()).start().await.unwrap();
+        Self { emulator, http: outgoing::direct_client(PATIENCE).unwrap() }
+    }
+
+    async fn call(&self, method: &str, path: &str, body: Option<Value>) -> Value {
+        let path = format!("prod/v1/deployments/{DEPLOYMENT}/{path}");
+        let url = self.emulator.url().join(&path).unwrap();
+        let request = self.http.request(method.parse().unwrap(), url).bearer_auth("token");
+        let request = match body {
+            Some(body) => request.header("content-type", "application/json").body(body.to_string()),
+            None => request,
+        };
+        let bytes = request.send().await.unwrap().bytes().await.unwrap();
+        serde_json::from_slice(&bytes).unwrap()
+    }
+
+    /// Submits a graph. The path of the request.
+    async fn submit(&self, graph: Value) -> String {
+        let reply = self.call("POST", "inference", Some(json!({"workflow_api_json": graph}))).await;
+        format!("requests/{}", reply["request_id"].as_str().unwrap())
+    }
+
+    /// Asks for a result until there is one.
+    async fn result(&self, request: &str) -> Value {
+        let ended = async {
+            loop {
+                let result = self.call("GET", &format!("{request}/result"), None).await;
+                if !matches!(result["status"].as_str(), Some("in_queue" | "in_progress")) {
+                    return result;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, ended).await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_run_gives_what_the_server_made() {
+    let recording = Recording::load("blend");
+    let replay = Replay::of("blend");
+    let caller = Caller::of(&replay).await;
+    let request = caller.submit(recording.graph.clone()).await;
+    let result = caller.result(&request).await;
+    assert_eq!(result["status"], "succeeded", "{result}");
+    let images = result["outputs"]["13"]["images"].as_array().unwrap();
+    assert_eq!(images.len(), 3);
+    for image in images {
+        let file = caller.http.get(image["url"].as_str().unwrap()).send().await.unwrap();
+        let view = recording.views.iter().find(|view| view.item["filename"] == image["filename"]);
+        assert_eq!(file.bytes().await.unwrap(), view.unwrap().bytes, "{image}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_lost_fails_its_run_and_the_next_goes_on() {
+    let recording = Recording::load("slow");
+    let changes = Changes { hold: Some(recording.index("executed")), ..Changes::default() };
+    let mut replay = Replay::changed(recording, changes);
+    let caller = Caller::of(&replay).await;
+    let lost = caller.submit(Recording::load("slow").graph).await;
+    let next = caller.submit(Recording::load("invert").graph).await;
+    replay.called("(held)", 1).await;
+    replay.restart().await;
+    replay.release();
+    replay.add("invert");
+    let result = caller.result(&lost).await;
+    assert_eq!(
+        (&result["status"], &result["error"]["type"]),
+        (&json!("failed"), &json!("comfyui_lost"))
+    );
+    let result = caller.result(&next).await;
+    assert_eq!(result["status"], "succeeded", "{result}");
+}
+
+#[tokio::test]
+async fn a_run_that_is_cancelled_is_interrupted() {
+    let recording = Recording::load("queue_delete_and_interrupt_id");
+    let hold = Some(recording.index("execution_interrupted"));
+    let changes = Changes { hold, interrupts: Some(1), ..Changes::default() };
+    let graph = recording.graph.clone();
+    let replay = Replay::changed(recording, changes);
+    let caller = Caller::of(&replay).await;
+    let request = caller.submit(graph).await;
+    replay.called("(held)", 1).await;
+    caller.call("POST", &format!("{request}/cancel"), None).await;
+    let result = caller.result(&request).await;
+    assert_eq!(result["status"], "cancelled", "{result}");
+    assert!(replay.calls().iter().any(|call| call.starts_with("POST /interrupt {\"prompt_id\"")));
+}
