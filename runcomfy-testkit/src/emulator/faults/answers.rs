@@ -42,6 +42,7 @@ pub(in crate::emulator) fn answer(fault: &Fault) -> Option<Response> {
             waiting(StatusCode::TOO_MANY_REQUESTS, fault, &body)
         }
         FaultKind::Redirect => redirect(fault),
+        FaultKind::Refused => refused(fault),
         FaultKind::TokenRevoked => wire::unauthorized(),
         FaultKind::Unavailable => {
             let body = json!({"message": "Service Unavailable"});
@@ -60,6 +61,34 @@ pub(in crate::emulator) fn forbidden(error: &InvalidFault) -> Response {
 pub(in crate::emulator) fn internal_error() -> Response {
     let body = json!({"error_code": 500_001, "error_message": "Internal Server Error"});
     wire::json(StatusCode::INTERNAL_SERVER_ERROR, &body)
+}
+
+/// The shapes: the service's own, its framework's, and those of what stands before it.
+fn refused(fault: &Fault) -> Response {
+    let status = status(fault).unwrap_or(StatusCode::FORBIDDEN);
+    let message = fault.text("message");
+    let details = json!([{"loc": ["body"], "msg": message, "type": "value_error"}]);
+    let numbered = json!({"error_code": fault.number("code"), "error_message": message});
+    let body = match fault.text("shape").as_str() {
+        "detailed" => {
+            let mut body = numbered;
+            body["detail"] = details;
+            body
+        }
+        "message" => json!({"message": message}),
+        "detail" => json!({"detail": message}),
+        "details" => json!({"detail": details}),
+        "error" => json!({"error": message}),
+        "text" => return (status, message).into_response(),
+        "html" => return page(status),
+        "empty" => return status.into_response(),
+        _ => numbered,
+    };
+    wire::json(status, &body)
+}
+
+fn status(fault: &Fault) -> Option<StatusCode> {
+    StatusCode::from_u16(fault.text("status").parse().ok()?).ok()
 }
 
 fn waiting(status: StatusCode, fault: &Fault, body: &serde_json::Value) -> Response {
@@ -84,9 +113,7 @@ fn page(status: StatusCode) -> Response {
 }
 
 fn redirect(fault: &Fault) -> Response {
-    let status = fault.text("status").parse().ok();
-    let status = status.and_then(|code| StatusCode::from_u16(code).ok());
-    let mut response = status.unwrap_or(StatusCode::TEMPORARY_REDIRECT).into_response();
+    let mut response = status(fault).unwrap_or(StatusCode::TEMPORARY_REDIRECT).into_response();
     if let Ok(to) = HeaderValue::from_bytes(fault.text("to").as_bytes()) {
         response.headers_mut().insert(header::LOCATION, to);
     }

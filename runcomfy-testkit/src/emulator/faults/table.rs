@@ -147,6 +147,28 @@ table! {
             text("message", "The deployment is disabled", "the service's words")
         ],
         "200 with an error code for a body.";
+    Refused = "refused", Any, Chosen(Withheld),
+        [
+            word(
+                "status",
+                &[
+                    "403", "400", "401", "402", "404", "408", "409", "413", "422", "429", "500", "502",
+                    "503", "504"
+                ],
+                "the status"
+            ),
+            number("code", 403_003, i64::MAX as u64, "the service's number, where the shape has one"),
+            word(
+                "shape",
+                &[
+                    "numbered", "detailed", "message", "detail", "details", "error", "text", "html",
+                    "empty"
+                ],
+                "how it is written"
+            ),
+            text("message", "Forbidden", "the words in it")
+        ],
+        "A refusal in any of the shapes that the service and its gateways have.";
     TokenRevoked = "token_revoked", Any, Never, [],
         "401 in plain text, for every call with this token from now on until the faults are cleared.";
     Html = "html", Any, Chosen(Withheld), [],

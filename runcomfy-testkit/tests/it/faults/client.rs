@@ -52,6 +52,7 @@ const UNAVAILABLE: End = Err((ErrorKind::UpstreamUnavailable, Outcome::Unknown))
 const SENSELESS: End = Err((ErrorKind::UpstreamProtocol, Outcome::Unknown));
 const LATE: End = Err((ErrorKind::TimedOut, Outcome::Unknown));
 const DISABLED: End = Err((ErrorKind::DeploymentDisabled, Outcome::Rejected));
+const FORBIDDEN: End = Err((ErrorKind::PermissionDenied, Outcome::Rejected));
 const NO_TOKEN: End = Err((ErrorKind::Unauthenticated, Outcome::Rejected));
 
 /// What a submit that meets it once ends in, and a read that does.
@@ -65,6 +66,7 @@ fn expected(kind: FaultKind) -> Option<(End, End)> {
         // Before anything was sent, as far as one can tell.
         ResetAtAccept | CloseAtAccept => (Ok(()), Ok(())),
         ErrorCode => (DISABLED, DISABLED),
+        Refused => (FORBIDDEN, FORBIDDEN),
         TokenRevoked => (NO_TOKEN, NO_TOKEN),
         InternalError | BadGateway | GatewayTimeout | ResetBeforeBody | ResetAfterBody
         | CloseAfterBody | AnswerLost | CutResponse => (UNAVAILABLE, Ok(())),

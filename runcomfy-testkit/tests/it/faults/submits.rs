@@ -10,7 +10,7 @@ use super::{End, Seen, all_is_well, look, quick, submit};
 type Case = (&'static str, u64, fn(&Seen));
 
 /// Each fault, how many runs it leaves, and what the caller sees.
-pub(super) const ANSWERS: [Case; 24] = [
+pub(super) const ANSWERS: [Case; 26] = [
     ("rate_limited", 0, |seen| {
         assert_eq!((seen.status(), seen.json()), (429, json!({"message": "Too Many Requests"})));
         assert_eq!(seen.header("retry-after").as_deref(), Some("1"));
@@ -37,6 +37,13 @@ pub(super) const ANSWERS: [Case; 24] = [
     (r#"error_code(code=10001,message="No (more), funds")"#, 0, |seen| {
         let body = json!({"error_code": 10_001, "error_message": "No (more), funds"});
         assert_eq!((seen.status(), seen.json()), (200, body));
+    }),
+    ("refused", 0, |seen| {
+        let body = json!({"error_code": 403_003, "error_message": "Forbidden"});
+        assert_eq!((seen.status(), seen.json()), (403, body));
+    }),
+    ("refused(status=503,shape=empty,effect=applied)", 1, |seen| {
+        assert_eq!((seen.status(), seen.body()), (503, &b""[..]));
     }),
     ("html", 0, |seen| is_page(seen, 200)),
     ("wrong_content_type", 1, |seen| {
