@@ -91,6 +91,11 @@ pub(super) fn inference(
     let overrides = fields.optional("overrides", Fields::any);
     let workflow = fields.optional("workflow_api_json", Fields::any);
     let extra_data = fields.optional("extra_data", Fields::object);
+    // Where clients put them before there were query parameters. The service reads them there to this day.
+    let in_body = (
+        fields.optional("webhook", Fields::address),
+        fields.optional("webhook_intermediate_status", Fields::flag),
+    );
     let mut request = InferenceRequest::new(deployment_id);
     request.overrides = overrides.and_then(|value| {
         Overrides::from_value(value)
@@ -104,14 +109,18 @@ pub(super) fn inference(
     });
     request.extra_data = extra_data.map(ExtraData);
     fields.end()?;
-    request.webhook = webhook(query)?;
+    request.webhook = webhook(query, in_body)?;
     Ok(request)
 }
 
-fn webhook(query: Option<&str>) -> Result<Option<Webhook>, Error> {
+/// Who is to be told what becomes of the run. What the query says goes before what the body says.
+fn webhook(
+    query: Option<&str>,
+    (url, intermediate): (Option<Url>, Option<bool>),
+) -> Result<Option<Webhook>, Error> {
     let unfit = |key, message| refusal::invalid(Operation::SubmitRequest, &["query", key], message);
     let intermediate = match values(query, "webhook_intermediate_status").last().as_deref() {
-        None => None,
+        None => intermediate,
         Some("true") => Some(true),
         Some("false") => Some(false),
         Some(_) => {
@@ -119,12 +128,18 @@ fn webhook(query: Option<&str>) -> Result<Option<Webhook>, Error> {
             return Err(unfit("webhook_intermediate_status", message));
         }
     };
-    let Some(url) = values(query, "webhook").last() else { return Ok(None) };
-    let url = Url::parse(&url).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-    let url = url.ok_or_else(|| unfit("webhook", "Input should be a valid URL"))?;
-    let mut webhook = Webhook::new(url);
-    webhook.intermediate_status = intermediate;
-    Ok(Some(webhook))
+    let url = match values(query, "webhook").last() {
+        Some(text) => {
+            let (message, _) = fields::NO_ADDRESS;
+            Some(fields::address(&text).ok_or_else(|| unfit("webhook", message))?)
+        }
+        None => url,
+    };
+    Ok(url.map(|url| {
+        let mut webhook = Webhook::new(url);
+        webhook.intermediate_status = intermediate;
+        webhook
+    }))
 }
 
 /// What goes on to ComfyUI: an object, or nothing at all.

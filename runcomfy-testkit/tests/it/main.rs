@@ -14,3 +14,5 @@ mod http;
 mod program;
 #[cfg(feature = "program")]
 mod state;
+#[cfg(feature = "program")]
+mod webhooks;

@@ -2,6 +2,7 @@
 
 use runcomfy_core::{Error, Operation, WorkflowId};
 use serde_json::{Map, Value};
+use url::Url;
 
 use super::fault;
 use crate::account::refusal;
@@ -14,6 +15,13 @@ pub(super) struct Fields {
 
 /// A value of another type: what it should have been, and the name of that rule.
 type Unfit = (&'static str, &'static str);
+
+pub(super) const NO_ADDRESS: Unfit = ("Input should be a valid URL", "url_parsing");
+
+/// An address that can be called.
+pub(super) fn address(text: &str) -> Option<Url> {
+    Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"))
+}
 
 impl Fields {
     pub(super) fn of(operation: Operation, body: &[u8]) -> Result<Self, Error> {
@@ -86,6 +94,10 @@ impl Fields {
             Value::String(text) => Ok(text),
             _ => Err(("Input should be a valid string", "string_type")),
         }
+    }
+
+    pub(super) fn address(value: Value) -> Result<Url, Unfit> {
+        address(&Self::text(value)?).ok_or(NO_ADDRESS)
     }
 
     pub(super) fn workflow_id(value: Value) -> Result<WorkflowId, Unfit> {
