@@ -49,7 +49,13 @@ pub(crate) async fn call_as(
     raw(emulator, authorization, what, &body).await
 }
 
-/// The same with any bytes for a body.
+/// Calls with a token of its own, and has the call meet this fault.
+pub(crate) async fn call_with_fault(emulator: &Emulator, fault: &str, what: &str) -> Reply {
+    let authorization = format!("Bearer token-of-a-test\r\nx-emulator-fault: {fault}");
+    call_as(emulator, Some(&authorization), what, None).await
+}
+
+/// As [`call_as`], with any bytes for a body.
 pub(crate) async fn raw(
     emulator: &Emulator,
     authorization: Option<&str>,

@@ -16,3 +16,4 @@ mod program;
 mod state;
 #[cfg(feature = "program")]
 mod webhooks;
+mod wire;
