@@ -6,12 +6,15 @@ mod binary;
 mod broken_services;
 mod conformance;
 mod conformance_http;
+#[cfg(all(unix, feature = "program"))]
+mod documented;
 mod emulator;
 mod fake;
 mod faults;
 mod http;
 #[cfg(feature = "program")]
 mod program;
+mod quickstart;
 #[cfg(feature = "program")]
 mod state;
 #[cfg(feature = "program")]
