@@ -134,3 +134,20 @@ fn after_a_lower_maximum_no_run_takes_the_place_of_one_too_many() {
     assert_eq!((queue.busy(), queue.live_instances().count()), (1, 1));
     assert!(matches!(queue.state(runs[2]), RunState::Running { .. }));
 }
+
+#[test]
+fn what_waits_behind_a_run_that_somebody_ended_is_begun_by_the_queue_itself() {
+    let mut queue = queue(1);
+    let timing = queue.timing.clone();
+    queue.retime(Timing { driven: true, ..timing.clone() });
+    let (first, second) = (queue.submit(&Plan::default()), queue.submit(&Plan::default()));
+    assert!(queue.begin(first, InstanceNumber(7)));
+    // From here on without the machines that ran them.
+    queue.retime(timing);
+    assert!(queue.end(first, false));
+    queue.advance(secs(50));
+    assert_eq!(
+        queue.state(second),
+        RunState::Completed { instance: InstanceNumber(1), at: secs(50) }
+    );
+}
