@@ -17,7 +17,7 @@ use crate::{
     store::{Record, Store},
 };
 
-/// The key of what holds for all accounts. No token has it.
+/// The key of what holds for all accounts. An account may go by it too: what is under it tells which it is.
 const ALL: u64 = 0;
 
 /// What a file tells, record by record.
@@ -32,9 +32,9 @@ struct Restoring<'a> {
 
 impl Restoring<'_> {
     fn take(&mut self, record: &Record) -> Result<(), String> {
-        let unreadable = |error: serde_json::Error| error.to_string();
-        if record.account == ALL {
-            let session: Session = serde_json::from_slice(&record.event).map_err(unreadable)?;
+        if record.account == ALL
+            && let Ok(session) = serde_json::from_slice::<Session>(&record.event)
+        {
             self.latest = self.latest.max(session.at);
             for account in self.accounts.values_mut() {
                 session.apply(account);
@@ -43,7 +43,8 @@ impl Restoring<'_> {
             self.last = Some(session);
             return Ok(());
         }
-        let entry: Entry = serde_json::from_slice(&record.event).map_err(unreadable)?;
+        let entry = serde_json::from_slice::<Entry>(&record.event);
+        let entry = entry.map_err(|error| error.to_string())?;
         self.latest = self.latest.max(entry.at);
         if let Event::Opened { balance } = entry.event {
             let (Some(first), Some(last)) = (&self.first, &self.last) else {

@@ -180,3 +180,19 @@ async fn a_second_emulator_on_the_same_file_says_that_it_is_in_use() {
     assert!(said.lines().count() == 1 && said.contains("in use"), "{said}");
     drop(running);
 }
+
+#[tokio::test]
+async fn the_only_account_is_there_again_whatever_its_number() {
+    for seed in ["0", "1", "18446744073709551615"] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("state");
+        let arguments = ["--seed", seed, "--cold-start", "0", "--run-time", "0"];
+        let running = start(&file, &arguments);
+        let request = submit(&running.url, "me", &json!({})).await.unwrap();
+        running.kill();
+        let running = start(&file, &arguments);
+        assert_eq!(ask(&running.url, "you", &request, "status").await["status"], "completed");
+        running.kill();
+        start(&file, &arguments);
+    }
+}
