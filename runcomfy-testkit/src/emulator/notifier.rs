@@ -84,9 +84,14 @@ impl Notifier {
         made.map_or(0, |webhooks| webhooks.counts().delivered)
     }
 
+    /// Tells nobody anything any more, once those who would have noticed.
+    pub(super) fn end(&self) {
+        self.stop.cancel();
+    }
+
     /// Tells nobody anything any more.
     pub(super) async fn stop(&self) {
-        self.stop.cancel();
+        self.end();
         self.tasks.close();
         self.tasks.wait().await;
         if let Some(webhooks) = self.webhooks.get().and_then(Option::as_ref) {

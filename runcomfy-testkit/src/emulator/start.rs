@@ -75,7 +75,7 @@ impl EmulatorBuilder {
             front,
             notifier,
             server: Some(tokio::spawn(serving)),
-            _workers: workers,
+            workers,
         })
     }
 }

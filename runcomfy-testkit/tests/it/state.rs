@@ -2,6 +2,7 @@
 
 use std::{collections::HashSet, path::Path, time::Duration};
 
+use runcomfy_testkit::Emulator;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use url::Url;
@@ -195,4 +196,21 @@ async fn the_only_account_is_there_again_whatever_its_number() {
         running.kill();
         start(&file, &arguments);
     }
+}
+
+#[tokio::test]
+async fn one_that_was_dropped_tells_nobody_any_more_and_lets_go_of_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("state");
+    let emulator = Emulator::builder().state(&file).start().await.unwrap();
+    let path =
+        format!("POST /prod/v1/deployments/{DEPLOYMENT}/inference?webhook=http://127.0.0.1:9/");
+    assert_eq!(call(emulator.url(), "me", &path, "{}").await.unwrap().status, 200);
+    drop(emulator);
+    let free = async {
+        while Emulator::builder().state(&file).start().await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), free).await.unwrap();
 }
