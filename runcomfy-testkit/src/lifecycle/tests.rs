@@ -151,3 +151,15 @@ fn what_waits_behind_a_run_that_somebody_ended_is_begun_by_the_queue_itself() {
         RunState::Completed { instance: InstanceNumber(1), at: secs(50) }
     );
 }
+
+#[test]
+fn a_run_that_ends_by_itself_can_be_cancelled_though_others_are_driven() {
+    let mut queue = queue(1);
+    let run = queue.submit(&Plan::default());
+    queue.advance(secs(40));
+    queue.retime(Timing { driven: true, ..queue.timing.clone() });
+    assert!(queue.cancel(run));
+    queue.advance(secs(50));
+    let (instance, at) = (Some(InstanceNumber(1)), Duration::from_millis(40_500));
+    assert_eq!(queue.state(run), RunState::Cancelled { instance, at });
+}
