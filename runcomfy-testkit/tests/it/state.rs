@@ -214,3 +214,24 @@ async fn one_that_was_dropped_tells_nobody_any_more_and_lets_go_of_its_file() {
     };
     tokio::time::timeout(Duration::from_secs(10), free).await.unwrap();
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn what_comfyui_made_is_kept_as_private_as_the_state() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let comfyui = ["--comfyui", "http://127.0.0.1:9"];
+    drop(start(&folder.path().join("state"), &comfyui));
+    for name in ["state", "state.outputs"] {
+        let mode = folder.path().join(name).metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{name}: {mode:o}");
+    }
+
+    // A folder that is not there may be a slip: none is made for what goes beside the state either.
+    let missing = folder.path().join("missing/state");
+    let ended =
+        crate::program::refused(&["--state", missing.to_str().unwrap(), comfyui[0], comfyui[1]]);
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert!(!ended.status.success() && said.lines().count() == 1, "{said}");
+    assert!(!folder.path().join("missing").exists());
+}
