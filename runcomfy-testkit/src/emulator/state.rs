@@ -63,7 +63,11 @@ impl Restoring<'_> {
 }
 
 /// Brings the accounts in this file back, at the time that has come since.
-pub(super) fn restore(path: &Path, template: FakeBuilder, one: Option<u64>) -> io::Result<Kind> {
+pub(super) async fn restore(
+    path: &Path,
+    template: FakeBuilder,
+    one: Option<u64>,
+) -> io::Result<Kind> {
     let mut restoring = Restoring {
         template: &template,
         first: None,
@@ -83,7 +87,8 @@ pub(super) fn restore(path: &Path, template: FakeBuilder, one: Option<u64>) -> i
     });
     let session = template.session(real, at);
     let written = serde_json::to_vec(&session).map_err(io::Error::other)?;
-    drop(store.append(Record { account: ALL, event: written }));
+    // A disk that takes nothing is found now, and not by the first caller.
+    store.append(Record { account: ALL, event: written }).await.map_err(io::Error::other)?;
 
     let clock = Clock::start(at, template.scale());
     let started_at = first.map_or(real, |first| first.started_at);
