@@ -112,11 +112,11 @@ pub(super) async fn restore(
 fn keeper(store: &Store, key: u64) -> Keeper {
     let store = store.clone();
     Keeper(Arc::new(move |entry| {
-        let event = match serde_json::to_vec(entry) {
-            Ok(event) => event,
-            Err(error) => return Box::pin(async move { Err(error.to_string()) }),
+        let ticket = match entry.map(serde_json::to_vec) {
+            Some(Ok(event)) => store.append(Record { account: key, event }),
+            Some(Err(error)) => return Box::pin(async move { Err(error.to_string()) }),
+            None => store.flush(),
         };
-        let ticket = store.append(Record { account: key, event });
         Box::pin(async move { ticket.await.map_err(|error| error.to_string()) })
     }))
 }
