@@ -81,7 +81,7 @@ pub struct Emulator {
     notifier: Option<Notifier>,
     server: Option<JoinHandle<io::Result<()>>>,
     /// Stop when they are dropped. What they have begun goes on without them.
-    _workers: Option<JoinSet<()>>,
+    workers: Option<JoinSet<()>>,
 }
 
 impl Emulator {
@@ -143,6 +143,9 @@ impl Emulator {
         if let Some(notifier) = &self.notifier {
             notifier.stop().await;
         }
+        if let Some(mut workers) = self.workers.take() {
+            workers.shutdown().await;
+        }
     }
 }
 
@@ -150,6 +153,9 @@ impl Drop for Emulator {
     fn drop(&mut self) {
         self.stop.cancel();
         self.cut.cancel();
+        if let Some(notifier) = &self.notifier {
+            notifier.end();
+        }
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    fs::DirBuilder,
     io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -81,10 +82,7 @@ impl Pool {
         };
         let machines = urls.into_iter().map(machine).collect::<io::Result<Vec<_>>>()?;
         let (outputs, passing) = match outputs {
-            Some(folder) => {
-                std::fs::create_dir_all(&folder)?;
-                (folder, None)
-            }
+            Some(folder) => (private(&folder)?, None),
             None => {
                 let folder = TempDir::with_prefix("runcomfy-emulator-")?;
                 (folder.path().to_owned(), Some(folder))
@@ -245,6 +243,22 @@ impl Pool {
             *lock(&machine.state) = "idle";
         }
         lock(&self.under_way).remove(&request_id);
+    }
+}
+
+/// A folder that nobody else may look into, as nobody may read the state beside it. By its whole name: it is
+/// written down, and the next emulator may be started elsewhere.
+fn private(folder: &Path) -> io::Result<PathBuf> {
+    let folder = std::path::absolute(folder)?;
+    let mut builder = DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    match builder.create(&folder) {
+        Err(error) if !(error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir()) => {
+            let message = format!("could not make the folder {}: {error}", folder.display());
+            Err(io::Error::new(error.kind(), message))
+        }
+        _ => Ok(folder),
     }
 }
 

@@ -49,7 +49,7 @@ impl EmulatorBuilder {
         self.faults.drain(..).for_each(|rule| front.faults.inject(rule, None));
         self.scenarios.drain(..).for_each(|scenario| front.faults.play(scenario));
         let copies = self.webhook_copies;
-        let accounts = Accounts::new(self.restored()?, url.clone());
+        let accounts = Accounts::new(self.restored(&url).await?, url.clone());
         let notifier = Notifier::begin(&accounts, copies);
         let workers = pool.as_ref().map(|pool| {
             accounts.all().iter().for_each(|(_, fake)| pool.take_over(fake));
@@ -75,7 +75,7 @@ impl EmulatorBuilder {
             front,
             notifier,
             server: Some(tokio::spawn(serving)),
-            _workers: workers,
+            workers,
         })
     }
 }
@@ -115,10 +115,11 @@ impl EmulatorBuilder {
 
 impl EmulatorBuilder {
     /// The accounts, brought back from their file where they have one.
-    fn restored(self) -> io::Result<Kind> {
+    async fn restored(self, base: &Url) -> io::Result<Kind> {
         let one = self.one_account;
         let template = match self.accounts {
-            Chosen::Alike(template) => *template,
+            // Before any run ends again: what it made is named once.
+            Chosen::Alike(template) => template.served_at(base),
             #[cfg(feature = "state")]
             Chosen::Otherwise(_) if self.state.is_some() => {
                 let why =
@@ -129,7 +130,7 @@ impl EmulatorBuilder {
         };
         #[cfg(feature = "state")]
         if let Some(path) = self.state {
-            return state::restore(&path, template, one);
+            return state::restore(&path, template, one).await;
         }
         let home = Home::new(template);
         Ok(Kind::Alike(Box::new(Alike { home, one, known: Mutex::default() })))

@@ -17,7 +17,7 @@ use crate::{
     store::{Record, Store},
 };
 
-/// The key of what holds for all accounts. No token has it.
+/// The key of what holds for all accounts. An account may go by it too: what is under it tells which it is.
 const ALL: u64 = 0;
 
 /// What a file tells, record by record.
@@ -32,9 +32,9 @@ struct Restoring<'a> {
 
 impl Restoring<'_> {
     fn take(&mut self, record: &Record) -> Result<(), String> {
-        let unreadable = |error: serde_json::Error| error.to_string();
-        if record.account == ALL {
-            let session: Session = serde_json::from_slice(&record.event).map_err(unreadable)?;
+        if record.account == ALL
+            && let Ok(session) = serde_json::from_slice::<Session>(&record.event)
+        {
             self.latest = self.latest.max(session.at);
             for account in self.accounts.values_mut() {
                 session.apply(account);
@@ -43,7 +43,8 @@ impl Restoring<'_> {
             self.last = Some(session);
             return Ok(());
         }
-        let entry: Entry = serde_json::from_slice(&record.event).map_err(unreadable)?;
+        let entry = serde_json::from_slice::<Entry>(&record.event);
+        let entry = entry.map_err(|error| error.to_string())?;
         self.latest = self.latest.max(entry.at);
         if let Event::Opened { balance } = entry.event {
             let (Some(first), Some(last)) = (&self.first, &self.last) else {
@@ -62,7 +63,11 @@ impl Restoring<'_> {
 }
 
 /// Brings the accounts in this file back, at the time that has come since.
-pub(super) fn restore(path: &Path, template: FakeBuilder, one: Option<u64>) -> io::Result<Kind> {
+pub(super) async fn restore(
+    path: &Path,
+    template: FakeBuilder,
+    one: Option<u64>,
+) -> io::Result<Kind> {
     let mut restoring = Restoring {
         template: &template,
         first: None,
@@ -82,7 +87,8 @@ pub(super) fn restore(path: &Path, template: FakeBuilder, one: Option<u64>) -> i
     });
     let session = template.session(real, at);
     let written = serde_json::to_vec(&session).map_err(io::Error::other)?;
-    drop(store.append(Record { account: ALL, event: written }));
+    // A disk that takes nothing is found now, and not by the first caller.
+    store.append(Record { account: ALL, event: written }).await.map_err(io::Error::other)?;
 
     let clock = Clock::start(at, template.scale());
     let started_at = first.map_or(real, |first| first.started_at);
@@ -106,11 +112,11 @@ pub(super) fn restore(path: &Path, template: FakeBuilder, one: Option<u64>) -> i
 fn keeper(store: &Store, key: u64) -> Keeper {
     let store = store.clone();
     Keeper(Arc::new(move |entry| {
-        let event = match serde_json::to_vec(entry) {
-            Ok(event) => event,
-            Err(error) => return Box::pin(async move { Err(error.to_string()) }),
+        let ticket = match entry.map(serde_json::to_vec) {
+            Some(Ok(event)) => store.append(Record { account: key, event }),
+            Some(Err(error)) => return Box::pin(async move { Err(error.to_string()) }),
+            None => store.flush(),
         };
-        let ticket = store.append(Record { account: key, event });
         Box::pin(async move { ticket.await.map_err(|error| error.to_string()) })
     }))
 }

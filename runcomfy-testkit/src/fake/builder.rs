@@ -37,6 +37,7 @@ pub struct FakeBuilder {
     seed: u64,
     most_calls: usize,
     output_base: Option<Url>,
+    served_at: Option<Url>,
     scripts: VecDeque<Script>,
     failures: VecDeque<Failure>,
     proxy_replies: VecDeque<ProxyReply>,
@@ -55,6 +56,7 @@ impl FakeBuilder {
             seed: 0,
             most_calls: 10_000,
             output_base: None,
+            served_at: None,
             scripts: VecDeque::new(),
             failures: VecDeque::new(),
             proxy_replies: VecDeque::new(),
@@ -267,16 +269,23 @@ impl FakeBuilder {
         }
     }
 
+    /// Where the addresses in answers begin, where nobody has said.
+    pub(crate) fn served_at(mut self, base: &Url) -> Self {
+        self.served_at = Some(base.clone());
+        self
+    }
+
     /// An empty account that is opened at `now`, with ids that follow from `seed`.
     pub(crate) fn account(&self, seed: u64, now: Duration, started_at: DateTime<Utc>) -> Account {
+        let served_at = |else_at: &str| self.served_at.clone().unwrap_or_else(|| service(else_at));
         let output_base = self.output_base.clone();
         let settings = Settings {
             timing: self.timing.clone(),
             keep_warm: self.keep_warm,
             started_at,
-            api_base: service("https://api.runcomfy.net"),
+            api_base: served_at("https://api.runcomfy.net"),
             output_base: output_base
-                .unwrap_or_else(|| service("https://serverless-api-storage.runcomfy.net")),
+                .unwrap_or_else(|| served_at("https://serverless-api-storage.runcomfy.net")),
             seed,
             prices: self.prices.clone(),
         };

@@ -27,9 +27,10 @@ use crate::{
 /// Resolves when what was to be kept is kept.
 type Kept = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 
-/// Writes events down, each in the order in which it is called.
+/// Writes events down, each in the order in which it is called. Called with none, it says when those before
+/// are kept.
 #[derive(Clone)]
-pub(crate) struct Keeper(pub(crate) Arc<dyn Fn(&Entry) -> Kept + Send + Sync>);
+pub(crate) struct Keeper(pub(crate) Arc<dyn Fn(Option<&Entry>) -> Kept + Send + Sync>);
 
 impl fmt::Debug for Keeper {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -45,7 +46,7 @@ impl Inner {
         event: Event,
     ) -> impl Future<Output = Result<(), String>> + Send + use<> {
         self.changed.notify_waiters();
-        let kept = self.keeper.as_ref().map(|keeper| (keeper.0)(&Entry { at, event }));
+        let kept = self.keeper.as_ref().map(|keeper| (keeper.0)(Some(&Entry { at, event })));
         async move {
             match kept {
                 Some(kept) => kept.await,
@@ -98,6 +99,15 @@ impl FakeRunComfy {
     #[must_use]
     pub fn balance_usd(&self) -> f64 {
         self.balance() as f64 / 1e6
+    }
+
+    /// Resolves when all that happened so far is kept.
+    pub(crate) async fn kept(&self) -> Result<(), String> {
+        let kept = self.lock().keeper.as_ref().map(|keeper| (keeper.0)(None));
+        match kept {
+            Some(kept) => kept.await,
+            None => Ok(()),
+        }
     }
 
     /// What its instances have cost so far, in dollars: from each one's wake signal until it stops, at the
