@@ -89,6 +89,9 @@ pub(crate) struct Account {
     created: u64,
     requests: HashMap<RequestId, Request>,
     submitted: u64,
+    /// How many of those ended by themselves, and how many because somebody cancelled them.
+    completed: u64,
+    cancelled: u64,
     prompts: u64,
 }
 
@@ -156,6 +159,8 @@ impl Account {
             created: 0,
             requests: HashMap::new(),
             submitted: 0,
+            completed: 0,
+            cancelled: 0,
             prompts: 0,
         }
     }
@@ -218,6 +223,9 @@ impl Account {
                 };
                 let request_id = &entry.requests[change.run.0];
                 if change.what == Happened::Ended {
+                    let completed =
+                        matches!(entry.queue.state(change.run), RunState::Completed { .. });
+                    *(if completed { &mut self.completed } else { &mut self.cancelled }) += 1;
                     let webhook =
                         self.requests.get(request_id).and_then(|one| one.webhook.as_ref());
                     self.untold -= u64::from(webhook.is_some());

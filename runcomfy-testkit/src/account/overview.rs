@@ -11,7 +11,7 @@ use crate::lifecycle::RunState;
 const MOST_REQUESTS: usize = 50;
 
 impl Account {
-    /// How many runs there were ever, money, deployments with their instances, and the newest requests.
+    /// How many runs there were ever and how many ended in which way, money, deployments with their instances, and the newest requests.
     pub(crate) fn overview(&mut self, now: Duration) -> Map<String, Value> {
         self.advance(now);
         let newest = self.newest();
@@ -30,6 +30,9 @@ impl Account {
         let requests: Vec<_> = requests.collect();
         let mut glance = Map::new();
         glance.insert("runs_started".to_owned(), json!(self.submitted));
+        // Those that went with their deployment are in neither.
+        glance.insert("runs_completed".to_owned(), json!(self.completed));
+        glance.insert("runs_cancelled".to_owned(), json!(self.cancelled));
         glance.insert("balance_usd".to_owned(), dollars(i128::from(self.purse.balance())));
         glance.insert("spent_usd".to_owned(), dollars(i128::from(self.purse.spent())));
         glance.insert("usd_per_hour".to_owned(), dollars(self.per_hour()));

@@ -18,6 +18,7 @@ use url::{Url, form_urlencoded};
 use super::{
     accounts::Fingerprint,
     control::Json,
+    front,
     routes::{Caller, Served},
     wire,
 };
@@ -118,9 +119,17 @@ fn near(glance: &mut Map<String, Value>, base: &Url) {
     }
 }
 
-/// All there is to know of the caller's account.
-async fn account(State(served): State<Arc<Served>>, Caller(fake): Caller) -> Response {
-    let mut glance = fake.overview();
+/// All there is to know of the caller's account, and what it goes by where others are spoken of too: in the
+/// counters and in rules for faults.
+async fn account(
+    State(served): State<Arc<Served>>,
+    Caller(fake): Caller,
+    headers: HeaderMap,
+) -> Response {
+    let mut glance = Map::new();
+    let fingerprint = front::bearer(&headers).and_then(|one| served.accounts.fingerprint(one));
+    glance.insert("account".to_owned(), json!(named(fingerprint)));
+    glance.extend(fake.overview());
     near(&mut glance, &served.base);
     wire::json(StatusCode::OK, &Value::Object(glance))
 }
