@@ -30,6 +30,7 @@ mod properties;
 mod proxy;
 pub(crate) mod refusal;
 mod requests;
+mod work;
 
 pub(crate) use deployments::Seed;
 #[cfg(any(feature = "comfyui", feature = "state"))]
@@ -39,6 +40,7 @@ pub(crate) use driven::StoredFile;
 pub(crate) use driven::{Driven, Job, Open};
 use money::Purse;
 pub(crate) use money::{Microdollars, Prices};
+use work::Work;
 
 /// What holds for a whole account.
 #[derive(Clone, Debug)]
@@ -127,8 +129,7 @@ struct Request {
     number: u64,
     run: RunNumber,
     script: Script,
-    /// With the overrides laid over it.
-    graph: Arc<Workflow>,
+    work: Work,
     /// Kept only where somebody else runs it.
     extra_data: Option<Map<String, Value>>,
     webhook: Option<Webhook>,
@@ -139,7 +140,7 @@ struct Request {
     /// Up to where its webhook has been acknowledged.
     told: Option<NoteAbout>,
     created_at: Duration,
-    /// What came of it, once it has completed and somebody has asked.
+    /// What came of it, where somebody else ran it. What the fake makes is worked out when it is asked for.
     made: Option<Arc<Made>>,
 }
 

@@ -50,13 +50,13 @@ async fn overview(
         let name = named(*fingerprint);
         let mut glance = Map::new();
         glance.insert("account".to_owned(), json!(name));
-        glance.extend(fake.overview());
         // The page shows one, by default the first.
         if few || chosen.as_ref().map_or(place == 0, |chosen| *chosen == name) {
+            glance.extend(fake.overview());
             near(&mut glance, &served.base);
             glance.insert("calls".to_owned(), json!(served.front.ledger.recent(*fingerprint)));
         } else {
-            glance.retain(|key, _| !matches!(key.as_str(), "deployments" | "requests"));
+            glance.extend(fake.summary());
         }
         Value::Object(glance)
     };
