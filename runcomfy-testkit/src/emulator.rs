@@ -47,7 +47,7 @@ use front::Front;
 use home::Home;
 #[cfg(feature = "webhooks")]
 use notifier::Notifier;
-use routes::Served;
+use routes::{Drawing, Served};
 
 pub use counters::{CallCounters, ConnectionCounters, Counters, SubmitCounters};
 pub use faults::{Effect, Fault, FaultKind, FaultRule, InvalidFault, Scenario, UnknownScenario};
@@ -110,7 +110,7 @@ impl Emulator {
         EmulatorBuilder {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             public_url: None,
-            accounts: Chosen::Alike(Box::new(FakeRunComfy::builder().remember_calls(100))),
+            accounts: Chosen::Alike(Box::new(FakeRunComfy::builder())),
             one_account: None,
             #[cfg(feature = "state")]
             state: None,
@@ -351,7 +351,14 @@ impl EmulatorBuilder {
         };
         #[cfg(not(feature = "webhooks"))]
         let notifier = None;
-        let served = Served { accounts, base: url.clone(), pool, notifier, front: front.clone() };
+        let served = Served {
+            accounts,
+            base: url.clone(),
+            pool,
+            notifier,
+            front: front.clone(),
+            drawing: Drawing::new(),
+        };
         #[cfg(feature = "webhooks")]
         let notifier = served.notifier.clone();
         #[cfg(feature = "comfyui")]
@@ -411,7 +418,8 @@ impl EmulatorBuilder {
     fn restored(self) -> io::Result<Kind> {
         let one = self.one_account;
         let template = match self.accounts {
-            Chosen::Alike(template) => *template,
+            // Nobody has these fakes to ask them for their calls.
+            Chosen::Alike(template) => template.remember_calls(0),
             #[cfg(feature = "state")]
             Chosen::Otherwise(_) if self.state.is_some() => {
                 let why =
