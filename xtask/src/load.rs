@@ -31,6 +31,12 @@ const TIMES: [&str; 6] =
     ["--cold-start", "0.01", "--run-time", "0.01", "--cancel-latency", "0.002"];
 const FAULTS: [&str; 4] = ["--scenario", "flaky", "--scenario", "answers-lost"];
 
+/// What is asked of it on two cores that it shares with its callers.
+const LEAST_CALLS_PER_SECOND: f64 = 2_000.0;
+const MOST_MIB: f64 = 150.0;
+const MOST_SECONDS_TO_REOPEN: f64 = 2.0;
+const MOST_SECONDS: f64 = 60.0;
+
 /// One way to load it.
 struct Load {
     name: &'static str,
@@ -118,6 +124,11 @@ fn under(load: &Load) -> anyhow::Result<Vec<String>> {
     ids.dedup();
     ensure!(ids.len() == ACCOUNTS * REQUESTS_EACH, "two requests have one id");
     ensure!(customers.iter().all(|one| one.pictures == 1), "a picture is missing");
+    let speed = seen.latencies.len() as f64 / wall.as_secs_f64();
+    ensure!(speed >= LEAST_CALLS_PER_SECOND, "{speed:.0} calls a second: too slow");
+    ensure!(wall.as_secs_f64() <= MOST_SECONDS, "{wall:?}: too slow");
+    let peak = used.peak_mib.unwrap_or_default();
+    ensure!(peak <= MOST_MIB, "{peak:.0} MiB at its peak: too large");
     seen.latencies.sort_unstable();
     let mut lines = vec![row(load.name, &seen, &customers, wall, used, &runs)];
 
@@ -125,14 +136,15 @@ fn under(load: &Load) -> anyhow::Result<Vec<String>> {
         let size = fs::metadata(state)?.len();
         program.kill()?;
         let again = Program::start(&arguments)?;
-        let took = again.took;
+        let took = again.took.as_secs_f64();
+        ensure!(took <= MOST_SECONDS_TO_REOPEN, "{took:.1} s to reopen: too slow");
         customers.iter_mut().for_each(Customer::new_book);
         let seen = recalled(&mut customers, &again)?;
         let after = books::agree(&mut Line::new(again.address), &customers, &seen)?;
         ensure!(after.started == runs.started, "{runs:?}, and after a restart {after:?}");
         lines.push(format!(
             "  reopened in {:.2} s with every request as it was; the file is {:.1} MiB",
-            took.as_secs_f64(),
+            took,
             size as f64 / 1_048_576.0
         ));
     }

@@ -271,10 +271,7 @@ impl Customer {
         what: &str,
         body: &str,
     ) -> Result<Option<Answer>, Stop> {
-        let answer = match line.call(what, Some(&self.token), body) {
-            Ok(answer) => answer,
-            Err(gone) => return Err(gone.into()),
-        };
+        let answer = line.call(what, Some(&self.token), body)?;
         *self.book.calls.entry(operation).or_default() += 1;
         match &answer {
             Some(answer) => *self.book.answered.entry(class(answer.status)).or_default() += 1,
