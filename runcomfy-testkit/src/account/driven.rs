@@ -70,8 +70,11 @@ impl Account {
 
     pub(crate) fn job(&self, id: &RequestId) -> Option<Job> {
         let request = self.requests.get(id)?;
-        let (graph, extra_data) = (request.graph.clone(), request.extra_data.clone());
-        Some(Job { graph, extra_data })
+        Some(Job { graph: request.work.graph()?, extra_data: request.extra_data.clone() })
+    }
+
+    pub(crate) fn has(&self, id: &RequestId) -> bool {
+        self.requests.contains_key(id)
     }
 
     /// What a machine said when it took a run.

@@ -47,7 +47,7 @@ impl EmulatorBuilder {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             public_url: None,
-            accounts: Chosen::Alike(Box::new(FakeRunComfy::builder().remember_calls(100))),
+            accounts: Chosen::Alike(Box::new(FakeRunComfy::builder())),
             one_account: None,
             #[cfg(feature = "state")]
             state: None,

@@ -231,7 +231,7 @@ pub(super) fn caller(headers: &HeaderMap, served: &Served) -> Option<Caller> {
     served.accounts.of(bearer(headers)?).map(Caller)
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     let token = token.trim();
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)

@@ -18,6 +18,7 @@ use url::{Url, form_urlencoded};
 use super::{
     accounts::Fingerprint,
     control::Json,
+    front,
     routes::{Caller, Served},
     wire,
 };
@@ -49,13 +50,13 @@ async fn overview(
         let name = named(*fingerprint);
         let mut glance = Map::new();
         glance.insert("account".to_owned(), json!(name));
-        glance.extend(fake.overview());
         // The page shows one, by default the first.
         if few || chosen.as_ref().map_or(place == 0, |chosen| *chosen == name) {
+            glance.extend(fake.overview());
             near(&mut glance, &served.base);
             glance.insert("calls".to_owned(), json!(served.front.ledger.recent(*fingerprint)));
         } else {
-            glance.retain(|key, _| !matches!(key.as_str(), "deployments" | "requests"));
+            glance.extend(fake.summary());
         }
         Value::Object(glance)
     };
@@ -118,9 +119,17 @@ fn near(glance: &mut Map<String, Value>, base: &Url) {
     }
 }
 
-/// All there is to know of the caller's account.
-async fn account(State(served): State<Arc<Served>>, Caller(fake): Caller) -> Response {
-    let mut glance = fake.overview();
+/// All there is to know of the caller's account, and what it goes by where others are spoken of too: in the
+/// counters and in rules for faults.
+async fn account(
+    State(served): State<Arc<Served>>,
+    Caller(fake): Caller,
+    headers: HeaderMap,
+) -> Response {
+    let mut glance = Map::new();
+    let fingerprint = front::bearer(&headers).and_then(|one| served.accounts.fingerprint(one));
+    glance.insert("account".to_owned(), json!(named(fingerprint)));
+    glance.extend(fake.overview());
     near(&mut glance, &served.base);
     wire::json(StatusCode::OK, &Value::Object(glance))
 }

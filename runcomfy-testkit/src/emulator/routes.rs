@@ -1,6 +1,6 @@
 //! The routes: each reads its call, asks the caller's fake, and writes the answer.
 
-use std::sync::Arc;
+use std::{io, num::NonZero, sync::Arc};
 
 use axum::{
     Extension, Router,
@@ -13,6 +13,7 @@ use axum::{
 };
 use runcomfy_core::{DeploymentId, Error, Operation, RequestId, RunComfyApi as _};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 use url::Url;
 
 use super::{
@@ -24,7 +25,7 @@ use super::{
     pool::Pool,
     proxy, read, wire,
 };
-use crate::{account::refusal, fake::FakeRunComfy, samples, script::Script};
+use crate::{account::refusal, fake::FakeRunComfy, outputs::File, samples, script::Script};
 
 /// A workflow with pictures written into it is some megabytes.
 pub(super) const LARGEST_BODY: usize = 64 * 1024 * 1024;
@@ -37,6 +38,29 @@ pub(super) struct Served {
     /// Who tells webhooks, if anybody does.
     pub(super) notifier: Option<Notifier>,
     pub(super) front: Arc<Front>,
+    pub(super) drawing: Drawing,
+}
+
+/// Who may draw a picture now. One takes some milliseconds, and ten times the room of its file: as many at a
+/// time as can be worked on.
+pub(super) struct Drawing(Arc<Semaphore>);
+
+impl Drawing {
+    pub(super) fn new() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        Self(Arc::new(Semaphore::new(cores)))
+    }
+
+    /// The bytes of a file, drawn where others are not held up.
+    async fn bytes(&self, file: File) -> io::Result<Vec<u8>> {
+        let turn = self.0.clone().acquire_owned().await.map_err(io::Error::other)?;
+        let draw = move || {
+            // Held to the end, even if nobody waits for the picture any more.
+            let _turn = turn;
+            file.bytes()
+        };
+        tokio::task::spawn_blocking(draw).await.map_err(io::Error::other)?
+    }
 }
 
 type Answer = Result<Response, wire::Refusal>;
@@ -226,10 +250,9 @@ async fn output_file(
     });
     let Some(file) = file else { return StatusCode::NOT_FOUND.into_response() };
     let content_type = file.content_type();
-    // Drawing takes milliseconds: not on a thread that others wait for.
-    match tokio::task::spawn_blocking(move || file.bytes()).await {
-        Ok(Ok(bytes)) => ([(header::CONTENT_TYPE, content_type)], bytes).into_response(),
-        Ok(Err(_)) | Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    match served.drawing.bytes(file).await {
+        Ok(bytes) => ([(header::CONTENT_TYPE, content_type)], bytes).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
 

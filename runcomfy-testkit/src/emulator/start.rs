@@ -22,7 +22,7 @@ use super::{
     home::Home,
     notifier::Notifier,
     pool::Pool,
-    routes::{self, Served},
+    routes::{self, Drawing, Served},
 };
 
 impl EmulatorBuilder {
@@ -61,6 +61,7 @@ impl EmulatorBuilder {
             pool,
             notifier: notifier.clone(),
             front: front.clone(),
+            drawing: Drawing::new(),
         };
         let service = routes::router(served).into_make_service_with_connect_info::<Line>();
         let connections =

@@ -10,7 +10,7 @@ use super::{
     home::Home,
 };
 use crate::{
-    account::Account,
+    account::{Account, Seed},
     clock::{self, Clock},
     fake::{FakeBuilder, Keeper},
     history::{Entry, Event, Session},
@@ -44,7 +44,7 @@ impl Restoring<'_> {
             return Ok(());
         }
         let entry = serde_json::from_slice::<Entry>(&record.event);
-        let entry = entry.map_err(|error| error.to_string())?;
+        let mut entry = entry.map_err(|error| error.to_string())?;
         self.latest = self.latest.max(entry.at);
         if let Event::Opened { balance } = entry.event {
             let (Some(first), Some(last)) = (&self.first, &self.last) else {
@@ -56,9 +56,22 @@ impl Restoring<'_> {
             self.accounts.insert(record.account, account);
             return Ok(());
         }
+        if let Event::Planted(seed) = &mut entry.event {
+            self.share(seed);
+        }
         let account = self.accounts.get_mut(&record.account);
         let account = account.ok_or("something happens to an account that was never opened")?;
         account.live_through(entry).map_err(|error| error.to_string())
+    }
+}
+
+impl Restoring<'_> {
+    /// Has a deployment that all accounts begin with hold one graph with them.
+    fn share(&self, seed: &mut Seed) {
+        let alike = self.template.seeds().iter().find(|known| known.id == seed.id);
+        if let Some(known) = alike.filter(|known| known.workflow == seed.workflow) {
+            seed.workflow = known.workflow.clone();
+        }
     }
 }
 
@@ -119,4 +132,40 @@ fn keeper(store: &Store, key: u64) -> Keeper {
         };
         Box::pin(async move { ticket.await.map_err(|error| error.to_string()) })
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use runcomfy_core::{DeploymentId, InferenceRequest, RequestId, RunComfyApi as _, Workflow};
+
+    use super::*;
+
+    /// The graph that a request of each account runs: a new one, or the one that was submitted before.
+    async fn graphs(alike: &Alike, requests: &mut Vec<RequestId>) -> Vec<Arc<Workflow>> {
+        let mut graphs = Vec::new();
+        for key in 1..=2 {
+            let known = alike.known.lock().unwrap().get(&key).cloned();
+            let fake = known.unwrap_or_else(|| alike.home.open(key));
+            if requests.len() < 2 {
+                let request = InferenceRequest::new(DeploymentId::new("dep_1").unwrap());
+                requests.push(fake.submit_request(&request).await.unwrap().request_id);
+            }
+            let mine = requests.iter().find_map(|id| fake.begun(id));
+            graphs.push(mine.unwrap().graph);
+        }
+        graphs
+    }
+
+    #[tokio::test]
+    async fn accounts_that_begin_alike_hold_each_graph_but_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut requests = Vec::new();
+        for times in ["new", "restored"] {
+            let template = crate::FakeRunComfy::builder().empty().deployment("dep_1");
+            let kind = restore(&folder.path().join("state"), template, None).await.unwrap();
+            let Kind::Alike(alike) = kind else { panic!("not alike") };
+            let graphs = graphs(&alike, &mut requests).await;
+            assert!(Arc::ptr_eq(&graphs[0], &graphs[1]), "{times}");
+        }
+    }
 }

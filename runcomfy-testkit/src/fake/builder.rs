@@ -100,7 +100,7 @@ impl FakeBuilder {
             max_instances: 1,
             is_enabled: true,
             readme: String::new(),
-            workflow,
+            workflow: workflow.into(),
         });
         self
     }
@@ -316,7 +316,7 @@ fn sample_deployments() -> Vec<Seed> {
             max_instances: sample.max_instances,
             is_enabled: sample.enabled,
             readme: sample.readme(),
-            workflow: sample.workflow()?,
+            workflow: sample.workflow()?.into(),
         })
     };
     samples::ALL.iter().enumerate().filter_map(seed).collect()

@@ -204,7 +204,7 @@ impl FakeRunComfy {
 
     /// Whether a request is one of this account's.
     pub(crate) fn has(&self, id: &RequestId) -> bool {
-        self.lock().account.job(id).is_some()
+        self.lock().account.has(id)
     }
 
     pub(crate) fn requests_of(&self, deployment: &DeploymentId) -> Vec<RequestId> {
@@ -284,6 +284,12 @@ impl FakeRunComfy {
     /// Resolves at the next change from outside.
     pub(crate) fn changed(&self) -> Arc<Notify> {
         self.lock().changed.clone()
+    }
+
+    /// How many runs there were, and what they cost.
+    pub(crate) fn summary(&self) -> Map<String, Value> {
+        let (mut inner, now) = self.lock_now();
+        inner.account.summary(now)
     }
 
     /// What a person would look at.

@@ -10,7 +10,7 @@ use std::{
 
 use axum::http::StatusCode;
 use runcomfy_core::{CallKind, Operation};
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use super::{CallCounters, ConnectionCounters, Counters};
 use crate::{
@@ -45,7 +45,16 @@ struct Numbers {
     /// Submits that the service's answers called accepted.
     submits_taken: u64,
     /// The last calls, as people are shown them.
-    recent: VecDeque<Value>,
+    recent: VecDeque<Recent>,
+}
+
+/// A call that has ended.
+#[derive(Clone, Debug, Serialize)]
+pub(in crate::emulator) struct Recent {
+    at: String,
+    operation: &'static str,
+    status: Option<u16>,
+    fault: Option<&'static str>,
 }
 
 /// How many calls are shown.
@@ -112,7 +121,7 @@ impl Ledger {
 
 impl Ledger {
     /// The last calls of an account, newest first.
-    pub(in crate::emulator) fn recent(&self, account: Option<Fingerprint>) -> Vec<Value> {
+    pub(in crate::emulator) fn recent(&self, account: Option<Fingerprint>) -> Vec<Recent> {
         let accounts = lock(&self.accounts);
         let Some(tally) = accounts.get(&account) else { return Vec::new() };
         lock(&tally.numbers).recent.iter().rev().cloned().collect()
@@ -123,12 +132,12 @@ impl Tally {
     /// Writes a call that has ended down for people.
     fn remember(&self, record: &CallRecord, status: Option<StatusCode>) {
         let Some(((fake, _), operation)) = self.fake.as_ref().zip(record.operation) else { return };
-        let call = json!({
-            "at": fake.stamp(),
-            "operation": operation.as_str(),
-            "status": status.map(|status| status.as_u16()),
-            "fault": record.fault.map(FaultKind::as_str),
-        });
+        let call = Recent {
+            at: fake.stamp(),
+            operation: operation.as_str(),
+            status: status.map(|status| status.as_u16()),
+            fault: record.fault.map(FaultKind::as_str),
+        };
         let mut numbers = lock(&self.numbers);
         if numbers.recent.len() == RECENT {
             numbers.recent.pop_front();
