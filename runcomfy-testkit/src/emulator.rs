@@ -16,6 +16,7 @@ mod connection;
 mod control;
 mod counters;
 mod faults;
+mod files;
 mod front;
 mod home;
 #[cfg(not(feature = "webhooks"))]

@@ -17,7 +17,7 @@ use url::Url;
 
 use super::{
     accounts::Accounts,
-    control,
+    control, files,
     front::{self, Accepted, Front},
     notifier::Notifier,
     overview, page,
@@ -47,7 +47,7 @@ pub(super) fn router(served: Served) -> Router {
         .merge(page::router())
         .route("/healthz", get(healthz))
         .route("/object_info.json", get(object_info))
-        .route("/deployment_requests/{request_id}/{kind}/{*path}", get(output_file))
+        .route("/deployment_requests/{request_id}/{kind}/{*path}", get(files::output_file))
         .route("/prod/v2/balance", get(get_balance))
         .route("/prod/v2/deployments", get(list_deployments).post(create_deployment))
         .route(
@@ -213,24 +213,6 @@ async fn object_info(State(served): State<Arc<Served>>) -> Response {
         };
     }
     ([(header::CONTENT_TYPE, "application/json")], samples::OBJECT_INFO).into_response()
-}
-
-/// A file at the address that a result named. Open to anybody, as the service's storage is.
-async fn output_file(
-    State(served): State<Arc<Served>>,
-    Path((request, kind, path)): Path<(String, String, String)>,
-) -> Response {
-    let (folder, name) = path.rsplit_once('/').unwrap_or(("", &path));
-    let file = RequestId::new(request).ok().and_then(|request| {
-        served.accounts.all().iter().find_map(|(_, fake)| fake.file(&request, &kind, folder, name))
-    });
-    let Some(file) = file else { return StatusCode::NOT_FOUND.into_response() };
-    let content_type = file.content_type();
-    // Drawing takes milliseconds: not on a thread that others wait for.
-    match tokio::task::spawn_blocking(move || file.bytes()).await {
-        Ok(Ok(bytes)) => ([(header::CONTENT_TYPE, content_type)], bytes).into_response(),
-        Ok(Err(_)) | Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-    }
 }
 
 /// Text that is no id names nothing that is there.
