@@ -136,6 +136,8 @@ struct Request {
     /// Up to where its webhook has been acknowledged.
     told: Option<NoteAbout>,
     created_at: Duration,
+    /// What the machine that ran it made, until somebody asks.
+    driven: Option<Driven>,
     /// What came of it, once it has completed and somebody has asked.
     made: Option<Arc<Made>>,
 }

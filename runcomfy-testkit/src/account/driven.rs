@@ -5,6 +5,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use runcomfy_core::{DeploymentId, InstanceId, RequestId, Workflow};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use url::Url;
 
 use super::Account;
 use crate::{
@@ -97,54 +98,16 @@ impl Account {
     /// Ends a run that was begun. `false` where none is under way: its deployment may be gone.
     pub(crate) fn end(&mut self, now: Duration, id: &RequestId, driven: &Driven) -> bool {
         self.advance(now);
-        let made = self.addressed(id, driven);
         let Some(request) = self.requests.get_mut(id) else { return false };
         let entry = self.deployments.iter_mut().find(|entry| entry.id == request.deployment_id);
         let Some(entry) = entry else { return false };
         if !entry.queue.end(request.run, driven.end == DrivenEnd::Cancelled) {
             return false;
         }
-        request.made = Some(Arc::new(made));
+        // Its addresses are worked out at the first look: until then they may come to begin otherwise.
+        request.driven = Some(driven.clone());
         self.advance(now);
         true
-    }
-
-    /// What came of it, with addresses.
-    fn addressed(&self, id: &RequestId, driven: &Driven) -> Made {
-        let mut outputs = driven.outputs.clone();
-        let items = outputs
-            .values_mut()
-            .filter_map(Value::as_object_mut)
-            .flat_map(Map::values_mut)
-            .filter_map(Value::as_array_mut)
-            .flatten()
-            .filter_map(Value::as_object_mut);
-        for item in items {
-            let text = |key: &str| item.get(key).and_then(Value::as_str).unwrap_or_default();
-            let named = |file: &&StoredFile| {
-                file.filename == text("filename")
-                    && file.subfolder == text("subfolder")
-                    && file.kind == text("type")
-            };
-            // Not everything in a channel is a file.
-            let Some(file) = driven.files.iter().find(named) else { continue };
-            let base = &self.settings.output_base;
-            let url = outputs::address(base, id, &file.kind, &file.subfolder, &file.filename);
-            item.shift_insert(0, "url".to_owned(), Value::String(url.into()));
-        }
-        let files = driven.files.iter().map(|file| {
-            File::stored(
-                &file.kind,
-                file.subfolder.clone(),
-                file.filename.clone(),
-                file.path.clone(),
-            )
-        });
-        let failure = match &driven.end {
-            DrivenEnd::Failed(error) => Some(error.clone()),
-            DrivenEnd::Succeeded | DrivenEnd::Cancelled => None,
-        };
-        Made { outputs, files: files.collect(), failure }
     }
 
     /// The runs that are not over, in order of submission.
@@ -179,5 +142,39 @@ impl Account {
             entry.instance_id(self.ids, *number).as_ref() == Some(instance)
         };
         entry.queue.used().find(named).map(|number| number.0)
+    }
+}
+
+impl Driven {
+    /// With addresses that begin with `base`.
+    pub(super) fn made(self, id: &RequestId, base: &Url) -> Made {
+        let Self { end, mut outputs, files } = self;
+        let items = outputs
+            .values_mut()
+            .filter_map(Value::as_object_mut)
+            .flat_map(Map::values_mut)
+            .filter_map(Value::as_array_mut)
+            .flatten()
+            .filter_map(Value::as_object_mut);
+        for item in items {
+            let text = |key: &str| item.get(key).and_then(Value::as_str).unwrap_or_default();
+            let named = |file: &&StoredFile| {
+                file.filename == text("filename")
+                    && file.subfolder == text("subfolder")
+                    && file.kind == text("type")
+            };
+            // Not everything in a channel is a file.
+            let Some(file) = files.iter().find(named) else { continue };
+            let url = outputs::address(base, id, &file.kind, &file.subfolder, &file.filename);
+            item.shift_insert(0, "url".to_owned(), Value::String(url.into()));
+        }
+        let stored =
+            |file: StoredFile| File::stored(&file.kind, file.subfolder, file.filename, file.path);
+        let files = files.into_iter().map(stored).collect();
+        let failure = match end {
+            DrivenEnd::Failed(error) => Some(error),
+            DrivenEnd::Succeeded | DrivenEnd::Cancelled => None,
+        };
+        Made { outputs, files, failure }
     }
 }

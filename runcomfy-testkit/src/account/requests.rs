@@ -76,6 +76,7 @@ impl Account {
             cancel_asked: false,
             told: None,
             created_at: self.now,
+            driven: None,
             made: None,
         };
         self.untold += u64::from(kept.webhook.is_some());
@@ -221,7 +222,11 @@ impl Account {
         if let Some(made) = &request.made {
             return Some(made.clone());
         }
-        let mut made = outputs::make(&request.graph, request_id, &self.settings.output_base);
+        let base = &self.settings.output_base;
+        let mut made = match request.driven.take() {
+            Some(driven) => driven.made(request_id, base),
+            None => outputs::make(&request.graph, request_id, base),
+        };
         match &request.script.end {
             ScriptedEnd::AsTheWorkflowSays | ScriptedEnd::Cancelled => {}
             ScriptedEnd::Fails(error) => made.failure = Some(error.clone()),
