@@ -36,7 +36,7 @@ pub(crate) use deployments::Seed;
 pub(crate) use driven::DrivenEnd;
 #[cfg(feature = "comfyui")]
 pub(crate) use driven::StoredFile;
-pub(crate) use driven::{Driven, Job, Open};
+pub(crate) use driven::{Driven, Job, Open, Standing};
 use money::Purse;
 pub(crate) use money::{Microdollars, Prices};
 

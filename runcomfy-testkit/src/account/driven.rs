@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::Account;
+use super::{Account, requests::FILES_KEPT};
 use crate::{
     lifecycle::{InstanceNumber, RunState},
     outputs::{self, File, Made},
@@ -50,6 +50,7 @@ pub(crate) struct StoredFile {
 #[derive(Clone, Debug)]
 pub(crate) struct Open {
     pub(crate) request_id: RequestId,
+    pub(crate) created_at: Duration,
     /// The machine that began it.
     pub(crate) machine: Option<u64>,
     /// What that said when it took it.
@@ -58,7 +59,42 @@ pub(crate) struct Open {
     pub(crate) cancelled: bool,
 }
 
+/// How a run that was submitted stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// As many of its deployment run as may at once.
+    Full,
+    /// It waits no longer.
+    Over,
+    Ready,
+}
+
 impl Account {
+    /// Whether a run may begin.
+    pub(crate) fn standing(&self, id: &RequestId) -> Standing {
+        let Some(request) = self.requests.get(id) else { return Standing::Over };
+        let entry = self.deployments.iter().find(|entry| entry.id == request.deployment_id);
+        match entry.map(|entry| (entry.queue.state(request.run), entry.queue.up() as u64, entry)) {
+            Some((RunState::Queued { .. }, up, entry)) if up < entry.max_instances => {
+                Standing::Ready
+            }
+            Some((RunState::Queued { .. }, ..)) => Standing::Full,
+            _ => Standing::Over,
+        }
+    }
+
+    /// Whether the files that a run makes, or made, are still to be had.
+    pub(crate) fn keeps_files(&mut self, now: Duration, id: &RequestId) -> bool {
+        self.advance(now);
+        let Some(request) = self.requests.get(id) else { return false };
+        let entry = self.deployments.iter().find(|entry| entry.id == request.deployment_id);
+        entry.is_some_and(|entry| match entry.queue.state(request.run) {
+            RunState::Queued { .. } | RunState::Running { .. } => true,
+            RunState::Completed { at, .. } => self.now.saturating_sub(at) <= FILES_KEPT,
+            RunState::Cancelled { .. } => false,
+        })
+    }
+
     /// Begins a run on the machine with this number. `None` where it no longer waits.
     pub(crate) fn begin(&mut self, now: Duration, id: &RequestId, machine: u64) -> Option<Job> {
         self.advance(now);
@@ -126,7 +162,8 @@ impl Account {
                     RunState::Completed { .. } | RunState::Cancelled { .. } => return None,
                 };
                 let (accepted, cancelled) = (request.accepted.clone(), request.cancel_asked);
-                let open = Open { request_id: id.clone(), machine, accepted, cancelled };
+                let (request_id, created_at) = (id.clone(), request.created_at);
+                let open = Open { request_id, created_at, machine, accepted, cancelled };
                 Some((request.number, open))
             })
         });

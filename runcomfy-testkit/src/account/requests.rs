@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// How long files can be had after their run has ended: seven days.
-const FILES_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+pub(super) const FILES_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 impl Account {
     pub(crate) fn submit_request(

@@ -125,17 +125,9 @@ async fn update_deployment(Caller(fake): Caller, Path(id): Path<String>, body: B
     Ok(wire::json(StatusCode::OK, &wire::deployment(&updated.deployment)))
 }
 
-async fn delete_deployment(
-    State(served): State<Arc<Served>>,
-    Caller(fake): Caller,
-    Path(id): Path<String>,
-) -> Answer {
+async fn delete_deployment(Caller(fake): Caller, Path(id): Path<String>) -> Answer {
     let id = deployment_id(Operation::DeleteDeployment, &id)?;
-    let requests = fake.requests_of(&id);
     fake.delete_deployment(&id).await?;
-    if let Some(pool) = &served.pool {
-        requests.iter().for_each(|request| pool.cancel(request));
-    }
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -154,9 +146,6 @@ async fn submit_request(
         None => fake.submit_request(&request).await?,
         Some(Extension(script)) => fake.submit_scripted(&request, script).await?,
     };
-    if let Some(pool) = &served.pool {
-        pool.submit(&fake, &submitted.request_id);
-    }
     if let Some(notifier) = served.notifier.as_ref().filter(|_| request.webhook.is_some()) {
         notifier.watch(&fake);
     }
@@ -189,15 +178,11 @@ async fn get_request_result(
 }
 
 async fn cancel_request(
-    State(served): State<Arc<Served>>,
     Caller(fake): Caller,
     Path((deployment, request)): Path<(String, String)>,
 ) -> Answer {
     let (deployment, request) = ids(Operation::CancelRequest, &deployment, &request)?;
     let cancelled = fake.cancel_request(&deployment, &request).await?;
-    if let Some(pool) = &served.pool {
-        pool.cancel(&request);
-    }
     Ok(wire::json(StatusCode::ACCEPTED, &wire::cancellation(&request, &cancelled)))
 }
 
