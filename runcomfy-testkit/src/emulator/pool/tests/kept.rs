@@ -1,6 +1,9 @@
 //! Runs that outlive the emulator, where it keeps its state.
 
+use std::sync::Arc;
+
 use super::*;
+use crate::emulator::pool::Pool;
 
 /// The place of a state that lasts as long as its folder.
 fn state() -> (tempfile::TempDir, std::path::PathBuf) {
@@ -196,4 +199,23 @@ async fn first_come_is_first_served_after_a_restart_as_well() {
     }
     let order: Vec<_> = order.iter().map(|request| request.id.clone()).collect();
     assert_eq!(taken(&server), order);
+}
+
+/// Before anybody here has asked the server for it.
+#[tokio::test]
+async fn what_was_begun_can_be_stopped_as_soon_as_it_is_taken_over() {
+    use runcomfy_core::{DeploymentId, InferenceRequest, RunComfyApi as _};
+    let server = Replay::of("invert");
+    let pool = || Pool::new(vec![server.url()], Vec::new(), impatient(), None).unwrap().into();
+    let (first, second): (Arc<Pool>, Arc<Pool>) = (pool(), pool());
+    let mut builder = FakeRunComfy::builder();
+    builder.drive(first.driver());
+    let fake = builder.build();
+    let request = InferenceRequest::new(DeploymentId::new(DEPLOYMENT).unwrap());
+    let [begun, waiting] = [(); 2].map(|()| fake.submit_request(&request));
+    let (begun, waiting) = (begun.await.unwrap().request_id, waiting.await.unwrap().request_id);
+    fake.begin(&begun, first.machines[0].number).await.unwrap().unwrap();
+    second.take_over([&fake]);
+    assert!(second.stop(&begun));
+    assert!(!second.stop(&waiting), "it does not run, so there is nothing to stop");
 }
