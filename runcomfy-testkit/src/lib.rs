@@ -18,27 +18,37 @@
 //!   image named `corrupt.png`.
 //! - The instance proxy: the routes that answer a POST, those that do not, and instances that are gone.
 //! - Over HTTP: both versions of the queue's paths, bearer tokens as accounts, the documented bodies, numbers
-//!   and statuses, errors that come with status 200, files that need no token, `object_info`.
+//!   and statuses, errors that come with status 200, files that need no token and are there for seven days,
+//!   `object_info`, the balance.
+//! - Money: each instance is billed per second from its wake signal until it stops, at the price of its SKU.
+//!   A balance that runs out disables the deployments (number 10001), until there is more and they are
+//!   enabled again. What is under way then is finished, and paid for.
+//! - Webhooks (feature `webhooks`): delivered as documented, in order for each request, and tried again until
+//!   they are acknowledged.
 //! - Faults, on demand: refusals, answers that make no sense or never end, connections that are reset, cut or
 //!   stalled at any stage, runs that fail in every shape. See [`FaultKind`] for all, [`FaultRule`] for which
 //!   calls meet one, [`Scenario`] for sets of them, and [`Counters`] for what became of every call.
 //!
 //! # What is not
 //!
-//! - Money: nothing is billed, and no balance runs out.
-//! - Webhooks: they are taken and checked, but nothing is delivered.
 //! - Faults below HTTP/1.1: no TLS that fails, no HTTP/2, no packets that are lost.
 //! - Saved workflows: every workflow id is taken. Those of the samples run theirs, any other the stock
 //!   text-to-image graph. A new `workflow_version` runs the same graph.
-//! - ComfyUI: no model runs. Types, ranges and links of inputs are not validated, nodes of custom packs make
+//! - ComfyUI, unless there is one behind it (feature `comfyui`): no model runs. Types, ranges and links of inputs are not validated, nodes of custom packs make
 //!   pictures if they make anything, files given as inputs are not fetched, a second run of the same graph is
 //!   not cached, a call of `/interrupt` or `/prompt` through the proxy starts and stops nothing. A link to a
 //!   node that is not there is taken, and counts as nothing at that input; ComfyUI refuses the graph.
 //! - Other shapes of answers: results have `outputs` by node, never the `output` of LoRA deployments, and
 //!   lists of deployments are bare arrays, never wrapped in an object.
-//! - The end of things: results and files are kept until their deployment is deleted or the fake is dropped,
-//!   not for 7 days. With a deployment they go at once.
-//! - A change of hardware: instances that are up stay up.
+//! - The end of things: results are kept until their deployment is deleted or the fake is dropped. With a
+//!   deployment, its requests and files go at once.
+//! - A change of hardware: instances that are up stay up, at the new price.
+//!
+//! # Features
+//!
+//! Without any, the fake and the emulator in memory. `state` keeps an emulator's accounts in a file,
+//! `webhooks` delivers, `comfyui` runs requests on ComfyUI servers of one's own, and `program` (the default)
+//! is `runcomfy-emulator` with all of them.
 
 // What the program needs is written once, whether or not all of it is compiled in.
 #![cfg_attr(not(feature = "program"), expect(dead_code, reason = "the program uses it"))]

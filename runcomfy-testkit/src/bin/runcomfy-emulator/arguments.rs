@@ -60,6 +60,9 @@ pub(crate) struct Arguments {
     /// internet at large. May be given again.
     #[arg(long, value_name = "HOST", requires = "comfyui")]
     pub(crate) inputs_from: Vec<String>,
+    /// How often each webhook is delivered: more than once to see whether a receiver takes it for the same.
+    #[arg(long, value_name = "NUMBER", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) webhook_copies: u32,
     /// Have calls meet the faults of this scenario. May be given again. They can be ended and others added
     /// at /_emulator/faults and /_emulator/scenarios.
     #[arg(long, value_name = "NAME")]

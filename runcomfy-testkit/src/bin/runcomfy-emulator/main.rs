@@ -28,7 +28,10 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         return list(&arguments);
     }
     let listen = arguments.listen;
-    let mut builder = Emulator::builder().listen(listen).account(arguments.account()?);
+    let mut builder = Emulator::builder()
+        .listen(listen)
+        .account(arguments.account()?)
+        .webhook_copies(arguments.webhook_copies);
     for name in &arguments.scenario {
         let scenario: Scenario =
             name.parse().map_err(|error: UnknownScenario| format!("--scenario: {error}"))?;
