@@ -17,7 +17,6 @@ use url::Url;
 use crate::{
     ids::{Ids, Named},
     lifecycle::{Happened, InstanceNumber, Queue, RunNumber, RunState, Timing},
-    outputs::Made,
     script::Script,
 };
 
@@ -37,7 +36,7 @@ pub(crate) use deployments::Seed;
 pub(crate) use driven::DrivenEnd;
 #[cfg(feature = "comfyui")]
 pub(crate) use driven::StoredFile;
-pub(crate) use driven::{Driven, Job, Open};
+pub(crate) use driven::{Driven, Job, Open, Standing};
 use money::Purse;
 pub(crate) use money::{Microdollars, Prices};
 use work::Work;
@@ -140,8 +139,9 @@ struct Request {
     /// Up to where its webhook has been acknowledged.
     told: Option<NoteAbout>,
     created_at: Duration,
-    /// What came of it, where somebody else ran it. What the fake makes is worked out when it is asked for.
-    made: Option<Arc<Made>>,
+    /// What came of it, where a machine ran it. What the fake makes is worked out when it is asked for, as are
+    /// all addresses: until then they may come to begin otherwise.
+    driven: Option<Driven>,
 }
 
 impl Account {

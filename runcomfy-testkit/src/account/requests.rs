@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// How long files can be had after their run has ended: seven days.
-const FILES_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+pub(super) const FILES_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 impl Account {
     pub(crate) fn submit_request(
@@ -74,7 +74,7 @@ impl Account {
             cancel_asked: false,
             told: None,
             created_at: self.now,
-            made: None,
+            driven: None,
         };
         self.untold += u64::from(kept.webhook.is_some());
         if kept.wants(NoteAbout::InQueue) {
@@ -216,11 +216,11 @@ impl Account {
     /// What came of a run that has completed.
     pub(super) fn made(&self, request_id: &RequestId) -> Option<Arc<Made>> {
         let request = self.requests.get(request_id)?;
-        if let Some(made) = &request.made {
-            return Some(made.clone());
-        }
-        let graph = request.work.graph()?;
-        let mut made = outputs::make(&graph, request_id, &self.settings.output_base);
+        let base = &self.settings.output_base;
+        let mut made = match &request.driven {
+            Some(driven) => driven.made(request_id, base),
+            None => outputs::make(&*request.work.graph()?, request_id, base),
+        };
         match &request.script.end {
             ScriptedEnd::AsTheWorkflowSays | ScriptedEnd::Cancelled => {}
             ScriptedEnd::Fails(error) => made.failure = Some(error.clone()),

@@ -18,11 +18,12 @@ use super::{
     accounts::{Accounts, Alike, Kind},
     builder::Chosen,
     connection::{Connections, Line},
+    files::Drawing,
     front::Front,
     home::Home,
     notifier::Notifier,
     pool::Pool,
-    routes::{self, Drawing, Served},
+    routes::{self, Served},
 };
 
 impl EmulatorBuilder {
@@ -52,8 +53,8 @@ impl EmulatorBuilder {
         let accounts = Accounts::new(self.restored(&url).await?, url.clone());
         let notifier = Notifier::begin(&accounts, copies);
         let workers = pool.as_ref().map(|pool| {
-            accounts.all().iter().for_each(|(_, fake)| pool.take_over(fake));
-            pool.work()
+            pool.take_over(accounts.all().iter().map(|(_, fake)| fake));
+            pool.clone().work()
         });
         let served = Served {
             accounts,
@@ -100,7 +101,6 @@ impl EmulatorBuilder {
                 "ComfyUI runs only for accounts that begin alike: use EmulatorBuilder::account";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         };
-        template.drive();
         #[cfg(feature = "state")]
         let outputs = self.state.as_ref().map(|file| {
             let mut folder = file.clone().into_os_string();
@@ -110,7 +110,10 @@ impl EmulatorBuilder {
         #[cfg(not(feature = "state"))]
         let outputs = None;
         let (servers, hosts) = (std::mem::take(&mut self.comfyui), self.input_hosts.clone());
-        Pool::new(servers, hosts, outputs).map(|pool| Some(pool.into()))
+        let times = self.comfyui_times.clone();
+        let pool = Arc::new(Pool::new(servers, hosts, times, outputs)?);
+        template.drive(pool.driver());
+        Ok(Some(pool))
     }
 }
 

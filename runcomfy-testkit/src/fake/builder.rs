@@ -8,7 +8,7 @@ use runcomfy_core::{
 };
 use url::Url;
 
-use super::{FakeRunComfy, failure::Failure, microdollars};
+use super::{Driver, FakeRunComfy, failure::Failure, microdollars};
 #[cfg(feature = "state")]
 use crate::history::Session;
 use crate::{
@@ -41,6 +41,7 @@ pub struct FakeBuilder {
     scripts: VecDeque<Script>,
     failures: VecDeque<Failure>,
     proxy_replies: VecDeque<ProxyReply>,
+    driver: Option<Driver>,
 }
 
 impl FakeBuilder {
@@ -60,6 +61,7 @@ impl FakeBuilder {
             scripts: VecDeque::new(),
             failures: VecDeque::new(),
             proxy_replies: VecDeque::new(),
+            driver: None,
         }
     }
 
@@ -158,10 +160,11 @@ impl FakeBuilder {
         self
     }
 
-    /// Runs begin and end when somebody says so.
+    /// Runs begin and end when somebody says so: this one, who is told of them.
     #[cfg(feature = "comfyui")]
-    pub(crate) fn drive(&mut self) {
+    pub(crate) fn drive(&mut self, driver: Driver) {
         self.timing.driven = true;
+        self.driver = Some(driver);
     }
 
     /// What the clock says when it is built. The same day each time where nothing is said.
@@ -299,6 +302,7 @@ impl FakeBuilder {
         {
             let mut inner = fake.lock();
             inner.scripts = self.scripts;
+            inner.driver = self.driver;
             inner.failures = self.failures;
             inner.addresses_chosen = self.output_base.is_some();
         }

@@ -19,7 +19,7 @@ use super::{FakeRunComfy, Inner};
 #[cfg(feature = "state")]
 use crate::account::{DrivenEnd, Seed};
 use crate::{
-    account::{Account, Driven, Job, Microdollars, Note, NoteAbout, Open},
+    account::{Account, Driven, Job, Microdollars, Note, NoteAbout, Open, Standing},
     clock::Clock,
     history::{Entry, Event},
 };
@@ -72,6 +72,7 @@ impl FakeRunComfy {
             account,
             scripts: VecDeque::new(),
             keeper: None,
+            driver: None,
             changed: Arc::default(),
             failures: VecDeque::new(),
             calls: VecDeque::new(),
@@ -202,13 +203,20 @@ impl FakeRunComfy {
         self.lock().account.progress(id, done);
     }
 
+    /// Whether a run may begin.
+    pub(crate) fn standing(&self, id: &RequestId) -> Standing {
+        self.lock().account.standing(id)
+    }
+
+    /// Whether the files that a run makes, or made, are still to be had.
+    pub(crate) fn keeps_files(&self, id: &RequestId) -> bool {
+        let (mut inner, now) = self.lock_now();
+        inner.account.keeps_files(now, id)
+    }
+
     /// Whether a request is one of this account's.
     pub(crate) fn has(&self, id: &RequestId) -> bool {
         self.lock().account.has(id)
-    }
-
-    pub(crate) fn requests_of(&self, deployment: &DeploymentId) -> Vec<RequestId> {
-        self.lock().account.requests_of(deployment)
     }
 
     /// Ends a run that was begun.

@@ -4,6 +4,8 @@
 #[cfg(all(unix, feature = "program"))]
 mod binary;
 mod broken_services;
+#[cfg(feature = "program")]
+mod comfyui;
 mod conformance;
 mod conformance_http;
 mod emulator;
