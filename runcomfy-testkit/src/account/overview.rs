@@ -11,9 +11,20 @@ use crate::lifecycle::RunState;
 const MOST_REQUESTS: usize = 50;
 
 impl Account {
-    /// How many runs there were ever, money, deployments with their instances, and the newest requests.
-    pub(crate) fn overview(&mut self, now: Duration) -> Map<String, Value> {
+    /// How many runs there were ever, and money.
+    pub(crate) fn summary(&mut self, now: Duration) -> Map<String, Value> {
         self.advance(now);
+        let mut glance = Map::new();
+        glance.insert("runs_started".to_owned(), json!(self.submitted));
+        glance.insert("balance_usd".to_owned(), dollars(i128::from(self.purse.balance())));
+        glance.insert("spent_usd".to_owned(), dollars(i128::from(self.purse.spent())));
+        glance.insert("usd_per_hour".to_owned(), dollars(self.per_hour()));
+        glance
+    }
+
+    /// That, deployments with their instances, and the newest requests.
+    pub(crate) fn overview(&mut self, now: Duration) -> Map<String, Value> {
+        let mut glance = self.summary(now);
         let newest = self.newest();
         // Worked out first: what came of a run is kept with it.
         for (id, over) in &newest {
@@ -28,11 +39,6 @@ impl Account {
             Some(self.request_glance(id.as_str(), request, entry))
         });
         let requests: Vec<_> = requests.collect();
-        let mut glance = Map::new();
-        glance.insert("runs_started".to_owned(), json!(self.submitted));
-        glance.insert("balance_usd".to_owned(), dollars(i128::from(self.purse.balance())));
-        glance.insert("spent_usd".to_owned(), dollars(i128::from(self.purse.spent())));
-        glance.insert("usd_per_hour".to_owned(), dollars(self.per_hour()));
         glance.insert("deployments".to_owned(), Value::Array(deployments));
         glance.insert("requests".to_owned(), Value::Array(requests));
         glance

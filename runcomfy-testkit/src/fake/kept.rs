@@ -276,6 +276,12 @@ impl FakeRunComfy {
         self.lock().changed.clone()
     }
 
+    /// What a person would look at in a list of many accounts.
+    pub(crate) fn summary(&self) -> Map<String, Value> {
+        let (mut inner, now) = self.lock_now();
+        inner.account.summary(now)
+    }
+
     /// What a person would look at.
     pub(crate) fn overview(&self) -> Map<String, Value> {
         let (mut inner, now) = self.lock_now();
