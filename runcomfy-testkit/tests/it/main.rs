@@ -10,6 +10,7 @@ mod emulator;
 mod fake;
 mod faults;
 mod http;
+mod overview;
 #[cfg(feature = "program")]
 mod program;
 #[cfg(feature = "program")]
