@@ -39,7 +39,9 @@ async fn overview(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    let accounts = served.accounts.all();
+    let mut accounts = served.accounts.all();
+    // Whoever comes, the others stay where they are.
+    accounts.sort_unstable_by_key(|(fingerprint, _)| *fingerprint);
     let few = accounts.len() <= FEW;
     // Which one is shown in full, where there are many.
     let asked = form_urlencoded::parse(query.unwrap_or_default().as_bytes())
@@ -48,16 +50,14 @@ async fn overview(
     let chosen = asked.filter(|name| accounts.iter().any(|(one, _)| named(*one) == *name));
     let glance = |(place, (fingerprint, fake)): (usize, &(Option<Fingerprint>, FakeRunComfy))| {
         let name = named(*fingerprint);
-        let mut glance = Map::new();
-        glance.insert("account".to_owned(), json!(name));
         // The page shows one, by default the first.
-        if few || chosen.as_ref().map_or(place == 0, |chosen| *chosen == name) {
-            glance.extend(fake.overview());
+        let whole = few || chosen.as_ref().map_or(place == 0, |chosen| *chosen == name);
+        let mut glance = if whole { fake.overview() } else { fake.summary() };
+        if whole {
             near(&mut glance, &served.base);
             glance.insert("calls".to_owned(), json!(served.front.ledger.recent(*fingerprint)));
-        } else {
-            glance.extend(fake.summary());
         }
+        glance.insert("account".to_owned(), json!(name));
         Value::Object(glance)
     };
     let glances: Vec<_> = accounts.iter().enumerate().map(glance).collect();

@@ -30,7 +30,9 @@ type Kept = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 /// Writes events down, each in the order in which it is called. Called with none, it says when those before
 /// are kept.
 #[derive(Clone)]
-pub(crate) struct Keeper(pub(crate) Arc<dyn Fn(Option<&Entry>) -> Kept + Send + Sync>);
+pub(crate) struct Keeper(pub(crate) Arc<Keep>);
+
+type Keep = dyn Fn(Option<&Entry>) -> Kept + Send + Sync;
 
 impl fmt::Debug for Keeper {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -13,6 +13,7 @@ mod fake;
 mod faults;
 mod http;
 mod load;
+mod overview;
 #[cfg(feature = "program")]
 mod program;
 #[cfg(feature = "program")]
