@@ -1,169 +1,207 @@
 // The emulator's page in a real browser.
 //
-//     node page.mjs EMULATOR CHROMIUM SCREENSHOTS SAMPLE [--stand-in]
+//     node page.mjs PROGRAM CHROMIUM FOLDER SAMPLE
 //
-// EMULATOR is the address of one that nobody has called yet, whose runs take a second or two and whose
-// instances stop soon after. SAMPLE is an overview with every state in it. With --stand-in the overview is made here, for an emulator that has none.
+// PROGRAM is the emulator's, started here, killed, and started again. Pictures of the page go to FOLDER.
+// SAMPLE is an overview with every state in it.
 
 import assert from "node:assert/strict";
-import { mkdir, readFile } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import path from "node:path";
-import puppeteer from "puppeteer-core";
-import { standIn } from "./stand_in.mjs";
+import { launch, ok, pause } from "./browser.mjs";
+import { client, start } from "./emulator.mjs";
+import { looks } from "./looks.mjs";
+import { theSample } from "./sample.mjs";
 
-const [emulator, chromium, screenshots, sampleFile, ...options] = process.argv.slice(2);
 const MARKUP = `<img src=x onerror="window.pwned=true">`;
-const LONG_MS = 20_000;
+const SAY = (text) => ({ overrides: { 6: { inputs: { text } } } });
 
-const stand = options.includes("--stand-in") ? await standIn(emulator) : null;
-const origin = new URL(stand?.url ?? emulator).origin;
-await mkdir(screenshots, { recursive: true });
-const browser = await puppeteer.launch({
-  executablePath: chromium,
-  headless: true,
-  args: ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--hide-scrollbars"],
-});
-/* What is asked of a live emulator. */
+const [program, chromium, screenshots, sample] = process.argv.slice(2);
 
-async function theEmulator() {
-  const { page, complaints, polls } = await open();
-  const shows = (words, within = "main") =>
-    until(page, `${within} shows "${words}"`, (words, within) => document.querySelector(within)?.checkVisibility() && document.querySelector(within).innerText.includes(words), words, within);
+async function anEmulator(browser) {
+  const state = path.join(screenshots, "state");
+  await rm(state, { force: true });
+  const startAt = (listen, runTime) =>
+    start(program, "--listen", listen, "--state", state, "--cold-start", "0.5", "--run-time", runTime, "--keep-warm", "0.2");
+  const emulator = await startAt("127.0.0.1:0", "1.5");
+  const { origin } = emulator;
+  const address = new URL(origin).host;
+  const watched = await browser.open(origin);
+  const { page, complaints } = watched;
 
-  const line = await until(page, "the line to try", () => document.querySelector("#welcome-line")?.checkVisibility() && document.querySelector("#welcome-line").textContent);
+  const me = await firstCall(watched, origin);
+  await runs(watched, me);
+  await media(watched, me);
+  await faults(watched, me);
+  await markup(watched, me);
+  await accounts(watched, origin);
+  await idle(watched);
+  await hidden(watched);
+  const again = await killed(watched, me, emulator, () => startAt(address, "1.5"));
+  assert.equal(await page.evaluate(() => window.neverReloaded), undefined, "the choice of account was proved by a reload");
+  const last = await scene(watched, me, again, () => startAt(address, "15"));
+  assert.deepEqual(complaints, []);
+  ok("no errors, no breach of the policy, nothing asked of others");
+  await last.kill();
+}
+
+async function firstCall(watched, origin) {
+  const { page } = watched;
+  const line = await watched.until("the line to try", () => document.querySelector("#welcome-line")?.checkVisibility() && document.querySelector("#welcome-line").textContent);
   const [, token, address] = line.match(/^curl -H 'Authorization: Bearer (\w+)' (\S+)$/);
   assert.equal(new URL(address).origin, origin);
   ok("an emulator that nobody called shows a line to try, with its own address");
 
   await page.evaluate(() => (window.neverReloaded = true));
   const deployments = await (await fetch(address, { headers: { authorization: `Bearer ${token}` } })).json();
-  const me = client(token);
-  const idOf = (name) => deployments.find((one) => one.name === name).id;
   for (const { name, id } of deployments) {
-    await shows(name, "#deployment-list");
-    await shows(id, "#deployment-list");
+    await watched.shows(name, "#deployment-list");
+    await watched.shows(id, "#deployment-list");
   }
   ok("that line makes an account, whose deployments show");
+  return client(origin, token);
+}
 
-  const before = await figure(page, "Balance");
-  const first = await me.submit(idOf("text-to-image"), { overrides: { 6: { inputs: { text: "a lighthouse at dawn" } } } });
-  await status(page, first, ["in queue", "in progress"]);
-  await status(page, first, ["succeeded"]);
-  await until(page, "the picture", (id) => row(id).querySelector(".sight img")?.naturalWidth > 0, first);
+async function runs(watched, me) {
+  const { page } = watched;
+  const before = await watched.figure("Balance");
+  const first = await me.submit(await me.of("text-to-image"), SAY("a lighthouse at dawn"));
+  await watched.status(first, "in queue", "in progress");
+  await watched.until("what is spent now", () => figure("Spending now") > 0);
+  await watched.status(first, "succeeded");
+  await watched.until("the picture", (id) => row(id).querySelector(".sight img")?.naturalWidth > 0, first);
   ok("a request appears, succeeds and shows its picture");
-  await until(page, "a balance that fell", (before) => figure("Balance") < before, before);
-  ok("the balance falls");
-  await until(page, "news", () => /^text-to-image \w{8} succeeded$/.test(document.querySelector("#news[aria-live=polite]").textContent));
+  await watched.until("news", () => /^text-to-image \w{8} succeeded$/.test(document.querySelector("#news[aria-live=polite]").textContent));
   ok("what moved is said to those who listen");
 
-  const failing = await me.submit(idOf("broken-input"), {});
-  await status(page, failing, ["failed"]);
+  await watched.until("nothing spent any more", () => figure("Spending now") === 0);
+  const [balance, spent] = [await watched.figure("Balance"), await watched.figure("Spent")];
+  assert.ok(balance < before && spent > 0, `${balance} of ${before}, ${spent} spent`);
+  assert.ok(Math.abs(balance + spent - before) < 0.0002, "what is spent is what is missing");
+  const told = await (await me.get("/prod/v2/balance")).json();
+  assert.ok(Math.abs(told.balance_microdollars / 1e6 - balance) < 0.0001, "the service tells the same");
+  ok("the balance falls by what is spent, and stands where the service says");
+
+  const failing = await me.submit(await me.of("broken-input"));
+  await watched.status(failing, "failed");
   assert.ok((await page.evaluate((id) => row(id).querySelector(".error")?.innerText ?? "", failing)).length > 10);
   ok("a failed request says what failed");
 
-  const [kept, cancelled] = [await me.submit(idOf("image-blend"), {}), await me.submit(idOf("image-blend"), {})];
-  await me.post(`/prod/v1/deployments/${idOf("image-blend")}/requests/${cancelled}/cancel`);
-  await status(page, cancelled, ["cancelled"]);
-  await status(page, kept, ["succeeded"]);
+  const blend = await me.of("image-blend");
+  const [kept, cancelled] = [await me.submit(blend), await me.submit(blend)];
+  await me.cancel(blend, cancelled);
+  await watched.status(cancelled, "cancelled");
+  await watched.status(kept, "succeeded");
   assert.ok((await page.evaluate((id) => row(id).querySelectorAll(".made img").length, kept)) >= 2);
   ok("a cancelled request shows as such, and several pictures side by side");
+  assert.equal(await watched.figure("Runs"), 4);
+}
 
+async function media(watched, me) {
+  const made = await Promise.all(["video-formats", "audio-formats"].map(async (name) => me.submit(await me.of(name))));
+  const [film, sound] = made;
+  await watched.status(film, "succeeded");
+  await watched.until("a video's size", (id) => row(id).querySelector("video")?.videoWidth > 0, film);
+  await watched.status(sound, "succeeded");
+  await watched.until("a sound's length", (id) => row(id).querySelector("audio")?.duration > 0, sound);
+  ok("videos and sounds play in place");
+}
+
+async function faults(watched, me) {
+  const deployment = await me.of("text-to-image");
+  const request = await me.submit(deployment, SAY("a lighthouse in the fog"));
+  await watched.call("submit_request 200", request);
+  await me.look(deployment, request);
+  await me.look(deployment, request, "rate_limited(retry_after=1)");
+  await watched.call("get_request_status rate_limited 429", request);
+  await watched.call("get_request_status 200", request);
   await me.get(`/prod/v2/deployments/${"0".repeat(8)}`);
-  const calls = () => page.$$eval("#call-list tr", (rows) => rows.map((row) => `${row.cells[1].firstChild.innerText} ${row.cells[2].innerText}`));
-  for (const wanted of ["list_deployments 200", "submit_request 200", "cancel_request 202", "get_deployment 404"]) {
-    await until(page, wanted, (wanted) => [...document.querySelectorAll("#call-list tr")].some((row) => wanted === `${row.cells[1].firstChild.innerText} ${row.cells[2].innerText}`), wanted);
-  }
-  assert.equal((await calls())[0], "get_deployment 404", "the last call comes first");
-  ok("the last calls are listed");
+  await watched.until("the last call first", () => calls()[0].call === "get_deployment 404");
+  ok("the last calls are listed, newest first, each with what it was about and what it met");
 
-  const words = await me.submit(idOf("prompt-builder"), { overrides: { 1: { inputs: { value: MARKUP } } } });
-  await status(page, words, ["succeeded"]);
-  await until(page, "the text", (id, markup) => row(id).querySelector(".made .text")?.innerText.includes(markup), words, MARKUP);
+  const count = () => watched.page.$$eval("#request-list > li", (all) => all.length);
+  const before = await count();
+  await assert.rejects(me.submitBadly(deployment, "answer_lost"));
+  await watched.until("a call without an answer", () => calls()[0].call === "submit_request answer_lost –");
+  const lost = await watched.page.evaluate(() => calls()[0].about);
+  await watched.status(lost, "in queue", "in progress", "succeeded");
+  assert.equal(await count(), before + 1);
+  ok("a request whose answer was lost shows, and which call it came from");
+
+  await me.post("/_emulator/faults", { fault: "unavailable", operation: "get_deployment" });
+  await me.get(`/prod/v2/deployments/${deployment}`);
+  await watched.until("a call that met a rule", () => calls()[0].call === "get_deployment unavailable 503");
+  await watched.until("as many faults as there were", () => figure("Faults") === 3);
+  await me.post("/_emulator/scenarios", { scenario: "rate-limited" });
+  await watched.shows("scenario rate-limited", "#settings");
+  await me.remove("/_emulator/faults");
+  await watched.lacks("scenario", "#settings");
+  ok("faults and scenarios show while they are there");
+}
+
+async function markup(watched, me) {
+  const words = await me.submit(await me.of("prompt-builder"), { overrides: { 1: { inputs: { value: MARKUP } } } });
+  await watched.status(words, "succeeded");
+  await watched.until("the text", (id, markup) => row(id).querySelector(".made .text")?.innerText.includes(markup), words, MARKUP);
   const odd = await me.post("/prod/v2/deployments", {
     name: MARKUP, workflow_id: "w", workflow_version: "v1", hardware: ["AMPERE_48"],
     min_instances: 0, max_instances: 1, queue_size: 1, keep_warm_duration_in_seconds: 60,
   });
-  await shows(MARKUP, "#deployment-list");
-  assert.equal(await page.evaluate(() => window.pwned), undefined);
+  await watched.shows(MARKUP, "#deployment-list");
+  assert.equal(await watched.page.evaluate(() => window.pwned), undefined);
   await me.remove(`/prod/v2/deployments/${odd.id}`);
-  await until(page, "one deployment less", (markup) => !document.querySelector("#deployment-list").innerText.includes(markup), MARKUP);
+  await watched.lacks(MARKUP, "#deployment-list");
   ok("what looks like HTML is text");
-
-  const [film, sound] = [await me.submit(idOf("video-formats"), {}), await me.submit(idOf("audio-formats"), {})];
-  await status(page, film, ["succeeded"]);
-  await until(page, "a video's size", (id) => row(id).querySelector("video")?.videoWidth > 0, film);
-  await status(page, sound, ["succeeded"]);
-  await until(page, "a sound's length", (id) => row(id).querySelector("audio")?.duration > 0, sound);
-  ok("videos and sounds play in place");
-
-  await twoAccounts(page, polls);
-  await idle(page, polls);
-  await hidden(page, polls);
-  await gone(page, complaints, me, idOf("text-to-image"));
-  assert.equal(await page.evaluate(() => window.neverReloaded), undefined, "the choice of account was proved by a reload");
-
-  // A scene to look at.
-  for (const text of ["a harbour in fog", "a red fox in snow", "a city at night"]) {
-    await status(page, await me.submit(idOf("text-to-image"), { overrides: { 6: { inputs: { text } } } }), ["succeeded"]);
-  }
-  await status(page, await me.submit(idOf("broken-input"), {}), ["failed"]);
-  const unwanted = await me.submit(idOf("image-to-image"), {});
-  await me.post(`/prod/v1/deployments/${idOf("image-to-image")}/requests/${unwanted}/cancel`);
-  await status(page, unwanted, ["cancelled"]);
-  const busy = [];
-  for (let left = 3; left > 0; left--) busy.push(await me.submit(idOf("text-to-image"), {}));
-  await status(page, busy[0], ["in progress"]);
-  await page.evaluate(() => document.activeElement.blur());
-  await looks(page, "page");
-  assert.deepEqual(complaints, []);
-  ok("no errors, no breach of the policy, nothing asked of others");
 }
 
-async function twoAccounts(page, polls) {
-  const own = await until(page, "an account", () => document.querySelector("#accounts")?.hidden && document.querySelector("#request-list").childElementCount > 3);
-  assert.ok(own);
+async function accounts(watched, origin) {
+  const { page } = watched;
   assert.equal(await page.evaluate(() => window.neverReloaded), true);
+  assert.ok(await page.$eval("#accounts", (one) => one.hidden));
   const first = await page.evaluate(() => document.querySelector("#request-list").childElementCount);
-  await client("another").get("/prod/v2/deployments");
-  await until(page, "two accounts", () => document.querySelectorAll("#accounts a").length === 2);
+  await client(origin, "another").get("/prod/v2/deployments");
+  await watched.until("two accounts", () => document.querySelectorAll("#accounts a").length === 2);
   // What one looked at stays, and the other is one key away.
   assert.equal(await page.evaluate(() => document.querySelector("#request-list").childElementCount), first);
   await page.focus("#accounts a:not([aria-current])");
   await page.keyboard.press("Enter");
   const empty = () => document.querySelector("#requests-empty").checkVisibility() && document.querySelector("#submit-line").textContent;
-  const line = await until(page, "an account without requests", empty);
+  const line = await watched.until("an account without requests", empty);
   assert.match(line, new RegExp(`${origin}/prod/v1/deployments/[^/]+/inference$`));
   assert.match(page.url(), /#account=\w+$/);
   assert.equal(await page.evaluate(() => document.activeElement.getAttribute("aria-current")), "page", "the focus stays");
+  assert.deepEqual([await watched.figure("Balance"), await watched.figure("Runs")], [100, 0]);
   await page.reload();
-  await until(page, "the same account", empty);
+  await watched.until("the same account", empty);
   await page.focus(".skip");
   await page.keyboard.press("Enter");
   assert.equal(await page.evaluate(() => document.activeElement.id), "requests");
-  await polled(polls, 1);
+  await watched.polled(1);
   assert.ok(await page.evaluate(empty), "skipping to the requests keeps the account");
   assert.match(page.url(), /#account=\w+$/, "also in the address");
   await page.focus("#accounts a:not([aria-current])");
   await page.keyboard.press("Enter");
-  await until(page, "the first account", (first) => document.querySelector("#request-list").childElementCount === first, first);
+  await watched.until("the first account", (first) => document.querySelector("#request-list").childElementCount === first, first);
   ok("accounts are chosen by key or pointer, and remembered in the address");
 }
 
-async function idle(page, polls) {
-  await until(page, "quiet", () => document.querySelector("#deployments-note").innerText === "0 instances up");
-  await polled(polls, 3);
+async function idle(watched) {
+  const { page, polls } = watched;
+  await watched.until("quiet", () => document.querySelector("#deployments-note").innerText === "0 instances up");
+  await watched.polled(3);
   await page.evaluate(() => {
     window.changes = 0;
     new MutationObserver((all) => (window.changes += all.length)).observe(document.querySelector("main"), { subtree: true, childList: true, attributes: true, characterData: true });
   });
   const from = polls.length;
-  await polled(polls, 3);
+  await watched.polled(3);
   assert.deepEqual(new Set(polls.slice(from)), new Set([304]));
   assert.equal(await page.evaluate(() => window.changes), 0);
   ok("where nothing happens, answers are empty and nothing is drawn");
 }
 
-async function hidden(page, polls) {
+async function hidden(watched) {
+  const { page, polls } = watched;
   const pretend = (hidden) =>
     page.evaluate((hidden) => {
       Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
@@ -175,231 +213,115 @@ async function hidden(page, polls) {
   await pause(2500);
   assert.equal(polls.length, from);
   await pretend(false);
-  await polled(polls, 1);
+  await watched.polled(1);
   ok("a page that nobody sees asks nothing");
 }
 
-async function gone(page, complaints, me, deployment) {
+/** Kills the emulator in the middle of a run, and gives the one that `restart` starts in its place. */
+async function killed(watched, me, emulator, restart) {
+  const { complaints } = watched;
+  const ids = () => watched.page.$$eval("#request-list .id", (all) => all.map((one) => one.textContent));
+  const deployment = await me.of("text-to-image");
+  const running = await me.submit(deployment, SAY("a lighthouse in a storm"));
+  await watched.status(running, "in progress");
+  const [before, runs, spent] = [await ids(), await watched.figure("Runs"), await watched.figure("Spent")];
   const known = complaints.length;
-  await page.setOfflineMode(true);
-  await until(page, "the bad news", () => document.querySelector("#gone[role=alert]").checkVisibility() && /gone, retrying/.test(document.querySelector("#gone").innerText));
-  const meanwhile = await me.submit(deployment, {});
-  await page.setOfflineMode(false);
-  await until(page, "the good news", () => !document.querySelector("#gone").checkVisibility() && document.querySelector("#connection").innerText === "live");
-  await status(page, meanwhile, ["succeeded"]);
+  await emulator.kill();
+  await watched.until("the bad news", () => document.querySelector("#gone[role=alert]").checkVisibility() && /gone, retrying/.test(document.querySelector("#gone").innerText));
+  assert.deepEqual(await ids(), before, "what was last seen stays");
+  const again = await restart();
+  await watched.until("the good news", () => !document.querySelector("#gone").checkVisibility() && document.querySelector("#connection").innerText === "live");
+  ok("the page says that the emulator was killed, and finds the next by itself");
+
+  await watched.status(running, "succeeded");
+  assert.deepEqual(await ids(), before);
+  assert.equal(await watched.figure("Runs"), runs);
+  assert.ok((await watched.figure("Spent")) >= spent);
+  const news = await me.submit(deployment, SAY("a lighthouse, far away"));
+  await watched.status(news, "succeeded");
+  ok("what was kept is there again, the run in the middle went on, and there is more to come");
   const since = complaints.splice(known);
-  assert.deepEqual(since.filter((one) => !/ERR_INTERNET_DISCONNECTED/.test(one)), []);
-  ok("the page says that the emulator is gone, and is back by itself");
+  assert.deepEqual(since.filter((one) => !/ERR_(CONNECTION|EMPTY_RESPONSE|INCOMPLETE)/.test(one)), []);
+  return again;
 }
 
-/* What is asked of any overview: every state, and fields that are not there. */
+/** Something of all there is, to look at. What runs in the end does so for as long as it takes to look. */
+async function scene(watched, me, emulator, restart) {
+  const { page, complaints } = watched;
+  const [pictures, broken, edit] = await Promise.all(["text-to-image", "broken-input", "image-to-image"].map(me.of));
+  const finished = ["a harbour in fog", "a red fox in snow", "a city at night"].map((text) => me.submit(pictures, SAY(text)));
+  for (const id of await Promise.all(finished)) await watched.status(id, "succeeded");
+  await watched.status(await me.submit(broken), "failed");
+  const unwanted = await me.submit(edit);
+  await me.cancel(edit, unwanted);
+  await watched.status(unwanted, "cancelled");
 
-async function anySample() {
-  const picture = await (await fetch(`${origin}/_emulator/page.svg`)).text();
-  const sample = (await readFile(sampleFile, "utf8")).replaceAll("http://127.0.0.1:9000", origin);
-  const answers = {
-    "/_emulator/overview": { contentType: "application/json", body: sample },
-    "/deployment_requests/": { contentType: "image/svg+xml", body: picture },
-  };
-  const { page, complaints } = await open(answers);
-  await until(page, "rows", () => document.querySelectorAll("#request-list > li").length === 6);
-  const badges = await page.$$eval("#request-list .badge", (all) => all.map((one) => one.innerText));
-  assert.deepEqual(badges, ["in queue", "in progress", "succeeded", "failed", "cancelled", "a-status-of-tomorrow"]);
-  const chips = await page.$$eval("#settings li", (all) => all.map((one) => one.innerText));
-  assert.deepEqual(chips.slice(0, 3), ["scenario flaky", "ComfyUI 127.0.0.1:8188 running", "ComfyUI gpu-box.example:8188 unreachable"]);
-  assert.match(chips[3], /^10:0[56]:\d\d UTC · time ×60$/);
-  assert.equal(await page.$eval("progress", (bar) => bar.value), 0.4);
-  const links = await page.$$eval("#request-list .made a", (all) => all.map((one) => [one.innerText, one.href, one.rel]));
-  assert.deepEqual(links.filter(([words]) => words).map(([words]) => words), ["far.png", "mesh.glb"]);
-  assert.ok(links.every(([, href, rel]) => href.startsWith("http") && rel === "noopener noreferrer"));
-  assert.equal(await page.$$eval(".request img", (all) => all.length), 2, "pictures of others are links");
-  const calls = await page.$$eval("#call-list tr", (all) => all.map((one) => one.innerText.replace(/\s+/g, " ")));
-  assert.equal(calls.length, 4);
-  assert.match(calls[0], /^10:04:59 get_request_status ×2 .* 200$/);
-  assert.match(calls[1], /rate_limited .* 429$/);
-  assert.equal(await page.evaluate(() => window.pwned), undefined);
-  ok("every state of the sample shows, and what is missing is no error");
-  await looks(page, "sample");
-  assert.deepEqual(complaints, []);
-
-  const many = JSON.parse(sample);
-  many.accounts.push(...["a", "b", "c", "d", "e", "f"].map((account) => ({ account, balance_usd: 1 })));
-  answers["/_emulator/overview"].body = JSON.stringify(many);
-  await until(page, "a list of accounts", () => document.querySelectorAll("#accounts select option").length === 8);
-  await page.select("#accounts select", "#account=f");
-  await until(page, "the last of many accounts", () => document.querySelector("#figures dd").innerText === "$1.0000" && document.querySelector("#accounts select").value === "#account=f");
-  assert.deepEqual(complaints, []);
-  ok("many accounts are chosen from a list");
-
-  const bad = (words) => until(page, words, (words) => document.querySelector("#gone").checkVisibility() && document.querySelector("#gone").innerText.includes(words), words);
-  answers["/_emulator/overview"] = { status: 500, body: "out of order" };
-  await bad("not well, retrying: it answered 500");
-  answers["/_emulator/overview"] = { contentType: "application/json", body: '{"accounts": [' };
-  await bad("not well, retrying: ");
-  answers["/_emulator/overview"] = { contentType: "application/json", body: sample };
-  await until(page, "the good news", () => !document.querySelector("#gone").checkVisibility());
-  ok("an emulator that answers nonsense is asked again");
+  const known = complaints.length;
+  await emulator.kill();
+  const last = await restart();
+  const busy = [];
+  for (let left = 3; left > 0; left--) busy.push(await me.submit(pictures));
+  await watched.status(busy[1], "in progress");
+  complaints.splice(known);
+  await me.look(pictures, busy[0], "rate_limited(retry_after=1)");
+  for (let left = 24; left > 0; left--) await me.look(pictures, busy[0]);
+  await me.post("/_emulator/scenarios", { scenario: "slow" });
+  await watched.shows("scenario slow", "#settings");
+  await watched.shows("×24", "#call-list");
+  await page.evaluate(() => document.activeElement.blur());
+  await looks(watched, "page");
+  return last;
 }
 
-/* What it looks like. */
+/** One where money is scarce, and accounts are many. */
+async function aPoorEmulator(browser) {
+  const emulator = await start(program, "--listen", "127.0.0.1:0", "--cold-start", "0.3", "--run-time", "1", "--keep-warm", "0.2", "--balance", "0.0005");
+  const me = client(emulator.origin, "poor");
+  const deployment = await me.of("text-to-image");
+  const watched = await browser.open(emulator.origin);
+  const last = await me.submit(deployment);
+  await watched.status(last, "succeeded");
+  await watched.shows("out of funds", "#deployment-list");
+  await watched.until("nothing left", () => figure("Balance") <= 0 && document.querySelector("#figures .low"));
+  const refused = await (await me.submitBadly(deployment)).json();
+  assert.equal(refused.error_code, 10001);
+  await watched.until("what it was refused by", () => calls()[0].call === "submit_request error 10001 200");
+  await looks(watched, "poor");
+  await me.post("/_emulator/pay-in", { amount_usd: 5 });
+  await watched.until("money", () => figure("Balance") > 4.9 && !document.querySelector("#figures .low"));
+  await watched.lacks("out of funds", "#deployment-list");
+  await watched.shows("disabled", "#deployment-list");
+  assert.ok((await me.change(`/prod/v2/deployments/${deployment}`, { name: "text-to-image", is_enabled: true })).ok);
+  await watched.status(await me.submit(deployment), "succeeded");
+  ok("who has no money is shown as such, until there is some");
 
-async function looks(page, name) {
-  for (const scheme of ["light", "dark"]) {
-    await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
-    for (const [device, width, height] of [["desktop", 1280, 1100], ["tablet", 768, 1024], ["phone", 360, 800]]) {
-      await page.setViewport({ width, height, deviceScaleFactor: device === "phone" ? 2 : 1 });
-      await page.evaluate(() => scrollTo(0, 0));
-      await until(page, "the pictures in view", () => [...document.images].every((one) => one.getBoundingClientRect().top > innerHeight || one.naturalWidth > 0));
-      const wide = await page.evaluate(tooWide);
-      assert.deepEqual(wide, [], `wider than ${width} px`);
-      const pale = await page.evaluate(tooPale);
-      assert.deepEqual(pale, [], `hard to read in ${scheme}`);
-      await page.screenshot({ path: path.join(screenshots, `${name}-${device}-${scheme}.png`) });
-    }
-  }
-  const nameless = await page.evaluate(() =>
-    [...document.querySelectorAll(".request img, button, select, video, audio, nav, section, progress")]
-      .filter((one) => !(one.alt || one.ariaLabel || one.getAttribute("aria-labelledby") || one.labels?.length || one.innerText) && one.checkVisibility())
-      .map((one) => one.outerHTML),
-  );
-  assert.deepEqual(nameless, []);
-  ok(`${name}: fits 1280, 768 and 360 px, and can be read in the light and in the dark`);
+  const { page } = watched;
+  const kept = await page.$eval("#request-list", (list) => list.innerText);
+  for (let number = 0; number < 8; number++) await client(emulator.origin, `one-of-many-${number}`).get("/prod/v2/deployments");
+  await watched.until("a list of accounts", () => document.querySelectorAll("#accounts select option").length === 9);
+  await watched.polled(1);
+  assert.equal(await page.$eval("#request-list", (list) => list.innerText), kept, "what one looked at stays");
+  const other = await page.$eval("#accounts select", (list) => [...list.options].find((one) => !one.selected).value);
+  await page.select("#accounts select", other);
+  await watched.until("another's deployments", () => document.querySelector("#requests-empty").checkVisibility() && document.querySelectorAll("#deployment-list > li").length > 3);
+  await watched.until("another's calls", () => calls()[0]?.call === "list_deployments 200");
+  assert.deepEqual(watched.complaints, []);
+  ok("of many accounts, the one that is chosen shows in full");
+  await emulator.kill();
 }
 
-/** What sticks out to the right, or is cut off there. */
-function tooWide() {
-  const root = document.scrollingElement;
-  const found = root.scrollWidth > innerWidth ? [`the page scrolls: ${root.scrollWidth}`] : [];
-  for (const one of document.querySelectorAll("body *")) {
-    if (!one.checkVisibility() || one.matches(".unseen, .skip, .accounts *")) continue;
-    const { right, width } = one.getBoundingClientRect();
-    if (width > 1 && right > innerWidth + 0.5) found.push(`${one.tagName}.${one.className} to ${right}`);
-    if (one.scrollWidth > one.clientWidth + 1 && getComputedStyle(one).overflowX === "hidden") found.push(`${one.tagName}.${one.className} is cut off`);
-  }
-  // Where a column is too narrow, words break between any two letters.
-  for (const one of document.querySelectorAll(".calls th, #call-list td:not(:nth-child(2)), .badge, dt")) {
-    const text = document.createRange();
-    text.selectNodeContents(one);
-    if (new Set([...text.getClientRects()].map((line) => line.top)).size > 1) found.push(`"${one.innerText}" is broken`);
-  }
-  return found;
+async function others(browser) {
+  const emulator = await start(program, "--listen", "127.0.0.1:0");
+  await theSample(browser, emulator.origin, sample);
+  await emulator.kill();
+  await aPoorEmulator(browser);
 }
 
-/** Text whose contrast to what is behind it is below 4.5. */
-function tooPale() {
-  const context = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-  const rgba = (colour) => {
-    context.clearRect(0, 0, 1, 1);
-    context.fillStyle = colour;
-    context.fillRect(0, 0, 1, 1);
-    return context.getImageData(0, 0, 1, 1).data;
-  };
-  const light = ([r, g, b]) => {
-    const [R, G, B] = [r, g, b].map((v) => (v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4));
-    return 0.2126 * R + 0.7152 * G + 0.0722 * B;
-  };
-  const behind = (node) => {
-    for (let one = node; one; one = one.parentElement) {
-      const colour = rgba(getComputedStyle(one).backgroundColor);
-      if (colour[3] === 255) return colour;
-    }
-    return rgba("white");
-  };
-  const found = new Set();
-  for (const one of document.querySelectorAll("body *")) {
-    const words = [...one.childNodes].some((child) => child.nodeType === 3 && child.data.trim());
-    if (!words || !one.checkVisibility() || one.matches(".unseen, .skip")) continue;
-    const [a, b] = [light(rgba(getComputedStyle(one).color)), light(behind(one))];
-    const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    if (contrast < 4.5) found.add(`${one.tagName}.${one.className} ${contrast.toFixed(2)}`);
-  }
-  return [...found];
-}
-
-/* Tools. */
-
-function ok(what) {
-  console.log(`ok: page, ${what}`);
-}
-
-const pause = (ms) => new Promise((done) => setTimeout(done, ms));
-
-/** A fresh page, what went wrong on it, and the statuses of its polls. `answers` stand in for paths. */
-async function open(answers = {}) {
-  const page = await browser.newPage();
-  const [complaints, polls] = [[], []];
-  page.on("console", (said) => ["error", "warn"].includes(said.type()) && complaints.push(said.text()));
-  page.on("pageerror", (error) => complaints.push(String(error)));
-  // The browser's own players draw their buttons from data: addresses.
-  page.on("request", (one) => new URL(one.url()).origin === origin || one.url().startsWith("data:") || complaints.push(`asked for ${one.url()}`));
-  page.on("response", (one) => {
-    if (new URL(one.url()).pathname === "/_emulator/overview") polls.push(one.status());
-    else if (one.status() >= 400) complaints.push(`${one.status()} for ${one.url()}`);
-  });
-  await page.evaluateOnNewDocument(() => {
-    addEventListener("securitypolicyviolation", (event) => console.error(`against the policy: ${event.violatedDirective} ${event.blockedURI}`));
-    window.row = (id) => [...document.querySelectorAll("#request-list > li")].find((one) => one.querySelector(".id").textContent === id);
-    window.figure = (name) => {
-      const found = [...document.querySelectorAll("#figures dt")].find((one) => one.textContent === name);
-      return Number(found?.nextElementSibling.textContent.replace(/[$,]/g, "") ?? NaN);
-    };
-  });
-  if (Object.keys(answers).length) {
-    await page.setRequestInterception(true);
-    page.on("request", (one) => {
-      const path = Object.keys(answers).find((path) => new URL(one.url()).pathname.startsWith(path));
-      return path ? one.respond(answers[path]) : one.continue();
-    });
-  }
-  const reply = await page.goto(origin);
-  const policy = reply.headers()["content-security-policy"];
-  assert.match(policy, /default-src 'none'/);
-  assert.doesNotMatch(policy, /unsafe/);
-  return { page, complaints, polls };
-}
-
-async function until(page, what, condition, ...values) {
-  try {
-    const handle = await page.waitForFunction(condition, { timeout: LONG_MS, polling: 100 }, ...values);
-    return await handle.jsonValue();
-  } catch (error) {
-    await page.screenshot({ path: path.join(screenshots, "failed.png"), fullPage: true });
-    throw new Error(`never saw ${what} (see ${screenshots}/failed.png)`, { cause: error });
-  }
-}
-
-const status = (page, id, any) =>
-  until(page, `${id} ${any.join(" or ")}`, (id, any) => any.includes(row(id)?.querySelector(".badge").innerText), id, any);
-
-const figure = (page, name) => page.evaluate((name) => figure(name), name);
-
-async function polled(polls, times) {
-  const wanted = polls.length + times;
-  const end = Date.now() + LONG_MS;
-  while (polls.length < wanted) {
-    assert.ok(Date.now() < end, `the page asks no more: ${polls.length} of ${wanted}`);
-    await pause(50);
-  }
-}
-
-/** Somebody who calls the emulator's API with this token. */
-function client(token) {
-  const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
-  const get = (path) => fetch(origin + path, { headers });
-  const post = async (path, body = {}) => {
-    const reply = await fetch(origin + path, { method: "POST", headers, body: JSON.stringify(body) });
-    assert.ok(reply.ok, `${path}: ${reply.status}`);
-    return reply.json();
-  };
-  const submit = async (deployment, body) => (await post(`/prod/v1/deployments/${deployment}/inference`, body)).request_id;
-  const remove = (path) => fetch(origin + path, { method: "DELETE", headers });
-  return { get, post, remove, submit };
-}
-
+await mkdir(screenshots, { recursive: true });
+// Most of the time is spent in waiting for runs. A browser each, as only one tab of a browser is seen.
+const browsers = await Promise.all([launch(chromium, screenshots), launch(chromium, screenshots)]);
 try {
-  await theEmulator();
-  await anySample();
+  await Promise.all([anEmulator(browsers[0]), others(browsers[1])]);
 } finally {
-  await browser.close();
-  stand?.close();
+  await Promise.all(browsers.map((browser) => browser.close()));
 }

@@ -17,7 +17,6 @@ use url::Url;
 use crate::{
     ids::{Ids, Named},
     lifecycle::{Happened, InstanceNumber, Queue, RunNumber, RunState, Timing},
-    outputs::Made,
     script::Script,
 };
 
@@ -30,15 +29,17 @@ mod properties;
 mod proxy;
 pub(crate) mod refusal;
 mod requests;
+mod work;
 
 pub(crate) use deployments::Seed;
 #[cfg(any(feature = "comfyui", feature = "state"))]
 pub(crate) use driven::DrivenEnd;
 #[cfg(feature = "comfyui")]
 pub(crate) use driven::StoredFile;
-pub(crate) use driven::{Driven, Job, Open};
+pub(crate) use driven::{Driven, Job, Open, Standing};
 use money::Purse;
 pub(crate) use money::{Microdollars, Prices};
+use work::Work;
 
 /// What holds for a whole account.
 #[derive(Clone, Debug)]
@@ -89,6 +90,9 @@ pub(crate) struct Account {
     created: u64,
     requests: HashMap<RequestId, Request>,
     submitted: u64,
+    /// How many of those ended by themselves, and how many because somebody cancelled them.
+    completed: u64,
+    cancelled: u64,
     prompts: u64,
 }
 
@@ -124,8 +128,7 @@ struct Request {
     number: u64,
     run: RunNumber,
     script: Script,
-    /// With the overrides laid over it.
-    graph: Arc<Workflow>,
+    work: Work,
     /// Kept only where somebody else runs it.
     extra_data: Option<Map<String, Value>>,
     webhook: Option<Webhook>,
@@ -136,8 +139,9 @@ struct Request {
     /// Up to where its webhook has been acknowledged.
     told: Option<NoteAbout>,
     created_at: Duration,
-    /// What came of it, once it has completed and somebody has asked.
-    made: Option<Arc<Made>>,
+    /// What came of it, where a machine ran it. What the fake makes is worked out when it is asked for, as are
+    /// all addresses: until then they may come to begin otherwise.
+    driven: Option<Driven>,
 }
 
 impl Account {
@@ -156,6 +160,8 @@ impl Account {
             created: 0,
             requests: HashMap::new(),
             submitted: 0,
+            completed: 0,
+            cancelled: 0,
             prompts: 0,
         }
     }
@@ -218,6 +224,9 @@ impl Account {
                 };
                 let request_id = &entry.requests[change.run.0];
                 if change.what == Happened::Ended {
+                    let completed =
+                        matches!(entry.queue.state(change.run), RunState::Completed { .. });
+                    *(if completed { &mut self.completed } else { &mut self.cancelled }) += 1;
                     let webhook =
                         self.requests.get(request_id).and_then(|one| one.webhook.as_ref());
                     self.untold -= u64::from(webhook.is_some());

@@ -29,9 +29,10 @@ impl Clock {
 
     /// When it will say this, in real time. Past where it already does.
     pub(crate) fn instant_of(&self, at: Duration) -> Instant {
-        // A month is for ever here, and no clock overflows by it.
+        // A month from now is for ever here, and no clock overflows by it.
         const LONGEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-        let wait = scaled(at.saturating_sub(self.offset), 1.0 / self.scale).min(LONGEST);
+        let longest = self.origin.elapsed().saturating_add(LONGEST);
+        let wait = scaled(at.saturating_sub(self.offset), 1.0 / self.scale).min(longest);
         // One more, as what is rounded down comes too early.
         self.origin + wait + Duration::from_nanos(1)
     }
@@ -44,4 +45,25 @@ pub(crate) fn scaled(time: Duration, scale: f64) -> Duration {
         return time;
     }
     Duration::try_from_secs_f64(time.as_secs_f64() * scale).unwrap_or(Duration::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_to_come_is_ahead_however_long_the_clock_has_run() {
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        for scale in [0.001, 1.0, 60.0, 1e6] {
+            let clock = Clock::start(DAY, scale);
+            for _ in 0..3 {
+                tokio::time::advance(20 * DAY).await;
+                for ahead in [DAY, 100 * 365 * DAY, Duration::MAX] {
+                    let at = clock.now().saturating_add(ahead);
+                    assert!(clock.instant_of(at) > Instant::now(), "{scale} {ahead:?}");
+                }
+                assert!(clock.instant_of(clock.now() - DAY) <= Instant::now(), "{scale}");
+            }
+        }
+    }
 }

@@ -169,11 +169,10 @@ impl Server {
     /// A server at `url`: an `http` or `https` origin, perhaps with a path before ComfyUI's own.
     ///
     /// # Errors
-    /// For any other URL, and where the platform's certificates can't be read.
+    /// For any other URL, and for one of `https` where the platform's certificates can't be read.
     pub(crate) fn new(url: Url, options: Options) -> Result<Self, Trouble> {
         let api = Api::new(url, &options)?;
-        let fetcher = Fetcher::new(api.http().clone(), &options)
-            .map_err(|error| api.trouble(TroubleKind::Unusable, error))?;
+        let fetcher = Fetcher::new(&options);
         Ok(Self { api, fetcher })
     }
 

@@ -2,7 +2,7 @@
 
 use std::{fmt, io, sync::Arc, time::Duration};
 
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -16,6 +16,7 @@ mod connection;
 mod control;
 mod counters;
 mod faults;
+mod files;
 mod front;
 mod home;
 #[cfg(not(feature = "webhooks"))]
@@ -40,6 +41,7 @@ mod wire;
 
 use front::Front;
 use notifier::Notifier;
+use pool::Workers;
 
 pub use builder::EmulatorBuilder;
 pub use counters::{CallCounters, ConnectionCounters, Counters, SubmitCounters};
@@ -80,8 +82,7 @@ pub struct Emulator {
     front: Arc<Front>,
     notifier: Option<Notifier>,
     server: Option<JoinHandle<io::Result<()>>>,
-    /// Stop when they are dropped. What they have begun goes on without them.
-    _workers: Option<JoinSet<()>>,
+    workers: Option<Workers>,
 }
 
 impl Emulator {
@@ -130,7 +131,8 @@ impl Emulator {
     }
 
     /// Takes no new connections, finishes the calls under way, and stops. A call that takes more than 5 s
-    /// is cut off: when this returns, nobody is answered any more.
+    /// is cut off: when this returns, nobody is answered any more. Runs on a ComfyUI are stopped as well, but
+    /// for those of an emulator with a state file: the next one takes them up.
     pub async fn shutdown(mut self) {
         const PATIENCE: Duration = Duration::from_secs(5);
         self.stop.cancel();
@@ -139,6 +141,9 @@ impl Emulator {
         {
             self.cut.cancel();
             drop(server.await);
+        }
+        if let Some(workers) = self.workers.take() {
+            workers.stop().await;
         }
         if let Some(notifier) = &self.notifier {
             notifier.stop().await;
@@ -150,6 +155,9 @@ impl Drop for Emulator {
     fn drop(&mut self) {
         self.stop.cancel();
         self.cut.cancel();
+        if let Some(notifier) = &self.notifier {
+            notifier.end();
+        }
     }
 }
 

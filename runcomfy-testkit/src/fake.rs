@@ -15,6 +15,7 @@ use crate::{account::Account, clock::Clock, history::Event, outputs::File, scrip
 
 mod builder;
 mod calls;
+mod driver;
 mod failure;
 mod folder;
 mod kept;
@@ -22,6 +23,7 @@ mod service;
 
 pub use builder::FakeBuilder;
 pub use calls::Call;
+pub(crate) use driver::{Driver, Wish};
 use failure::{Comes, Failure};
 pub(crate) use kept::Keeper;
 use kept::microdollars;
@@ -63,6 +65,8 @@ struct Inner {
     scripts: VecDeque<Script>,
     /// Writes down what happens, where it is to outlive the process.
     keeper: Option<Keeper>,
+    /// Runs what is submitted, where that is not left to time.
+    driver: Option<Driver>,
     /// Told of every change.
     changed: Arc<Notify>,
     failures: VecDeque<Failure>,

@@ -216,7 +216,7 @@ impl Queue {
                 self.changes.push(Change { run, at, what: Happened::Ended });
             }
             // Whoever drives it sees to it.
-            Phase::Running { .. } if self.timing.driven => return true,
+            Phase::Running { ends_at: None, .. } => return true,
             Phase::Running { stops_at, .. } => {
                 stops_at.get_or_insert(stops_by);
             }

@@ -13,14 +13,27 @@ pub(crate) fn sample(filename: &str) -> &'static [u8] {
 }
 
 pub(crate) fn content_type(filename: &str) -> &'static str {
-    match ending(filename) {
+    match ending(filename).to_ascii_lowercase().as_str() {
+        "avif" => "image/avif",
+        "bmp" => "image/bmp",
+        "csv" => "text/csv; charset=utf-8",
         "flac" => "audio/flac",
+        "gif" => "image/gif",
+        "glb" => "model/gltf-binary",
+        "html" | "htm" => "text/html; charset=utf-8",
+        "jpg" | "jpeg" => "image/jpeg",
         "json" => "application/json",
         "md" => "text/markdown; charset=utf-8",
+        "mkv" => "video/x-matroska",
+        "mov" => "video/quicktime",
         "mp3" => "audio/mpeg",
         "mp4" => "video/mp4",
+        "ogg" | "opus" => "audio/ogg",
         "png" => "image/png",
+        "svg" => "image/svg+xml",
+        "tif" | "tiff" => "image/tiff",
         "txt" => "text/plain; charset=utf-8",
+        "wav" => "audio/wav",
         "webm" => "video/webm",
         "webp" => "image/webp",
         _ => "application/octet-stream",

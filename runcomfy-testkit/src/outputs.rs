@@ -1,6 +1,6 @@
 //! What a workflow makes, shaped as the service shapes it: by output node, then by channel.
 
-use std::{collections::HashMap, fs, io, path::PathBuf};
+use std::{collections::HashMap, path::PathBuf};
 
 use runcomfy_core::{Node, RequestId, Workflow};
 use serde_json::{Map, Value, json};
@@ -54,20 +54,24 @@ impl File {
         media::content_type(&self.filename)
     }
 
-    /// The bytes, the same each time. Takes some milliseconds for a picture.
-    ///
-    /// # Errors
-    /// Where it lay on the disk and can't be read there any more.
-    pub(crate) fn bytes(&self) -> io::Result<Vec<u8>> {
-        Ok(match &self.content {
+    /// The bytes, the same each time, or where they lie. Takes some milliseconds for a picture.
+    pub(crate) fn bytes(&self) -> Bytes {
+        Bytes::Here(match &self.content {
             Content::Fixed(bytes) => bytes.to_vec(),
             Content::Picture(scene) => {
                 crate::picture::png(&scene.prompt, scene.seed, scene.width, scene.height)
             }
-            Content::Stored(path) => fs::read(path)?,
+            Content::Stored(path) => return Bytes::At(path.clone()),
             Content::Text(text) => text.clone().into_bytes(),
         })
     }
+}
+
+/// What is in a file. One that lies on the disk may be larger than the memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Bytes {
+    At(PathBuf),
+    Here(Vec<u8>),
 }
 
 /// Where a file of a request is.

@@ -84,6 +84,15 @@ impl Store {
     ///
     /// Once a write has failed, all later ones fail for the same cause.
     pub(crate) fn append(&self, record: Record) -> Ticket {
+        self.order(Some(record))
+    }
+
+    /// Resolves when all that was appended so far is on disk. Writes nothing itself.
+    pub(crate) fn flush(&self) -> Ticket {
+        self.order(None)
+    }
+
+    fn order(&self, record: Option<Record>) -> Ticket {
         let (done, ticket) = oneshot::channel();
         if let Some(orders) = &self.writing.orders {
             // Where the thread is gone, the sender goes with the order, and the ticket says so.

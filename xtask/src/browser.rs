@@ -1,12 +1,11 @@
 //! The emulator's page in a real browser: Debian's chromium, driven by `clients/browser`.
 
 use std::{
-    io::{BufRead, BufReader},
-    path::PathBuf,
-    process::{Child, Command, Stdio},
+    path::{Path, PathBuf},
+    process::Command,
 };
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 
 use crate::{
     clients::{node, npm_ci},
@@ -16,7 +15,9 @@ use crate::{
 /// Debian's own command comes first, as that is what the tests are run with.
 const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 
-const SCRIPTS: [&str; 2] = ["page.mjs", "stand_in.mjs"];
+/// What is asked, the modules that it is made of, and what makes pictures for the documentation of its own.
+const SCRIPTS: [&str; 6] =
+    ["page.mjs", "browser.mjs", "emulator.mjs", "looks.mjs", "sample.mjs", "pictures.mjs"];
 
 pub(crate) fn run() -> anyhow::Result<()> {
     let browser = browser()?;
@@ -27,20 +28,21 @@ pub(crate) fn run() -> anyhow::Result<()> {
         )?)
     })?;
     step("install what drives a browser", || npm_ci("browser", &place))?;
-    step("page", || {
-        for script in SCRIPTS {
-            std::fs::copy(root()?.join("clients/browser").join(script), place.join(script))?;
-        }
-        let emulator = Emulator::start()?;
-        let mut test = Command::new(node(&place));
-        test.arg(place.join(SCRIPTS[0]))
-            .args([&emulator.url])
-            .arg(&browser)
-            .arg(root()?.join("target/browser"))
-            .arg(root()?.join("runcomfy-testkit/src/emulator/page/overview.sample.json"))
-            .arg("--stand-in");
-        shell::run(&mut test)
-    })
+    step("page", || page(&browser, &place))
+}
+
+fn page(browser: &Path, place: &Path) -> anyhow::Result<()> {
+    // Beside what it needs: Node looks for packages from where a script is.
+    for script in SCRIPTS {
+        std::fs::copy(root()?.join("clients/browser").join(script), place.join(script))?;
+    }
+    let mut test = Command::new(node(place));
+    test.arg(place.join(SCRIPTS[0]))
+        .arg(root()?.join("target/debug/runcomfy-emulator"))
+        .arg(browser)
+        .arg(root()?.join("target/browser"))
+        .arg(root()?.join("runcomfy-testkit/src/emulator/page/overview.sample.json"));
+    shell::run(&mut test)
 }
 
 fn browser() -> anyhow::Result<PathBuf> {
@@ -52,43 +54,4 @@ fn browser() -> anyhow::Result<PathBuf> {
         }
     }
     bail!("none of {} is installed (Debian: apt-get install chromium)", BROWSERS.join(", "))
-}
-
-/// An emulator that nobody has called, ended when dropped. Its runs are short, and its instances are gone
-/// soon after.
-struct Emulator {
-    child: Child,
-    url: String,
-}
-
-impl Emulator {
-    fn start() -> anyhow::Result<Self> {
-        let program = root()?.join("target/debug/runcomfy-emulator");
-        let mut child = Command::new(&program)
-            .args(["--listen", "127.0.0.1:0", "--cold-start", "1", "--run-time", "1.5"])
-            .args(["--keep-warm", "0.2"])
-            .stderr(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("could not start {}", program.display()))?;
-        let lines = child.stderr.take();
-        let mut emulator = Self { child, url: String::new() };
-        let mut lines = BufReader::new(lines.context("no stderr")?).lines();
-        let first = lines.next().context("the emulator said nothing")??;
-        let url = first.split_whitespace().find(|word| word.starts_with("http://"));
-        emulator.url =
-            url.with_context(|| format!("the emulator named no address: {first}"))?.to_owned();
-        // Whatever else it says must not block it.
-        std::thread::spawn(move || {
-            lines.map_while(Result::ok).for_each(|line| println!("emulator: {line}"))
-        });
-        Ok(emulator)
-    }
-}
-
-impl Drop for Emulator {
-    fn drop(&mut self) {
-        // Ended already is as good as killed.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }

@@ -5,17 +5,22 @@ mod browser;
 mod ci;
 mod clients;
 mod codegen;
+mod load;
 mod shell;
 mod tidy;
 
 use std::process::ExitCode;
+
+use anyhow::Context as _;
 
 const USAGE: &str = "\
 cargo xtask ci                 format, tidy, lints, tests, docs, generated files: what must be green
 cargo xtask codegen [--check]  write docs/tools.*, docs/errors.md and the README's table; --check only compares
 cargo xtask tidy               the rules that no lint knows
 cargo xtask clients            real MCP clients against the release binary (needs python3, npm)
-cargo xtask browser            the emulator's page in a real browser (needs chromium, npm)";
+cargo xtask browser            the emulator's page in a real browser (needs chromium, npm)
+cargo xtask load               10,000 requests against the emulator: speed, size, and books that agree
+cargo xtask load --kill [SEED] the same, killed in the middle ten times: nothing is lost or run twice";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -27,6 +32,11 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::run(),
         ["clients"] => clients::run(),
         ["browser"] => browser::run(),
+        ["load"] => load::run(),
+        ["load", "--kill"] => load::run_kills(None),
+        ["load", "--kill", seed] => {
+            seed.parse().context("SEED").and_then(|seed| load::run_kills(Some(seed)))
+        }
         _ => {
             println!("{USAGE}");
             return if words == ["--help"] { ExitCode::SUCCESS } else { ExitCode::from(64) };

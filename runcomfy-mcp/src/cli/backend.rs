@@ -53,12 +53,7 @@ impl Backend {
     /// On an emulator of its own, with times that a person can watch.
     async fn emulated() -> anyhow::Result<Self> {
         let emulator = Emulator::builder()
-            .account(
-                FakeRunComfy::builder()
-                    .remember_calls(100)
-                    .cold_start(COLD_START)
-                    .run_time(RUN_TIME),
-            )
+            .account(FakeRunComfy::builder().cold_start(COLD_START).run_time(RUN_TIME))
             .start()
             .await
             .context("could not start the emulator")?;

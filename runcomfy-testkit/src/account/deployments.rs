@@ -6,7 +6,7 @@ use runcomfy_core::{
     CreateDeployment, Deleted, Deployment, DeploymentId, Error, ErrorKind, HARDWARE, Include,
     ListDeployments, Operation, Payload, UpdateDeployment, Updated, Workflow,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use super::{Account, Entry, refusal};
@@ -26,7 +26,27 @@ pub(crate) struct Seed {
     pub(crate) max_instances: u64,
     pub(crate) is_enabled: bool,
     pub(crate) readme: String,
-    pub(crate) workflow: Workflow,
+    /// Accounts that begin alike share it.
+    #[serde(with = "shared")]
+    pub(crate) workflow: Arc<Workflow>,
+}
+
+/// A graph that is shared, in JSON like any other.
+mod shared {
+    use super::*;
+
+    pub(super) fn serialize<S: Serializer>(
+        graph: &Arc<Workflow>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        (**graph).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Arc<Workflow>, D::Error> {
+        Workflow::deserialize(from).map(Arc::new)
+    }
 }
 
 impl Account {
@@ -54,7 +74,7 @@ impl Account {
             keep_warm_duration_in_seconds: 60,
             is_enabled: seed.is_enabled,
             readme: seed.readme,
-            workflow: Arc::new(seed.workflow),
+            workflow: seed.workflow,
             created_at: now,
             updated_at: now,
             number: self.created,
@@ -120,8 +140,8 @@ impl Account {
             .find(|place| samples::workflow_id(*place) == workflow_id)
             .map_or(samples::TEXT_TO_IMAGE, |place| samples::ALL[place].name);
         let workflow = there
-            .map(|entry| Workflow::clone(&entry.workflow))
-            .or_else(|| samples::workflow(sample))
+            .map(|entry| entry.workflow.clone())
+            .or_else(|| samples::workflow(sample).map(Arc::new))
             .ok_or_else(|| Error::new(OPERATION, ErrorKind::UpstreamProtocol))?;
         self.plant(
             now,

@@ -5,8 +5,9 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use runcomfy_core::{DeploymentId, InstanceId, RequestId, Workflow};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use url::Url;
 
-use super::Account;
+use super::{Account, requests::FILES_KEPT};
 use crate::{
     lifecycle::{InstanceNumber, RunState},
     outputs::{self, File, Made},
@@ -49,6 +50,7 @@ pub(crate) struct StoredFile {
 #[derive(Clone, Debug)]
 pub(crate) struct Open {
     pub(crate) request_id: RequestId,
+    pub(crate) created_at: Duration,
     /// The machine that began it.
     pub(crate) machine: Option<u64>,
     /// What that said when it took it.
@@ -57,7 +59,42 @@ pub(crate) struct Open {
     pub(crate) cancelled: bool,
 }
 
+/// How a run that was submitted stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// As many of its deployment run as may at once.
+    Full,
+    /// It waits no longer.
+    Over,
+    Ready,
+}
+
 impl Account {
+    /// Whether a run may begin.
+    pub(crate) fn standing(&self, id: &RequestId) -> Standing {
+        let Some(request) = self.requests.get(id) else { return Standing::Over };
+        let entry = self.deployments.iter().find(|entry| entry.id == request.deployment_id);
+        match entry.map(|entry| (entry.queue.state(request.run), entry.queue.up() as u64, entry)) {
+            Some((RunState::Queued { .. }, up, entry)) if up < entry.max_instances => {
+                Standing::Ready
+            }
+            Some((RunState::Queued { .. }, ..)) => Standing::Full,
+            _ => Standing::Over,
+        }
+    }
+
+    /// Whether the files that a run makes, or made, are still to be had.
+    pub(crate) fn keeps_files(&mut self, now: Duration, id: &RequestId) -> bool {
+        self.advance(now);
+        let Some(request) = self.requests.get(id) else { return false };
+        let entry = self.deployments.iter().find(|entry| entry.id == request.deployment_id);
+        entry.is_some_and(|entry| match entry.queue.state(request.run) {
+            RunState::Queued { .. } | RunState::Running { .. } => true,
+            RunState::Completed { at, .. } => self.now.saturating_sub(at) <= FILES_KEPT,
+            RunState::Cancelled { .. } => false,
+        })
+    }
+
     /// Begins a run on the machine with this number. `None` where it no longer waits.
     pub(crate) fn begin(&mut self, now: Duration, id: &RequestId, machine: u64) -> Option<Job> {
         self.advance(now);
@@ -70,8 +107,11 @@ impl Account {
 
     pub(crate) fn job(&self, id: &RequestId) -> Option<Job> {
         let request = self.requests.get(id)?;
-        let (graph, extra_data) = (request.graph.clone(), request.extra_data.clone());
-        Some(Job { graph, extra_data })
+        Some(Job { graph: request.work.graph()?, extra_data: request.extra_data.clone() })
+    }
+
+    pub(crate) fn has(&self, id: &RequestId) -> bool {
+        self.requests.contains_key(id)
     }
 
     /// What a machine said when it took a run.
@@ -97,54 +137,15 @@ impl Account {
     /// Ends a run that was begun. `false` where none is under way: its deployment may be gone.
     pub(crate) fn end(&mut self, now: Duration, id: &RequestId, driven: &Driven) -> bool {
         self.advance(now);
-        let made = self.addressed(id, driven);
         let Some(request) = self.requests.get_mut(id) else { return false };
         let entry = self.deployments.iter_mut().find(|entry| entry.id == request.deployment_id);
         let Some(entry) = entry else { return false };
         if !entry.queue.end(request.run, driven.end == DrivenEnd::Cancelled) {
             return false;
         }
-        request.made = Some(Arc::new(made));
+        request.driven = Some(driven.clone());
         self.advance(now);
         true
-    }
-
-    /// What came of it, with addresses.
-    fn addressed(&self, id: &RequestId, driven: &Driven) -> Made {
-        let mut outputs = driven.outputs.clone();
-        let items = outputs
-            .values_mut()
-            .filter_map(Value::as_object_mut)
-            .flat_map(Map::values_mut)
-            .filter_map(Value::as_array_mut)
-            .flatten()
-            .filter_map(Value::as_object_mut);
-        for item in items {
-            let text = |key: &str| item.get(key).and_then(Value::as_str).unwrap_or_default();
-            let named = |file: &&StoredFile| {
-                file.filename == text("filename")
-                    && file.subfolder == text("subfolder")
-                    && file.kind == text("type")
-            };
-            // Not everything in a channel is a file.
-            let Some(file) = driven.files.iter().find(named) else { continue };
-            let base = &self.settings.output_base;
-            let url = outputs::address(base, id, &file.kind, &file.subfolder, &file.filename);
-            item.shift_insert(0, "url".to_owned(), Value::String(url.into()));
-        }
-        let files = driven.files.iter().map(|file| {
-            File::stored(
-                &file.kind,
-                file.subfolder.clone(),
-                file.filename.clone(),
-                file.path.clone(),
-            )
-        });
-        let failure = match &driven.end {
-            DrivenEnd::Failed(error) => Some(error.clone()),
-            DrivenEnd::Succeeded | DrivenEnd::Cancelled => None,
-        };
-        Made { outputs, files: files.collect(), failure }
     }
 
     /// The runs that are not over, in order of submission.
@@ -163,7 +164,8 @@ impl Account {
                     RunState::Completed { .. } | RunState::Cancelled { .. } => return None,
                 };
                 let (accepted, cancelled) = (request.accepted.clone(), request.cancel_asked);
-                let open = Open { request_id: id.clone(), machine, accepted, cancelled };
+                let (request_id, created_at) = (id.clone(), request.created_at);
+                let open = Open { request_id, created_at, machine, accepted, cancelled };
                 Some((request.number, open))
             })
         });
@@ -179,5 +181,41 @@ impl Account {
             entry.instance_id(self.ids, *number).as_ref() == Some(instance)
         };
         entry.queue.used().find(named).map(|number| number.0)
+    }
+}
+
+impl Driven {
+    /// With addresses that begin with `base`.
+    pub(super) fn made(&self, id: &RequestId, base: &Url) -> Made {
+        let mut outputs = self.outputs.clone();
+        let items = outputs
+            .values_mut()
+            .filter_map(Value::as_object_mut)
+            .flat_map(Map::values_mut)
+            .filter_map(Value::as_array_mut)
+            .flatten()
+            .filter_map(Value::as_object_mut);
+        for item in items {
+            let text = |key: &str| item.get(key).and_then(Value::as_str).unwrap_or_default();
+            let named = |file: &&StoredFile| {
+                file.filename == text("filename")
+                    && file.subfolder == text("subfolder")
+                    && file.kind == text("type")
+            };
+            // Not everything in a channel is a file.
+            let Some(file) = self.files.iter().find(named) else { continue };
+            let url = outputs::address(base, id, &file.kind, &file.subfolder, &file.filename);
+            item.shift_insert(0, "url".to_owned(), Value::String(url.into()));
+        }
+        let stored = |file: &StoredFile| {
+            let (subfolder, filename) = (file.subfolder.clone(), file.filename.clone());
+            File::stored(&file.kind, subfolder, filename, file.path.clone())
+        };
+        let files = self.files.iter().map(stored).collect();
+        let failure = match &self.end {
+            DrivenEnd::Failed(error) => Some(error.clone()),
+            DrivenEnd::Succeeded | DrivenEnd::Cancelled => None,
+        };
+        Made { outputs, files, failure }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use runcomfy_core::RequestId;
 use serde_json::{Map, Value, json};
 
 use super::{Account, Entry, Request};
@@ -11,46 +12,43 @@ use crate::lifecycle::RunState;
 const MOST_REQUESTS: usize = 50;
 
 impl Account {
-    /// How many runs there were ever, money, deployments with their instances, and the newest requests.
-    pub(crate) fn overview(&mut self, now: Duration) -> Map<String, Value> {
+    /// How many runs there were ever and how many ended in which way, and money.
+    pub(crate) fn summary(&mut self, now: Duration) -> Map<String, Value> {
         self.advance(now);
-        let newest = self.newest();
-        // Worked out first: what came of a run is kept with it.
-        for (id, over) in &newest {
-            if *over {
-                self.made(id);
-            }
-        }
-        let deployments: Vec<_> = self.deployments.iter().map(|entry| self.glance(entry)).collect();
-        let requests = newest.iter().filter_map(|(id, _)| {
+        let mut summary = Map::new();
+        summary.insert("runs_started".to_owned(), json!(self.submitted));
+        // Those that went with their deployment are in neither.
+        summary.insert("runs_completed".to_owned(), json!(self.completed));
+        summary.insert("runs_cancelled".to_owned(), json!(self.cancelled));
+        summary.insert("balance_usd".to_owned(), dollars(i128::from(self.purse.balance())));
+        summary.insert("spent_usd".to_owned(), dollars(i128::from(self.purse.spent())));
+        summary.insert("usd_per_hour".to_owned(), dollars(self.per_hour()));
+        summary
+    }
+
+    /// The same with deployments, their instances, and the newest requests.
+    pub(crate) fn overview(&mut self, now: Duration) -> Map<String, Value> {
+        let mut glance = self.summary(now);
+        let deployments = self.deployments.iter().map(|entry| self.glance(entry));
+        glance.insert("deployments".to_owned(), deployments.collect());
+        let requests = self.newest().into_iter().filter_map(|id| {
             let request = self.requests.get(id)?;
             let entry = self.deployments.iter().find(|one| one.id == request.deployment_id)?;
-            Some(self.request_glance(id.as_str(), request, entry))
+            Some(self.request_glance(id, request, entry))
         });
-        let requests: Vec<_> = requests.collect();
-        let mut glance = Map::new();
-        glance.insert("runs_started".to_owned(), json!(self.submitted));
-        glance.insert("balance_usd".to_owned(), dollars(i128::from(self.purse.balance())));
-        glance.insert("spent_usd".to_owned(), dollars(i128::from(self.purse.spent())));
-        glance.insert("usd_per_hour".to_owned(), dollars(self.per_hour()));
-        glance.insert("deployments".to_owned(), Value::Array(deployments));
-        glance.insert("requests".to_owned(), Value::Array(requests));
+        glance.insert("requests".to_owned(), requests.collect());
         glance
     }
 
-    /// The newest requests, and whether each ran to its end.
-    fn newest(&self) -> Vec<(runcomfy_core::RequestId, bool)> {
+    fn newest(&self) -> Vec<&RequestId> {
         let of_each = self.deployments.iter().flat_map(|entry| {
-            entry.requests.iter().rev().take(MOST_REQUESTS).filter_map(|id| {
-                let request = self.requests.get(id)?;
-                let over = matches!(entry.queue.state(request.run), RunState::Completed { .. });
-                Some((request.number, id.clone(), over))
-            })
+            let newest = entry.requests.iter().rev().take(MOST_REQUESTS);
+            newest.filter_map(|id| Some((self.requests.get(id)?.number, id)))
         });
         let mut newest: Vec<_> = of_each.collect();
-        newest.sort_by_key(|(number, ..)| std::cmp::Reverse(*number));
+        newest.sort_unstable_by_key(|(number, _)| std::cmp::Reverse(*number));
         newest.truncate(MOST_REQUESTS);
-        newest.into_iter().map(|(_, id, over)| (id, over)).collect()
+        newest.into_iter().map(|(_, id)| id).collect()
     }
 
     fn glance(&self, entry: &Entry) -> Value {
@@ -79,9 +77,11 @@ impl Account {
         })
     }
 
-    fn request_glance(&self, id: &str, request: &Request, entry: &Entry) -> Value {
+    fn request_glance(&self, id: &RequestId, request: &Request, entry: &Entry) -> Value {
         let state = entry.queue.state(request.run);
-        let failure = request.made.as_ref().and_then(|made| made.failure.as_ref());
+        let completed = matches!(state, RunState::Completed { .. });
+        let made = completed.then(|| self.made(id)).flatten();
+        let failure = made.as_ref().and_then(|made| made.failure.as_ref());
         let (mut position, mut finished_at) = (None, None);
         let (status, instance) = match state {
             RunState::Queued { position: ahead } => {
@@ -100,7 +100,7 @@ impl Account {
         };
         let started_at = entry.queue.started_at(request.run);
         let mut glance = json!({
-            "request_id": id,
+            "request_id": id.as_str(),
             "deployment_id": entry.id.as_str(),
             "deployment": entry.name,
             "status": status,
@@ -116,7 +116,7 @@ impl Account {
                 .or_else(|| progress(started_at, entry.queue.ends_at(request.run), self.now)),
             "error": failure.map(one_line),
         });
-        if let Some(made) = request.made.as_ref().filter(|made| made.failure.is_none()) {
+        if let Some(made) = made.filter(|made| made.failure.is_none()) {
             let (files, texts) = listed(&made.outputs);
             glance["files"] = Value::Array(files);
             glance["texts"] = Value::Array(texts);

@@ -8,7 +8,7 @@ use runcomfy_core::{
 };
 use serde_json::{Map, Value};
 
-use super::{Account, Note, NoteAbout, Request, refusal};
+use super::{Account, Note, NoteAbout, Request, Work, refusal};
 use crate::{
     ids::Named,
     lifecycle::{InstanceNumber, Plan, RunState},
@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// How long files can be had after their run has ended: seven days.
-const FILES_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+pub(super) const FILES_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 impl Account {
     pub(crate) fn submit_request(
@@ -47,12 +47,10 @@ impl Account {
         if !entry.is_enabled {
             return Err(refusal::disabled(deployment_id));
         }
-        let graph =
-            request.workflow_api_json.clone().map_or_else(|| entry.workflow.clone(), Arc::new);
-        let graph = match &request.overrides {
-            Some(overrides) => Arc::new(lay_over(&graph, overrides)?),
-            None => graph,
-        };
+        let deployed = entry.workflow.clone();
+        if let Some(overrides) = &request.overrides {
+            fit(request.workflow_api_json.as_ref().unwrap_or(&deployed), overrides)?;
+        }
 
         let plan = Plan {
             held: script.queued,
@@ -68,7 +66,7 @@ impl Account {
             number: self.submitted,
             run,
             script,
-            graph,
+            work: Work::new(request, &deployed),
             extra_data: request.extra_data.clone().map(|data| data.0).filter(|_| driven),
             webhook: request.webhook.clone(),
             accepted: None,
@@ -76,7 +74,7 @@ impl Account {
             cancel_asked: false,
             told: None,
             created_at: self.now,
-            made: None,
+            driven: None,
         };
         self.untold += u64::from(kept.webhook.is_some());
         if kept.wants(NoteAbout::InQueue) {
@@ -215,13 +213,14 @@ impl Account {
         made.files.iter().find(wanted).cloned()
     }
 
-    /// What came of a run that is over: worked out at the first look, and kept.
-    pub(super) fn made(&mut self, request_id: &RequestId) -> Option<Arc<Made>> {
-        let request = self.requests.get_mut(request_id)?;
-        if let Some(made) = &request.made {
-            return Some(made.clone());
-        }
-        let mut made = outputs::make(&request.graph, request_id, &self.settings.output_base);
+    /// What came of a run that has completed.
+    pub(super) fn made(&self, request_id: &RequestId) -> Option<Arc<Made>> {
+        let request = self.requests.get(request_id)?;
+        let base = &self.settings.output_base;
+        let mut made = match &request.driven {
+            Some(driven) => driven.made(request_id, base),
+            None => outputs::make(&*request.work.graph()?, request_id, base),
+        };
         match &request.script.end {
             ScriptedEnd::AsTheWorkflowSays | ScriptedEnd::Cancelled => {}
             ScriptedEnd::Fails(error) => made.failure = Some(error.clone()),
@@ -230,7 +229,7 @@ impl Account {
                 made = Made { outputs: Map::new(), files: Vec::new(), failure: None };
             }
         }
-        Some(request.made.insert(Arc::new(made)).clone())
+        Some(Arc::new(made))
     }
 
     /// The request, if it is this deployment's, and where it is.
@@ -280,8 +279,8 @@ fn instance_of(state: RunState) -> Option<InstanceNumber> {
     }
 }
 
-/// The graph with these changes, if it has every node and input that they name.
-fn lay_over(graph: &Workflow, overrides: &Overrides) -> Result<Workflow, Error> {
+/// Whether the graph has every node and input that these changes name.
+fn fit(graph: &Workflow, overrides: &Overrides) -> Result<(), Error> {
     const OPERATION: Operation = Operation::SubmitRequest;
     for node_id in overrides.node_ids() {
         let place = ["body", "overrides", node_id];
@@ -295,8 +294,7 @@ fn lay_over(graph: &Workflow, overrides: &Overrides) -> Result<Workflow, Error> 
             }
         }
     }
-    graph
-        .clone()
-        .with_overrides(overrides)
+    let laid = graph.clone().with_overrides(overrides);
+    laid.map(drop)
         .map_err(|error| refusal::invalid(OPERATION, &["body", "overrides"], &error.to_string()))
 }

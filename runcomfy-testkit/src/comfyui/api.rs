@@ -62,8 +62,13 @@ impl Api {
         if base.query().is_some() || base.fragment().is_some() {
             return Err(unusable(&"its URL must have no query and no fragment"));
         }
-        let http =
-            outgoing::direct_client(options.times.connect).map_err(|error| unusable(&error))?;
+        let builder = match base.scheme() {
+            // Which may run on a machine that has no certificates.
+            "http" => outgoing::plain_builder(options.times.connect),
+            _ => outgoing::builder(options.times.connect),
+        };
+        let http = builder.and_then(|builder| Ok(builder.no_proxy().build()?));
+        let http = http.map_err(|error| unusable(&error))?;
         let (limits, times) = (options.limits.clone(), options.times.clone());
         Ok(Self { base, name, http, limits, times })
     }

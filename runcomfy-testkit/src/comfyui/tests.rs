@@ -15,7 +15,7 @@ mod inputs;
 mod live;
 mod lost;
 mod proxied;
-mod recorded;
+pub(crate) mod recorded;
 pub(crate) mod recording;
 mod refused;
 pub(crate) mod replay;

@@ -15,6 +15,8 @@ use super::{
     accounts::Kind,
     faults::{FaultRule, Scenario},
 };
+#[cfg(feature = "comfyui")]
+use crate::comfyui::Times;
 use crate::fake::{FakeBuilder, FakeRunComfy};
 
 /// Sets an [`Emulator`] up.
@@ -30,6 +32,9 @@ pub struct EmulatorBuilder {
     pub(super) comfyui: Vec<Url>,
     #[cfg(feature = "comfyui")]
     pub(super) input_hosts: Vec<String>,
+    /// How long servers are waited for.
+    #[cfg(feature = "comfyui")]
+    pub(super) comfyui_times: Times,
     pub(super) webhook_copies: u32,
     pub(super) faults: Vec<FaultRule>,
     pub(super) scenarios: Vec<Scenario>,
@@ -47,7 +52,7 @@ impl EmulatorBuilder {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             public_url: None,
-            accounts: Chosen::Alike(Box::new(FakeRunComfy::builder().remember_calls(100))),
+            accounts: Chosen::Alike(Box::new(FakeRunComfy::builder())),
             one_account: None,
             #[cfg(feature = "state")]
             state: None,
@@ -55,6 +60,8 @@ impl EmulatorBuilder {
             comfyui: Vec::new(),
             #[cfg(feature = "comfyui")]
             input_hosts: Vec::new(),
+            #[cfg(feature = "comfyui")]
+            comfyui_times: Times::default(),
             webhook_copies: 1,
             faults: Vec::new(),
             scenarios: Vec::new(),
@@ -120,8 +127,9 @@ impl EmulatorBuilder {
     }
 
     /// Runs requests for real, on the ComfyUI server at this address: one at a time, first come, first
-    /// served. Several servers are several instances. What they make is copied: it is there for as long as
-    /// the emulator runs, or beside its state file.
+    /// served. Several servers are several instances, and a deployment has as many of them at once as its
+    /// `max_instances` says. What they make is copied: it is there for as long as the emulator runs, or beside
+    /// its state file, until its deployment is deleted and no longer than the service keeps files.
     ///
     /// Instances then neither start nor wait to be used: one is billed while it works. Only for accounts
     /// that begin alike, see [`account`](Self::account).

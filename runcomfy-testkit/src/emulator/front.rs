@@ -64,7 +64,10 @@ pub(super) async fn watch(
         front.ledger.unauthenticated();
         return wire::unauthorized();
     };
-    let record = front.ledger.call(served.accounts.fingerprint(token), &fake, operation);
+    let mut record = front.ledger.call(served.accounts.fingerprint(token), &fake, operation);
+    if let Some(request) = request_in(path) {
+        record.is_about(request);
+    }
     let mut visit = Visit { record, line, front, operation: Some(operation) };
     let met = asked.and_then(|asked| {
         let asked = asked.map(|fault| fits(fault, operation)).transpose()?;
@@ -177,12 +180,18 @@ impl Visit<'_> {
             passed.done(took_effect(&right));
             right
         };
-        if !changes {
-            return work.await;
-        }
         // What was begun is finished and written down, whether or not the caller still listens.
-        match tokio::spawn(work).await {
-            Ok(right) => right,
+        let right = if changes { tokio::spawn(work).await } else { Ok(work.await) };
+        match right {
+            Ok(right) => {
+                if let Some(Accepted(id)) = right.extensions().get() {
+                    self.record.is_about(id.clone());
+                }
+                if let Some(wire::Refused(code)) = right.extensions().get() {
+                    self.record.refused(*code);
+                }
+                right
+            }
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
                 // The runtime is going down.
@@ -231,10 +240,16 @@ pub(super) fn caller(headers: &HeaderMap, served: &Served) -> Option<Caller> {
     served.accounts.of(bearer(headers)?).map(Caller)
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     let token = token.trim();
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+/// The request that a call names.
+fn request_in(path: &str) -> Option<RequestId> {
+    let (_, rest) = path.split_once("/requests/")?;
+    RequestId::new(rest.split('/').next()?).ok()
 }
 
 /// Which operation a call is of.

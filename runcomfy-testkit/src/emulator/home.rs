@@ -48,7 +48,7 @@ impl Home {
         let keep = |event| {
             if let Some(keeper) = &keeper {
                 // Nobody need wait: what relies on this is written down after it.
-                drop((keeper.0)(&Entry { at: now, event }));
+                drop((keeper.0)(Some(&Entry { at: now, event })));
             }
         };
         keep(Event::Opened { balance: self.template.opening_balance() });

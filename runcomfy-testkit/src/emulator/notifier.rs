@@ -60,6 +60,10 @@ impl Notifier {
                 tokio::pin!(change);
                 change.as_mut().enable();
                 let (notes, next) = fake.take_notes();
+                // Nobody is told what a crash would undo: where it can't be kept, it is told after a restart.
+                if !notes.is_empty() && fake.kept().await.is_err() {
+                    continue;
+                }
                 for note in notes {
                     if let Some((webhooks, delivery)) = this.webhooks().zip(delivery(&fake, note)) {
                         webhooks.deliver(delivery);
@@ -84,9 +88,14 @@ impl Notifier {
         made.map_or(0, |webhooks| webhooks.counts().delivered)
     }
 
+    /// Tells nobody anything any more, once those who would have noticed.
+    pub(super) fn end(&self) {
+        self.stop.cancel();
+    }
+
     /// Tells nobody anything any more.
     pub(super) async fn stop(&self) {
-        self.stop.cancel();
+        self.end();
         self.tasks.close();
         self.tasks.wait().await;
         if let Some(webhooks) = self.webhooks.get().and_then(Option::as_ref) {
@@ -123,4 +132,44 @@ fn delivery(fake: &FakeRunComfy, note: Note) -> Option<Delivery> {
 /// Has it kept that a webhook was told, so that it is not told again after a restart.
 fn acknowledgement(fake: FakeRunComfy, request_id: RequestId, about: NoteAbout) -> Settled {
     Box::new(move || fake.told(&request_id, about))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use runcomfy_core::{DeploymentId, InferenceRequest, RunComfyApi as _, Webhook};
+    use tokio::{net::TcpListener, sync::watch, time::timeout};
+
+    use super::*;
+    use crate::{emulator::accounts::Kind, fake::Keeper};
+
+    #[tokio::test]
+    async fn nobody_is_told_of_what_is_not_kept_yet() {
+        let fake = FakeRunComfy::builder().empty().deployment("one").build();
+        let disk = watch::Sender::new(false);
+        let written = disk.clone();
+        fake.keep_with(Keeper(Arc::new(move |_| {
+            let mut written = written.subscribe();
+            Box::pin(async move {
+                written.wait_for(|written| *written).await.map(drop).map_err(|e| e.to_string())
+            })
+        })));
+        let receiver = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = receiver.local_addr().unwrap();
+        let accounts =
+            Accounts::new(Kind::Shared(fake.clone()), "http://127.0.0.1/".parse().unwrap());
+        let notifier = Notifier::begin(&accounts, 1).unwrap();
+        notifier.watch(&fake);
+        let webhook = Webhook::new(format!("http://{address}/").parse().unwrap());
+        let request = InferenceRequest::new(DeploymentId::new("one").unwrap())
+            .webhook(webhook.intermediate_status(true));
+        let submitting = tokio::spawn(async move { fake.submit_request(&request).await });
+        let early = timeout(Duration::from_millis(50), receiver.accept()).await;
+        assert!(early.is_err() && !submitting.is_finished());
+        disk.send_replace(true);
+        submitting.await.unwrap().unwrap();
+        timeout(Duration::from_secs(10), receiver.accept()).await.unwrap().unwrap();
+        notifier.stop().await;
+    }
 }

@@ -18,6 +18,7 @@ use url::{Url, form_urlencoded};
 use super::{
     accounts::Fingerprint,
     control::Json,
+    front,
     routes::{Caller, Served},
     wire,
 };
@@ -38,7 +39,9 @@ async fn overview(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    let accounts = served.accounts.all();
+    let mut accounts = served.accounts.all();
+    // Whoever comes, the others stay where they are.
+    accounts.sort_unstable_by_key(|(fingerprint, _)| *fingerprint);
     let few = accounts.len() <= FEW;
     // Which one is shown in full, where there are many.
     let asked = form_urlencoded::parse(query.unwrap_or_default().as_bytes())
@@ -47,16 +50,14 @@ async fn overview(
     let chosen = asked.filter(|name| accounts.iter().any(|(one, _)| named(*one) == *name));
     let glance = |(place, (fingerprint, fake)): (usize, &(Option<Fingerprint>, FakeRunComfy))| {
         let name = named(*fingerprint);
-        let mut glance = Map::new();
-        glance.insert("account".to_owned(), json!(name));
-        glance.extend(fake.overview());
         // The page shows one, by default the first.
-        if few || chosen.as_ref().map_or(place == 0, |chosen| *chosen == name) {
+        let whole = few || chosen.as_ref().map_or(place == 0, |chosen| *chosen == name);
+        let mut glance = if whole { fake.overview() } else { fake.summary() };
+        if whole {
             near(&mut glance, &served.base);
             glance.insert("calls".to_owned(), json!(served.front.ledger.recent(*fingerprint)));
-        } else {
-            glance.retain(|key, _| !matches!(key.as_str(), "deployments" | "requests"));
         }
+        glance.insert("account".to_owned(), json!(name));
         Value::Object(glance)
     };
     let glances: Vec<_> = accounts.iter().enumerate().map(glance).collect();
@@ -118,9 +119,17 @@ fn near(glance: &mut Map<String, Value>, base: &Url) {
     }
 }
 
-/// All there is to know of the caller's account.
-async fn account(State(served): State<Arc<Served>>, Caller(fake): Caller) -> Response {
-    let mut glance = fake.overview();
+/// All there is to know of the caller's account, and what it goes by where others are spoken of too: in the
+/// counters and in rules for faults.
+async fn account(
+    State(served): State<Arc<Served>>,
+    Caller(fake): Caller,
+    headers: HeaderMap,
+) -> Response {
+    let mut glance = Map::new();
+    let fingerprint = front::bearer(&headers).and_then(|one| served.accounts.fingerprint(one));
+    glance.insert("account".to_owned(), json!(named(fingerprint)));
+    glance.extend(fake.overview());
     near(&mut glance, &served.base);
     wire::json(StatusCode::OK, &Value::Object(glance))
 }

@@ -17,7 +17,7 @@ use url::Url;
 
 use super::{
     accounts::Accounts,
-    control,
+    control, files,
     front::{self, Accepted, Front},
     notifier::Notifier,
     overview, page,
@@ -37,6 +37,7 @@ pub(super) struct Served {
     /// Who tells webhooks, if anybody does.
     pub(super) notifier: Option<Notifier>,
     pub(super) front: Arc<Front>,
+    pub(super) drawing: files::Drawing,
 }
 
 type Answer = Result<Response, wire::Refusal>;
@@ -47,7 +48,7 @@ pub(super) fn router(served: Served) -> Router {
         .merge(page::router())
         .route("/healthz", get(healthz))
         .route("/object_info.json", get(object_info))
-        .route("/deployment_requests/{request_id}/{kind}/{*path}", get(output_file))
+        .route("/deployment_requests/{request_id}/{kind}/{*path}", get(files::output_file))
         .route("/prod/v2/balance", get(get_balance))
         .route("/prod/v2/deployments", get(list_deployments).post(create_deployment))
         .route(
@@ -125,17 +126,9 @@ async fn update_deployment(Caller(fake): Caller, Path(id): Path<String>, body: B
     Ok(wire::json(StatusCode::OK, &wire::deployment(&updated.deployment)))
 }
 
-async fn delete_deployment(
-    State(served): State<Arc<Served>>,
-    Caller(fake): Caller,
-    Path(id): Path<String>,
-) -> Answer {
+async fn delete_deployment(Caller(fake): Caller, Path(id): Path<String>) -> Answer {
     let id = deployment_id(Operation::DeleteDeployment, &id)?;
-    let requests = fake.requests_of(&id);
     fake.delete_deployment(&id).await?;
-    if let Some(pool) = &served.pool {
-        requests.iter().for_each(|request| pool.cancel(request));
-    }
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -154,9 +147,6 @@ async fn submit_request(
         None => fake.submit_request(&request).await?,
         Some(Extension(script)) => fake.submit_scripted(&request, script).await?,
     };
-    if let Some(pool) = &served.pool {
-        pool.submit(&fake, &submitted.request_id);
-    }
     if let Some(notifier) = served.notifier.as_ref().filter(|_| request.webhook.is_some()) {
         notifier.watch(&fake);
     }
@@ -189,15 +179,11 @@ async fn get_request_result(
 }
 
 async fn cancel_request(
-    State(served): State<Arc<Served>>,
     Caller(fake): Caller,
     Path((deployment, request)): Path<(String, String)>,
 ) -> Answer {
     let (deployment, request) = ids(Operation::CancelRequest, &deployment, &request)?;
     let cancelled = fake.cancel_request(&deployment, &request).await?;
-    if let Some(pool) = &served.pool {
-        pool.cancel(&request);
-    }
     Ok(wire::json(StatusCode::ACCEPTED, &wire::cancellation(&request, &cancelled)))
 }
 
@@ -213,24 +199,6 @@ async fn object_info(State(served): State<Arc<Served>>) -> Response {
         };
     }
     ([(header::CONTENT_TYPE, "application/json")], samples::OBJECT_INFO).into_response()
-}
-
-/// A file at the address that a result named. Open to anybody, as the service's storage is.
-async fn output_file(
-    State(served): State<Arc<Served>>,
-    Path((request, kind, path)): Path<(String, String, String)>,
-) -> Response {
-    let (folder, name) = path.rsplit_once('/').unwrap_or(("", &path));
-    let file = RequestId::new(request).ok().and_then(|request| {
-        served.accounts.all().iter().find_map(|(_, fake)| fake.file(&request, &kind, folder, name))
-    });
-    let Some(file) = file else { return StatusCode::NOT_FOUND.into_response() };
-    let content_type = file.content_type();
-    // Drawing takes milliseconds: not on a thread that others wait for.
-    match tokio::task::spawn_blocking(move || file.bytes()).await {
-        Ok(Ok(bytes)) => ([(header::CONTENT_TYPE, content_type)], bytes).into_response(),
-        Ok(Err(_)) | Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-    }
 }
 
 /// Text that is no id names nothing that is there.

@@ -18,6 +18,7 @@ use super::{
     accounts::{Accounts, Alike, Kind},
     builder::Chosen,
     connection::{Connections, Line},
+    files::Drawing,
     front::Front,
     home::Home,
     notifier::Notifier,
@@ -49,11 +50,11 @@ impl EmulatorBuilder {
         self.faults.drain(..).for_each(|rule| front.faults.inject(rule, None));
         self.scenarios.drain(..).for_each(|scenario| front.faults.play(scenario));
         let copies = self.webhook_copies;
-        let accounts = Accounts::new(self.restored()?, url.clone());
+        let accounts = Accounts::new(self.restored(&url).await?, url.clone());
         let notifier = Notifier::begin(&accounts, copies);
         let workers = pool.as_ref().map(|pool| {
-            accounts.all().iter().for_each(|(_, fake)| pool.take_over(fake));
-            pool.work()
+            pool.take_over(accounts.all().iter().map(|(_, fake)| fake));
+            pool.clone().work()
         });
         let served = Served {
             accounts,
@@ -61,6 +62,7 @@ impl EmulatorBuilder {
             pool,
             notifier: notifier.clone(),
             front: front.clone(),
+            drawing: Drawing::new(),
         };
         let service = routes::router(served).into_make_service_with_connect_info::<Line>();
         let connections =
@@ -75,7 +77,7 @@ impl EmulatorBuilder {
             front,
             notifier,
             server: Some(tokio::spawn(serving)),
-            _workers: workers,
+            workers,
         })
     }
 }
@@ -99,7 +101,6 @@ impl EmulatorBuilder {
                 "ComfyUI runs only for accounts that begin alike: use EmulatorBuilder::account";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         };
-        template.drive();
         #[cfg(feature = "state")]
         let outputs = self.state.as_ref().map(|file| {
             let mut folder = file.clone().into_os_string();
@@ -109,16 +110,20 @@ impl EmulatorBuilder {
         #[cfg(not(feature = "state"))]
         let outputs = None;
         let (servers, hosts) = (std::mem::take(&mut self.comfyui), self.input_hosts.clone());
-        Pool::new(servers, hosts, outputs).map(|pool| Some(pool.into()))
+        let times = self.comfyui_times.clone();
+        let pool = Arc::new(Pool::new(servers, hosts, times, outputs)?);
+        template.drive(pool.driver());
+        Ok(Some(pool))
     }
 }
 
 impl EmulatorBuilder {
     /// The accounts, brought back from their file where they have one.
-    fn restored(self) -> io::Result<Kind> {
+    async fn restored(self, base: &Url) -> io::Result<Kind> {
         let one = self.one_account;
         let template = match self.accounts {
-            Chosen::Alike(template) => *template,
+            // Before any run ends again: what it made is named once.
+            Chosen::Alike(template) => template.served_at(base),
             #[cfg(feature = "state")]
             Chosen::Otherwise(_) if self.state.is_some() => {
                 let why =
@@ -129,7 +134,7 @@ impl EmulatorBuilder {
         };
         #[cfg(feature = "state")]
         if let Some(path) = self.state {
-            return state::restore(&path, template, one);
+            return state::restore(&path, template, one).await;
         }
         let home = Home::new(template);
         Ok(Kind::Alike(Box::new(Alike { home, one, known: Mutex::default() })))

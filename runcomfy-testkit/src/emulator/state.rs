@@ -10,14 +10,14 @@ use super::{
     home::Home,
 };
 use crate::{
-    account::Account,
+    account::{Account, Seed},
     clock::{self, Clock},
     fake::{FakeBuilder, Keeper},
     history::{Entry, Event, Session},
     store::{Record, Store},
 };
 
-/// The key of what holds for all accounts. No token has it.
+/// The key of what holds for all accounts. An account may go by it too: what is under it tells which it is.
 const ALL: u64 = 0;
 
 /// What a file tells, record by record.
@@ -32,9 +32,9 @@ struct Restoring<'a> {
 
 impl Restoring<'_> {
     fn take(&mut self, record: &Record) -> Result<(), String> {
-        let unreadable = |error: serde_json::Error| error.to_string();
-        if record.account == ALL {
-            let session: Session = serde_json::from_slice(&record.event).map_err(unreadable)?;
+        if record.account == ALL
+            && let Ok(session) = serde_json::from_slice::<Session>(&record.event)
+        {
             self.latest = self.latest.max(session.at);
             for account in self.accounts.values_mut() {
                 session.apply(account);
@@ -43,7 +43,8 @@ impl Restoring<'_> {
             self.last = Some(session);
             return Ok(());
         }
-        let entry: Entry = serde_json::from_slice(&record.event).map_err(unreadable)?;
+        let entry = serde_json::from_slice::<Entry>(&record.event);
+        let mut entry = entry.map_err(|error| error.to_string())?;
         self.latest = self.latest.max(entry.at);
         if let Event::Opened { balance } = entry.event {
             let (Some(first), Some(last)) = (&self.first, &self.last) else {
@@ -55,14 +56,31 @@ impl Restoring<'_> {
             self.accounts.insert(record.account, account);
             return Ok(());
         }
+        if let Event::Planted(seed) = &mut entry.event {
+            self.share(seed);
+        }
         let account = self.accounts.get_mut(&record.account);
         let account = account.ok_or("something happens to an account that was never opened")?;
         account.live_through(entry).map_err(|error| error.to_string())
     }
 }
 
+impl Restoring<'_> {
+    /// Has a deployment that all accounts begin with hold one graph with them.
+    fn share(&self, seed: &mut Seed) {
+        let alike = self.template.seeds().iter().find(|known| known.id == seed.id);
+        if let Some(known) = alike.filter(|known| known.workflow == seed.workflow) {
+            seed.workflow = known.workflow.clone();
+        }
+    }
+}
+
 /// Brings the accounts in this file back, at the time that has come since.
-pub(super) fn restore(path: &Path, template: FakeBuilder, one: Option<u64>) -> io::Result<Kind> {
+pub(super) async fn restore(
+    path: &Path,
+    template: FakeBuilder,
+    one: Option<u64>,
+) -> io::Result<Kind> {
     let mut restoring = Restoring {
         template: &template,
         first: None,
@@ -82,7 +100,8 @@ pub(super) fn restore(path: &Path, template: FakeBuilder, one: Option<u64>) -> i
     });
     let session = template.session(real, at);
     let written = serde_json::to_vec(&session).map_err(io::Error::other)?;
-    drop(store.append(Record { account: ALL, event: written }));
+    // A disk that takes nothing is found now, and not by the first caller.
+    store.append(Record { account: ALL, event: written }).await.map_err(io::Error::other)?;
 
     let clock = Clock::start(at, template.scale());
     let started_at = first.map_or(real, |first| first.started_at);
@@ -106,11 +125,47 @@ pub(super) fn restore(path: &Path, template: FakeBuilder, one: Option<u64>) -> i
 fn keeper(store: &Store, key: u64) -> Keeper {
     let store = store.clone();
     Keeper(Arc::new(move |entry| {
-        let event = match serde_json::to_vec(entry) {
-            Ok(event) => event,
-            Err(error) => return Box::pin(async move { Err(error.to_string()) }),
+        let ticket = match entry.map(serde_json::to_vec) {
+            Some(Ok(event)) => store.append(Record { account: key, event }),
+            Some(Err(error)) => return Box::pin(async move { Err(error.to_string()) }),
+            None => store.flush(),
         };
-        let ticket = store.append(Record { account: key, event });
         Box::pin(async move { ticket.await.map_err(|error| error.to_string()) })
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use runcomfy_core::{DeploymentId, InferenceRequest, RequestId, RunComfyApi as _, Workflow};
+
+    use super::*;
+
+    /// The graph that a request of each account runs: a new one, or the one that was submitted before.
+    async fn graphs(alike: &Alike, requests: &mut Vec<RequestId>) -> Vec<Arc<Workflow>> {
+        let mut graphs = Vec::new();
+        for key in 1..=2 {
+            let known = alike.known.lock().unwrap().get(&key).cloned();
+            let fake = known.unwrap_or_else(|| alike.home.open(key));
+            if requests.len() < 2 {
+                let request = InferenceRequest::new(DeploymentId::new("dep_1").unwrap());
+                requests.push(fake.submit_request(&request).await.unwrap().request_id);
+            }
+            let mine = requests.iter().find_map(|id| fake.begun(id));
+            graphs.push(mine.unwrap().graph);
+        }
+        graphs
+    }
+
+    #[tokio::test]
+    async fn accounts_that_begin_alike_hold_each_graph_but_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut requests = Vec::new();
+        for times in ["new", "restored"] {
+            let template = crate::FakeRunComfy::builder().empty().deployment("dep_1");
+            let kind = restore(&folder.path().join("state"), template, None).await.unwrap();
+            let Kind::Alike(alike) = kind else { panic!("not alike") };
+            let graphs = graphs(&alike, &mut requests).await;
+            assert!(Arc::ptr_eq(&graphs[0], &graphs[1]), "{times}");
+        }
+    }
 }

@@ -130,9 +130,9 @@ pub(super) fn cancellation(request: &RequestId, cancellation: &Cancellation) -> 
     })
 }
 
-/// Marks an answer that refuses the call, whatever its HTTP status says.
+/// Marks an answer that refuses the call, whatever its HTTP status says, with the number it does that by.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Refused;
+pub(super) struct Refused(pub(super) i64);
 
 /// A call that the service refused.
 #[derive(Debug)]
@@ -155,15 +155,16 @@ impl axum::response::IntoResponse for Refusal {
             .status_code()
             .and_then(|given| StatusCode::from_u16(given).ok())
             .unwrap_or(status);
+        let code = error.error_code().unwrap_or(code);
         let mut body = json!({
-            "error_code": error.error_code().unwrap_or(code),
+            "error_code": code,
             "error_message": error.message().map_or_else(|| error.kind().to_string(), str::to_owned),
         });
         if let Some(detail) = error.detail() {
             body["detail"] = detail.clone();
         }
         let mut response = json(status, &body);
-        response.extensions_mut().insert(Refused);
+        response.extensions_mut().insert(Refused(code));
         if let Some(delay) = error.retry_after() {
             let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));

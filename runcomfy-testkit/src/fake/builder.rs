@@ -8,7 +8,7 @@ use runcomfy_core::{
 };
 use url::Url;
 
-use super::{FakeRunComfy, failure::Failure, microdollars};
+use super::{Driver, FakeRunComfy, failure::Failure, microdollars};
 #[cfg(feature = "state")]
 use crate::history::Session;
 use crate::{
@@ -37,9 +37,11 @@ pub struct FakeBuilder {
     seed: u64,
     most_calls: usize,
     output_base: Option<Url>,
+    served_at: Option<Url>,
     scripts: VecDeque<Script>,
     failures: VecDeque<Failure>,
     proxy_replies: VecDeque<ProxyReply>,
+    driver: Option<Driver>,
 }
 
 impl FakeBuilder {
@@ -55,9 +57,11 @@ impl FakeBuilder {
             seed: 0,
             most_calls: 10_000,
             output_base: None,
+            served_at: None,
             scripts: VecDeque::new(),
             failures: VecDeque::new(),
             proxy_replies: VecDeque::new(),
+            driver: None,
         }
     }
 
@@ -98,7 +102,7 @@ impl FakeBuilder {
             max_instances: 1,
             is_enabled: true,
             readme: String::new(),
-            workflow,
+            workflow: workflow.into(),
         });
         self
     }
@@ -156,10 +160,11 @@ impl FakeBuilder {
         self
     }
 
-    /// Runs begin and end when somebody says so.
+    /// Runs begin and end when somebody says so: this one, who is told of them.
     #[cfg(feature = "comfyui")]
-    pub(crate) fn drive(&mut self) {
+    pub(crate) fn drive(&mut self, driver: Driver) {
         self.timing.driven = true;
+        self.driver = Some(driver);
     }
 
     /// What the clock says when it is built. The same day each time where nothing is said.
@@ -267,16 +272,23 @@ impl FakeBuilder {
         }
     }
 
+    /// Where the addresses in answers begin, where nobody has said.
+    pub(crate) fn served_at(mut self, base: &Url) -> Self {
+        self.served_at = Some(base.clone());
+        self
+    }
+
     /// An empty account that is opened at `now`, with ids that follow from `seed`.
     pub(crate) fn account(&self, seed: u64, now: Duration, started_at: DateTime<Utc>) -> Account {
+        let served_at = |else_at: &str| self.served_at.clone().unwrap_or_else(|| service(else_at));
         let output_base = self.output_base.clone();
         let settings = Settings {
             timing: self.timing.clone(),
             keep_warm: self.keep_warm,
             started_at,
-            api_base: service("https://api.runcomfy.net"),
+            api_base: served_at("https://api.runcomfy.net"),
             output_base: output_base
-                .unwrap_or_else(|| service("https://serverless-api-storage.runcomfy.net")),
+                .unwrap_or_else(|| served_at("https://serverless-api-storage.runcomfy.net")),
             seed,
             prices: self.prices.clone(),
         };
@@ -290,6 +302,7 @@ impl FakeBuilder {
         {
             let mut inner = fake.lock();
             inner.scripts = self.scripts;
+            inner.driver = self.driver;
             inner.failures = self.failures;
             inner.addresses_chosen = self.output_base.is_some();
         }
@@ -307,7 +320,7 @@ fn sample_deployments() -> Vec<Seed> {
             max_instances: sample.max_instances,
             is_enabled: sample.enabled,
             readme: sample.readme(),
-            workflow: sample.workflow()?,
+            workflow: sample.workflow()?.into(),
         })
     };
     samples::ALL.iter().enumerate().filter_map(seed).collect()

@@ -78,7 +78,7 @@ fn seed(name: &str, workflow: Workflow) -> Option<Seed> {
         max_instances: 1,
         is_enabled: true,
         readme: String::new(),
-        workflow,
+        workflow: workflow.into(),
     })
 }
 

@@ -19,7 +19,7 @@ use super::{FakeRunComfy, Inner};
 #[cfg(feature = "state")]
 use crate::account::{DrivenEnd, Seed};
 use crate::{
-    account::{Account, Driven, Job, Microdollars, Note, NoteAbout, Open},
+    account::{Account, Driven, Job, Microdollars, Note, NoteAbout, Open, Standing},
     clock::Clock,
     history::{Entry, Event},
 };
@@ -27,9 +27,12 @@ use crate::{
 /// Resolves when what was to be kept is kept.
 type Kept = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 
-/// Writes events down, each in the order in which it is called.
+/// Writes events down, each in the order in which it is called. Called with none, it says when those before
+/// are kept.
 #[derive(Clone)]
-pub(crate) struct Keeper(pub(crate) Arc<dyn Fn(&Entry) -> Kept + Send + Sync>);
+pub(crate) struct Keeper(pub(crate) Arc<Keep>);
+
+type Keep = dyn Fn(Option<&Entry>) -> Kept + Send + Sync;
 
 impl fmt::Debug for Keeper {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -45,7 +48,7 @@ impl Inner {
         event: Event,
     ) -> impl Future<Output = Result<(), String>> + Send + use<> {
         self.changed.notify_waiters();
-        let kept = self.keeper.as_ref().map(|keeper| (keeper.0)(&Entry { at, event }));
+        let kept = self.keeper.as_ref().map(|keeper| (keeper.0)(Some(&Entry { at, event })));
         async move {
             match kept {
                 Some(kept) => kept.await,
@@ -71,6 +74,7 @@ impl FakeRunComfy {
             account,
             scripts: VecDeque::new(),
             keeper: None,
+            driver: None,
             changed: Arc::default(),
             failures: VecDeque::new(),
             calls: VecDeque::new(),
@@ -98,6 +102,15 @@ impl FakeRunComfy {
     #[must_use]
     pub fn balance_usd(&self) -> f64 {
         self.balance() as f64 / 1e6
+    }
+
+    /// Resolves when all that happened so far is kept.
+    pub(crate) async fn kept(&self) -> Result<(), String> {
+        let kept = self.lock().keeper.as_ref().map(|keeper| (keeper.0)(None));
+        match kept {
+            Some(kept) => kept.await,
+            None => Ok(()),
+        }
     }
 
     /// What its instances have cost so far, in dollars: from each one's wake signal until it stops, at the
@@ -192,13 +205,20 @@ impl FakeRunComfy {
         self.lock().account.progress(id, done);
     }
 
-    /// Whether a request is one of this account's.
-    pub(crate) fn has(&self, id: &RequestId) -> bool {
-        self.lock().account.job(id).is_some()
+    /// Whether a run may begin.
+    pub(crate) fn standing(&self, id: &RequestId) -> Standing {
+        self.lock().account.standing(id)
     }
 
-    pub(crate) fn requests_of(&self, deployment: &DeploymentId) -> Vec<RequestId> {
-        self.lock().account.requests_of(deployment)
+    /// Whether the files that a run makes, or made, are still to be had.
+    pub(crate) fn keeps_files(&self, id: &RequestId) -> bool {
+        let (mut inner, now) = self.lock_now();
+        inner.account.keeps_files(now, id)
+    }
+
+    /// Whether a request is one of this account's.
+    pub(crate) fn has(&self, id: &RequestId) -> bool {
+        self.lock().account.has(id)
     }
 
     /// Ends a run that was begun.
@@ -274,6 +294,12 @@ impl FakeRunComfy {
     /// Resolves at the next change from outside.
     pub(crate) fn changed(&self) -> Arc<Notify> {
         self.lock().changed.clone()
+    }
+
+    /// How many runs there were, and what they cost.
+    pub(crate) fn summary(&self) -> Map<String, Value> {
+        let (mut inner, now) = self.lock_now();
+        inner.account.summary(now)
     }
 
     /// What a person would look at.

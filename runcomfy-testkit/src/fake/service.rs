@@ -7,7 +7,7 @@ use runcomfy_core::{
     RequestStatus, RunComfyApi, Submission, UpdateDeployment, Updated,
 };
 
-use super::{Call, FakeRunComfy};
+use super::{Call, FakeRunComfy, Wish};
 use crate::{history::Event, script::Script};
 
 impl FakeRunComfy {
@@ -35,6 +35,7 @@ impl FakeRunComfy {
             if !is_own {
                 inner.scripts.pop_front();
             }
+            inner.wish(self, Wish::Run(submission.request_id.clone()));
             let driven = inner.account.settings.timing.driven;
             Ok((submission, Event::submitted(request, script, driven)))
         })
@@ -78,6 +79,7 @@ impl RunComfyApi for FakeRunComfy {
         };
         self.change(call, |inner, now| {
             let updated = inner.account.update_deployment(now, deployment_id, changes)?;
+            inner.wish(self, Wish::Look);
             Ok((updated, Event::updated(deployment_id, changes)))
         })
         .await
@@ -86,7 +88,11 @@ impl RunComfyApi for FakeRunComfy {
     async fn delete_deployment(&self, deployment_id: &DeploymentId) -> Result<Deleted, Error> {
         let call = Call::DeleteDeployment { deployment_id: deployment_id.clone() };
         self.change(call, |inner, now| {
+            let requests = inner.account.requests_of(deployment_id);
             let deleted = inner.account.delete_deployment(now, deployment_id)?;
+            for request_id in requests {
+                inner.wish(self, Wish::Forget(request_id));
+            }
             Ok((deleted, Event::Deleted { deployment_id: deployment_id.clone() }))
         })
         .await
@@ -131,6 +137,7 @@ impl RunComfyApi for FakeRunComfy {
         };
         self.change(call, |inner, now| {
             let cancelled = inner.account.cancel_request(now, deployment_id, request_id)?;
+            inner.wish(self, Wish::Stop(request_id.clone()));
             let (deployment_id, request_id) = (deployment_id.clone(), request_id.clone());
             Ok((cancelled, Event::Cancelled { deployment_id, request_id }))
         })

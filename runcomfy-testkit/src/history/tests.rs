@@ -49,7 +49,7 @@ async fn course(fake: &FakeRunComfy, steps: &[Step]) -> Vec<Vec<u8>> {
     let written = Arc::new(Mutex::new(Vec::new()));
     let into = written.clone();
     fake.keep_with(Keeper(Arc::new(move |entry| {
-        into.lock().unwrap().push(serde_json::to_vec(entry).unwrap());
+        into.lock().unwrap().extend(entry.map(|entry| serde_json::to_vec(entry).unwrap()));
         Box::pin(async { Ok(()) })
     })));
     let mut submitted: Vec<(DeploymentId, RequestId)> = Vec::new();

@@ -32,6 +32,8 @@ impl Queue {
         self.runs[run.0].phase = Phase::Ended { instance: Some(instance), since, at, cancelled };
         self.instances.retain(|one| one.state != InstanceState::Busy { run });
         self.changes.push(Change { run, at, what: Happened::Ended });
+        // Where nobody drives it any more, this makes room for what waits.
+        self.changed();
         true
     }
 }

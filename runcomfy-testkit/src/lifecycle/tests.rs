@@ -134,3 +134,32 @@ fn after_a_lower_maximum_no_run_takes_the_place_of_one_too_many() {
     assert_eq!((queue.busy(), queue.live_instances().count()), (1, 1));
     assert!(matches!(queue.state(runs[2]), RunState::Running { .. }));
 }
+
+#[test]
+fn what_waits_behind_a_run_that_somebody_ended_is_begun_by_the_queue_itself() {
+    let mut queue = queue(1);
+    let timing = queue.timing.clone();
+    queue.retime(Timing { driven: true, ..timing.clone() });
+    let (first, second) = (queue.submit(&Plan::default()), queue.submit(&Plan::default()));
+    assert!(queue.begin(first, InstanceNumber(7)));
+    // From here on without the machines that ran them.
+    queue.retime(timing);
+    assert!(queue.end(first, false));
+    queue.advance(secs(50));
+    assert_eq!(
+        queue.state(second),
+        RunState::Completed { instance: InstanceNumber(1), at: secs(50) }
+    );
+}
+
+#[test]
+fn a_run_that_ends_by_itself_can_be_cancelled_though_others_are_driven() {
+    let mut queue = queue(1);
+    let run = queue.submit(&Plan::default());
+    queue.advance(secs(40));
+    queue.retime(Timing { driven: true, ..queue.timing.clone() });
+    assert!(queue.cancel(run));
+    queue.advance(secs(50));
+    let (instance, at) = (Some(InstanceNumber(1)), Duration::from_millis(40_500));
+    assert_eq!(queue.state(run), RunState::Cancelled { instance, at });
+}

@@ -114,7 +114,7 @@ fn files_are_what_their_names_say() {
         ("mask-preview", 0, b"\x89PNG"),
         ("prompt-builder", 0, "a cat 猫".as_bytes()),
     ] {
-        let bytes = made(name).files[file].bytes().unwrap();
+        let Bytes::Here(bytes) = made(name).files[file].bytes() else { panic!("{name}") };
         assert!(bytes.windows(magic.len()).take(9).any(|part| part == magic), "{name} {file}");
     }
 }

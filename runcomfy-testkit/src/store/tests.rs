@@ -87,6 +87,19 @@ async fn a_record_whose_ticket_is_dropped_is_written_all_the_same() {
 }
 
 #[tokio::test]
+async fn a_flush_waits_for_all_before_it_and_writes_nothing() {
+    let (_directory, path) = place();
+    let (store, _) = reopen(&path);
+    let ticket = store.append(record(1, 1));
+    store.flush().await.unwrap();
+    let there = std::pin::pin!(ticket).poll(&mut Context::from_waker(std::task::Waker::noop()));
+    assert!(matches!(there, Poll::Ready(Ok(()))));
+    store.flush().await.unwrap();
+    drop(store);
+    assert_eq!(reopen(&path).1, [record(1, 1)]);
+}
+
+#[tokio::test]
 async fn records_of_any_size_come_back_as_they_were() {
     let (_directory, path) = place();
     let events = [0, 1, 4_096, 3_000_000].map(|length| Record {

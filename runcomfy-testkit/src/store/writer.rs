@@ -13,8 +13,8 @@ use super::{
 /// Whom to tell how it went.
 pub(super) type Done = oneshot::Sender<Result<(), WriteError>>;
 
-/// A record to be written, and whom to tell.
-pub(super) type Order = (Record, Done);
+/// A record to be written, if any, and whom to tell.
+pub(super) type Order = (Option<Record>, Done);
 
 pub(super) struct Writer {
     database: Database,
@@ -35,6 +35,7 @@ impl Writer {
         while let Ok(first) = orders.recv() {
             let orders = std::iter::once(first).chain(orders.try_iter());
             let (records, waiting): (Vec<_>, Vec<_>) = orders.unzip();
+            let records: Vec<_> = records.into_iter().flatten().collect();
             let written = self.write(&records);
             for done in waiting {
                 // Nobody need wait.
@@ -46,6 +47,9 @@ impl Writer {
     fn write(&mut self, records: &[Record]) -> Result<(), WriteError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
+        }
+        if records.is_empty() {
+            return Ok(());
         }
         match self.commit(records) {
             Ok(()) => {

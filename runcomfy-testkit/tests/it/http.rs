@@ -72,12 +72,23 @@ pub(crate) async fn raw_at(
     what: &str,
     body: &str,
 ) -> io::Result<Reply> {
+    let fields: Vec<_> = authorization.map(|value| ("authorization", value)).into_iter().collect();
+    with_fields(origin, &fields, what, body).await
+}
+
+/// The same with these header fields.
+pub(crate) async fn with_fields(
+    origin: &Url,
+    fields: &[(&str, &str)],
+    what: &str,
+    body: &str,
+) -> io::Result<Reply> {
     let (method, path) = what.split_once(' ').unwrap();
     let host = origin.socket_addrs(|| None)?[0];
-    let authorization =
-        authorization.map(|value| format!("authorization: {value}\r\n")).unwrap_or_default();
+    let fields: String =
+        fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let request = format!(
-        "{method} {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{authorization}\
+        "{method} {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{fields}\
          content-length: {}\r\n\r\n{body}",
         body.len()
     );

@@ -4,6 +4,8 @@
 #[cfg(all(unix, feature = "program"))]
 mod binary;
 mod broken_services;
+#[cfg(feature = "program")]
+mod comfyui;
 mod conformance;
 mod conformance_http;
 #[cfg(all(unix, feature = "program"))]
@@ -12,6 +14,8 @@ mod emulator;
 mod fake;
 mod faults;
 mod http;
+mod load;
+mod overview;
 #[cfg(feature = "program")]
 mod program;
 mod quickstart;

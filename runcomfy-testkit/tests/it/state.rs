@@ -2,6 +2,7 @@
 
 use std::{collections::HashSet, path::Path, time::Duration};
 
+use runcomfy_testkit::Emulator;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use url::Url;
@@ -179,4 +180,58 @@ async fn a_second_emulator_on_the_same_file_says_that_it_is_in_use() {
     let said = String::from_utf8(ended.stderr).unwrap();
     assert!(said.lines().count() == 1 && said.contains("in use"), "{said}");
     drop(running);
+}
+
+#[tokio::test]
+async fn the_only_account_is_there_again_whatever_its_number() {
+    for seed in ["0", "1", "18446744073709551615"] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("state");
+        let arguments = ["--seed", seed, "--cold-start", "0", "--run-time", "0"];
+        let running = start(&file, &arguments);
+        let request = submit(&running.url, "me", &json!({})).await.unwrap();
+        running.kill();
+        let running = start(&file, &arguments);
+        assert_eq!(ask(&running.url, "you", &request, "status").await["status"], "completed");
+        running.kill();
+        start(&file, &arguments);
+    }
+}
+
+#[tokio::test]
+async fn one_that_was_dropped_tells_nobody_any_more_and_lets_go_of_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("state");
+    let emulator = Emulator::builder().state(&file).start().await.unwrap();
+    let path =
+        format!("POST /prod/v1/deployments/{DEPLOYMENT}/inference?webhook=http://127.0.0.1:9/");
+    assert_eq!(call(emulator.url(), "me", &path, "{}").await.unwrap().status, 200);
+    drop(emulator);
+    let free = async {
+        while Emulator::builder().state(&file).start().await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), free).await.unwrap();
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn what_comfyui_made_is_kept_as_private_as_the_state() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let comfyui = ["--comfyui", "http://127.0.0.1:9"];
+    drop(start(&folder.path().join("state"), &comfyui));
+    for name in ["state", "state.outputs"] {
+        let mode = folder.path().join(name).metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{name}: {mode:o}");
+    }
+
+    // A folder that is not there may be a slip: none is made for what goes beside the state either.
+    let missing = folder.path().join("missing/state");
+    let ended =
+        crate::program::refused(&["--state", missing.to_str().unwrap(), comfyui[0], comfyui[1]]);
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert!(!ended.status.success() && said.lines().count() == 1, "{said}");
+    assert!(!folder.path().join("missing").exists());
 }

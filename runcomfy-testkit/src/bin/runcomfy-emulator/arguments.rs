@@ -107,7 +107,6 @@ impl Arguments {
         let (cold_start, run_time) = if self.time_scale == 1.0 { (2, 3) } else { (300, 60) };
         let time = |chosen: Option<Duration>, usual| chosen.unwrap_or(Duration::from_secs(usual));
         let mut account = FakeRunComfy::builder()
-            .remember_calls(100)
             .time_scale(self.time_scale)
             .cold_start(time(self.cold_start, cold_start))
             .run_time(time(self.run_time, run_time))

@@ -20,10 +20,8 @@ use crate::{
 /// Who fetches.
 #[derive(Debug)]
 pub(in crate::comfyui) struct Fetcher {
-    /// Connects to public addresses only.
-    careful: Client,
-    open: Client,
     allow: Vec<String>,
+    connect: Duration,
     time: Duration,
 }
 
@@ -34,19 +32,27 @@ pub(super) fn is_url(value: &str) -> bool {
 }
 
 impl Fetcher {
-    /// `open` is for the hosts that are allowed.
-    pub(in crate::comfyui) fn new(
-        open: Client,
-        options: &Options,
-    ) -> Result<Self, Box<dyn Error + Send + Sync>> {
-        let careful = outgoing::builder(options.times.connect)?;
-        Ok(Self {
-            // A proxy would resolve names itself.
-            careful: careful.no_proxy().dns_resolver(Arc::new(PublicOnly)).build()?,
-            open,
+    pub(in crate::comfyui) fn new(options: &Options) -> Self {
+        Self {
             allow: options.allow.iter().map(|host| host.to_ascii_lowercase()).collect(),
+            connect: options.times.connect,
             time: options.times.input,
-        })
+        }
+    }
+
+    /// Who may fetch this. Made for each: inputs are few, and certificates are read only where one needs them.
+    fn client(&self, url: &Url) -> Result<Client, outgoing::NoClient> {
+        let builder = match url.scheme() {
+            "http" => outgoing::plain_builder(self.connect)?,
+            _ => outgoing::builder(self.connect)?,
+        };
+        // A proxy would resolve names itself.
+        let builder = builder.no_proxy();
+        let builder = match self.is_allowed(url) {
+            true => builder,
+            false => builder.dns_resolver(Arc::new(PublicOnly)),
+        };
+        Ok(builder.build()?)
     }
 
     /// Fetches a file. The reasons name its host and no more: the rest of a URL may be a secret.
@@ -54,13 +60,10 @@ impl Fetcher {
         let url = Url::parse(url).map_err(|_| "not a URL that can be read".to_owned())?;
         let host = url.host_str().unwrap_or_default().to_owned();
         let failed = |why: &dyn fmt::Display| format!("could not be fetched from {host}: {why}");
-        let client = if self.is_allowed(&url) {
-            &self.open
-        } else if is_private(url.host()) {
+        if is_private(url.host()) && !self.is_allowed(&url) {
             return Err(failed(&NotPublic));
-        } else {
-            &self.careful
-        };
+        }
+        let client = self.client(&url).map_err(|why| failed(&why))?;
         let name = url
             .path_segments()
             .and_then(|mut path| path.next_back())

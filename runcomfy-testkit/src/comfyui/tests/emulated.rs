@@ -103,3 +103,27 @@ async fn a_run_that_is_cancelled_is_interrupted() {
     assert_eq!(result["status"], "cancelled", "{result}");
     assert!(replay.calls().iter().any(|call| call.starts_with("POST /interrupt {\"prompt_id\"")));
 }
+
+#[cfg(feature = "state")]
+#[tokio::test]
+async fn what_was_made_before_a_restart_is_at_the_address_of_the_new_emulator() {
+    let replay = Replay::of("blend");
+    let folder = tempfile::tempdir().unwrap();
+    let builder = || {
+        let builder = Emulator::builder().state(folder.path().join("state"));
+        builder.comfyui(replay.url())
+    };
+    let http = outgoing::direct_client(PATIENCE).unwrap();
+    let caller = Caller { emulator: builder().start().await.unwrap(), http };
+    let request = caller.submit(Recording::load("blend").graph).await;
+    assert_eq!(caller.result(&request).await["status"], "succeeded");
+    let Caller { emulator, http } = caller;
+    emulator.shutdown().await;
+
+    let caller = Caller { emulator: builder().start().await.unwrap(), http };
+    let result = caller.result(&request).await;
+    let url = result["outputs"]["13"]["images"][0]["url"].as_str().unwrap();
+    assert!(url.starts_with(caller.emulator.url().as_str()), "{url}");
+    let file = caller.http.get(url).send().await.unwrap();
+    assert_eq!(file.status(), 200);
+}

@@ -3,7 +3,7 @@
 use super::{recording::names, *};
 
 /// How each recorded run ended.
-const ENDS: [(&str, End); 26] = [
+pub(crate) const ENDS: [(&str, End); 26] = [
     ("audio", End::Success),
     ("blend", End::Success),
     ("cached_after_free", End::Success),
@@ -32,8 +32,8 @@ const ENDS: [(&str, End); 26] = [
     ("ws_image", End::Success),
 ];
 
-#[derive(Clone, Copy)]
-enum End {
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum End {
     /// Its type, and the node with its class.
     Failure(&'static str, &'static str, &'static str),
     Interrupt,

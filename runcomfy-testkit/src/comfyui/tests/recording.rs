@@ -33,6 +33,7 @@ pub(crate) enum Told {
 /// A file as the server showed it.
 pub(crate) struct View {
     pub(crate) item: Value,
+    pub(crate) content_type: String,
     pub(crate) bytes: Vec<u8>,
 }
 
@@ -116,7 +117,8 @@ impl View {
         let bytes = fs::read(folder.join("view").join(name))
             .unwrap_or_else(|_| (0..length).map(|at| (at % 251) as u8).collect());
         assert_eq!(bytes.len(), length);
-        Self { item: view["item"].clone(), bytes }
+        let content_type = text(&view["headers"]["Content-Type"]);
+        Self { item: view["item"].clone(), content_type, bytes }
     }
 }
 

@@ -9,8 +9,8 @@ use std::{
 };
 
 use axum::http::StatusCode;
-use runcomfy_core::{CallKind, Operation};
-use serde_json::{Value, json};
+use runcomfy_core::{CallKind, Operation, RequestId};
+use serde::Serialize;
 
 use super::{CallCounters, ConnectionCounters, Counters};
 use crate::{
@@ -45,7 +45,21 @@ struct Numbers {
     /// Submits that the service's answers called accepted.
     submits_taken: u64,
     /// The last calls, as people are shown them.
-    recent: VecDeque<Value>,
+    recent: VecDeque<RecentCall>,
+}
+
+/// A call that has ended, as people are shown it.
+#[derive(Clone, Debug, Serialize)]
+pub(in crate::emulator) struct RecentCall {
+    at: String,
+    operation: &'static str,
+    /// Nothing where no whole answer was given.
+    status: Option<u16>,
+    /// What the service refused it by.
+    error_code: Option<i64>,
+    fault: Option<&'static str>,
+    /// The request it was about, or started.
+    request_id: Option<RequestId>,
 }
 
 /// How many calls are shown.
@@ -112,9 +126,9 @@ impl Ledger {
 
 impl Ledger {
     /// The last calls of an account, newest first.
-    pub(in crate::emulator) fn recent(&self, account: Option<Fingerprint>) -> Vec<Value> {
-        let accounts = lock(&self.accounts);
-        let Some(tally) = accounts.get(&account) else { return Vec::new() };
+    pub(in crate::emulator) fn recent(&self, account: Option<Fingerprint>) -> Vec<RecentCall> {
+        let tally = lock(&self.accounts).get(&account).cloned();
+        let Some(tally) = tally else { return Vec::new() };
         lock(&tally.numbers).recent.iter().rev().cloned().collect()
     }
 }
@@ -123,12 +137,14 @@ impl Tally {
     /// Writes a call that has ended down for people.
     fn remember(&self, record: &CallRecord, status: Option<StatusCode>) {
         let Some(((fake, _), operation)) = self.fake.as_ref().zip(record.operation) else { return };
-        let call = json!({
-            "at": fake.stamp(),
-            "operation": operation.as_str(),
-            "status": status.map(|status| status.as_u16()),
-            "fault": record.fault.map(FaultKind::as_str),
-        });
+        let call = RecentCall {
+            at: fake.stamp(),
+            operation: operation.as_str(),
+            status: status.map(|status| status.as_u16()),
+            error_code: record.error_code,
+            fault: record.fault.map(FaultKind::as_str),
+            request_id: record.request.clone(),
+        };
         let mut numbers = lock(&self.numbers);
         if numbers.recent.len() == RECENT {
             numbers.recent.pop_front();
@@ -157,13 +173,23 @@ pub(in crate::emulator) struct CallRecord {
     tally: Arc<Tally>,
     operation: Option<Operation>,
     fault: Option<FaultKind>,
+    request: Option<RequestId>,
+    error_code: Option<i64>,
     passed: bool,
     ended: bool,
 }
 
 impl CallRecord {
     fn begin(tally: Arc<Tally>, operation: Option<Operation>) -> Self {
-        let record = Self { tally, operation, fault: None, passed: false, ended: false };
+        let record = Self {
+            tally,
+            operation,
+            fault: None,
+            request: None,
+            error_code: None,
+            passed: false,
+            ended: false,
+        };
         let mut numbers = lock(&record.tally.numbers);
         numbers.shown.calls += 1;
         if let Some(operation) = operation {
@@ -172,6 +198,16 @@ impl CallRecord {
         numbers.shown.submits.seen += u64::from(record.is_submit());
         drop(numbers);
         record
+    }
+
+    /// It is about this request, or has started it.
+    pub(in crate::emulator) fn is_about(&mut self, request: RequestId) {
+        self.request = Some(request);
+    }
+
+    /// The service refuses it by this number.
+    pub(in crate::emulator) fn refused(&mut self, error_code: i64) {
+        self.error_code = Some(error_code);
     }
 
     /// It meets a fault.

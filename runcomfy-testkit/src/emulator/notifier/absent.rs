@@ -20,6 +20,10 @@ impl Notifier {
         match *self {}
     }
 
+    pub(super) fn end(&self) {
+        match *self {}
+    }
+
     pub(super) async fn stop(&self) {
         match *self {}
     }

@@ -48,7 +48,7 @@ function accounts(all, current) {
   if (all.length <= TABS) {
     const items = all.map((one) => ({ account: one.account, usd: money(one.balance_usd, 2), here: one === current }));
     keep(nav, items, (one) => one.account, ({ account, usd, here }) => {
-      const link = set(el("a", "mono", `${account} · ${usd}`), { href: to({ account }) });
+      const link = set(el("a", "mono", account, el("span", "usd", ` · ${usd}`)), { href: to({ account }) });
       if (here) link.setAttribute("aria-current", "page");
       return link;
     });
@@ -88,7 +88,7 @@ function figures(overview, account) {
     { name: "Balance", usd: account.balance_usd, low: account.balance_usd <= 0 },
     { name: "Spent", usd: account.spent_usd },
     { name: "Spending now", hourly: account.usd_per_hour },
-    { name: "Runs", number: counters.runs_started, unit },
+    { name: "Runs", number: account.runs_started },
     { name: "Calls", number: counters.calls, unit },
     { name: "Faults", number: counters.faults_injected, unit },
     { name: "Webhooks", number: counters.webhooks_delivered, unit },
@@ -134,7 +134,7 @@ function deployments(account) {
 function deployment(one) {
   const badges = [];
   if (one.out_of_funds) badges.push(el("span", "badge bad", "out of funds"));
-  if (one.is_enabled === false) badges.push(el("span", "badge", "disabled"));
+  else if (one.is_enabled === false) badges.push(el("span", "badge", "disabled"));
   if (one.in_progress) badges.push(el("span", "badge busy", `${one.in_progress} running`));
   if (one.in_queue) badges.push(el("span", "badge wait", `${one.in_queue} waiting`));
   const price = [one.hardware, one.usd_per_hour != null && `${money(one.usd_per_hour, 2)}/h`];
@@ -165,7 +165,7 @@ function grouped(all) {
   for (const call of all) {
     const last = groups.at(-1);
     const same = (name) => (last.call[name] ?? null) === (call[name] ?? null);
-    if (last && ["operation", "status", "fault", "request_id"].every(same)) {
+    if (last && ["operation", "status", "error_code", "fault", "request_id"].every(same)) {
       last.times += 1;
       last.first = call.at;
     } else {
@@ -178,15 +178,18 @@ function grouped(all) {
 function calls(account) {
   const all = list(account.calls);
   text("calls-note", all.length >= 50 ? "newest 50" : "");
-  const key = ({ call, first }) => `${account.account} ${first} ${call.operation} ${call.status} ${call.request_id}`;
+  const key = ({ call, first }) => `${account.account} ${first} ${call.operation} ${call.status} ${call.error_code} ${call.request_id}`;
   keep(byId("call-list"), grouped(all), key, ({ call, times }) => {
-    const answer = el("td", isBad(call.status) ? "mono bad" : "mono", String(call.status ?? "–"));
+    // The service refuses some calls by number alone, in an answer of 200.
+    const refused = call.error_code != null && call.status === 200;
+    const answer = el("td", refused || isBad(call.status) ? "mono bad" : "mono", String(call.status ?? "–"));
     return el("tr", "",
       el("td", "mono", clock(call.at)),
       el("td", "",
         el("span", "mono", call.operation ?? "?"),
         times > 1 && el("span", "times", ` ×${times}`),
         call.fault && [" ", el("span", "badge wait", String(call.fault))],
+        refused && [" ", el("span", "badge bad", `error ${call.error_code}`)],
         call.request_id && el("span", "about mono", call.request_id),
       ),
       answer,

@@ -3,29 +3,29 @@
 use std::sync::Arc;
 
 use axum::{body::Bytes, http::Method, response::Response};
-use runcomfy_core::{ProxyCall, RequestId};
+use runcomfy_core::ProxyCall;
 use serde_json::Value;
-use tokio::task::JoinSet;
 
 use crate::{emulator::wire, fake::FakeRunComfy};
 
 /// There is none to have.
 pub(in crate::emulator) enum Pool {}
 
+/// Nobody.
+pub(in crate::emulator) enum Workers {}
+
+impl Workers {
+    pub(in crate::emulator) async fn stop(self) {
+        match self {}
+    }
+}
+
 impl Pool {
-    pub(in crate::emulator) fn take_over(&self, _: &FakeRunComfy) {
+    pub(in crate::emulator) fn take_over<'a>(&self, _: impl IntoIterator<Item = &'a FakeRunComfy>) {
         match *self {}
     }
 
-    pub(in crate::emulator) fn work(self: &Arc<Self>) -> JoinSet<()> {
-        match **self {}
-    }
-
-    pub(in crate::emulator) fn submit(&self, _: &FakeRunComfy, _: &RequestId) {
-        match *self {}
-    }
-
-    pub(in crate::emulator) fn cancel(&self, _: &RequestId) {
+    pub(in crate::emulator) fn work(self: Arc<Self>) -> Workers {
         match *self {}
     }
 

@@ -1,0 +1,79 @@
+//! Files that runs made, at the addresses that results name.
+
+use std::{io, num::NonZero, path::Path, sync::Arc};
+
+use axum::{
+    body::{Body, Bytes},
+    extract::{Path as Place, State},
+    http::{HeaderName, StatusCode, header},
+    response::{IntoResponse as _, Response},
+};
+use futures_util::stream;
+use runcomfy_core::RequestId;
+use tokio::{fs, io::AsyncReadExt as _, sync::Semaphore};
+
+use super::routes::Served;
+use crate::outputs::{self, File};
+
+/// Anybody may have made them, and they come from where the page does: none may do what that can.
+const HARMLESS: [(HeaderName, &str); 2] =
+    [(header::X_CONTENT_TYPE_OPTIONS, "nosniff"), (header::CONTENT_SECURITY_POLICY, "sandbox")];
+
+/// How much of a file is in memory at a time.
+const PIECE: usize = 64 * 1024;
+
+/// Who may draw a picture now. One takes some milliseconds, and ten times the room of its file: as many at a
+/// time as can be worked on.
+pub(super) struct Drawing(Arc<Semaphore>);
+
+impl Drawing {
+    pub(super) fn new() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        Self(Arc::new(Semaphore::new(cores)))
+    }
+
+    /// The bytes of a file, drawn where others are not held up.
+    async fn bytes(&self, file: File) -> io::Result<outputs::Bytes> {
+        let turn = self.0.clone().acquire_owned().await.map_err(io::Error::other)?;
+        let draw = move || {
+            // Held to the end, even if nobody waits for the picture any more.
+            let _turn = turn;
+            file.bytes()
+        };
+        tokio::task::spawn_blocking(draw).await.map_err(io::Error::other)
+    }
+}
+
+/// Open to anybody, as the service's storage is.
+pub(super) async fn output_file(
+    State(served): State<Arc<Served>>,
+    Place((request, kind, path)): Place<(String, String, String)>,
+) -> Response {
+    let (folder, name) = path.rsplit_once('/').unwrap_or(("", &path));
+    let file = RequestId::new(request).ok().and_then(|request| {
+        served.accounts.all().iter().find_map(|(_, fake)| fake.file(&request, &kind, folder, name))
+    });
+    let Some(file) = file else { return StatusCode::NOT_FOUND.into_response() };
+    let content_type = [(header::CONTENT_TYPE, file.content_type())];
+    let body = match served.drawing.bytes(file).await {
+        Ok(outputs::Bytes::Here(bytes)) => bytes.into_response(),
+        Ok(outputs::Bytes::At(path)) => match stored(&path).await {
+            Ok(body) => body,
+            Err(_) => return StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        },
+        Err(_) => return StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    };
+    (content_type, HARMLESS, body).into_response()
+}
+
+/// A file on the disk, piece by piece. One that grows or shrinks meanwhile breaks off.
+async fn stored(path: &Path) -> io::Result<Response> {
+    let file = fs::File::open(path).await?;
+    let length = file.metadata().await?.len();
+    let pieces = stream::try_unfold(file.take(length), async |mut file| {
+        let mut piece = Vec::with_capacity(PIECE);
+        let read = (&mut file).take(PIECE as u64).read_to_end(&mut piece).await?;
+        io::Result::Ok((read > 0).then(|| (Bytes::from(piece), file)))
+    });
+    Ok(([(header::CONTENT_LENGTH, length)], Body::from_stream(pieces)).into_response())
+}

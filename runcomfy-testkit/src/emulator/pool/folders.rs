@@ -1,0 +1,49 @@
+//! The folders that outputs are in, and when they go.
+
+use std::{fs, path::Path, time::Duration};
+
+use runcomfy_core::RequestId;
+
+use super::{Pool, lock};
+
+/// Files are kept for days, so this is often enough.
+const BETWEEN_SWEEPS: Duration = Duration::from_secs(60 * 60);
+
+impl Pool {
+    /// Removes what nobody can have any more: now, and from time to time.
+    pub(super) async fn keep_tidy(&self) {
+        loop {
+            self.sweep().await;
+            tokio::time::sleep(BETWEEN_SWEEPS).await;
+        }
+    }
+
+    /// Removes the folders of requests that are gone, and of those whose files are kept no longer.
+    pub(super) async fn sweep(&self) {
+        let outputs = self.outputs.clone();
+        let listed = tokio::task::spawn_blocking(move || requests_in(&outputs)).await;
+        for request_id in listed.unwrap_or_default() {
+            let accounts: Vec<_> = lock(&self.accounts).values().cloned().collect();
+            if !accounts.iter().any(|fake| fake.keeps_files(&request_id)) {
+                self.remove(&request_id).await;
+            }
+        }
+    }
+
+    pub(super) async fn remove(&self, request_id: &RequestId) {
+        let folder = self.folder(request_id);
+        drop(tokio::task::spawn_blocking(move || remove(&folder)).await);
+    }
+}
+
+/// Those that have a folder. Anything else in there is somebody else's.
+fn requests_in(outputs: &Path) -> Vec<RequestId> {
+    let entries = fs::read_dir(outputs).into_iter().flatten().flatten();
+    let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    folders.filter_map(|entry| RequestId::new(entry.file_name().to_str()?).ok()).collect()
+}
+
+/// Removes a folder. What can't be removed now is there at the next sweep.
+pub(super) fn remove(folder: &Path) {
+    drop(fs::remove_dir_all(folder));
+}

@@ -1,0 +1,190 @@
+//! One worker for each server: takes a request, has it run, and says what came of it.
+
+use std::{sync::Arc, time::Duration};
+
+use runcomfy_core::{RequestId, Workflow};
+use serde_json::json;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::{Machine, Pool, lock, queue::Waiting};
+use crate::{
+    account::{Driven, DrivenEnd, StoredFile},
+    comfyui::{self, Outcome, Progress},
+    fake::FakeRunComfy,
+};
+
+/// Those who work. Dropped, they stop at once, and what they have begun goes on without them.
+pub(in crate::emulator) struct Workers {
+    pool: Arc<Pool>,
+    tasks: JoinSet<()>,
+}
+
+impl Workers {
+    /// Stops them. What they have begun is stopped as well, unless there will be another emulator to take it
+    /// up.
+    pub(in crate::emulator) async fn stop(mut self) {
+        const PATIENCE: Duration = Duration::from_secs(5);
+        self.pool.closing.cancel();
+        if self.pool.passing.is_some() {
+            lock(&self.pool.under_way).values().for_each(CancellationToken::cancel);
+            let ended = async { while self.tasks.join_next().await.is_some() {} };
+            drop(tokio::time::timeout(PATIENCE, ended).await);
+        }
+        self.tasks.shutdown().await;
+    }
+}
+
+impl Pool {
+    /// Works until it is told to stop.
+    pub(in crate::emulator) fn work(self: Arc<Self>) -> Workers {
+        let mut tasks = JoinSet::new();
+        for place in 0..self.machines.len() {
+            let (pool, closing) = (self.clone(), self.closing.clone());
+            tasks.spawn(async move {
+                let machine = &pool.machines[place];
+                // None is taken any more that would have to be given back.
+                while let Some(waiting) = closing.run_until_cancelled(pool.next(machine)).await {
+                    pool.run(machine, waiting).await;
+                }
+            });
+        }
+        let (pool, closing) = (self.clone(), self.closing.clone());
+        tasks.spawn(async move {
+            closing.run_until_cancelled(pool.keep_tidy()).await;
+        });
+        Workers { pool: self, tasks }
+    }
+
+    /// Waits for something to do. First comes what the machine had begun. What was begun by one that is not
+    /// there any more is for the first who asks.
+    async fn next(&self, machine: &Machine) -> Waiting {
+        let begun = || {
+            self.queue.begun(|begun| {
+                begun.machine == machine.number || self.server(begun.machine).is_none()
+            })
+        };
+        loop {
+            // Before anything is taken: what waits is for servers that are there.
+            while machine.server.check().await.is_err() {
+                *lock(&machine.state) = "unreachable";
+                // What it was doing when the last emulator ended is asked after all the same.
+                if let Some(waiting) = begun() {
+                    return waiting;
+                }
+                tokio::time::sleep(self.times.poll).await;
+            }
+            *lock(&machine.state) = "idle";
+            let arrived = self.arrived.notified();
+            tokio::pin!(arrived);
+            // Before looking, so that none comes unseen in between.
+            arrived.as_mut().enable();
+            if let Some(waiting) = begun().or_else(|| self.queue.first()) {
+                return waiting;
+            }
+            // Looked at now and then, so that its state is what is shown.
+            drop(tokio::time::timeout(self.times.poll * 10, arrived).await);
+        }
+    }
+
+    /// Does a job, or takes up one that was begun before.
+    async fn run(&self, machine: &Machine, waiting: Waiting) {
+        let Waiting { fake, request_id, begun } = waiting;
+        let stop = lock(&self.under_way).entry(request_id.clone()).or_default().clone();
+        let job = match begun {
+            None => fake.begin(&request_id, machine.number).await.unwrap_or_default(),
+            Some(_) => fake.begun(&request_id),
+        };
+        let nodes = job.as_ref().map_or(0, |job| job.graph.nodes().count());
+        let folder = self.folder(&request_id);
+        let mut seen = 0;
+        let progress = |progress| tell(&fake, &request_id, &progress, &mut seen, nodes);
+        let outcome = match (begun, job) {
+            (None, None) => None,
+            (None, Some(job)) => {
+                *lock(&machine.state) = "running";
+                let job = comfyui::Job {
+                    request_id: request_id.clone(),
+                    graph: Workflow::clone(&job.graph),
+                    extra_data: job.extra_data,
+                };
+                Some(machine.server.run(&job, &folder, stop, progress).await)
+            }
+            // Also where nobody wants it any more: the server still has it.
+            (Some(begun), _) => {
+                *lock(&machine.state) = "running";
+                let resumed = machine
+                    .server
+                    .resume(&request_id, begun.accepted, &folder, stop.clone(), progress)
+                    .await;
+                Some(resumed.unwrap_or_else(|| match stop.is_cancelled() {
+                    true => Outcome::Cancelled,
+                    false => lost(machine.server.name()),
+                }))
+            }
+        };
+        if let Some(outcome) = outcome {
+            // Where it can't be written down, it is so all the same.
+            drop(fake.end(&request_id, driven(outcome)).await);
+            *lock(&machine.state) = "idle";
+        }
+        lock(&self.under_way).remove(&request_id);
+        // Its deployment was deleted, and this is what is left of it.
+        if !fake.has(&request_id) {
+            self.remove(&request_id).await;
+        }
+        // There is room for the next of its deployment.
+        self.arrived.notify_waiters();
+    }
+}
+
+/// Passes on how far a job is.
+fn tell(fake: &FakeRunComfy, id: &RequestId, progress: &Progress, seen: &mut usize, nodes: usize) {
+    let done =
+        |seen: usize, part: f64| ((seen.saturating_sub(1)) as f64 + part) / nodes.max(1) as f64;
+    match progress {
+        Progress::Accepted(accepted) => {
+            if let Ok(accepted) = serde_json::to_value(accepted) {
+                fake.accepted(id, accepted);
+            }
+        }
+        Progress::Started => {}
+        Progress::Node(_) => {
+            *seen += 1;
+            fake.progress(id, done(*seen, 0.0));
+        }
+        Progress::Step { value, max, .. } if *max > 0.0 => {
+            fake.progress(id, done(*seen, value / max));
+        }
+        Progress::Step { .. } => {}
+    }
+}
+
+/// The end of a job that a server does not know any more.
+fn lost(server: &str) -> Outcome {
+    Outcome::Failed {
+        error: json!({
+            "type": "interrupted",
+            "message": format!(
+                "the emulator was restarted during the run, and {server} does not know of it any more"
+            ),
+        }),
+        outputs: serde_json::Map::new(),
+        files: Vec::new(),
+    }
+}
+
+fn driven(outcome: Outcome) -> Driven {
+    let (end, outputs, files) = match outcome {
+        Outcome::Succeeded { outputs, files } => (DrivenEnd::Succeeded, outputs, files),
+        Outcome::Failed { error, outputs, files } => (DrivenEnd::Failed(error), outputs, files),
+        Outcome::Cancelled => (DrivenEnd::Cancelled, serde_json::Map::new(), Vec::new()),
+    };
+    let stored = |file: comfyui::StoredFile| StoredFile {
+        kind: file.kind.as_str().to_owned(),
+        subfolder: file.subfolder,
+        filename: file.filename,
+        path: file.path,
+    };
+    Driven { end, outputs, files: files.into_iter().map(stored).collect() }
+}

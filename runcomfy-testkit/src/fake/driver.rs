@@ -1,0 +1,40 @@
+//! Who runs requests, if a fake does not by itself: told of each that is taken on or no longer wanted.
+
+use std::{fmt, sync::Arc};
+
+use runcomfy_core::RequestId;
+
+use super::{FakeRunComfy, Inner};
+
+/// What is to become of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Wish {
+    Run(RequestId),
+    Stop(RequestId),
+    /// Stop it, and keep nothing of it: its deployment is gone.
+    Forget(RequestId),
+    /// None in particular: there may be room for more at once.
+    Look,
+}
+
+type Hear = dyn Fn(&FakeRunComfy, Wish) + Send + Sync;
+
+/// Hears wishes in the order in which they come, one by one, while the fake is locked: it must not ask the
+/// fake anything meanwhile.
+#[derive(Clone)]
+pub(crate) struct Driver(pub(crate) Arc<Hear>);
+
+impl fmt::Debug for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Driver")
+    }
+}
+
+impl Inner {
+    /// Tells who drives this fake, if anybody does. Whatever then becomes of the call, it is known.
+    pub(super) fn wish(&self, fake: &FakeRunComfy, wish: Wish) {
+        if let Some(driver) = &self.driver {
+            (driver.0)(fake, wish);
+        }
+    }
+}
