@@ -60,11 +60,6 @@ impl Receiver {
         format!("webhook={url}{more}")
     }
 
-    /// What came already.
-    pub(super) fn try_told(&mut self) -> Result<Told, mpsc::error::TryRecvError> {
-        self.told.try_recv()
-    }
-
     /// What comes next, soon.
     pub(super) async fn told(&mut self) -> Told {
         tokio::time::timeout(Duration::from_secs(20), self.told.recv()).await.unwrap().unwrap()

@@ -48,16 +48,18 @@ async fn a_kill_loses_nothing_and_repeats_nothing_that_was_acknowledged() {
     // An answer to a submit is given when all that came before it is on the disk.
     submit(&running, "").await;
     running.kill();
-    while let Ok(told) = receiver.try_told() {
-        assert_eq!(told.payload["status"], "in_progress");
-    }
 
     mended.store(true, Ordering::SeqCst);
     let running = start(&state);
-    for status in ["in_progress", "succeeded"] {
-        let told = receiver.told().await.payload;
-        assert_eq!((&told["request_id"], &told["status"]), (&json!(request), &json!(status)));
+    let mut told = Vec::new();
+    while told.last().is_none_or(|last| last != "succeeded") {
+        let payload = receiver.told().await.payload;
+        assert_eq!(payload["request_id"], *request);
+        told.push(payload["status"].as_str().unwrap().to_owned());
     }
+    // As often as it was refused, and once more: calls may still have been on their way at the kill.
+    told.dedup();
+    assert_eq!(told, ["in_progress", "succeeded"]);
     delivered(&running, 2).await;
     submit(&running, "").await;
     running.kill();
