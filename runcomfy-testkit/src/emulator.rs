@@ -19,6 +19,7 @@ mod faults;
 mod files;
 mod front;
 mod home;
+mod hosts;
 #[cfg(not(feature = "webhooks"))]
 #[path = "emulator/notifier/absent.rs"]
 mod notifier;

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use runcomfy_core::{Error, InferenceRequest, Operation, ProxyReply, RequestId};
+use runcomfy_core::{Error, InferenceRequest, Operation, Outcome, ProxyReply, RequestId};
 use tokio::sync::Notify;
 use url::Url;
 
@@ -67,6 +67,8 @@ struct Inner {
     keeper: Option<Keeper>,
     /// Runs what is submitted, where that is not left to time.
     driver: Option<Driver>,
+    /// Why nothing can be written down any more.
+    not_kept: Option<String>,
     /// Told of every change.
     changed: Arc<Notify>,
     failures: VecDeque<Failure>,
@@ -185,11 +187,19 @@ impl FakeRunComfy {
                 Some(Failure { error, comes: Comes::InPlaceOfTheEffect, .. }) => return Err(error),
                 failure => failure,
             };
+            if let Some(why) = &inner.not_kept {
+                return Err(kept::not_kept(operation, why).with_outcome(Outcome::Rejected));
+            }
             let (answer, event) = what(&mut inner, now)?;
             let kept = inner.keep(now, event);
             (failure.map_or(Ok(answer), |failure| Err(failure.error)), kept)
         };
-        kept.await.map_err(|why| kept::not_kept(operation, &why))?;
+        if let Err(why) = kept.await {
+            // It has happened, but would be forgotten: nobody may rely on it, and nothing more happens.
+            let error = kept::not_kept(operation, &why);
+            self.lock().not_kept.get_or_insert(why);
+            return Err(error);
+        }
         outcome
     }
 

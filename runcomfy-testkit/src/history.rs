@@ -3,7 +3,7 @@
 //! An account is a function of its events and of time. Only what comes from outside is an event: that a
 //! run started or money ran out follows.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use runcomfy_core::{
@@ -96,6 +96,9 @@ pub(crate) struct Creation {
     max_instances: u64,
     queue_size: u64,
     keep_warm_duration_in_seconds: u64,
+    /// Which one the id meant then: another program may have other samples.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    workflow: Option<Workflow>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -148,7 +151,7 @@ impl Session {
 }
 
 impl Event {
-    pub(crate) fn created(request: &CreateDeployment) -> Self {
+    pub(crate) fn created(request: &CreateDeployment, workflow: Option<&Workflow>) -> Self {
         Self::Created(Creation {
             name: request.name.clone(),
             workflow_id: request.workflow_id.clone(),
@@ -158,6 +161,7 @@ impl Event {
             max_instances: request.max_instances,
             queue_size: request.queue_size,
             keep_warm_duration_in_seconds: request.keep_warm_duration_in_seconds,
+            workflow: workflow.cloned(),
         })
     }
 
@@ -211,7 +215,7 @@ impl Account {
                 .instances(creation.min_instances, creation.max_instances)
                 .queue_size(creation.queue_size)
                 .keep_warm_duration_in_seconds(creation.keep_warm_duration_in_seconds);
-                self.create_deployment(at, &request)?;
+                self.create_deployment(at, &request, creation.workflow.map(Arc::new))?;
             }
             Event::Updated { deployment_id, changes } => {
                 let mut update = UpdateDeployment::new();

@@ -100,6 +100,10 @@ impl Account {
         self.deployments.iter().filter(wanted).map(described).collect()
     }
 
+    pub(crate) fn workflow(&self, id: &DeploymentId) -> Option<Arc<Workflow>> {
+        self.deployments.iter().find(|entry| entry.id == *id).map(|entry| entry.workflow.clone())
+    }
+
     pub(crate) fn get_deployment(
         &mut self,
         now: Duration,
@@ -110,10 +114,12 @@ impl Account {
         self.described(Operation::GetDeployment, id, include)
     }
 
+    /// Creates a deployment of this workflow, or of the one that goes by the id that is asked for.
     pub(crate) fn create_deployment(
         &mut self,
         now: Duration,
         request: &CreateDeployment,
+        workflow: Option<Arc<Workflow>>,
     ) -> Result<Deployment, Error> {
         const OPERATION: Operation = Operation::CreateDeployment;
         check(
@@ -139,8 +145,8 @@ impl Account {
         let sample = (0..samples::ALL.len())
             .find(|place| samples::workflow_id(*place) == workflow_id)
             .map_or(samples::TEXT_TO_IMAGE, |place| samples::ALL[place].name);
-        let workflow = there
-            .map(|entry| entry.workflow.clone())
+        let workflow = workflow
+            .or_else(|| there.map(|entry| entry.workflow.clone()))
             .or_else(|| samples::workflow(sample).map(Arc::new))
             .ok_or_else(|| Error::new(OPERATION, ErrorKind::UpstreamProtocol))?;
         self.plant(
@@ -179,7 +185,7 @@ impl Account {
                 .with_deployment_id(id.clone()));
         }
         let keep_warm = self.settings.keep_warm;
-        self.advance(now);
+        self.entry(now, OPERATION, id)?;
         if changes.is_enabled == Some(true) && self.purse.is_empty() {
             return Err(refusal::insufficient_funds(OPERATION).with_deployment_id(id.clone()));
         }

@@ -105,8 +105,8 @@ impl EmulatorBuilder {
     /// Keeps accounts in this file: begun where there is none, and lived through again where there is.
     /// Only for accounts that begin alike, see [`account`](Self::account).
     ///
-    /// An answer is given when what it tells of is on the disk, so that a process that is killed loses
-    /// nothing that anybody was told. Time goes on while nothing runs: runs end, idle instances stop, and
+    /// A call that changes something is answered when that is on the disk, so that a process that is killed
+    /// loses nothing that was acknowledged. Time goes on while nothing runs: runs end, idle instances stop, and
     /// what stays up is billed. The file holds workflows and inputs as they were sent.
     #[cfg(feature = "state")]
     pub fn state(mut self, file: impl Into<PathBuf>) -> Self {

@@ -44,6 +44,9 @@ pub(super) async fn watch(
     next: Next,
 ) -> Response {
     let front = &served.front;
+    if !served.hosts.answers(request.headers()) {
+        return (StatusCode::MISDIRECTED_REQUEST, "not a name of this emulator").into_response();
+    }
     let path = request.uri().path();
     // Whoever controls faults meets none.
     if path.starts_with("/_emulator/") {

@@ -19,6 +19,7 @@ use super::{
     accounts::Accounts,
     control, files,
     front::{self, Accepted, Front},
+    hosts::Hosts,
     notifier::Notifier,
     overview, page,
     pool::Pool,
@@ -37,6 +38,7 @@ pub(super) struct Served {
     /// Who tells webhooks, if anybody does.
     pub(super) notifier: Option<Notifier>,
     pub(super) front: Arc<Front>,
+    pub(super) hosts: Hosts,
     pub(super) drawing: files::Drawing,
 }
 

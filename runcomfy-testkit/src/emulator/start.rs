@@ -21,6 +21,7 @@ use super::{
     files::Drawing,
     front::Front,
     home::Home,
+    hosts::Hosts,
     notifier::Notifier,
     pool::Pool,
     routes::{self, Served},
@@ -38,7 +39,7 @@ impl EmulatorBuilder {
             io::Error::new(error.kind(), format!("could not listen on {listen}: {error}"))
         })?;
         let url = match &self.public_url {
-            Some(url) => url.clone(),
+            Some(url) => public(url)?,
             None => {
                 let address = listener.local_addr()?;
                 Url::parse(&format!("http://{address}/")).map_err(io::Error::other)?
@@ -62,6 +63,7 @@ impl EmulatorBuilder {
             pool,
             notifier: notifier.clone(),
             front: front.clone(),
+            hosts: Hosts::of(listener.local_addr()?, &url),
             drawing: Drawing::new(),
         };
         let service = routes::router(served).into_make_service_with_connect_info::<Line>();
@@ -139,4 +141,22 @@ impl EmulatorBuilder {
         let home = Home::new(template);
         Ok(Kind::Alike(Box::new(Alike { home, one, known: Mutex::default() })))
     }
+}
+
+/// How clients reach it, as the beginning of addresses.
+fn public(url: &Url) -> io::Result<Url> {
+    let plain = matches!(url.scheme(), "http" | "https")
+        && url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
+    if !plain {
+        let why = "the public URL must be http or https, without a user, a query or a fragment";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    }
+    let mut url = url.clone();
+    if !url.path().ends_with('/') {
+        url.set_path(&format!("{}/", url.path()));
+    }
+    Ok(url)
 }

@@ -58,7 +58,7 @@ impl Inner {
     }
 }
 
-/// It has happened, but would be forgotten: nobody may rely on it.
+/// What is not written down nobody may rely on.
 pub(super) fn not_kept(operation: Operation, why: &str) -> Error {
     Error::new(operation, ErrorKind::UpstreamUnavailable)
         .with_outcome(Outcome::Unknown)
@@ -74,6 +74,7 @@ impl FakeRunComfy {
             account,
             scripts: VecDeque::new(),
             keeper: None,
+            not_kept: None,
             driver: None,
             changed: Arc::default(),
             failures: VecDeque::new(),

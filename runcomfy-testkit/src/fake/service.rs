@@ -62,8 +62,9 @@ impl RunComfyApi for FakeRunComfy {
 
     async fn create_deployment(&self, request: &CreateDeployment) -> Result<Deployment, Error> {
         self.change(Call::CreateDeployment(request.clone()), |inner, now| {
-            let created = inner.account.create_deployment(now, request)?;
-            Ok((created, Event::created(request)))
+            let created = inner.account.create_deployment(now, request, None)?;
+            let workflow = inner.account.workflow(&created.id);
+            Ok((created, Event::created(request, workflow.as_deref())))
         })
         .await
     }

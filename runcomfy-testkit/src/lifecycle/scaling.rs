@@ -11,7 +11,8 @@ pub(crate) struct Scaling {
     pub(crate) max_instances: u64,
     pub(crate) queue_size: u64,
     pub(crate) keep_warm: Duration,
-    /// A paused deployment finishes what it has, keeps nothing up, and takes nothing new.
+    /// A paused deployment finishes what it has, keeps nothing up beyond its keep-warm time, and takes nothing
+    /// new.
     pub(crate) enabled: bool,
 }
 

@@ -82,7 +82,7 @@ fn written(what: &str, fault: &str, body: &str) -> String {
     let fault =
         if fault.is_empty() { String::new() } else { format!("x-emulator-fault: {fault}\r\n") };
     format!(
-        "{method} {path} HTTP/1.1\r\nhost: emulator\r\nauthorization: Bearer me\r\n{fault}\
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer me\r\n{fault}\
          content-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     )

@@ -131,7 +131,7 @@ impl Line {
         let (method, path) = what.split_once(' ').unwrap_or(("GET", what));
         let token = token.map(|token| format!("authorization: Bearer {token}\r\n"));
         let call = format!(
-            "{method} {path} HTTP/1.1\r\nhost: emulator\r\n{}content-type: application/json\r\n\
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\n{}content-type: application/json\r\n\
              content-length: {}\r\n\r\n{body}",
             token.unwrap_or_default(),
             body.len()
