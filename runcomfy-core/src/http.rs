@@ -5,6 +5,7 @@ mod config;
 mod download;
 mod locks;
 mod pools;
+mod quotas;
 mod refusal;
 mod retry_after;
 mod send;
@@ -23,6 +24,7 @@ use self::{
     config::Settings,
     locks::UpdateLocks,
     pools::Pools,
+    quotas::Quotas,
     send::{Call, Deadline},
     url::Base,
 };
@@ -69,6 +71,7 @@ struct Shared {
     settings: Settings,
     pools: Pools,
     locks: UpdateLocks,
+    quotas: Quotas,
 }
 
 impl HttpApi {
@@ -77,7 +80,8 @@ impl HttpApi {
         HttpApiBuilder::default()
     }
 
-    /// The same client acting with another token. Connections and locks are shared, nothing else.
+    /// The same client acting with another token. Connections are shared, and the quota of retries that
+    /// all callers have together; whatever is kept for a caller is kept by the token.
     #[must_use]
     pub fn with_token(&self, token: Token) -> Self {
         Self { shared: Arc::clone(&self.shared), token: Some(token) }

@@ -130,9 +130,11 @@ async fn a_read_is_tried_again_after_any_fault_that_may_pass() {
 
         let server = Canned::start(vec![fault.clone(); 4]).await;
         let error = fail(&server.api(), Operation::GetRequestStatus).await;
-        assert_eq!((error.kind(), error.attempts()), (kind, 3), "{fault:?}");
+        // What is no HTTP is not asked for a third time.
+        let tries = if fault.is_garbage() { 2 } else { 3 };
+        assert_eq!((error.kind(), error.attempts()), (kind, tries), "{fault:?}");
         assert!(error.elapsed() > Duration::ZERO);
-        assert_eq!(server.seen().len(), 3, "{fault:?}");
+        assert_eq!(server.seen().len(), tries as usize, "{fault:?}");
     }
 }
 
