@@ -12,6 +12,8 @@ mod endpoints;
 mod faults;
 #[cfg(feature = "http")]
 mod refusals;
+#[cfg(feature = "http")]
+mod settled;
 mod slow_looks;
 #[cfg(feature = "http")]
 mod tokens;

@@ -94,14 +94,3 @@ async fn updates_of_one_deployment_take_turns_in_all_clones() {
     let methods: Vec<_> = server.seen().into_iter().map(|seen| seen.method).collect();
     assert_eq!(methods, ["GET", "PATCH", "GET", "PATCH"]);
 }
-
-#[tokio::test]
-async fn an_update_that_may_have_arrived_is_not_sent_twice() {
-    for fault in [Reply::Reset, Reply::Stall(Vec::new()), named("cur").cut_short()] {
-        let server = Canned::start([named("cur"), fault]).await;
-        let error = server.api().update_deployment(&d1(), &pause()).await.unwrap_err();
-        assert_eq!(error.outcome(), Outcome::Unknown);
-        let methods: Vec<_> = server.seen().into_iter().map(|seen| seen.method).collect();
-        assert_eq!(methods, ["GET", "PATCH"]);
-    }
-}
