@@ -45,7 +45,7 @@ pub trait RunComfyApi: Send + Sync {
     /// Creates a deployment: `POST /prod/v2/deployments`.
     ///
     /// Billed from now on if `min_instances` is above 0. Never repeated by the client once it may have
-    /// arrived.
+    /// arrived; where its answer is lost, the error's `detail` lists the deployments of that name.
     ///
     /// # Errors
     /// `invalid_request`, `insufficient_funds`, `not_found` for the workflow.
@@ -54,7 +54,9 @@ pub trait RunComfyApi: Send + Sync {
     /// Changes a deployment: `PATCH /prod/v2/deployments/{deployment_id}`.
     ///
     /// The service wants the name in every change. Where `changes` has none, the current one is read
-    /// first and sent along; updates of one deployment through one client wait for each other.
+    /// first and sent along; updates of one deployment through one client wait for each other. After a
+    /// lost answer the deployment is read: as it was wanted, the update was applied; otherwise it is sent
+    /// once more.
     ///
     /// # Errors
     /// `invalid_argument` where nothing would change, `invalid_request`, `not_found`,
@@ -67,8 +69,11 @@ pub trait RunComfyApi: Send + Sync {
 
     /// Deletes a deployment for good: `DELETE /prod/v2/deployments/{deployment_id}`.
     ///
+    /// After a lost answer a deployment that is gone counts as deleted, and one that is still there is
+    /// deleted again.
+    ///
     /// # Errors
-    /// `not_found`, also for one that is deleted already.
+    /// `not_found`, also for one that had been deleted before.
     async fn delete_deployment(&self, deployment_id: &DeploymentId) -> Result<Deleted, Error>;
 
     /// Submits a run: `POST /prod/v1/deployments/{deployment_id}/inference`. This is what is paid for.
@@ -105,7 +110,8 @@ pub trait RunComfyApi: Send + Sync {
 
     /// Cancels a run: `POST /prod/v1/deployments/{deployment_id}/requests/{request_id}/cancel`.
     ///
-    /// Best effort: a run that is nearly done may still complete. Its status is the truth.
+    /// Best effort: a run that is nearly done may still complete. Its status is the truth, and is read
+    /// where an answer is lost.
     ///
     /// # Errors
     /// `not_found`.

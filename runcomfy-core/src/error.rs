@@ -6,7 +6,10 @@ use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 
 use serde_json::Value;
 
-use crate::types::{DeploymentId, RequestId};
+use crate::{
+    retry::Stage,
+    types::{DeploymentId, RequestId},
+};
 
 pub use words::{CallKind, ErrorKind, Operation, Outcome, Retry, UnknownWord};
 
@@ -99,7 +102,8 @@ impl Error {
         self.0.detail.as_ref()
     }
 
-    /// How long the service asked to be left alone.
+    /// How long to leave the service alone: what it asked for, or how long this client refrains from tries
+    /// of its own (see [`RetryQuota`](crate::RetryQuota)).
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
@@ -129,28 +133,13 @@ impl Error {
         self.0.elapsed
     }
 
-    /// Whether doing the same again can help, and at what risk. The one place that decides.
+    /// Whether doing the same again can help, and at what risk.
     #[must_use]
     pub fn retry(&self) -> Retry {
-        match self.kind() {
-            ErrorKind::RateLimited
-            | ErrorKind::TimedOut
-            | ErrorKind::UpstreamProtocol
-            | ErrorKind::UpstreamUnavailable => match self.outcome() {
-                Outcome::NotSent | Outcome::Rejected => Retry::Safe,
-                Outcome::Applied => Retry::Never,
-                Outcome::Unknown => Retry::IfIdempotent,
-            },
-            ErrorKind::Conflict
-            | ErrorKind::DeploymentDisabled
-            | ErrorKind::InsufficientFunds
-            | ErrorKind::InvalidArgument
-            | ErrorKind::InvalidRequest
-            | ErrorKind::NotFound
-            | ErrorKind::PermissionDenied
-            | ErrorKind::Refused
-            | ErrorKind::Unauthenticated
-            | ErrorKind::UpstreamTls => Retry::Never,
+        match Stage::of(self) {
+            Stage::NotSent | Stage::Refused => Retry::Safe,
+            Stage::Ambiguous | Stage::Garbled => Retry::IfIdempotent,
+            Stage::Lasting | Stage::Final => Retry::Never,
         }
     }
 

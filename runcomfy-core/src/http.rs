@@ -5,10 +5,13 @@ mod config;
 mod download;
 mod locks;
 mod pools;
+mod quotas;
 mod refusal;
 mod retry_after;
 mod send;
+mod settle;
 mod transport;
+mod update;
 mod url;
 mod wire;
 
@@ -17,14 +20,9 @@ use std::{fmt, sync::Arc};
 use ::url::Url;
 use async_trait::async_trait;
 use reqwest::Method;
-use tokio::time::timeout_at;
 
 use self::{
-    config::Settings,
-    locks::UpdateLocks,
-    pools::Pools,
-    send::{Call, Deadline},
-    url::Base,
+    config::Settings, locks::UpdateLocks, pools::Pools, quotas::Quotas, send::Call, url::Base,
 };
 pub use self::{
     config::{ConfigError, DEFAULT_BASE_URL, HttpApiBuilder, Limits, QueueApi, Timeouts},
@@ -46,9 +44,11 @@ use crate::{
 /// Cheap to clone: clones share their connections. Made with [`HttpApi::builder`]; nothing is loaded or
 /// connected before the first call. It needs a tokio runtime with time and I/O.
 ///
-/// Reads are tried again after a passing failure. A call that may start something billed (submit, create,
-/// proxy) goes out on a connection of its own, and again only where the first is certain to have had no
-/// effect. Redirects are not followed, and the token goes to the base URL and nowhere else.
+/// Reads are tried again after a passing failure. An update, a delete or a cancel whose answer is lost is
+/// looked up by reading, and sent again only where it shows no effect. A call that may start something
+/// billed (submit, create, proxy) goes out on a connection of its own, and again only where the first is
+/// certain to have had no effect. Redirects are not followed, and the token goes to the base URL and
+/// nowhere else.
 ///
 /// ```
 /// use runcomfy_core::{HttpApi, Token};
@@ -69,6 +69,7 @@ struct Shared {
     settings: Settings,
     pools: Pools,
     locks: UpdateLocks,
+    quotas: Quotas,
 }
 
 impl HttpApi {
@@ -77,7 +78,8 @@ impl HttpApi {
         HttpApiBuilder::default()
     }
 
-    /// The same client acting with another token. Connections and locks are shared, nothing else.
+    /// The same client acting with another token. Connections are shared, and the quota of retries that
+    /// all callers have together; whatever is kept for a caller is kept by the token.
     #[must_use]
     pub fn with_token(&self, token: Token) -> Self {
         Self { shared: Arc::clone(&self.shared), token: Some(token) }
@@ -122,31 +124,6 @@ impl HttpApi {
         let start = ["prod", version, "deployments", id.as_str()];
         self.shared.base.join(start.iter().chain(rest).copied())
     }
-
-    /// The name that a deployment has, which the service wants in every update.
-    async fn current_name(
-        &self,
-        id: &DeploymentId,
-        token: &Token,
-        deadline: Deadline,
-    ) -> Result<String, Error> {
-        let call = Call::new(Operation::GetDeployment, Method::GET, self.deployment_url(id))
-            .deployment(id);
-        let read = self.shared.send(&call, token, deadline, wire::deployment).await;
-        let deployment = read.map_err(|error| {
-            // The update itself was not sent, whatever became of the read.
-            let outcome = match error.outcome() {
-                Outcome::Rejected => Outcome::Rejected,
-                Outcome::Applied | Outcome::NotSent | Outcome::Unknown => Outcome::NotSent,
-            };
-            error.with_operation(Operation::UpdateDeployment).with_outcome(outcome)
-        })?;
-        deployment.name.filter(|name| !name.trim().is_empty()).ok_or_else(|| {
-            call.named(Error::new(Operation::UpdateDeployment, ErrorKind::UpstreamProtocol))
-                .with_outcome(Outcome::NotSent)
-                .with_message("the deployment has no name to send along")
-        })
-    }
 }
 
 impl fmt::Debug for HttpApi {
@@ -175,9 +152,7 @@ impl RunComfyApi for HttpApi {
     }
 
     async fn create_deployment(&self, request: &CreateDeployment) -> Result<Deployment, Error> {
-        let call = Call::new(Operation::CreateDeployment, Method::POST, self.deployments_url())
-            .body(body::creation(request)?);
-        self.send(call, wire::deployment).await
+        self.create(request).await
     }
 
     async fn update_deployment(
@@ -185,40 +160,11 @@ impl RunComfyApi for HttpApi {
         deployment_id: &DeploymentId,
         changes: &UpdateDeployment,
     ) -> Result<Updated, Error> {
-        const OPERATION: Operation = Operation::UpdateDeployment;
-        let mut call = Call::new(OPERATION, Method::PATCH, self.deployment_url(deployment_id))
-            .deployment(deployment_id);
-        if changes.is_empty() {
-            let error = Error::new(OPERATION, ErrorKind::InvalidArgument);
-            return Err(call.named(error.with_message("no change is given")));
-        }
-        let token = self.token(OPERATION).map_err(|error| call.named(error))?;
-        let deadline = self.shared.deadline(OPERATION);
-
-        // One at a time: between another's read of the name and its write, a rename would be undone.
-        let lock = self.shared.locks.of(token, deployment_id);
-        let Ok(_turn) = timeout_at(deadline.ends, lock.lock()).await else {
-            let error = Error::new(OPERATION, ErrorKind::TimedOut).with_outcome(Outcome::NotSent);
-            return Err(call.named(error).with_attempts(1, deadline.started.elapsed()));
-        };
-        let name = match &changes.name {
-            Some(name) => name.clone(),
-            None => self.current_name(deployment_id, token, deadline).await?,
-        };
-        call.body = Some(body::update(&name, changes)?);
-        let deployment = self.shared.send(&call, token, deadline, wire::deployment).await?;
-
-        let mut updated = Updated::new(deployment);
-        updated.name_race_possible = changes.name.is_none()
-            && updated.deployment.name.as_ref().is_some_and(|now| *now != name);
-        Ok(updated)
+        self.update(deployment_id, changes).await
     }
 
     async fn delete_deployment(&self, deployment_id: &DeploymentId) -> Result<Deleted, Error> {
-        let url = self.deployment_url(deployment_id);
-        let call =
-            Call::new(Operation::DeleteDeployment, Method::DELETE, url).deployment(deployment_id);
-        self.send(call, wire::deleted).await
+        self.delete(deployment_id).await
     }
 
     async fn submit_request(&self, request: &InferenceRequest) -> Result<Submission, Error> {
@@ -267,11 +213,7 @@ impl RunComfyApi for HttpApi {
         deployment_id: &DeploymentId,
         request_id: &RequestId,
     ) -> Result<Cancellation, Error> {
-        let url = self.queue_url(deployment_id, &["requests", request_id.as_str(), "cancel"]);
-        let call = Call::new(Operation::CancelRequest, Method::POST, url)
-            .deployment(deployment_id)
-            .request(request_id);
-        self.send(call, |context, answer| wire::cancellation(context, answer, request_id)).await
+        self.cancel(deployment_id, request_id).await
     }
 
     async fn call_instance_proxy(&self, call: &ProxyCall) -> Result<ProxyReply, Error> {

@@ -18,7 +18,7 @@ pub use http::{
     ConfigError, DEFAULT_BASE_URL, DownloadError, Downloaded, HttpApi, HttpApiBuilder, Limits,
     QueueApi, Timeouts,
 };
-pub use retry::RetryPolicy;
+pub use retry::{RetryPolicy, RetryQuota};
 pub use token::{InvalidToken, Token};
 pub use types::{
     Cancellation, CreateDeployment, DEFAULT_HARDWARE, Deleted, Deployment, DeploymentId, ExtraData,

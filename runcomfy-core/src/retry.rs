@@ -1,8 +1,16 @@
 //! When to try again, and how long to wait first: arithmetic, without a clock or a network.
 
+mod quota;
+mod stage;
+
 use std::time::Duration;
 
-use crate::error::{CallKind, Error, Retry};
+use crate::error::Error;
+
+#[cfg(feature = "http")]
+pub(crate) use quota::Bucket;
+pub use quota::RetryQuota;
+pub(crate) use stage::{Next, Stage};
 
 /// How often and how soon a failed call is tried again.
 ///
@@ -21,10 +29,13 @@ pub struct RetryPolicy {
     pub cap: Duration,
     /// The longest `Retry-After` that is slept; a longer one is handed to the caller.
     pub longest_retry_after: Duration,
+    /// How many tries there may be beyond the first, over all calls.
+    pub quota: RetryQuota,
 }
 
 impl Default for RetryPolicy {
-    /// 3 tries, 200 ms (1 s where refused) doubling up to 5 s, `Retry-After` up to 30 s.
+    /// 3 tries, 200 ms (1 s where refused) doubling up to 5 s, `Retry-After` up to 30 s, and the quota's
+    /// own default.
     fn default() -> Self {
         Self {
             attempts: 3,
@@ -32,6 +43,7 @@ impl Default for RetryPolicy {
             refused_base: Duration::from_secs(1),
             cap: Duration::from_secs(5),
             longest_retry_after: Duration::from_secs(30),
+            quota: RetryQuota::default(),
         }
     }
 }
@@ -43,24 +55,37 @@ impl RetryPolicy {
         Self { attempts: 1, ..Self::default() }
     }
 
-    /// How long to wait after the `attempt`th try (from 1) failed with `error`; `None` to give up.
+    /// How long to wait after the `attempt`th try (from 1) failed with `error`; `None` to give up. The
+    /// quota has no say here: it depends on other calls.
     ///
     /// `jitter` is a random number from 0 to 1: waits are spread over the whole span from nothing to the
     /// backoff ("full jitter"), so that callers who failed together don't come back together.
     #[must_use]
     pub fn next_delay(&self, error: &Error, attempt: u32, jitter: f64) -> Option<Duration> {
-        let repeatable = match error.retry() {
-            Retry::Safe => true,
+        self.delay(error, Stage::of(error), attempt, jitter)
+    }
+
+    /// The same where the failure's stage is known better than its error tells.
+    pub(crate) fn delay(
+        &self,
+        error: &Error,
+        stage: Stage,
+        attempt: u32,
+        jitter: f64,
+    ) -> Option<Duration> {
+        let attempts = match stage.next(error.operation().call_kind()) {
             // A delete or cancel may be repeated by whoever can tell what it means the second time.
-            Retry::IfIdempotent => error.operation().call_kind() == CallKind::Read,
-            Retry::Never => false,
+            Next::GiveUp | Next::LookFirst => return None,
+            Next::Repeat => self.attempts,
+            Next::RepeatOnce => self.attempts.min(2),
         };
-        let refused = error.outcome() == crate::error::Outcome::Rejected;
-        let paid_and_refused = refused && error.operation().call_kind() == CallKind::Paid;
-        let attempts = if paid_and_refused { self.attempts.min(2) } else { self.attempts };
-        if !repeatable || attempt >= attempts {
-            return None;
-        }
+        if attempt < attempts { self.pause(error, attempt, jitter) } else { None }
+    }
+
+    /// How long to leave the service alone after the `attempt`th failure; `None` where it asks for longer
+    /// than a call should take.
+    pub(crate) fn pause(&self, error: &Error, attempt: u32, jitter: f64) -> Option<Duration> {
+        let refused = Stage::of(error) == Stage::Refused;
         let base = if refused { self.refused_base } else { self.base };
         let backoff = base.saturating_mul(1 << attempt.saturating_sub(1).min(16)).min(self.cap);
         let wait = scaled(backoff, jitter);
@@ -105,6 +130,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_http_is_asked_for_once_more() {
+        let garbled =
+            error(Operation::GetRequestStatus, ErrorKind::UpstreamProtocol, Outcome::Unknown);
+        check(&garbled, 1, Some(200));
+        check(&garbled, 2, None);
+    }
+
+    #[test]
+    fn a_delete_that_may_have_arrived_is_not_repeated_blindly() {
+        for operation in
+            [Operation::DeleteDeployment, Operation::CancelRequest, Operation::UpdateDeployment]
+        {
+            check(&error(operation, ErrorKind::TimedOut, Outcome::Unknown), 1, None);
+            check(&error(operation, ErrorKind::TimedOut, Outcome::NotSent), 1, Some(200));
+        }
+    }
+
+    #[test]
     fn a_submit_that_may_have_arrived_is_not_sent_twice() {
         for kind in
             [ErrorKind::TimedOut, ErrorKind::UpstreamUnavailable, ErrorKind::UpstreamProtocol]
@@ -145,6 +188,7 @@ mod tests {
             refused_base: Duration::MAX,
             cap: Duration::MAX,
             longest_retry_after: Duration::MAX,
+            quota: RetryQuota::default(),
         };
         let limited = Error::new(Operation::ListDeployments, ErrorKind::RateLimited)
             .with_retry_after(Duration::MAX);

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use reqwest::header::HeaderValue;
 
-use super::{HttpApi, Shared, locks::UpdateLocks, pools::Pools, url::Base};
+use super::{HttpApi, Shared, locks::UpdateLocks, pools::Pools, quotas::Quotas, url::Base};
 use crate::{retry::RetryPolicy, token::Token};
 
 /// Where RunComfy's Serverless API is.
@@ -219,7 +219,9 @@ impl HttpApiBuilder {
         let user_agent =
             HeaderValue::from_str(&self.user_agent).map_err(|_| ConfigError::UserAgent)?;
         let pools = Pools::new(&base, &self.settings, user_agent);
-        let shared = Shared { base, settings: self.settings, pools, locks: UpdateLocks::default() };
+        let quotas = Quotas::new(self.settings.retry.quota.clone());
+        let locks = UpdateLocks::default();
+        let shared = Shared { base, settings: self.settings, pools, locks, quotas };
         Ok(HttpApi { shared: Arc::new(shared), token: self.token })
     }
 }

@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     error::{CallKind, Error, ErrorKind, Operation, Outcome},
+    retry::Stage,
     token::Token,
     types::{DeploymentId, RequestId},
 };
@@ -44,16 +45,15 @@ pub(super) struct Deadline {
     pub(super) ends: Instant,
 }
 
-/// A try that failed.
+/// A try that failed, and how far it got.
 struct Failed {
     error: Error,
-    /// Whether the next try could end differently, as far as this place can tell.
-    passing: bool,
+    stage: Stage,
 }
 
 impl From<Error> for Failed {
     fn from(error: Error) -> Self {
-        Self { error, passing: true }
+        Self { stage: Stage::of(&error), error }
     }
 }
 
@@ -88,8 +88,9 @@ impl Shared {
             let until = after(Instant::now(), longest_try).min(deadline.ends);
             let tried = self.try_once(call, token, until, &read).await;
             let elapsed = deadline.started.elapsed();
-            let Failed { error, passing } = match tried {
+            let Failed { error, stage } = match tried {
                 Ok(answer) => {
+                    self.quotas.refund(token);
                     tracing::debug!(
                         operation = call.operation.as_str(),
                         deployment_id = call.deployment_id.map(DeploymentId::as_str),
@@ -102,11 +103,8 @@ impl Shared {
                 }
                 Err(failed) => failed,
             };
-            let delay = self
-                .settings
-                .retry
-                .next_delay(&error, attempt, fastrand::f64())
-                .filter(|delay| passing && after(Instant::now(), *delay) < deadline.ends);
+            let delay = self.settings.retry.delay(&error, stage, attempt, fastrand::f64());
+            let (error, delay) = self.affordable(error, stage, delay, token, deadline);
             tracing::debug!(
                 operation = call.operation.as_str(),
                 deployment_id = call.deployment_id.map(DeploymentId::as_str),
@@ -124,6 +122,26 @@ impl Shared {
             };
             sleep(delay).await;
             attempt += 1;
+        }
+    }
+
+    /// `delay` where it ends before the deadline and the quota has room for another try. Where the quota
+    /// has none, the error says when it will.
+    pub(super) fn affordable(
+        &self,
+        error: Error,
+        stage: Stage,
+        delay: Option<Duration>,
+        token: &Token,
+        deadline: Deadline,
+    ) -> (Error, Option<Duration>) {
+        let delay = delay.filter(|delay| after(Instant::now(), *delay) < deadline.ends);
+        match delay.map(|_| self.quotas.pay(token, stage)) {
+            None | Some(Ok(())) => (error, delay),
+            Some(Err(lacking)) => {
+                let asked = error.retry_after().unwrap_or_default();
+                (error.with_retry_after(asked.max(lacking)), None)
+            }
         }
     }
 
@@ -182,14 +200,16 @@ impl Shared {
         let (mut body, end) = read_body(&mut response, max, until).await;
         // An error's status says enough where its body is broken.
         if success && let Err(broken) = end {
-            let passing = !matches!(broken, Broken::TooLarge);
+            let lasting = matches!(broken, Broken::TooLarge);
             let error = match broken {
                 Broken::Cut(error) => transport::failure(operation, error),
                 Broken::TimedOut => Error::new(operation, ErrorKind::TimedOut),
                 Broken::TooLarge => Error::new(operation, ErrorKind::UpstreamProtocol)
                     .with_message(format!("an answer of more than {max} bytes")),
             };
-            return Err(Failed { error: error.with_status_code(status), passing });
+            let error = error.with_status_code(status);
+            let stage = if lasting { Stage::Lasting } else { Stage::of(&error) };
+            return Err(Failed { error, stage });
         }
         if end.is_err() {
             // The cut may have gone through the caller's token, whose first half would not be recognised.
@@ -202,9 +222,7 @@ impl Shared {
                 .and_then(|value| retry_after(&value, text(response.headers(), DATE).as_deref())),
             body,
         };
-        let redirect = response.status().is_redirection();
-        read(&Context { operation, secret: token.expose() }, answer)
-            .map_err(|error| Failed { error, passing: !redirect })
+        read(&Context { operation, secret: token.expose() }, answer).map_err(Failed::from)
     }
 }
 

@@ -192,6 +192,33 @@ impl UpdateDeployment {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+
+    /// Whether a deployment is as these changes want it. What it does not say is not so.
+    #[cfg(feature = "http")]
+    pub(crate) fn hold_in(&self, deployment: &Deployment) -> bool {
+        fn holds<T: PartialEq>(wanted: &Option<T>, is: &Option<T>) -> bool {
+            wanted.is_none() || wanted == is
+        }
+        // No `..`: a change that is not compared would pass for made.
+        let Self {
+            name,
+            workflow_version,
+            hardware,
+            min_instances,
+            max_instances,
+            queue_size,
+            keep_warm_duration_in_seconds,
+            is_enabled,
+        } = self;
+        holds(name, &deployment.name)
+            && holds(workflow_version, &deployment.workflow_version)
+            && holds(&hardware.clone().map(|sku| vec![sku]), &deployment.hardware)
+            && holds(min_instances, &deployment.min_instances)
+            && holds(max_instances, &deployment.max_instances)
+            && holds(queue_size, &deployment.queue_size)
+            && holds(keep_warm_duration_in_seconds, &deployment.keep_warm_duration_in_seconds)
+            && holds(is_enabled, &deployment.is_enabled)
+    }
 }
 
 macro_rules! changes {
@@ -236,13 +263,16 @@ pub struct Updated {
     /// in every change and has no way to change only what has not changed meanwhile: `false` does not
     /// prove that no other rename was undone.
     pub name_race_possible: bool,
+    /// Whether the service's answer was lost, and the deployment, read afterwards, turned out to be as it
+    /// was wanted.
+    pub found_applied: bool,
 }
 
 impl Updated {
     /// An update with nothing to remark on.
     #[must_use]
     pub fn new(deployment: Deployment) -> Self {
-        Self { deployment, name_race_possible: false }
+        Self { deployment, name_race_possible: false, found_applied: false }
     }
 }
 
@@ -250,14 +280,22 @@ impl Updated {
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Deleted {
-    /// The answer's body; null where it was empty.
+    /// The answer's body; null where it was empty or lost.
     pub response: Value,
+    /// Whether the service's answer was lost, and the deployment turned out to be gone.
+    pub already_deleted: bool,
 }
 
 impl Deleted {
     /// A deletion that was answered with this body.
     #[must_use]
     pub fn new(response: Value) -> Self {
-        Self { response }
+        Self { response, already_deleted: false }
+    }
+
+    /// A deletion whose answer was lost, of a deployment that is gone.
+    #[must_use]
+    pub fn already() -> Self {
+        Self { response: Value::Null, already_deleted: true }
     }
 }

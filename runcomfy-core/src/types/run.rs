@@ -112,14 +112,20 @@ pub struct Cancellation {
     pub status: Option<String>,
     /// `cancelled` or `not_cancellable`, where the service says so apart from the status.
     pub outcome: Option<String>,
+    /// The run's own status as it was read afterwards, where an answer to the cancellation was lost. Then
+    /// this is the truth: a second cancellation is refused whether or not the first got through.
+    pub observed_status: Option<String>,
     /// Every other field of the answer.
     pub extra: Map<String, Value>,
 }
 
 impl Cancellation {
-    /// Whether the service took the cancellation on. `None` where its answer does not say.
+    /// Whether the service took the cancellation on. `None` where neither its answer nor the run says.
     #[must_use]
     pub fn accepted(&self) -> Option<bool> {
+        if let Some(observed) = &self.observed_status {
+            return (RequestState::of(Some(observed)) == RequestState::Cancelled).then_some(true);
+        }
         let word = self.outcome.as_deref().or(self.status.as_deref())?;
         match word.to_ascii_lowercase().as_str() {
             "cancelled" | "canceled" | "cancellation_requested" => Some(true),
@@ -145,7 +151,12 @@ object!(RequestResult {
     instance_id: instance_id,
     error: value,
 });
-object!(Cancellation { request_id: request_id, status: string, outcome: string });
+object!(Cancellation {
+    request_id: request_id,
+    status: string,
+    outcome: string,
+    observed_status: string,
+});
 
 /// A state of a run, as far as it is understood.
 ///
@@ -271,6 +282,9 @@ mod tests {
         check(json!({"status": "cancellation_requested"}), Some(true));
         check(json!({"status": "not_cancellable"}), Some(false));
         check(json!({"status": "completed"}), None);
+        check(json!({"observed_status": "canceled"}), Some(true));
+        check(json!({"outcome": "not_cancellable", "observed_status": "cancelled"}), Some(true));
+        check(json!({"outcome": "not_cancellable", "observed_status": "completed"}), None);
         check(json!({}), None);
     }
 }

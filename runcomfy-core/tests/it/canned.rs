@@ -8,7 +8,7 @@ use std::{
 };
 
 use flate2::{Compression, write::GzEncoder};
-use runcomfy_core::{HttpApi, HttpApiBuilder, RetryPolicy, Timeouts, Token};
+use runcomfy_core::{HttpApi, HttpApiBuilder, RetryPolicy, RetryQuota, Timeouts, Token};
 use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
@@ -95,6 +95,11 @@ impl Reply {
             }
             Self::Reset => Vec::new(),
         }
+    }
+
+    /// Whether it is none of HTTP's answers, from its first byte on.
+    pub(crate) fn is_garbage(&self) -> bool {
+        matches!(self, Self::Cut(bytes) if !bytes.is_empty() && !b"HTTP/1.1 ".starts_with(&bytes[..bytes.len().min(9)]))
     }
 
     /// Only the first `count` bytes of it, then the end.
@@ -202,6 +207,8 @@ pub(crate) fn builder(url: &str) -> HttpApiBuilder {
     let mut retry = RetryPolicy::default();
     retry.base = Duration::from_millis(2);
     retry.refused_base = Duration::from_millis(2);
+    // Tests fail more often than a quota allows.
+    retry.quota = RetryQuota::unlimited();
     HttpApi::builder().base_url(url).timeouts(timeouts).retry(retry)
 }
 

@@ -11,8 +11,18 @@ mod endpoints;
 #[cfg(feature = "http")]
 mod faults;
 #[cfg(feature = "http")]
+mod keep_alive;
+#[cfg(feature = "http")]
+mod odd_answers;
+#[cfg(feature = "http")]
 mod refusals;
+#[cfg(feature = "http")]
+mod settled;
 mod slow_looks;
+#[cfg(feature = "http")]
+mod storms;
+#[cfg(feature = "http")]
+mod tls;
 #[cfg(feature = "http")]
 mod tokens;
 #[cfg(feature = "http")]

@@ -63,7 +63,7 @@ fn shown(error: &runcomfy_core::Error) -> String {
 }
 
 #[tokio::test]
-async fn an_error_never_shows_the_token_even_where_the_service_repeats_it() {
+async fn f34_an_error_never_shows_the_token_even_where_the_service_repeats_it() {
     let echo = format!("Bearer {TOKEN} was refused");
     let faults = [
         Reply::json(401, &json!({"error_message": echo, "detail": [{"input": echo}]})),

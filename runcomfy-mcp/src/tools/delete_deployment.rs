@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     call::Call,
     reply::{Fault, Reply},
+    schema,
     tools::{Hints, ToolDefinition},
 };
 
@@ -29,12 +30,21 @@ impl ToolDefinition for Tool {
     type Args = Args;
 
     fn output() -> Value {
-        json!({ "response": {"description": "What RunComfy said to it; null where it said nothing."} })
+        json!({
+            "response": {"description": "What RunComfy said to it; null where it said nothing."},
+            "already_deleted": schema::flag("The answer was lost; the deployment was found gone."),
+        })
     }
 
     async fn run(args: Args, call: Call) -> Result<Reply, Fault> {
         let id = args.deployment_id.clone();
         let deleted = call.write(|api| async move { api.delete_deployment(&id).await }).await?;
-        Ok(Reply::new(format!("Deleted deployment {}.", args.deployment_id)).with("response", deleted.response))
+        let found = if deleted.already_deleted { " RunComfy's answer was lost; it was found gone." } else { "" };
+        let mut reply = Reply::new(format!("Deleted deployment {}.{found}", args.deployment_id));
+        reply = reply.with("response", deleted.response);
+        if deleted.already_deleted {
+            reply = reply.with("already_deleted", true);
+        }
+        Ok(reply)
     }
 }

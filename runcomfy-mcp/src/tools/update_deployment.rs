@@ -67,6 +67,7 @@ impl ToolDefinition for Tool {
         json!({
             "deployment": schema::upstream("The deployment after the change, in short: thirteen keys, null where unknown."),
             "name_race_possible": schema::flag("Somebody else may have renamed it at the same moment: check the name."),
+            "found_applied": schema::flag("The answer was lost; the deployment was found as wanted."),
         })
     }
 
@@ -98,6 +99,9 @@ impl ToolDefinition for Tool {
         let mut reply = Reply::new(sentence).with("deployment", deployment::compact(deployment));
         if updated.name_race_possible {
             reply = reply.with("name_race_possible", true);
+        }
+        if updated.found_applied {
+            reply = reply.with("found_applied", true);
         }
         Ok(reply)
     }

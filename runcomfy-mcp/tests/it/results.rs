@@ -1,7 +1,9 @@
 //! What the model reads: every result of every tool, held against the published schema.
 
 use rmcp::model::{CallToolResult, ContentBlock};
-use runcomfy_core::{Error, ErrorKind, MockRunComfyApi, Operation, Outcome, ProxyReply};
+use runcomfy_core::{
+    Deleted, Deployment, Error, ErrorKind, MockRunComfyApi, Operation, Outcome, ProxyReply, Updated,
+};
 use runcomfy_mcp::RunComfyMcp;
 use runcomfy_testkit::{FakeRunComfy, Script};
 use serde_json::{Value, json};
@@ -221,4 +223,21 @@ async fn a_panic_in_one_call_leaves_the_server_alive() {
     let data = session.fault("list_deployments", json!({})).await;
     assert_eq!(data["kind"], "internal");
     assert_eq!(session.client().list_all_tools().await.unwrap().len(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn q10_q11_what_was_found_out_after_a_lost_answer_is_said() {
+    let mut api = MockRunComfyApi::new();
+    api.expect_delete_deployment().returning(|_| Ok(Deleted::already()));
+    api.expect_update_deployment().returning(|id, _| {
+        let mut updated = Updated::new(Deployment::new(id.clone()));
+        updated.found_applied = true;
+        Ok(updated)
+    });
+    let session = connect(api).await;
+    let deleted = call(&session, "delete_deployment", json!({"deployment_id": "dep_1"})).await;
+    assert_eq!(deleted["already_deleted"], true);
+    let pause = json!({"deployment_id": "dep_1", "is_enabled": false});
+    let updated = call(&session, "update_deployment", pause).await;
+    assert_eq!(updated["found_applied"], true);
 }

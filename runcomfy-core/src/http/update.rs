@@ -1,0 +1,109 @@
+//! Updates: the name that each must have, whose turn it is, and what became of one whose answer was lost.
+
+use reqwest::Method;
+use tokio::time::timeout_at;
+
+use super::{
+    HttpApi, body,
+    send::{Call, Deadline},
+    settle::Tries,
+    wire,
+};
+use crate::{
+    error::{Error, ErrorKind, Operation, Outcome},
+    token::Token,
+    types::{DeploymentId, UpdateDeployment, Updated},
+};
+
+const OPERATION: Operation = Operation::UpdateDeployment;
+/// Each names absolute values, so a second one does what the first did; a third would hardly help.
+const TRIES: u32 = 2;
+
+impl HttpApi {
+    /// Updates; after a lost answer, the deployment is read and compared with what was asked for.
+    pub(super) async fn update(
+        &self,
+        id: &DeploymentId,
+        changes: &UpdateDeployment,
+    ) -> Result<Updated, Error> {
+        let url = self.deployment_url(id);
+        let mut call = Call::new(OPERATION, Method::PATCH, url.clone()).deployment(id);
+        let look = Call::new(Operation::GetDeployment, Method::GET, url).deployment(id);
+        if changes.is_empty() {
+            let error = Error::new(OPERATION, ErrorKind::InvalidArgument);
+            return Err(call.named(error.with_message("no change is given")));
+        }
+        let token = self.token(OPERATION).map_err(|error| call.named(error))?;
+        let deadline = self.shared.deadline(OPERATION);
+
+        // One at a time: between another's read of the name and its write, a rename would be undone.
+        let lock = self.shared.locks.of(token, id);
+        let Ok(_turn) = timeout_at(deadline.ends, lock.lock()).await else {
+            let error = Error::new(OPERATION, ErrorKind::TimedOut).with_outcome(Outcome::NotSent);
+            return Err(call.named(error).with_attempts(1, deadline.started.elapsed()));
+        };
+        let mut name = match &changes.name {
+            Some(name) => name.clone(),
+            None => self.current_name(&look, token, deadline).await?,
+        };
+        let mut renamed = false;
+        let mut tries = Tries::new(&self.shared, token, deadline);
+        loop {
+            // Another's name beside ours: theirs came while we wrote ours.
+            let clashes = |now: Option<&String>, sent: &String| {
+                changes.name.is_none() && now.is_some_and(|now| now != sent)
+            };
+            call.body = Some(body::update(&name, changes)?);
+            match self.shared.send(&call, token, deadline, wire::deployment).await {
+                Ok(deployment) => {
+                    renamed |= clashes(deployment.name.as_ref(), &name);
+                    let mut updated = Updated::new(deployment);
+                    updated.name_race_possible = renamed;
+                    return Ok(updated);
+                }
+                Err(error) => tries.failed(error).await?,
+            }
+            let Ok(now) = tries.look(&look, wire::deployment).await else {
+                return Err(tries.unsettled(OPERATION));
+            };
+            renamed |= clashes(now.name.as_ref(), &name);
+            if changes.hold_in(&now) {
+                let mut updated = Updated::new(now);
+                (updated.name_race_possible, updated.found_applied) = (renamed, true);
+                return Ok(updated);
+            }
+            if !tries.may_repeat(TRIES) {
+                return Err(tries.unsettled(OPERATION));
+            }
+            // A second update with the old name would undo a rename that has been seen.
+            if changes.name.is_none()
+                && let Some(now) = now.name.filter(|name| !name.trim().is_empty())
+            {
+                name = now;
+            }
+        }
+    }
+
+    /// The name that a deployment has, which the service wants in every update.
+    async fn current_name(
+        &self,
+        look: &Call<'_>,
+        token: &Token,
+        deadline: Deadline,
+    ) -> Result<String, Error> {
+        let read = self.shared.send(look, token, deadline, wire::deployment).await;
+        let deployment = read.map_err(|error| {
+            // The update itself was not sent, whatever became of the read.
+            let outcome = match error.outcome() {
+                Outcome::Rejected => Outcome::Rejected,
+                Outcome::Applied | Outcome::NotSent | Outcome::Unknown => Outcome::NotSent,
+            };
+            error.with_operation(OPERATION).with_outcome(outcome)
+        })?;
+        deployment.name.filter(|name| !name.trim().is_empty()).ok_or_else(|| {
+            look.named(Error::new(OPERATION, ErrorKind::UpstreamProtocol))
+                .with_outcome(Outcome::NotSent)
+                .with_message("the deployment has no name to send along")
+        })
+    }
+}
