@@ -1,5 +1,7 @@
 //! `runcomfy-mcp serve`
 
+mod bounds;
+
 use anyhow::{Context, bail};
 use clap::Args;
 use tokio::net::TcpListener;
@@ -53,6 +55,9 @@ pub(super) struct Serve {
     /// Everyone who reaches the server acts with the token from the environment; loopback only
     #[arg(long)]
     single_user: bool,
+
+    #[command(flatten)]
+    bounds: bounds::Bounds,
 }
 
 impl Serve {
@@ -103,7 +108,9 @@ impl Serve {
         let mut http = HttpOptions::default();
         http.allowed_hosts.extend(self.allowed_hosts);
         http.allowed_origins.extend(self.allowed_origins);
-        let server = RunComfyMcp::new(callers, settings(options));
+        let mut settings = settings(options);
+        self.bounds.apply(&mut settings, callers.need_token());
+        let server = RunComfyMcp::new(callers, settings);
         transport::http::serve(server, http, listener, stop_signal()).await?;
         Ok(0)
     }
@@ -135,6 +142,7 @@ pub(super) fn stop_signal() -> CancellationToken {
         tracing::info!("{first}: finishing what is under way");
         fired.cancel();
         let second = signal().await;
+        super::logging::flush();
         std::process::exit(if second == "SIGINT" { 130 } else { 143 });
     });
     stop
