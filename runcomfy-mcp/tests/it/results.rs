@@ -228,6 +228,7 @@ async fn p11_a_panic_is_told_by_a_name_to_look_for_and_leaves_the_server_alive()
     assert_eq!(error.code, ErrorCode::INTERNAL_ERROR);
     let data = error.data.unwrap();
     assert_eq!((&data["kind"], &data["outcome"]), (&json!("internal"), &json!("unknown")));
-    assert!(error.message.contains(data["error_id"].as_str().unwrap()), "{}", error.message);
+    let error_id = data["error_id"].as_str().unwrap();
+    assert!(error_id.len() == 16 && error.message.contains(error_id), "{}", error.message);
     assert_eq!(session.client().list_all_tools().await.unwrap().len(), 10);
 }

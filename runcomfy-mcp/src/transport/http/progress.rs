@@ -189,4 +189,16 @@ mod tests {
         progress.end(0);
         assert!(!progress.begin(), "it came along");
     }
+
+    #[test]
+    fn a_head_of_which_a_part_came_along_with_the_request_before_is_not_sound() {
+        let progress = Progress::new();
+        let (unseen, rest) = HEAD.split_at(9);
+        progress.read(HEAD);
+        assert!(progress.begin());
+        progress.read(unseen);
+        progress.end(0);
+        progress.read(rest);
+        assert!(!progress.begin());
+    }
 }
