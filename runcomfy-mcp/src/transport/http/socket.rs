@@ -19,8 +19,8 @@ use super::progress::Progress;
 /// How long the last bytes of an answer may take to be read before the connection is closed: closing with
 /// bytes of the peer's unread would take the answer back.
 const FAREWELL: Duration = Duration::from_secs(1);
-/// And how much of what the peer still sends is thrown away meanwhile.
-const FAREWELL_BYTES: usize = 1024 * 1024;
+/// And how much of what the peer still sends is thrown away meanwhile: the largest message there may be.
+const FAREWELL_BYTES: usize = 64 * 1024 * 1024;
 
 pub(super) struct Socket {
     stream: TcpStream,
