@@ -10,7 +10,13 @@ use rmcp::{
 use runcomfy_core::Error;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{reply::Fault, settings::Settings, tools::Api};
+use crate::{
+    gate::{Gate, Place, Principal},
+    reply::Fault,
+    settings::Settings,
+    tools::Api,
+    transport::http::Visit,
+};
 
 /// What a tool gets besides its arguments.
 pub(crate) struct Call {
@@ -24,6 +30,18 @@ pub(crate) struct Call {
     pub(crate) ending: CancellationToken,
     /// What is under way, which shutdown lets finish.
     pub(crate) work: TaskTracker,
+    pub(crate) standing: Standing,
+}
+
+/// Whose call it is, and what it holds of what is shared.
+pub(crate) struct Standing {
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) principal: Principal,
+    /// Its place among the calls under way.
+    pub(crate) place: Option<Arc<Place>>,
+    /// Its place among those who wait.
+    pub(crate) waits: Option<Place>,
+    pub(crate) visit: Option<Visit>,
 }
 
 impl Call {
@@ -37,6 +55,23 @@ impl Call {
             () = ending.cancelled() => {}
             () = self.progress.say(sentence) => {}
             () = tokio::time::sleep(PATIENCE) => tracing::debug!("the client is slow to take progress"),
+        }
+    }
+
+    /// Takes a place among those who wait: before anything is sent, as a run that nobody may wait for is
+    /// better not started.
+    pub(crate) fn take_seat(&mut self) -> Result<(), Fault> {
+        let standing = &mut self.standing;
+        standing.waits = Some(standing.gate.wait(standing.principal)?);
+        Ok(())
+    }
+
+    /// From here on the call only waits: others may have its place among those under way, and the memory
+    /// of its message.
+    pub(crate) fn sit_down(&mut self) {
+        self.standing.place = None;
+        if let Some(visit) = &self.standing.visit {
+            visit.load.release();
         }
     }
 
@@ -55,7 +90,12 @@ impl Call {
         T: Send + 'static,
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
-        let task = self.work.spawn(write(Arc::clone(&self.api)));
+        let (write, place) = (write(Arc::clone(&self.api)), self.standing.place.clone());
+        let task = self.work.spawn(async move {
+            let answer = write.await;
+            drop(place); // held to the end, whether or not anybody waits for it
+            answer
+        });
         match task.await {
             Ok(answer) => answer.map_err(Fault::from),
             Err(_) => Err(Fault::internal(

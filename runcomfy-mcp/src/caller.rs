@@ -28,8 +28,16 @@ impl Callers {
 
     /// RunComfy as the account of whoever sent these headers.
     pub(crate) fn api(&self, headers: Option<&HeaderMap>) -> Result<Api, Fault> {
+        Ok(self.acting(headers)?.0)
+    }
+
+    /// The same with the token it acts with, where callers have tokens of their own.
+    pub(crate) fn acting(
+        &self,
+        headers: Option<&HeaderMap>,
+    ) -> Result<(Api, Option<Token>), Fault> {
         match self {
-            Self::One(api) => Ok(Api::clone(api)),
+            Self::One(api) => Ok((Api::clone(api), None)),
             Self::Each { api, anonymous } => {
                 let own = headers
                     .map_or(Ok(None), bearer)
@@ -38,7 +46,7 @@ impl Callers {
                 let token = token.ok_or_else(|| {
                     Fault::no_token("this server acts with each caller's own token, and none came")
                 })?;
-                Ok(std::sync::Arc::new(api.with_token(token)))
+                Ok((std::sync::Arc::new(api.with_token(token.clone())), Some(token)))
             }
         }
     }

@@ -155,6 +155,7 @@ pub fn main() -> ExitCode {
     let outcome = runtime.block_on(run(cli));
     // A read of stdin that blocks must not hold up the end.
     runtime.shutdown_timeout(std::time::Duration::from_millis(200));
+    logging::flush();
     match outcome {
         Ok(code) => code.into(),
         Err(error) => {

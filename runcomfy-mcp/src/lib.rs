@@ -9,6 +9,7 @@ mod call;
 mod caller;
 pub mod cli;
 mod deployment;
+mod gate;
 mod reply;
 mod schema;
 mod server;
@@ -19,4 +20,4 @@ mod waiting;
 
 pub use caller::Callers;
 pub use server::RunComfyMcp;
-pub use settings::Settings;
+pub use settings::{ConnectionSettings, Limits, Rate, Settings};

@@ -7,7 +7,7 @@ use rmcp::model::{CallToolResult, ContentBlock, JsonObject, Resource};
 use runcomfy_core::{Error, ErrorKind, Operation, Outcome, OutputFile, is_invisible};
 use serde_json::{Map, Value, json};
 
-use crate::arguments::ArgumentFaults;
+use crate::{arguments::ArgumentFaults, gate::Busy};
 
 pub(crate) use hint::hint;
 
@@ -20,7 +20,7 @@ pub(crate) struct OwnKind {
 }
 
 /// Those there are.
-pub(crate) const OWN_KINDS: [OwnKind; 2] = [
+pub(crate) const OWN_KINDS: [OwnKind; 4] = [
     OwnKind {
         word: "internal",
         meaning: "a fault of this server's",
@@ -34,6 +34,19 @@ pub(crate) const OWN_KINDS: [OwnKind; 2] = [
         outcome: Outcome::NotSent,
         hint: "Nothing was sent. Whoever runs the server can allow ComfyUI-Manager's routes with \
                --allow-manager-routes.",
+    },
+    OwnKind {
+        word: "overloaded",
+        meaning: "too much is under way, of yours or of everyone's",
+        outcome: Outcome::NotSent,
+        hint: "Nothing was sent. Let some of your calls end, wait `retry_after_seconds`, then repeat this one.",
+    },
+    OwnKind {
+        word: "shutting_down",
+        meaning: "the server is ending",
+        outcome: Outcome::NotSent,
+        hint: "Nothing was changed. Repeat the call in some seconds: another server, or this one once it is \
+               back, will answer. Running requests go on.",
     },
 ];
 
@@ -158,6 +171,56 @@ impl Fault {
         }
     }
 
+    /// The caller has to wait.
+    pub(crate) fn busy(busy: Busy) -> Self {
+        let (mut fault, message, wait) = match busy {
+            Busy::TooFast(wait) => {
+                let error = Error::new(Operation::ListDeployments, ErrorKind::RateLimited);
+                (Self::from(error), "this server takes calls more slowly than that", wait)
+            }
+            Busy::Overloaded(wait) => {
+                (Self::own(&OWN_KINDS[2]), "too many calls are under way", wait)
+            }
+            Busy::Refused(wait) => {
+                let message = "RunComfy refused this token a moment ago, and was not asked again";
+                // As RunComfy would have said it, so that the advice is the same.
+                let error = Error::new(Operation::ListDeployments, ErrorKind::Unauthenticated);
+                (Self::from(error.with_status_code(401)), message, wait)
+            }
+        };
+        message.clone_into(&mut fault.message);
+        (fault.outcome, fault.retryable) = (Outcome::NotSent, true);
+        let milliseconds = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
+        fault
+            .with("retry_after_ms", milliseconds)
+            .with("retry_after_seconds", milliseconds.div_ceil(1000))
+    }
+
+    /// The server ends before the answer is there, to a call that changes nothing.
+    pub(crate) fn shutting_down() -> Self {
+        let mut fault = Self::own(&OWN_KINDS[3]);
+        fault.retryable = true;
+        fault
+    }
+
+    fn own(kind: &OwnKind) -> Self {
+        Self {
+            kind: kind.word,
+            message: kind.meaning.to_owned(),
+            outcome: kind.outcome,
+            retryable: false,
+            hint: kind.hint.to_owned(),
+            more: Box::default(),
+        }
+    }
+
+    /// Whether RunComfy has refused the caller's token.
+    pub(crate) fn is_refused_token(&self) -> bool {
+        self.kind == ErrorKind::Unauthenticated.as_str()
+            && self.more.get("status_code") == Some(&Value::from(401))
+            && !self.more.contains_key("retry_after_ms")
+    }
+
     /// A fault of this server's.
     pub(crate) fn internal(message: impl Into<String>) -> Self {
         Self {
@@ -221,6 +284,12 @@ impl Fault {
         ]);
         result.structured_content = Some(json);
         result
+    }
+}
+
+impl From<Busy> for Fault {
+    fn from(busy: Busy) -> Self {
+        Self::busy(busy)
     }
 }
 

@@ -1,6 +1,12 @@
 //! Sizes, times and limits of the server, with their defaults.
 
+mod connections;
+mod limits;
+
 use std::time::Duration;
+
+pub use connections::ConnectionSettings;
+pub use limits::{Limits, Rate};
 
 /// What an operator may set.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +26,15 @@ pub struct Settings {
     pub max_body_bytes: usize,
     /// How long shutdown lets writes finish.
     pub drain: Duration,
+    /// How long shutdown lets calls finish that only read.
+    pub drain_reads: Duration,
+    /// How long a server that is told to end goes on listening, so that load balancers see `/readyz`
+    /// and stop sending.
+    pub linger: Duration,
+    /// How long connections may take, and how many there may be.
+    pub connections: ConnectionSettings,
+    /// What a caller, and all of them, may ask for at once. `None`: as fits who calls, see [`Limits`].
+    pub limits: Option<Limits>,
 }
 
 impl Default for Settings {
@@ -30,7 +45,11 @@ impl Default for Settings {
             allow_manager_routes: false,
             wait: runcomfy_core::WaitPolicy::default(),
             max_body_bytes: 8 * 1024 * 1024,
-            drain: Duration::from_secs(10),
+            drain: Duration::from_secs(30),
+            drain_reads: Duration::from_secs(5),
+            linger: Duration::from_secs(2),
+            connections: ConnectionSettings::default(),
+            limits: None,
         }
     }
 }

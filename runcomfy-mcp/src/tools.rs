@@ -115,6 +115,20 @@ impl Entry {
         &self.listed.name
     }
 
+    /// Whether it changes nothing.
+    pub(crate) fn only_reads(&self) -> bool {
+        self.hint(|hints| hints.read_only_hint)
+    }
+
+    /// Whether doing it twice can cost twice.
+    pub(crate) fn may_cost(&self) -> bool {
+        !self.hint(|hints| hints.idempotent_hint)
+    }
+
+    fn hint(&self, hint: impl FnOnce(&ToolAnnotations) -> Option<bool>) -> bool {
+        self.listed.annotations.as_ref().and_then(hint) == Some(true)
+    }
+
     /// Checks the arguments against the published schema, then runs the tool.
     pub(crate) async fn call(&self, arguments: JsonObject, call: Call) -> Result<Reply, Fault> {
         let arguments = arguments::check(&self.listed.input_schema, arguments)?;

@@ -58,6 +58,7 @@ pub(crate) async fn until_finished(
     timeout: Duration,
     call: &mut Call,
 ) -> Result<Reply, Fault> {
+    call.sit_down();
     let request_id = submitted.submission.request_id.clone();
     call.say(&format!("submitted request {request_id}")).await;
     let mut policy = call.settings.wait.clone();

@@ -150,14 +150,18 @@ fn dependencies() -> anyhow::Result<Vec<String>> {
     }
     // Cargo.toml alone tells what is asked for directly.
     let manifest = fs::read_to_string(root()?.join("runcomfy-mcp/Cargo.toml"))?;
-    for name in ["reqwest", "hyper"] {
-        if manifest.lines().any(|line| line.starts_with(name)) {
-            faults.push(format!(
-                "runcomfy-mcp asks for {name}: all its calls go through RunComfyApi"
-            ));
-        }
-    }
+    faults.extend(manifest.lines().filter(|line| is_http_client(line)).map(|line| {
+        format!(
+            "runcomfy-mcp asks for an HTTP client ({line}): all its calls go through RunComfyApi"
+        )
+    }));
     Ok(faults)
+}
+
+/// Whether a line of a manifest asks for an HTTP client. hyper is one only with that feature, and without
+/// it what the server takes connections with.
+fn is_http_client(line: &str) -> bool {
+    line.starts_with("reqwest") || line.starts_with("hyper") && line.contains("\"client")
 }
 
 #[cfg(test)]
@@ -168,6 +172,16 @@ mod tests {
     fn check(name: &str, text: &str, expected: usize) {
         let faults = check_file(name, text);
         assert_eq!(faults.len(), expected, "{name}: {faults:?}");
+    }
+
+    #[test]
+    fn a_client_is_told_from_a_server() {
+        assert!(is_http_client("reqwest.workspace = true"));
+        assert!(is_http_client(r#"hyper = { workspace = true, features = ["client", "http1"] }"#));
+        assert!(is_http_client(
+            r#"hyper-util = { workspace = true, features = ["client-legacy"] }"#
+        ));
+        assert!(!is_http_client(r#"hyper = { workspace = true, features = ["http1", "server"] }"#));
     }
 
     #[test]

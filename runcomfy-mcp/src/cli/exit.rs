@@ -22,7 +22,7 @@ pub(super) fn code(kind: &str) -> u8 {
     match kind {
         "invalid_argument" => USAGE,
         "internal" => INTERNAL,
-        "rate_limited" | "timed_out" => LATER,
+        "overloaded" | "rate_limited" | "shutting_down" | "timed_out" => LATER,
         "permission_denied" | "policy_denied" | "unauthenticated" => DENIED,
         "upstream_protocol" | "upstream_tls" | "upstream_unavailable" => UNAVAILABLE,
         _ => REFUSED,

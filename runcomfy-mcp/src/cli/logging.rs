@@ -1,6 +1,8 @@
 //! Logs: to stderr only, and never a request's content.
 
-use std::str::FromStr;
+mod lossy;
+
+use std::{io::Write, str::FromStr, sync::OnceLock};
 
 use anyhow::Context;
 use clap::ValueEnum;
@@ -8,11 +10,13 @@ use tracing::{Level, Metadata};
 use tracing_subscriber::{
     EnvFilter, Layer,
     filter::{FilterExt, filter_fn},
+    fmt::writer::BoxMakeWriter,
     layer::SubscriberExt,
     registry,
     util::SubscriberInitExt,
 };
 
+use self::lossy::Lossy;
 use super::Options;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -28,13 +32,46 @@ pub(super) fn start(options: &Options, serving: bool) -> anyhow::Result<()> {
     let asked = options.log.as_deref().unwrap_or(if serving { "info" } else { "warn" });
     let filter = EnvFilter::from_str(asked)
         .with_context(|| format!("could not read the log filter {asked:?}"))?;
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer(serving)?).with_ansi(false);
     let lines = match options.log_format {
         Format::Text => lines.with_target(false).compact().boxed(),
         Format::Json => lines.json().flatten_event(true).boxed(),
     };
     registry().with(lines.with_filter(filter.and(filter_fn(may_be_shown)))).init();
     Ok(())
+}
+
+/// Where lines go while serving.
+static LOG: OnceLock<Lossy> = OnceLock::new();
+
+/// A server must not stand still because nobody reads its log; a command writes as it goes.
+fn writer(serving: bool) -> anyhow::Result<BoxMakeWriter> {
+    if !serving {
+        return Ok(BoxMakeWriter::new(std::io::stderr));
+    }
+    let lossy = Lossy::begin(sink()).context("could not start the log")?;
+    let lossy = LOG.get_or_init(|| lossy);
+    Ok(BoxMakeWriter::new(lossy.clone()))
+}
+
+/// The standard error itself: with the library's lock, a write that blocks would block whoever else has
+/// something to say.
+fn sink() -> Box<dyn Write + Send> {
+    #[cfg(unix)]
+    {
+        use std::os::fd::AsFd;
+        if let Ok(own) = std::io::stderr().as_fd().try_clone_to_owned() {
+            return Box::new(std::fs::File::from(own));
+        }
+    }
+    Box::new(std::io::stderr())
+}
+
+/// Lets the last lines be written, before the program ends.
+pub(super) fn flush() {
+    if let Some(lossy) = LOG.get() {
+        Lossy::flush(lossy);
+    }
 }
 
 /// The libraries beneath write whole requests, tokens and pictures included, at their lower levels, and

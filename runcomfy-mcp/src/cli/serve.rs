@@ -1,5 +1,7 @@
 //! `runcomfy-mcp serve`
 
+mod bounds;
+
 use anyhow::{Context, bail};
 use clap::Args;
 use tokio::net::TcpListener;
@@ -53,6 +55,9 @@ pub(super) struct Serve {
     /// Everyone who reaches the server acts with the token from the environment; loopback only
     #[arg(long)]
     single_user: bool,
+
+    #[command(flatten)]
+    bounds: bounds::Bounds,
 }
 
 impl Serve {
@@ -85,6 +90,7 @@ impl Serve {
             .await
             .with_context(|| format!("could not listen on {}", self.listen))?;
         let address = listener.local_addr().context("could not learn the address")?;
+        let stop = stop_signal();
         note(&format!(
             "runcomfy-mcp serves MCP at http://{address}/mcp (health: /healthz, /readyz)"
         ));
@@ -103,8 +109,10 @@ impl Serve {
         let mut http = HttpOptions::default();
         http.allowed_hosts.extend(self.allowed_hosts);
         http.allowed_origins.extend(self.allowed_origins);
-        let server = RunComfyMcp::new(callers, settings(options));
-        transport::http::serve(server, http, listener, stop_signal()).await?;
+        let mut settings = settings(options);
+        self.bounds.apply(&mut settings, callers.need_token());
+        let server = RunComfyMcp::new(callers, settings);
+        transport::http::serve(server, http, listener, stop).await?;
         Ok(0)
     }
 }
@@ -126,37 +134,54 @@ fn origin(text: &str) -> Result<String, String> {
     }
 }
 
-/// Fires on Ctrl-C and SIGTERM. A second one ends the program at once.
+/// Fires on Ctrl-C and SIGTERM. A second one ends the program at once. From the call on: call it before
+/// anybody is told that the program runs.
 pub(super) fn stop_signal() -> CancellationToken {
     let stop = CancellationToken::new();
     let fired = stop.clone();
+    let mut signals = Signals::listen();
     tokio::spawn(async move {
-        let first = signal().await;
+        let first = signals.next().await;
         tracing::info!("{first}: finishing what is under way");
         fired.cancel();
-        let second = signal().await;
+        let second = signals.next().await;
+        super::logging::flush();
         std::process::exit(if second == "SIGINT" { 130 } else { 143 });
     });
     stop
 }
 
-/// The next signal that asks for an end.
-async fn signal() -> &'static str {
+/// The signals that ask for an end; none is lost between two.
+struct Signals {
     #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let (Ok(mut terminate), Ok(mut interrupt)) =
-            (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    unix: Option<[tokio::signal::unix::Signal; 2]>,
+}
+
+impl Signals {
+    fn listen() -> Self {
+        #[cfg(unix)]
         {
+            use tokio::signal::unix::{SignalKind, signal};
+            let (terminate, interrupt) =
+                (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+            Self { unix: terminate.ok().zip(interrupt.ok()).map(Into::into) }
+        }
+        #[cfg(not(unix))]
+        Self {}
+    }
+
+    async fn next(&mut self) -> &'static str {
+        #[cfg(unix)]
+        if let Some([terminate, interrupt]) = &mut self.unix {
             return tokio::select! {
                 _ = terminate.recv() => "SIGTERM",
                 _ = interrupt.recv() => "SIGINT",
             };
         }
+        if tokio::signal::ctrl_c().await.is_err() {
+            // No signal can be heard: never ask for an end.
+            std::future::pending::<()>().await;
+        }
+        "SIGINT"
     }
-    if tokio::signal::ctrl_c().await.is_err() {
-        // No signal can be heard: never ask for an end.
-        std::future::pending::<()>().await;
-    }
-    "SIGINT"
 }

@@ -25,7 +25,10 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<u8> {
             tracing::warn!("no token: tools can be listed, calls will say how to set one")
         }
     }
-    let server = RunComfyMcp::new(backend.one(), settings(options));
+    let mut settings = settings(options);
+    // A client that starts the program waits for its end.
+    settings.drain = std::time::Duration::from_secs(10);
+    let server = RunComfyMcp::new(backend.one(), settings);
     transport::stdio::serve(server, stop_signal()).await?;
     Ok(0)
 }

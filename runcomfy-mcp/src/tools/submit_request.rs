@@ -86,6 +86,7 @@ impl ToolDefinition for Tool {
         let request = request(args)?;
         let deployment_id = request.deployment_id.clone();
         if wait {
+            call.take_seat()?;
             call.say("submitting").await;
         }
         let submission = call

@@ -1,99 +1,12 @@
 //! The server over HTTP: who is let in, and with whose token.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use runcomfy_core::{HttpApi, RunComfyApi, Token};
-use runcomfy_mcp::{Callers, RunComfyMcp, Settings, transport::http::HttpOptions};
-use runcomfy_testkit::Emulator;
 use serde_json::{Value, json};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
-    task::JoinHandle,
-};
-use tokio_util::sync::CancellationToken;
+use tokio::{io::AsyncWriteExt, net::TcpStream};
 
-/// A server of its own for each test, on an emulator where each token is an account.
-struct Server {
-    address: SocketAddr,
-    emulator: Emulator,
-    stop: CancellationToken,
-    task: JoinHandle<anyhow::Result<()>>,
-}
-
-impl Server {
-    async fn start() -> Self {
-        Self::start_with(Settings::default()).await
-    }
-
-    async fn start_with(settings: Settings) -> Self {
-        let emulator = Emulator::builder().start().await.unwrap();
-        let api = HttpApi::builder().base_url(emulator.url().as_str()).build().unwrap();
-        let server = RunComfyMcp::new(Callers::Each { api, anonymous: None }, settings);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let stop = CancellationToken::new();
-        let task = tokio::spawn(runcomfy_mcp::transport::http::serve(
-            server,
-            HttpOptions::default(),
-            listener,
-            stop.clone(),
-        ));
-        Self { address, emulator, stop, task }
-    }
-
-    /// Sends a request as it stands and gives status, head and body.
-    async fn send(&self, head: &str, body: &str) -> Answer {
-        let mut stream = TcpStream::connect(self.address).await.unwrap();
-        let length = if body.is_empty() {
-            String::new()
-        } else {
-            format!("Content-Length: {}\r\n", body.len())
-        };
-        let request = format!("{head}\r\n{length}Connection: close\r\n\r\n{body}");
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        Answer { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
-    }
-
-    /// Posts a message with more headers, as a client of the newest revision with a handshake does.
-    async fn post(&self, headers: &[&str], message: &Value) -> Answer {
-        let mut head = String::from(
-            "POST /mcp HTTP/1.1\r\nContent-Type: application/json\r\nAccept: application/json, text/event-stream\r\nMCP-Protocol-Version: 2025-11-25",
-        );
-        if !headers.iter().any(|header| header.to_ascii_lowercase().starts_with("host:")) {
-            head.push_str("\r\nHost: 127.0.0.1");
-        }
-        for header in headers {
-            head.push_str("\r\n");
-            head.push_str(header);
-        }
-        self.send(&head, &message.to_string()).await
-    }
-
-    async fn call(&self, token: &str, tool: &str, arguments: Value) -> Value {
-        let message = json!({"jsonrpc": "2.0", "id": 0, "method": "tools/call", "params": {"name": tool, "arguments": arguments}});
-        let answer = self.post(&[&format!("Authorization: Bearer {token}")], &message).await;
-        assert_eq!(answer.status, 200, "{}", answer.body);
-        let start = answer.body.find('{').unwrap();
-        let end = answer.body.rfind('}').unwrap();
-        let message: Value = serde_json::from_str(&answer.body[start..=end]).unwrap();
-        message["result"]["structuredContent"].clone()
-    }
-}
-
-struct Answer {
-    status: u16,
-    head: String,
-    body: String,
-}
-
-fn list() -> Value {
-    json!({"jsonrpc": "2.0", "id": 0, "method": "tools/list"})
-}
+use crate::over_http::{Server, list, settings};
 
 #[tokio::test]
 async fn a_call_without_exactly_one_well_formed_token_is_not_served() {
@@ -231,7 +144,7 @@ async fn the_list_of_tools_is_the_same_for_everyone_and_every_revision() {
 
 #[tokio::test]
 async fn a_peer_that_never_finishes_its_request_does_not_hold_the_server() {
-    let mut settings = Settings::default();
+    let mut settings = settings();
     settings.drain = Duration::from_millis(200);
     let server = Server::start_with(settings).await;
     let mut stuck = Vec::new();

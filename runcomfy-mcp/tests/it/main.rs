@@ -3,8 +3,10 @@
 
 mod bad_input;
 mod command_line;
+mod edge;
 mod harness;
 mod http;
+mod over_http;
 mod results;
 mod schemas;
 mod stdio;

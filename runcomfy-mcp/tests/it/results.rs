@@ -1,6 +1,9 @@
 //! What the model reads: every result of every tool, held against the published schema.
 
-use rmcp::model::{CallToolResult, ContentBlock};
+use rmcp::{
+    ServiceError,
+    model::{CallToolRequestParams, CallToolResult, ContentBlock, ErrorCode},
+};
 use runcomfy_core::{
     Deleted, Deployment, Error, ErrorKind, MockRunComfyApi, Operation, Outcome, ProxyReply, Updated,
 };
@@ -217,11 +220,18 @@ async fn whatever_comfyui_answers_is_shown() {
 }
 
 #[tokio::test]
-async fn a_panic_in_one_call_leaves_the_server_alive() {
+async fn p11_a_panic_is_told_by_a_name_to_look_for_and_leaves_the_server_alive() {
     // A mock without expectations panics when it is called.
     let session = connect(MockRunComfyApi::new()).await;
-    let data = session.fault("list_deployments", json!({})).await;
-    assert_eq!(data["kind"], "internal");
+    let call = CallToolRequestParams::new("list_deployments");
+    let Err(ServiceError::McpError(error)) = session.client().call_tool(call).await else {
+        panic!("a broken call has no result");
+    };
+    assert_eq!(error.code, ErrorCode::INTERNAL_ERROR);
+    let data = error.data.unwrap();
+    assert_eq!((&data["kind"], &data["outcome"]), (&json!("internal"), &json!("unknown")));
+    let error_id = data["error_id"].as_str().unwrap();
+    assert!(error_id.len() == 16 && error.message.contains(error_id), "{}", error.message);
     assert_eq!(session.client().list_all_tools().await.unwrap().len(), 10);
 }
 

@@ -1,0 +1,130 @@
+//! Log lines that never hold up a call: a thread writes them, and where it can't, they are dropped.
+
+use std::{
+    io::{self, Write},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    },
+    thread,
+    time::Duration,
+};
+
+use tracing_subscriber::fmt::MakeWriter;
+
+/// Lines that may wait to be written.
+const LINES: usize = 8 * 1024;
+/// How long the end waits for the last lines.
+const FAREWELL: Duration = Duration::from_millis(300);
+
+/// Takes lines.
+#[derive(Clone)]
+pub(super) struct Lossy {
+    queue: SyncSender<Item>,
+    dropped: Arc<AtomicU64>,
+}
+
+enum Item {
+    Line(Vec<u8>),
+    /// Says when all before it is written.
+    Written(SyncSender<()>),
+}
+
+impl Lossy {
+    /// Begins to write to `sink`. What can't be written, because nobody is there to read it, say, is gone.
+    pub(super) fn begin(sink: impl Write + Send + 'static) -> io::Result<Self> {
+        let (queue, items) = sync_channel(LINES);
+        let dropped = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&dropped);
+        thread::Builder::new()
+            .name("log".to_owned())
+            .spawn(move || write(sink, &items, &counted))?;
+        Ok(Self { queue, dropped })
+    }
+
+    /// Waits until all so far is written, but not for long.
+    pub(super) fn flush(&self) {
+        let (written, all) = sync_channel(1);
+        if self.queue.try_send(Item::Written(written)).is_ok() {
+            // Late or never: the end does not wait for it.
+            let _ = all.recv_timeout(FAREWELL);
+        }
+    }
+}
+
+fn write(mut sink: impl Write, items: &Receiver<Item>, dropped: &AtomicU64) {
+    for item in items {
+        // There is nowhere to report a failure to.
+        let _ = match item {
+            Item::Line(line) => sink.write_all(&line),
+            Item::Written(written) => written.try_send(()).map_err(io::Error::other),
+        };
+        let lost = dropped.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            let _ = writeln!(sink, "{lost} log line(s) were dropped: nobody read them in time");
+        }
+    }
+}
+
+impl Write for Lossy {
+    /// Takes a line: the formatter hands over each as a whole.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if let Err(TrySendError::Full(_)) = self.queue.try_send(Item::Line(line.to_vec())) {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Lossy {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Mutex, PoisonError};
+
+    use super::*;
+
+    /// Takes nothing until it is let.
+    #[derive(Clone, Default)]
+    struct Stuck(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Stuck {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn r06_a_sink_that_takes_nothing_holds_up_nobody_and_the_loss_is_told() {
+        let sink = Stuck::default();
+        let held = sink.0.lock().unwrap();
+        let mut log = Lossy::begin(sink.clone()).unwrap();
+        for _ in 0..LINES * 2 {
+            log.write_all(b"line\n").unwrap();
+        }
+        Lossy::flush(&log);
+        drop(held);
+        while log.queue.try_send(Item::Line(b"more\n".to_vec())).is_err() {
+            thread::yield_now();
+        }
+        Lossy::flush(&log);
+        let written = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+        assert!(written.contains("log line(s) were dropped"), "{} bytes", written.len());
+        assert!(written.lines().count() <= LINES + 10);
+    }
+}

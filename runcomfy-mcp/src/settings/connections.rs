@@ -1,0 +1,43 @@
+//! How patient the server is with those who connect.
+
+use std::time::Duration;
+
+/// How long connections may take, and how many there may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConnectionSettings {
+    /// Connections at once; one more is closed as soon as it is accepted.
+    pub most: usize,
+    /// From a request's first byte (on a new connection: from its start) to the end of its headers.
+    pub header: Duration,
+    /// From the end of the headers to the end of the body.
+    pub body: Duration,
+    /// How slow a body may be, in bytes a second, once [`body_grace`](Self::body_grace) is over.
+    pub body_bytes_per_second: u32,
+    /// How long a body may be slower than that.
+    pub body_grace: Duration,
+    /// How long a connection may lie idle between two requests.
+    pub idle: Duration,
+    /// After this long a connection ends with its next answer.
+    pub age: Duration,
+    /// How long an answer may wait for the peer to take some of it.
+    pub write: Duration,
+    /// Bytes of messages that may be in memory at once, of all callers.
+    pub body_bytes_in_flight: usize,
+}
+
+impl Default for ConnectionSettings {
+    fn default() -> Self {
+        Self {
+            most: 1024,
+            header: Duration::from_secs(10),
+            body: Duration::from_secs(30),
+            body_bytes_per_second: 4 * 1024,
+            body_grace: Duration::from_secs(5),
+            idle: Duration::from_secs(60),
+            age: Duration::from_secs(60 * 60),
+            write: Duration::from_secs(30),
+            body_bytes_in_flight: 128 * 1024 * 1024,
+        }
+    }
+}

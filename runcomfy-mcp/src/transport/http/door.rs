@@ -1,0 +1,179 @@
+//! What a request passes on its way to MCP, cheapest first: header syntax, token, rate, length, body, JSON.
+
+use std::{net::IpAddr, sync::Arc};
+
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    middleware::Next,
+    response::Response,
+};
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, StatusCode,
+    header::{CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER},
+};
+use serde::de::IgnoredAny;
+
+use super::{
+    answer::{later, protocol_error, refusal},
+    connection::Peer,
+    inbound::{self, Budget, Load, Unread},
+    names::the_only,
+};
+use crate::{
+    RunComfyMcp,
+    caller::{BearerError, bearer},
+};
+
+/// What the door needs to know.
+#[derive(Clone)]
+pub(super) struct Door {
+    server: RunComfyMcp,
+    budget: Budget,
+}
+
+/// What is known of a request besides its message, for the call that it becomes.
+#[derive(Clone, Debug)]
+pub(crate) struct Visit {
+    /// Where it came from.
+    pub(crate) source: Option<IpAddr>,
+    /// What its message holds of the memory for messages.
+    pub(crate) load: Arc<Load>,
+}
+
+/// What is answered in place of MCP. Boxed: it is far larger than what it stands in for.
+type Refused = Box<Response>;
+
+/// JSON-RPC's own codes.
+const PARSE_ERROR: i32 = -32700;
+const INVALID_REQUEST: i32 = -32600;
+/// MCP's: a header contradicts the message, or another header.
+const HEADER_MISMATCH: i32 = -32020;
+
+impl Door {
+    pub(super) fn new(server: RunComfyMcp) -> Self {
+        let budget = Budget::new(server.settings().connections.body_bytes_in_flight);
+        Self { server, budget }
+    }
+
+    /// Lets the request in as it is, or says why not.
+    async fn admit(&self, request: Request) -> Result<(Request, Bytes), Refused> {
+        let source = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
+        check_headers(request.headers())?;
+        self.check_token(request.headers(), source)?;
+        let settings = self.server.settings();
+        let length = request.headers().get(CONTENT_LENGTH);
+        let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+        let (mut parts, body) = request.into_parts();
+        let (most, times) = (settings.max_body_bytes, &settings.connections);
+        let (bytes, load) = inbound::read(body, length, most, times, &self.budget)
+            .await
+            .map_err(|unread| Box::new(not_read(unread, most)))?;
+        parts.extensions.insert(Visit { source, load: Arc::new(load) });
+        Ok((Request::from_parts(parts, Body::from(bytes.clone())), bytes))
+    }
+
+    /// Exactly one well-formed token, where one is needed, of somebody who does not come too often. What
+    /// the token may do is RunComfy's to say.
+    fn check_token(&self, headers: &HeaderMap, source: Option<IpAddr>) -> Result<(), Refused> {
+        let (gate, need_token) = (self.server.gate(), self.server.callers().need_token());
+        let failed = |status, message: &str| match source.map(|source| gate.failed(source)) {
+            Some(Err(wait)) => {
+                later(StatusCode::TOO_MANY_REQUESTS, "too many requests without a good token", wait)
+            }
+            _ => refusal(status, message),
+        };
+        let token = match bearer(headers) {
+            Ok(None) if need_token => {
+                let message = "send your RunComfy API token as `Authorization: Bearer …`";
+                return Err(failed(StatusCode::UNAUTHORIZED, message).into());
+            }
+            Ok(token) => token,
+            Err(error @ BearerError::OtherScheme) if need_token => {
+                return Err(failed(StatusCode::UNAUTHORIZED, &error.to_string()).into());
+            }
+            Err(error) => return Err(failed(StatusCode::BAD_REQUEST, &error.to_string()).into()),
+        };
+        let principal = gate.principal(token.as_ref());
+        gate.knock(principal, source)
+            .map_err(|wait| later(StatusCode::TOO_MANY_REQUESTS, "too many requests", wait).into())
+    }
+}
+
+/// Passes on what may come in, and says in JSON-RPC's words what was wrong with a message.
+pub(super) async fn pass(State(door): State<Door>, request: Request, next: Next) -> Response {
+    let ending = door.server.ending().clone();
+    let mut response = match door.admit(request).await {
+        Ok((request, message)) => {
+            let response = next.run(request).await;
+            // The media types were right: it is the message that MCP could not read.
+            if response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+                not_a_message(&message)
+            } else {
+                response
+            }
+        }
+        Err(response) => *response,
+    };
+    // A server that ends soon takes no more over this connection.
+    if ending.is_cancelled() {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// Headers that two readers could read in two ways, and bodies in a form that is not taken.
+fn check_headers(headers: &HeaderMap) -> Result<(), Refused> {
+    for name in ["mcp-method", "mcp-name", "mcp-protocol-version"] {
+        let name = HeaderName::from_static(name);
+        if headers.contains_key(&name) && the_only(headers, name.clone()).is_none() {
+            let message = format!("more than one {name} header");
+            return Err(protocol_error(StatusCode::BAD_REQUEST, HEADER_MISMATCH, &message).into());
+        }
+    }
+    let kind = the_only(headers, CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
+    // A page of anywhere can make a browser post a form or plain text, but not this.
+    if !kind.eq_ignore_ascii_case("application/json") {
+        let message = "send Content-Type: application/json";
+        return Err(refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, message).into());
+    }
+    if headers.contains_key(CONTENT_ENCODING) {
+        let message = "send the message as it is, without Content-Encoding";
+        return Err(refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, message).into());
+    }
+    Ok(())
+}
+
+fn not_read(unread: Unread, most: usize) -> Response {
+    match unread {
+        Unread::TooLarge => {
+            let message = format!("a message may have {most} bytes");
+            refusal(StatusCode::PAYLOAD_TOO_LARGE, &message)
+        }
+        Unread::TooSlow => refusal(StatusCode::REQUEST_TIMEOUT, "the message came too slowly"),
+        Unread::NoRoom => {
+            let mut response = refusal(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "too many messages at once; nothing was done",
+            );
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            response
+        }
+        Unread::Broken => refusal(StatusCode::BAD_REQUEST, "the message did not come whole"),
+    }
+}
+
+/// Says what is wrong with a message, and nothing of what is in it.
+fn not_a_message(message: &[u8]) -> Response {
+    let bad = StatusCode::BAD_REQUEST;
+    if serde_json::from_slice::<IgnoredAny>(message).is_err() {
+        return protocol_error(bad, PARSE_ERROR, "the message is no JSON, or nested too deeply");
+    }
+    if message.trim_ascii_start().starts_with(b"[") {
+        let why = "a batch is not taken: send one message at a time";
+        return protocol_error(bad, INVALID_REQUEST, why);
+    }
+    protocol_error(bad, INVALID_REQUEST, "the message is no JSON-RPC request or notification")
+}

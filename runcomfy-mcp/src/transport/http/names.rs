@@ -1,0 +1,137 @@
+//! By which names the server may be reached, and from which web pages: what keeps a page that a browser
+//! happens to show from calling with its visitor's reach.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::Response,
+};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version,
+    header::{
+        ACCEPT, ALLOW, AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE,
+    },
+    uri::Authority,
+};
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+use super::{HttpOptions, answer::refusal};
+
+/// The names and origins that are allowed.
+#[derive(Debug)]
+pub(super) struct Names {
+    hosts: Vec<(String, Option<u16>)>,
+    /// Each with whether any port will do.
+    origins: Vec<(String, bool)>,
+}
+
+impl Names {
+    pub(super) fn new(options: &HttpOptions) -> Self {
+        let host = |name: &String| match Authority::try_from(name.as_str()) {
+            Ok(authority) => (authority.host().to_ascii_lowercase(), authority.port_u16()),
+            Err(_) => (name.to_ascii_lowercase(), None),
+        };
+        let origin = |name: &String| match name.strip_suffix(":*") {
+            Some(name) => (name.to_owned(), true),
+            None => (name.clone(), false),
+        };
+        Self {
+            hosts: options.allowed_hosts.iter().map(host).collect(),
+            origins: options.allowed_origins.iter().map(origin).collect(),
+        }
+    }
+
+    fn knows_host(&self, authority: &Authority) -> bool {
+        self.hosts.iter().any(|(host, port)| {
+            authority.host().eq_ignore_ascii_case(host)
+                && port.is_none_or(|port| authority.port_u16() == Some(port))
+        })
+    }
+
+    fn knows_origin(&self, origin: &HeaderValue) -> bool {
+        let Ok(origin) = origin.to_str() else { return false };
+        self.origins.iter().any(|(name, any_port)| {
+            let rest = origin.strip_prefix(name.as_str());
+            rest.is_some_and(|rest| {
+                let port = rest.strip_prefix(':');
+                rest.is_empty()
+                    || *any_port
+                        && port.is_some_and(|port| {
+                            !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit())
+                        })
+            })
+        })
+    }
+
+    /// Why a request's names are not good enough, if they are not.
+    fn objection(&self, request: &Request) -> Option<(StatusCode, &'static str)> {
+        if request.version() != Version::HTTP_11 {
+            return Some((StatusCode::BAD_REQUEST, "speak HTTP/1.1"));
+        }
+        let Some(host) = the_only(request.headers(), HOST) else {
+            return Some((StatusCode::BAD_REQUEST, "send exactly one Host header"));
+        };
+        let Some(host) = host.to_str().ok().and_then(|host| Authority::try_from(host).ok()) else {
+            return Some((StatusCode::BAD_REQUEST, "the Host header names no host"));
+        };
+        // A target with a host in it counts for more than the header.
+        if !self.knows_host(&host) || !request.uri().authority().is_none_or(|a| self.knows_host(a))
+        {
+            return Some((StatusCode::FORBIDDEN, "the server does not go by that name"));
+        }
+        let origins = request.headers().get_all(ORIGIN).iter();
+        if request.headers().contains_key(ORIGIN)
+            && (origins.count() > 1
+                || !request.headers().get(ORIGIN).is_some_and(|o| self.knows_origin(o)))
+        {
+            return Some((StatusCode::FORBIDDEN, "pages of that origin may not call"));
+        }
+        None
+    }
+}
+
+/// The value of a header that is there exactly once.
+pub(super) fn the_only(headers: &HeaderMap, name: HeaderName) -> Option<&HeaderValue> {
+    let mut all = headers.get_all(name).iter();
+    let first = all.next()?;
+    all.next().is_none().then_some(first)
+}
+
+/// Turns away what is no POST, and what comes by a wrong name or from a wrong page, before anything else of
+/// it is looked at.
+pub(super) async fn check(
+    State(names): State<Arc<Names>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if ![Method::POST, Method::OPTIONS].contains(request.method()) {
+        let mut response = refusal(StatusCode::METHOD_NOT_ALLOWED, "POST messages here");
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+        return response;
+    }
+    match names.objection(&request) {
+        Some((status, why)) => refusal(status, why),
+        None => next.run(request).await,
+    }
+}
+
+/// Lets web pages of the allowed origins call from a browser.
+pub(super) fn cors(names: Arc<Names>) -> CorsLayer {
+    let mcp = |name: &'static str| HeaderName::from_static(name);
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::predicate(move |origin, _| names.knows_origin(origin)))
+        .allow_methods([Method::POST])
+        .allow_headers([
+            ACCEPT,
+            AUTHORIZATION,
+            CONTENT_TYPE,
+            mcp("mcp-protocol-version"),
+            mcp("mcp-method"),
+            mcp("mcp-name"),
+            mcp("mcp-session-id"),
+            mcp("last-event-id"),
+        ])
+        .expose_headers([WWW_AUTHENTICATE, RETRY_AFTER])
+}
