@@ -5,20 +5,21 @@ use std::{fs, net::SocketAddr, path::PathBuf, sync::mpsc, time::Duration};
 
 use anyhow::{Context as _, ensure};
 
-use crate::shell::{command, root, run as run_command, step};
+use crate::{
+    measure,
+    program::{Program, Used},
+    shell::{command, root, run as run_command, step},
+};
 
 mod books;
 mod customer;
 mod kill;
 mod line;
-mod measure;
-mod program;
 
 pub(crate) use kill::run as run_kills;
 
 use customer::{Customer, Stop};
 use line::{Gone, Line, Seen};
-use program::{Program, Used};
 
 const ACCOUNTS: usize = 100;
 const REQUESTS_EACH: usize = 100;
@@ -103,7 +104,7 @@ fn under(load: &Load) -> anyhow::Result<Vec<String>> {
     if load.state {
         arguments.extend(["--state", state]);
     }
-    let program = Program::start(&arguments)?;
+    let program = Program::start("runcomfy-emulator", &arguments)?;
     let mut customers: Vec<_> =
         (0..ACCOUNTS).map(|number| Customer::new(number, load.overrides)).collect();
     customers.iter_mut().for_each(|customer| customer.want(REQUESTS_EACH));
@@ -135,7 +136,7 @@ fn under(load: &Load) -> anyhow::Result<Vec<String>> {
     if load.state {
         let size = fs::metadata(state)?.len();
         program.kill()?;
-        let again = Program::start(&arguments)?;
+        let again = Program::start("runcomfy-emulator", &arguments)?;
         let took = again.took.as_secs_f64();
         ensure!(took <= MOST_SECONDS_TO_REOPEN, "{took:.1} s to reopen: too slow");
         customers.iter_mut().for_each(Customer::new_book);

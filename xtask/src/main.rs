@@ -6,6 +6,9 @@ mod ci;
 mod clients;
 mod codegen;
 mod load;
+mod measure;
+mod program;
+mod server;
 mod shell;
 mod tidy;
 
@@ -20,7 +23,8 @@ cargo xtask tidy               the rules that no lint knows
 cargo xtask clients            real MCP clients against the release binary (needs python3, npm)
 cargo xtask browser            the emulator's page in a real browser (needs chromium, npm)
 cargo xtask load               10,000 requests against the emulator: speed, size, and books that agree
-cargo xtask load --kill [SEED] the same, killed in the middle ten times: nothing is lost or run twice";
+cargo xtask load --kill [SEED] the same, killed in the middle ten times: nothing is lost or run twice
+cargo xtask server [NAME]      the MCP server under load and abuse, beside a bare one: speed, size, manners";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -37,6 +41,8 @@ fn main() -> ExitCode {
         ["load", "--kill", seed] => {
             seed.parse().context("SEED").and_then(|seed| load::run_kills(Some(seed)))
         }
+        ["server"] => server::run(None),
+        ["server", name] => server::run(Some(name)),
         _ => {
             println!("{USAGE}");
             return if words == ["--help"] { ExitCode::SUCCESS } else { ExitCode::from(64) };

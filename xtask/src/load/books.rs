@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::{
     customer::{Book, Customer},
     line::{Gone, Line, Seen},
-    measure,
 };
+use crate::measure;
 
 /// Longer than what is still under way takes.
 const PATIENCE_SECONDS: u64 = 10;

@@ -10,10 +10,9 @@ use super::{
     customer::{Customer, Stop},
     each, folder, go_round,
     line::{Line, Seen},
-    program::Program,
     recalled,
 };
-use crate::shell::step;
+use crate::{program::Program, shell::step};
 
 const KILLS: usize = 10;
 
@@ -43,7 +42,7 @@ fn killed(seed: u64) -> anyhow::Result<()> {
     arguments.extend(["--state", state.to_str().context("a path that is no text")?]);
     let mut customers: Vec<_> = (0..ACCOUNTS).map(|number| Customer::new(number, true)).collect();
     let mut bounds = vec![Bounds::default(); ACCOUNTS];
-    let mut program = Program::start(&arguments)?;
+    let mut program = Program::start("runcomfy-emulator", &arguments)?;
     for kill in 1..=KILLS {
         let after = luck.usize(1..=MOST_BEFORE_A_KILL);
         loaded_until_killed(&mut customers, program, after)?;
@@ -51,7 +50,7 @@ fn killed(seed: u64) -> anyhow::Result<()> {
             bounds.least += customer.book.confirmed;
             bounds.most += customer.book.confirmed + customer.book.unheard;
         }
-        program = Program::start(&arguments)?;
+        program = Program::start("runcomfy-emulator", &arguments)?;
         customers.iter_mut().for_each(Customer::new_book);
         let seen = recalled(&mut customers, &program)?;
         let runs = adds_up(&customers, &bounds, &program, &seen)?;
@@ -71,7 +70,7 @@ fn killed(seed: u64) -> anyhow::Result<()> {
         customer.want(customer.requests.len());
     }
     drop(program);
-    let program = Program::start(&arguments)?;
+    let program = Program::start("runcomfy-emulator", &arguments)?;
     let seen = all(&mut customers, &program, &mpsc::channel().0)?;
     adds_up(&customers, &bounds, &program, &seen)?;
     std::fs::remove_dir_all(folder)?;

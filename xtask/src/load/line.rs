@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::measure;
+use crate::measure;
 
 /// Longer than any answer takes. Whoever waits longer than this has found a fault.
 const PATIENCE: Duration = Duration::from_secs(20);
