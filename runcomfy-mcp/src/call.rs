@@ -12,6 +12,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     gate::{Gate, Place, Principal},
+    replay::Ledger,
     reply::Fault,
     settings::Settings,
     tools::Api,
@@ -31,6 +32,7 @@ pub(crate) struct Call {
     /// What is under way, which shutdown lets finish.
     pub(crate) work: TaskTracker,
     pub(crate) standing: Standing,
+    pub(crate) ledger: Ledger,
 }
 
 /// Whose call it is, and what it holds of what is shared.
@@ -90,18 +92,24 @@ impl Call {
         T: Send + 'static,
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
-        let (write, place) = (write(Arc::clone(&self.api)), self.standing.place.clone());
+        let write = write(Arc::clone(&self.api));
+        self.to_its_end(async move { write.await.map_err(Fault::from) }).await
+    }
+
+    /// Runs work that must not break off, whether or not anybody waits for it.
+    pub(crate) async fn to_its_end<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Fault>> + Send + 'static,
+    ) -> Result<T, Fault> {
+        let place = self.standing.place.clone();
         let task = self.work.spawn(async move {
-            let answer = write.await;
-            drop(place); // held to the end, whether or not anybody waits for it
+            let answer = work.await;
+            drop(place); // held to the end
             answer
         });
-        match task.await {
-            Ok(answer) => answer.map_err(Fault::from),
-            Err(_) => Err(Fault::internal(
-                "the call ended unexpectedly; whether it took effect is unknown",
-            )),
-        }
+        task.await.unwrap_or_else(|_| {
+            Err(Fault::internal("the call ended unexpectedly; whether it took effect is unknown"))
+        })
     }
 }
 

@@ -26,12 +26,8 @@ impl Callers {
         matches!(self, Self::Each { anonymous: None, .. })
     }
 
-    /// RunComfy as the account of whoever sent these headers.
-    pub(crate) fn api(&self, headers: Option<&HeaderMap>) -> Result<Api, Fault> {
-        Ok(self.acting(headers)?.0)
-    }
-
-    /// The same with the token it acts with, where callers have tokens of their own.
+    /// RunComfy as the account of whoever sent these headers, with the token it acts with, where callers
+    /// have tokens of their own.
     pub(crate) fn acting(
         &self,
         headers: Option<&HeaderMap>,

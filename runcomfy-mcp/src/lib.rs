@@ -10,6 +10,8 @@ mod caller;
 pub mod cli;
 mod deployment;
 mod gate;
+mod random;
+pub mod replay;
 mod reply;
 mod schema;
 mod server;

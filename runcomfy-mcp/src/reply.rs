@@ -20,7 +20,7 @@ pub(crate) struct OwnKind {
 }
 
 /// Those there are.
-pub(crate) const OWN_KINDS: [OwnKind; 4] = [
+pub(crate) const OWN_KINDS: [OwnKind; 6] = [
     OwnKind {
         word: "internal",
         meaning: "a fault of this server's",
@@ -47,6 +47,20 @@ pub(crate) const OWN_KINDS: [OwnKind; 4] = [
         outcome: Outcome::NotSent,
         hint: "Nothing was changed. Repeat the call in some seconds: another server, or this one once it is \
                back, will answer. Running requests go on.",
+    },
+    OwnKind {
+        word: "outcome_unknown",
+        meaning: "an earlier call in the same words may have taken effect, and what came of it is not known",
+        outcome: Outcome::Unknown,
+        hint: "It was not sent again. Look with list_deployments or in the web app, and ask the user: only a new \
+               idempotency_key makes a second, billed attempt.",
+    },
+    OwnKind {
+        word: "replay_unavailable",
+        meaning: "the store of idempotency keys can't be asked",
+        outcome: Outcome::NotSent,
+        hint: "Nothing was sent. Repeat the call with the same idempotency_key in some seconds; without a key it \
+               would go through, unprotected.",
     },
 ];
 
@@ -201,6 +215,30 @@ impl Fault {
         let mut fault = Self::own(&OWN_KINDS[3]);
         fault.retryable = true;
         fault
+    }
+
+    /// What came of an earlier, identical call is not known, so that it is not sent again.
+    pub(crate) fn outcome_unknown() -> Self {
+        Self::own(&OWN_KINDS[4])
+    }
+
+    /// A keyed call can't be protected.
+    pub(crate) fn replay_unavailable() -> Self {
+        let mut fault = Self::own(&OWN_KINDS[5]);
+        fault.retryable = true;
+        fault
+    }
+
+    /// The key belongs to a call with other arguments.
+    pub(crate) fn key_reused() -> Self {
+        let error = Error::new(Operation::SubmitRequest, ErrorKind::Conflict);
+        let mut fault = Self::from(error.with_outcome(Outcome::NotSent));
+        "this idempotency_key was used with other arguments".clone_into(&mut fault.message);
+        fault.retryable = false;
+        fault.advising(
+            "Nothing was sent. For something else take a new idempotency_key; to learn what came of the first \
+             call, repeat it with its own arguments.",
+        )
     }
 
     fn own(kind: &OwnKind) -> Self {

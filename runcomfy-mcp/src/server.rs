@@ -12,6 +12,7 @@ use rmcp::{
     },
     service::RequestContext,
 };
+use runcomfy_core::Token;
 use serde_json::Value;
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -20,10 +21,12 @@ use crate::{
     call::{Call, Progress, Standing},
     caller::Callers,
     gate::{Gate, Principal},
+    random,
+    replay::{Delivery, Ledger, Receipt, Replay, ReplayStore},
     reply::{Fault, Reply},
     settings::{Limits, Settings},
     tools::{self, Api, Entry, TOOLS},
-    transport::http::{Tag, Visit, random_name},
+    transport::http::{Tag, Visit},
 };
 
 /// How to get from a wish to a picture; shown to the model where the client shows it. Clients cut at 2 KB.
@@ -52,6 +55,7 @@ pub struct RunComfyMcp {
     callers: Callers,
     settings: Arc<Settings>,
     gate: Arc<Gate>,
+    replay: Arc<Replay>,
     /// Calls under way, and writes that outlive theirs.
     work: TaskTracker,
     /// Fires when the server is about to end: waits answer at once.
@@ -65,13 +69,24 @@ impl RunComfyMcp {
         let limits = settings.limits.clone().unwrap_or_else(|| {
             if callers.need_token() { Limits::many_callers() } else { Limits::one_caller() }
         });
+        let replay = Replay::new(callers.need_token());
         Self {
             callers,
             settings: Arc::new(settings),
             gate: Arc::new(Gate::new(limits)),
+            replay: Arc::new(replay),
             work: TaskTracker::new(),
             ending: CancellationToken::new(),
         }
+    }
+
+    /// Keeps the outcomes of calls with an `idempotency_key` in `store`, in place of this process's
+    /// memory. All servers that share a store must have the same `secret`, from which accounts are told
+    /// apart without their tokens being kept.
+    #[must_use]
+    pub fn with_replay_store(mut self, store: Arc<dyn ReplayStore>, secret: &[u8]) -> Self {
+        self.replay = Arc::new(Replay::shared(store, secret, self.callers.need_token()));
+        self
     }
 
     /// The tools as they are published, by name.
@@ -115,9 +130,14 @@ impl RunComfyMcp {
         arguments: JsonObject,
         progress: Progress,
     ) -> Result<Reply, Fault> {
-        let api = self.callers.api(None)?;
+        let (api, token) = self.callers.acting(None)?;
         let standing = self.standing(entry, Principal::Everyone, None)?;
-        entry.call(arguments, self.call(api, progress, CancellationToken::new(), standing)).await
+        let delivery = Delivery::default();
+        let ledger = self.ledger(token.as_ref(), delivery.receipt());
+        let gone = CancellationToken::new();
+        let reply = entry.call(arguments, self.call(api, progress, gone, standing, ledger)).await;
+        delivery.done();
+        reply
     }
 
     /// Finds the call a place among those under way.
@@ -138,6 +158,7 @@ impl RunComfyMcp {
         progress: Progress,
         gone: CancellationToken,
         standing: Standing,
+        ledger: Ledger,
     ) -> Call {
         Call {
             api,
@@ -147,7 +168,13 @@ impl RunComfyMcp {
             settings: Arc::clone(&self.settings),
             work: self.work.clone(),
             standing,
+            ledger,
         }
+    }
+
+    fn ledger(&self, token: Option<&Token>, receipt: Receipt) -> Ledger {
+        let replay = Arc::clone(&self.replay);
+        Ledger { account: replay.account(token), replay, receipt }
     }
 
     /// Runs the tool for whoever sent these headers. A call that only reads does not hold up the end.
@@ -156,6 +183,7 @@ impl RunComfyMcp {
         entry: &Entry,
         arguments: JsonObject,
         context: &RequestContext<RoleServer>,
+        receipt: Receipt,
     ) -> Result<Reply, Fault> {
         let parts = context.extensions.get::<http::request::Parts>();
         let progress = match context.meta.get_progress_token() {
@@ -167,7 +195,9 @@ impl RunComfyMcp {
         let visit = parts.and_then(|parts| parts.extensions.get::<Visit>()).cloned();
         let source = visit.as_ref().and_then(|visit| visit.source);
         let standing = self.standing(entry, principal, visit)?;
-        let run = entry.call(arguments, self.call(api, progress, context.ct.clone(), standing));
+        let ledger = self.ledger(token.as_ref(), receipt);
+        let call = self.call(api, progress, context.ct.clone(), standing, ledger);
+        let run = entry.call(arguments, call);
         let outcome = tokio::select! {
             outcome = run => outcome,
             () = self.reads_are_over(), if entry.only_reads() => Err(Fault::shutting_down()),
@@ -193,7 +223,21 @@ impl RunComfyMcp {
     ) -> Result<CallToolResult, ErrorData> {
         let started = Instant::now();
         let _under_way = self.work.token();
-        let run = self.run(entry, arguments, context);
+        let parts = context.extensions.get::<http::request::Parts>();
+        // Over HTTP the connection knows what becomes of the answer. Elsewhere all there is to know is
+        // whether the caller had gone before there was one.
+        let own = Delivery::default();
+        let receipt = parts.and_then(|parts| parts.extensions.get::<Receipt>()).cloned();
+        let run = self.run(entry, arguments, context, receipt.unwrap_or_else(|| own.receipt()));
+        let run = async {
+            let mut run = std::pin::pin!(run);
+            tokio::select! {
+                biased;
+                outcome = &mut run => return outcome,
+                () = context.ct.cancelled() => own.lost(),
+            }
+            run.await
+        };
         // One broken call must not take the others' connection with it.
         let Ok(outcome) = AssertUnwindSafe(run).catch_unwind().await else {
             return Err(broken(entry.name()));
@@ -201,8 +245,8 @@ impl RunComfyMcp {
         let kind = outcome.as_ref().map_or_else(Fault::kind, |reply| {
             if reply.is_interrupted() { "interrupted" } else { "ok" }
         });
+        own.done();
         let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let parts = context.extensions.get::<http::request::Parts>();
         let request =
             parts.and_then(|parts| parts.extensions.get::<Tag>()).map(|tag| tag.0.as_str());
         tracing::info!(
@@ -223,7 +267,7 @@ impl RunComfyMcp {
 /// What a client is told of a call that broke: a name by which to find it in the log, and nothing of what
 /// was in it.
 fn broken(tool: &str) -> ErrorData {
-    let error_id = random_name();
+    let error_id = random::name();
     tracing::error!(tool, error_id, "{tool} panicked: error {error_id}");
     let fault = Fault::internal("the tool panicked").with("error_id", error_id.as_str());
     let message = format!("internal error {error_id}");

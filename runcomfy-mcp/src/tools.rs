@@ -150,3 +150,17 @@ fn parse<T: DeserializeOwned>(arguments: JsonObject) -> Result<T, ArgumentFaults
 
 /// The trait object that a call acts through.
 pub(crate) type Api = Arc<dyn RunComfyApi>;
+
+/// Said where a keyed call took effect and that could not be written down.
+pub(crate) const FORGOTTEN: &str = "What came of it could not be written down: repeating it with this idempotency_key is not safe.";
+
+/// A key under which a call is made at most once.
+pub(crate) fn replay_key(key: Option<String>) -> Result<Option<String>, ArgumentFaults> {
+    match key {
+        Some(key) if !key.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            let rule = "must be of visible ASCII characters, without spaces";
+            Err(ArgumentFaults::one("idempotency_key", rule))
+        }
+        key => Ok(key),
+    }
+}

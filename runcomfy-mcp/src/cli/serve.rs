@@ -1,6 +1,7 @@
 //! `runcomfy-mcp serve`
 
 mod bounds;
+mod replay;
 
 use anyhow::{Context, bail};
 use clap::Args;
@@ -13,7 +14,7 @@ use super::{
     terminal::note,
 };
 use crate::{
-    RunComfyMcp,
+    Callers, RunComfyMcp,
     transport::{self, http::HttpOptions},
 };
 
@@ -58,6 +59,9 @@ pub(super) struct Serve {
 
     #[command(flatten)]
     bounds: bounds::Bounds,
+
+    #[command(flatten)]
+    replay: replay::Replay,
 }
 
 impl Serve {
@@ -110,8 +114,10 @@ impl Serve {
         http.allowed_hosts.extend(self.allowed_hosts);
         http.allowed_origins.extend(self.allowed_origins);
         let mut settings = settings(options);
+        let many = matches!(callers, Callers::Each { .. });
         self.bounds.apply(&mut settings, callers.need_token());
         let server = RunComfyMcp::new(callers, settings);
+        let server = self.replay.apply(server, many).await?;
         transport::http::serve(server, http, listener, stop).await?;
         Ok(0)
     }

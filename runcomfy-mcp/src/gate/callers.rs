@@ -9,12 +9,12 @@ use std::{
 };
 
 use lru::LruCache;
-use ring::{hmac, rand::SystemRandom};
+use ring::hmac;
 use runcomfy_core::Token;
 use tokio::{sync::Semaphore, time::Instant};
 
 use super::bucket::Bucket;
-use crate::Limits;
+use crate::{Limits, random};
 
 /// Who calls. Of a token only a hash is kept, under a key that this process has made for itself: nobody who
 /// sees it can tell the token, or try tokens on it.
@@ -31,18 +31,7 @@ pub(super) struct Hasher(hmac::Key);
 
 impl Hasher {
     pub(super) fn new() -> Self {
-        let mut secret = [0; 32];
-        if ring::rand::SecureRandom::fill(&SystemRandom::new(), &mut secret).is_err() {
-            // Guessable only for who knows this process's addresses and hash seeds.
-            tracing::warn!(
-                "the system gives no random bytes: callers are told apart by weaker means"
-            );
-            for chunk in secret.chunks_mut(8) {
-                use std::hash::{BuildHasher, RandomState};
-                chunk.copy_from_slice(&RandomState::new().hash_one(0).to_ne_bytes());
-            }
-        }
-        Self(hmac::Key::new(hmac::HMAC_SHA256, &secret))
+        Self(hmac::Key::new(hmac::HMAC_SHA256, &random::secret()))
     }
 
     pub(super) fn principal(&self, token: &Token) -> Principal {

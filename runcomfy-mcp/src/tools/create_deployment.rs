@@ -9,9 +9,10 @@ use crate::{
     arguments::ArgumentFaults,
     call::Call,
     deployment,
+    replay::{self, Fingerprint, Once},
     reply::{Fault, Reply},
     schema,
-    tools::{Hints, ToolDefinition},
+    tools::{Api, FORGOTTEN, Hints, ToolDefinition, replay_key},
 };
 
 pub(super) struct Tool;
@@ -75,6 +76,10 @@ pub(super) struct Args {
     #[serde(default = "sixty")]
     #[schemars(range(min = 0, max = 86_400))]
     keep_warm_duration_in_seconds: u64,
+    /// The same key creates at most one: repeated, it returns the first.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 128))]
+    idempotency_key: Option<String>,
 }
 
 fn one() -> u64 {
@@ -92,21 +97,43 @@ impl ToolDefinition for Tool {
     type Args = Args;
 
     fn output() -> Value {
-        json!({ "deployment": schema::upstream("The new deployment in short: thirteen keys, null where unknown.") })
+        json!({
+            "deployment": schema::upstream("The new deployment in short: thirteen keys, null where unknown."),
+            "replayed": schema::flag("It was created by an earlier, identical call; nothing was sent."),
+            "note": schema::text("What else to know."),
+        })
     }
 
     async fn run(args: Args, call: Call) -> Result<Reply, Fault> {
         if args.min_instances > args.max_instances {
             return Err(ArgumentFaults::one("min_instances", "must not be above max_instances").into());
         }
+        let key = replay_key(args.idempotency_key)?;
+        let numbers = [
+            args.min_instances,
+            args.max_instances,
+            args.queue_size,
+            args.keep_warm_duration_in_seconds,
+        ];
+        let asked = Fingerprint::of()
+            .text(&args.name)
+            .text(args.workflow_id.as_str())
+            .text(&args.workflow_version)
+            .text(args.hardware.sku())
+            .value(&json!(numbers))
+            .done();
         let request = CreateDeployment::new(args.name, args.workflow_id, args.workflow_version)
             .hardware(args.hardware.sku())
             .instances(args.min_instances, args.max_instances)
             .queue_size(args.queue_size)
             .keep_warm_duration_in_seconds(args.keep_warm_duration_in_seconds);
-        let created = call.write(|api| async move { api.create_deployment(&request).await }).await?;
+        let send = |api: Api| async move { api.create_deployment(&request).await };
+        let Once { value: created, replayed, forgotten } =
+            replay::once(&call, "create_deployment", key, asked, send).await?;
         let sentence = format!("Created deployment {}.{}", created.id, deployment::standing_cost(&created));
-        Ok(Reply::new(sentence).with("deployment", deployment::compact(&created)))
+        let reply = Reply::new(sentence).with("deployment", deployment::compact(&created));
+        let reply = if forgotten { reply.with("note", FORGOTTEN) } else { reply };
+        Ok(if replayed { reply.with("replayed", true) } else { reply })
     }
 }
 

@@ -12,9 +12,10 @@ use crate::{
     arguments::ArgumentFaults,
     call::Call,
     deployment,
+    replay::{self, Fingerprint, Once},
     reply::{Fault, Reply},
     schema,
-    tools::{Hints, ToolDefinition},
+    tools::{Api, FORGOTTEN, Hints, ToolDefinition, replay_key},
     waiting,
 };
 
@@ -49,6 +50,10 @@ pub(super) struct Args {
     #[serde(default = "five_minutes")]
     #[schemars(range(min = 0, max = 14_400))]
     timeout_seconds: u64,
+    /// The same key starts at most one run: repeated, it returns the first's.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 128))]
+    idempotency_key: Option<String>,
 }
 
 fn five_minutes() -> u64 {
@@ -75,29 +80,33 @@ impl ToolDefinition for Tool {
             "interrupted": schema::flag("The wait was cut short by the server's end or the client's; the run goes on."),
             "waited_seconds": {"type": "number", "description": "How long the wait took."},
             "next": schema::text("What to call next."),
-            "note": schema::text("An argument that had no effect."),
+            "replayed": schema::flag("It is the run of an earlier, identical call; nothing was sent."),
+            "note": schema::text("What else to know."),
             "retry_after_seconds": schema::retry_after_seconds(),
         })
     }
 
-    async fn run(args: Args, mut call: Call) -> Result<Reply, Fault> {
+    async fn run(mut args: Args, mut call: Call) -> Result<Reply, Fault> {
         let (wait, timeout) = (args.wait_for_completion, Duration::from_secs(args.timeout_seconds));
         let stray_webhook = args.webhook_intermediate_status.is_some() && args.webhook_url.is_none();
+        let key = replay_key(args.idempotency_key.take())?;
+        let asked = fingerprint(&args);
         let request = request(args)?;
         let deployment_id = request.deployment_id.clone();
         if wait {
             call.take_seat()?;
             call.say("submitting").await;
         }
-        let submission = call
-            .write(|api| async move {
-                let submission = api.submit_request(&request).await?;
-                let (request_id, deployment_id) = (&submission.request_id, &request.deployment_id);
-                tracing::info!(%request_id, %deployment_id, "submitted request {request_id}");
-                Ok(submission)
-            })
-            .await
-            .map_err(|fault| fault.with("deployment_id", deployment_id.as_str()))?;
+        let send = |api: Api| async move {
+            let submission = api.submit_request(&request).await?;
+            let (request_id, deployment_id) = (&submission.request_id, &request.deployment_id);
+            tracing::info!(%request_id, %deployment_id, "submitted request {request_id}");
+            Ok(submission)
+        };
+        let Once { value: submission, replayed, forgotten } =
+            replay::once(&call, "submit_request", key, asked, send)
+                .await
+                .map_err(|fault| fault.with("deployment_id", deployment_id.as_str()))?;
         let submitted = waiting::Submitted { deployment_id, submission };
         let reply = if wait {
             waiting::until_finished(submitted, timeout, &mut call).await?
@@ -106,8 +115,23 @@ impl ToolDefinition for Tool {
         };
         const NO_EFFECT: &str =
             "webhook_intermediate_status without webhook_url has no effect: it was not sent.";
-        Ok(if stray_webhook { reply.with("note", NO_EFFECT) } else { reply })
+        let notes = [(stray_webhook, NO_EFFECT), (forgotten, FORGOTTEN)];
+        let notes: Vec<_> = notes.iter().filter(|(said, _)| *said).map(|(_, note)| *note).collect();
+        let reply = if notes.is_empty() { reply } else { reply.with("note", notes.join(" ")) };
+        Ok(if replayed { reply.with("replayed", true) } else { reply })
     }
+}
+
+/// What makes two submits the same: all that is sent.
+fn fingerprint(args: &Args) -> Fingerprint {
+    let webhook = json!([args.webhook_url, args.webhook_intermediate_status]);
+    Fingerprint::of()
+        .text(args.deployment_id.as_str())
+        .map(args.overrides.as_ref())
+        .map(args.workflow_api_json.as_ref())
+        .map(args.extra_data.as_ref())
+        .value(&webhook)
+        .done()
 }
 
 /// What is asked, checked as far as it can be without asking RunComfy.

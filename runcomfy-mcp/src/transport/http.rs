@@ -24,10 +24,7 @@ use tokio_util::sync::CancellationToken;
 use self::{accept::Connections, door::Door, health::Pulse, names::Names};
 use crate::RunComfyMcp;
 
-pub(crate) use self::{
-    door::Visit,
-    tag::{Tag, random_name},
-};
+pub(crate) use self::{door::Visit, tag::Tag};
 
 /// Who may reach the server by which name.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -37,7 +37,11 @@ pub(crate) async fn connect(api: impl RunComfyApi + 'static) -> Session {
 
 /// The same with other settings.
 pub(crate) async fn connect_with(api: impl RunComfyApi + 'static, settings: Settings) -> Session {
-    let server = RunComfyMcp::new(Callers::One(Arc::new(api)), settings);
+    connect_server(RunComfyMcp::new(Callers::One(Arc::new(api)), settings)).await
+}
+
+/// A client of this server.
+pub(crate) async fn connect_server(server: RunComfyMcp) -> Session {
     let (near, far) = tokio::io::duplex(1 << 20);
     tokio::spawn(async move { server.serve(far).await.unwrap().waiting().await });
     Session { client: Recorder::default().serve(near).await.unwrap() }

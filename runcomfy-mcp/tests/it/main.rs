@@ -7,6 +7,7 @@ mod edge;
 mod harness;
 mod http;
 mod over_http;
+mod replay;
 mod results;
 mod schemas;
 mod stdio;

@@ -22,7 +22,7 @@ use tokio::{net::TcpStream, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{answer, progress::Progress, socket::Socket};
-use crate::ConnectionSettings;
+use crate::{ConnectionSettings, replay::Delivery};
 
 /// Headers larger than this, or more than a hundred of them, get a 431.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
@@ -114,6 +114,8 @@ impl Service<Request<Incoming>> for Watched {
         let end = End { progress: Arc::clone(&self.progress), body: length };
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(self.peer);
+        let delivery = Delivery::default();
+        request.extensions_mut().insert(delivery.receipt());
         let answer = sound.then(|| self.app.call(request));
         Box::pin(async move {
             let mut response = match answer {
@@ -128,7 +130,7 @@ impl Service<Request<Incoming>> for Watched {
             if !sound || ambiguous || !whole {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            Ok(response.map(|body| Told { body, _end: end }))
+            Ok(response.map(|body| Told { body, delivery, _end: end }))
         })
     }
 }
@@ -148,7 +150,17 @@ impl Drop for End {
 /// An answer's body, whose end is told.
 struct Told {
     body: Body,
+    delivery: Delivery,
     _end: End,
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        // Handed on to the last byte; what the network does with them is not known here.
+        if http_body::Body::is_end_stream(&self.body) {
+            self.delivery.done();
+        }
+    }
 }
 
 impl http_body::Body for Told {

@@ -3,6 +3,8 @@
 use axum::{extract::Request, middleware::Next, response::Response};
 use http::{HeaderName, HeaderValue};
 
+use crate::random;
+
 /// A request's name: the client's, where it is fit to be written into a log, and otherwise one of ours.
 #[derive(Clone, Debug)]
 pub(crate) struct Tag(pub(crate) String);
@@ -13,7 +15,7 @@ const LONGEST: usize = 64;
 /// Names the request, and says the name in the answer.
 pub(super) async fn name(mut request: Request, next: Next) -> Response {
     let own = request.headers().get(HEADER).and_then(|value| value.to_str().ok());
-    let tag = own.filter(|text| is_fit(text)).map_or_else(random_name, str::to_owned);
+    let tag = own.filter(|text| is_fit(text)).map_or_else(random::name, str::to_owned);
     let header = HeaderValue::try_from(tag.as_str());
     request.extensions_mut().insert(Tag(tag));
     let mut response = next.run(request).await;
@@ -26,11 +28,4 @@ pub(super) async fn name(mut request: Request, next: Next) -> Response {
 fn is_fit(text: &str) -> bool {
     let fits = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
     (1..=LONGEST).contains(&text.len()) && text.bytes().all(fits)
-}
-
-/// A name that no other has, as far as chance goes.
-pub(crate) fn random_name() -> String {
-    use std::hash::{BuildHasher, RandomState};
-    // Random keys, from the standard library: it need be rare, not secret.
-    format!("{:016x}", RandomState::new().hash_one(std::process::id()))
 }

@@ -1,0 +1,141 @@
+//! At most once: a call that costs money and is made again, because its answer was lost on the way, is
+//! answered with what came of the first.
+//!
+//! There are two ways to be protected. With an `idempotency_key` the outcome is kept in a [`ReplayStore`],
+//! which several servers may share. Without one, an outcome is kept for a while where its answer did not
+//! reach the caller ([`undelivered`]): the next identical call takes it, once. That is what a client does
+//! which lost its connection and, as the protocol of 2026-07-28 has it, asks again under a new id.
+
+mod fingerprint;
+mod keyed;
+mod memory;
+mod receipt;
+#[cfg(feature = "redis")]
+mod redis;
+mod store;
+mod undelivered;
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use ring::hmac;
+use runcomfy_core::{Error, Token};
+use serde::{Serialize, de::DeserializeOwned};
+
+#[cfg(feature = "redis")]
+pub use self::redis::RedisStore;
+use self::undelivered::Undelivered;
+pub(crate) use self::{
+    fingerprint::Fingerprint,
+    receipt::{Delivery, Receipt},
+};
+pub use self::{
+    memory::MemoryStore,
+    store::{Entry, EntryState, ReplayKey, ReplayStore, StoreUnavailable},
+};
+use crate::{call::Call, random, reply::Fault, tools::Api};
+
+/// How long the outcome of a keyed call is kept where callers come with tokens of their own, and where
+/// one account is served.
+const KEPT_FOR_MANY: Duration = Duration::from_secs(60 * 60);
+const KEPT_FOR_ONE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What is known of calls that may be made again.
+#[derive(Debug)]
+pub(crate) struct Replay {
+    store: Arc<dyn ReplayStore>,
+    keep: Duration,
+    secret: hmac::Key,
+    undelivered: Undelivered,
+}
+
+/// Whose call it is, and what becomes of its answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Ledger {
+    pub(crate) replay: Arc<Replay>,
+    /// Which account calls: nothing that a token could be told from.
+    pub(crate) account: String,
+    pub(crate) receipt: Receipt,
+}
+
+/// What came of a call that is made at most once.
+#[derive(Debug)]
+pub(crate) struct Once<T> {
+    pub(crate) value: T,
+    /// It is what came of an earlier call; this one has sent nothing.
+    pub(crate) replayed: bool,
+    /// It took effect, but could not be written down: a repetition would not be answered with it.
+    pub(crate) forgotten: bool,
+}
+
+impl Replay {
+    pub(crate) fn new(many: bool) -> Self {
+        let keep = if many { KEPT_FOR_MANY } else { KEPT_FOR_ONE };
+        Self {
+            store: Arc::new(MemoryStore::default()),
+            keep,
+            secret: hmac::Key::new(hmac::HMAC_SHA256, &random::secret()),
+            undelivered: Undelivered::default(),
+        }
+    }
+
+    /// Outcomes are kept in `store`. All servers that share it must have the same `secret`.
+    pub(crate) fn shared(store: Arc<dyn ReplayStore>, secret: &[u8], many: bool) -> Self {
+        let secret = hmac::Key::new(hmac::HMAC_SHA256, secret);
+        Self { store, secret, ..Self::new(many) }
+    }
+
+    /// How outcomes know the account of this token.
+    pub(crate) fn account(&self, token: Option<&Token>) -> String {
+        let Some(token) = token else { return "everyone".to_owned() };
+        let hash = hmac::sign(&self.secret, token.expose().as_bytes());
+        fingerprint::hexadecimal(&hash.as_ref()[..16])
+    }
+}
+
+/// Makes a call that costs money: once, however often it is asked for in the same words.
+///
+/// What is sent runs in a task of its own: a caller who goes away must not leave it half done, with nobody
+/// knowing whether it is billed.
+pub(crate) async fn once<T, F>(
+    call: &Call,
+    tool: &'static str,
+    key: Option<String>,
+    asked: Fingerprint,
+    send: impl FnOnce(Api) -> F + Send + 'static,
+) -> Result<Once<T>, Fault>
+where
+    T: Serialize + DeserializeOwned + Send + 'static,
+    F: Future<Output = Result<T, Error>> + Send + 'static,
+{
+    match key {
+        Some(name) => keyed::once(call, ReplayKey::new(call, tool, name), asked, send).await,
+        None => undelivered::once(call, tool, asked, send).await,
+    }
+}
+
+/// Sends it, with a line in the log before and after: RunComfy lists no requests, so that this is what an
+/// operator has to tell what may have been billed.
+async fn sent<T, F>(
+    api: Api,
+    tool: &'static str,
+    account: &str,
+    asked: &Fingerprint,
+    send: impl FnOnce(Api) -> F,
+) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Error>>,
+{
+    let short = account.get(..8).unwrap_or(account);
+    let arguments = asked.short();
+    tracing::info!(tool, account = short, arguments, "{tool} starts for {short}: {arguments}");
+    let answer = send(api).await;
+    let outcome = answer.as_ref().map_or_else(|error| error.outcome().as_str(), |_| "applied");
+    tracing::info!(
+        tool,
+        account = short,
+        arguments,
+        outcome,
+        "{tool} ended for {short}: {arguments}, {outcome}"
+    );
+    answer
+}

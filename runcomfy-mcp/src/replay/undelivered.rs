@@ -1,0 +1,278 @@
+//! A call without a key, whose answer may be lost on the way to the caller.
+//!
+//! Known to this process only: where several servers share the work, a client that comes back may come to
+//! another, and only a key helps.
+
+use std::{
+    collections::HashMap,
+    future::Future,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use runcomfy_core::{Error, Outcome};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use tokio::{sync::watch, time::Instant};
+
+use super::{Fingerprint, Once, sent};
+use crate::{call::Call, reply::Fault, tools::Api};
+
+/// How long an outcome waits for the caller who lost it.
+const KEPT: Duration = Duration::from_secs(10 * 60);
+
+/// A client that lost its connection may be back before this end knows of the loss: so long an identical
+/// call waits for that news. Two that are meant to be two are held up by as much, and no more.
+const GRACE: Duration = Duration::from_millis(250);
+
+/// Calls of one account in the same words that may be open, or lost, at a time. The oldest go first.
+const MOST_ALIKE: usize = 100;
+/// Of everybody's, in all words.
+const MOST: usize = 10_000;
+
+/// The calls whose answers are not known to have arrived.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Undelivered(Arc<Mutex<Open>>);
+
+#[derive(Debug, Default)]
+struct Open {
+    attempts: HashMap<Asked, Vec<Attempt>>,
+    count: usize,
+    next: u64,
+}
+
+/// Who asked for what.
+type Asked = (String, &'static str, Fingerprint);
+
+#[derive(Debug)]
+struct Attempt {
+    number: u64,
+    /// When its answer was found to be lost.
+    lost: Option<Instant>,
+    outcome: watch::Receiver<Known>,
+    /// Rouses those who wait for news of it.
+    news: watch::Sender<()>,
+}
+
+/// What is known of a call's effect. A call that ends without a word leaves it unknown.
+#[derive(Clone, Debug)]
+enum Known {
+    NotYet,
+    Nothing,
+    Unknown,
+    Done(Value),
+}
+
+pub(super) async fn once<T, F>(
+    call: &Call,
+    tool: &'static str,
+    fingerprint: Fingerprint,
+    send: impl FnOnce(Api) -> F + Send + 'static,
+) -> Result<Once<T>, Fault>
+where
+    T: Serialize + DeserializeOwned + Send + 'static,
+    F: Future<Output = Result<T, Error>> + Send + 'static,
+{
+    let undelivered = call.ledger.replay.undelivered.clone();
+    let asked = (call.ledger.account.clone(), tool, fingerprint);
+    while let Some(mut outcome) = undelivered.lost(&asked).await {
+        let known = {
+            let kept = outcome.clone();
+            let ended = outcome.wait_for(|known| !matches!(known, Known::NotYet));
+            tokio::select! {
+                known = ended => known.map_or(Known::Unknown, |known| known.clone()),
+                () = call.wait_is_pointless() => {
+                    // It goes on, and somebody may still come for it.
+                    undelivered.open(&asked, kept, Some(Instant::now()));
+                    return Err(Fault::shutting_down());
+                }
+            }
+        };
+        match known {
+            Known::Done(answer) => {
+                let value = serde_json::from_value(answer.clone());
+                let value = value.map_err(|_| Fault::outcome_unknown())?;
+                // This answer, too, may be lost.
+                let (_, outcome) = watch::channel(Known::Done(answer));
+                undelivered.follow(&asked, outcome, call);
+                return Ok(Once { value, replayed: true, forgotten: false });
+            }
+            Known::Unknown => return Err(Fault::outcome_unknown()),
+            // Nothing came of it: there is nothing to repeat.
+            Known::Nothing | Known::NotYet => {}
+        }
+    }
+    let (tell, outcome) = watch::channel(Known::NotYet);
+    undelivered.follow(&asked, outcome, call);
+    let api = Arc::clone(&call.api);
+    call.to_its_end(async move {
+        let (account, tool, fingerprint) = &asked;
+        let answer = sent(api, tool, account, fingerprint, send).await;
+        // Nobody may be left who wants to know.
+        let _ = tell.send(match &answer {
+            Ok(value) => serde_json::to_value(value).map_or(Known::Unknown, Known::Done),
+            Err(error) if matches!(error.outcome(), Outcome::NotSent | Outcome::Rejected) => {
+                Known::Nothing
+            }
+            Err(_) => Known::Unknown,
+        });
+        let value = answer.map_err(Fault::from)?;
+        Ok(Once { value, replayed: false, forgotten: false })
+    })
+    .await
+}
+
+impl Undelivered {
+    /// What comes of an identical call whose answer was lost; whoever gets it has it alone. Where one is
+    /// open that may yet turn out to be lost, waits for a moment.
+    async fn lost(&self, asked: &Asked) -> Option<watch::Receiver<Known>> {
+        let patience = Instant::now() + GRACE;
+        loop {
+            let mut news = {
+                let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+                let alike = open.attempts.get_mut(asked)?;
+                alike.retain(|one| one.lost.is_none_or(|at| at.elapsed() < KEPT));
+                if let Some(place) = alike.iter().position(|one| one.lost.is_some()) {
+                    let number = alike[place].number;
+                    let outcome = alike[place].outcome.clone();
+                    open.close(asked, number);
+                    return Some(outcome);
+                }
+                alike.last()?.news.subscribe()
+            };
+            tokio::time::timeout_at(patience, news.changed()).await.ok()?.ok();
+        }
+    }
+
+    /// Opens an attempt, until its answer is delivered; where that is lost, it stays for a while.
+    fn follow(&self, asked: &Asked, outcome: watch::Receiver<Known>, call: &Call) {
+        let number = self.open(asked, outcome, None);
+        let (own, asked) = (self.clone(), asked.clone());
+        call.ledger.receipt.then(move |delivered| own.ended(&asked, number, delivered));
+    }
+
+    fn open(&self, asked: &Asked, outcome: watch::Receiver<Known>, lost: Option<Instant>) -> u64 {
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.count >= MOST {
+            open.sweep();
+        }
+        let number = open.next;
+        open.next += 1;
+        let attempt = Attempt { number, lost, outcome, news: watch::Sender::new(()) };
+        let alike = open.attempts.entry(asked.clone()).or_default();
+        alike.push(attempt);
+        let too_many = alike.len() > MOST_ALIKE;
+        let oldest = alike.first().map(|oldest| oldest.number);
+        open.count += 1;
+        if let Some(oldest) = oldest.filter(|_| too_many) {
+            open.close(asked, oldest);
+        }
+        number
+    }
+
+    fn ended(&self, asked: &Asked, number: u64, delivered: bool) {
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if delivered {
+            open.close(asked, number);
+        } else if let Some(alike) = open.attempts.get_mut(asked) {
+            for one in alike {
+                if one.number == number {
+                    one.lost = Some(Instant::now());
+                }
+                one.news.send_replace(());
+            }
+        }
+    }
+}
+
+impl Open {
+    fn close(&mut self, asked: &Asked, number: u64) {
+        let Some(alike) = self.attempts.get_mut(asked) else { return };
+        let before = alike.len();
+        alike.retain(|one| {
+            // Its end is news, too: there is one less to wait for.
+            one.news.send_replace(());
+            one.number != number
+        });
+        self.count -= before - alike.len();
+        if alike.is_empty() {
+            self.attempts.remove(asked);
+        }
+    }
+
+    /// Forgets what was lost too long ago; if that is not enough, whatever was lost.
+    fn sweep(&mut self) {
+        for kept in [KEPT, Duration::ZERO] {
+            self.attempts.retain(|_, alike| {
+                alike.retain(|one| one.lost.is_none_or(|at| at.elapsed() < kept));
+                !alike.is_empty()
+            });
+            self.count = self.attempts.values().map(Vec::len).sum();
+            if self.count < MOST {
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked() -> Asked {
+        ("a".to_owned(), "submit_request", Fingerprint::of().text("x").done())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn q01_news_of_a_loss_that_comes_a_moment_late_is_in_time() {
+        let undelivered = Undelivered::default();
+        let (_tell, outcome) = watch::channel(Known::Unknown);
+        let number = undelivered.open(&asked(), outcome, None);
+        let asked = asked();
+        let mut back = std::pin::pin!(undelivered.lost(&asked));
+        assert!(futures_util::poll!(&mut back).is_pending());
+        tokio::time::advance(Duration::from_millis(200)).await;
+        undelivered.ended(&asked, number, false);
+        assert!(back.await.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn q04_an_identical_call_is_held_up_by_the_grace_and_no_longer() {
+        let undelivered = Undelivered::default();
+        let (_tell, outcome) = watch::channel(Known::NotYet);
+        undelivered.open(&asked(), outcome, None);
+        let begun = Instant::now();
+        assert!(undelivered.lost(&asked()).await.is_none());
+        // A timer may be a millisecond late.
+        assert!(begun.elapsed() - GRACE <= Duration::from_millis(1), "{:?}", begun.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn q01_a_loss_is_kept_for_ten_minutes() {
+        let undelivered = Undelivered::default();
+        let (_tell, outcome) = watch::channel(Known::Unknown);
+        for (minutes, found) in [(9, true), (11, false)] {
+            undelivered.open(&asked(), outcome.clone(), Some(Instant::now()));
+            tokio::time::advance(Duration::from_secs(60 * minutes)).await;
+            assert_eq!(undelivered.lost(&asked()).await.is_some(), found, "{minutes}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_open_is_bounded() {
+        let undelivered = Undelivered::default();
+        let (_tell, outcome) = watch::channel(Known::Unknown);
+        for number in 0..MOST_ALIKE * 2 {
+            undelivered.open(&asked(), outcome.clone(), Some(Instant::now()));
+            let other = (
+                "a".to_owned(),
+                "submit_request",
+                Fingerprint::of().text(&number.to_string()).done(),
+            );
+            undelivered.open(&other, outcome.clone(), Some(Instant::now()));
+        }
+        let open = undelivered.0.lock().unwrap();
+        assert_eq!(open.count, MOST_ALIKE + MOST_ALIKE * 2);
+        assert_eq!(open.attempts.values().map(Vec::len).sum::<usize>(), open.count);
+    }
+}
