@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod address;
 mod api;
 mod error;
 #[cfg(feature = "http")]
@@ -9,6 +10,7 @@ mod token;
 mod types;
 mod wait;
 
+pub use address::is_public;
 #[cfg(feature = "mock")]
 pub use api::MockRunComfyApi;
 pub use api::RunComfyApi;

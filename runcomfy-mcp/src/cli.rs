@@ -8,6 +8,7 @@ mod doctor;
 mod errors;
 mod exit;
 mod logging;
+mod policy;
 mod serve;
 mod stdio;
 mod terminal;
@@ -78,6 +79,9 @@ struct Options {
         value_parser = clap::builder::BoolishValueParser::new()
     )]
     allow_manager_routes: bool,
+
+    #[command(flatten)]
+    policy: policy::Policy,
 
     /// What to log to stderr: error, warn, info, debug, or filters such as `runcomfy_core=debug`
     #[arg(long, global = true, value_name = "FILTER", env = "RUNCOMFY_LOG")]

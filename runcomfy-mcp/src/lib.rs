@@ -8,8 +8,10 @@ mod arguments;
 mod call;
 mod caller;
 pub mod cli;
+mod content;
 mod deployment;
 mod gate;
+mod policy;
 mod random;
 pub mod replay;
 mod reply;
@@ -21,5 +23,6 @@ pub mod transport;
 mod waiting;
 
 pub use caller::Callers;
+pub use policy::{ProxyLevel, WebhookHosts};
 pub use server::RunComfyMcp;
 pub use settings::{ConnectionSettings, Limits, Rate, Settings};

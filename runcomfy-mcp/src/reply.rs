@@ -7,7 +7,7 @@ use rmcp::model::{CallToolResult, ContentBlock, JsonObject, Resource};
 use runcomfy_core::{Error, ErrorKind, Operation, Outcome, OutputFile, is_invisible};
 use serde_json::{Map, Value, json};
 
-use crate::{arguments::ArgumentFaults, gate::Busy};
+use crate::{arguments::ArgumentFaults, content, gate::Busy};
 
 pub(crate) use hint::hint;
 
@@ -32,8 +32,7 @@ pub(crate) const OWN_KINDS: [OwnKind; 6] = [
         word: "policy_denied",
         meaning: "the operator's settings forbid it",
         outcome: Outcome::NotSent,
-        hint: "Nothing was sent. Whoever runs the server can allow ComfyUI-Manager's routes with \
-               --allow-manager-routes.",
+        hint: "Nothing was sent. Whoever runs the server decides: `message` says what is not allowed.",
     },
     OwnKind {
         word: "overloaded",
@@ -87,7 +86,14 @@ impl Reply {
 
     /// With links to the files that a run made.
     pub(crate) fn with_files(mut self, files: Vec<OutputFile>) -> Self {
-        self.payload.insert("output_urls".to_owned(), json!(files));
+        let mut listed = json!(files);
+        for one in listed.as_array_mut().into_iter().flatten() {
+            // For programs to look at: no client should open it.
+            if !is_web(one["url"].as_str().unwrap_or_default()) {
+                one["non_https"] = Value::Bool(true);
+            }
+        }
+        self.payload.insert("output_urls".to_owned(), listed);
         self.files = files;
         self
     }
@@ -99,14 +105,14 @@ impl Reply {
 
     /// The structured content.
     pub(crate) fn into_payload(self) -> JsonObject {
-        self.payload
+        shown(self.payload)
     }
 
     /// As an MCP result. Text and structure carry the same data, as many clients show the model only one
     /// of the two; text past `limit` bytes becomes a summary. `links` says whether the client's protocol
     /// revision knows links to resources.
     pub(crate) fn into_result(self, limit: usize, links: bool) -> CallToolResult {
-        let json = Value::Object(self.payload);
+        let json = Value::Object(shown(self.payload));
         let text = json.to_string();
         let second = if text.len() > limit { summary::summary(&json, text.len()) } else { text };
         let mut content =
@@ -120,12 +126,23 @@ impl Reply {
     }
 }
 
+/// Whether an address leads to the web, and holds nothing that hides where. An emulator on this machine
+/// has no https.
+fn is_web(url: &str) -> bool {
+    let plain = url.bytes().all(|byte| byte.is_ascii_graphic());
+    let local = ["http://127.0.0.1", "http://localhost", "http://[::1]"];
+    let local = local
+        .iter()
+        .any(|start| url.strip_prefix(start).is_some_and(|rest| rest.starts_with([':', '/'])));
+    plain && (url.starts_with("https://") || local)
+}
+
 /// A result shows at most this many files as links; all are in the data.
 const MAX_LINKS: usize = 20;
 
 fn link(file: &OutputFile) -> Option<ContentBlock> {
-    // A client may open it: nothing but the web.
-    if !file.url.starts_with("https://") && !file.url.starts_with("http://") {
+    // A client may open it.
+    if !is_web(&file.url) {
         return None;
     }
     let name = file.filename.clone().unwrap_or_else(|| format!("output of node {}", file.node_id));
@@ -174,15 +191,9 @@ pub(crate) struct Fault {
 
 impl Fault {
     /// The operator's settings forbid it.
-    pub(crate) fn denied(message: impl Into<String>) -> Self {
-        Self {
-            kind: OWN_KINDS[1].word,
-            message: message.into(),
-            outcome: Outcome::NotSent,
-            retryable: false,
-            hint: OWN_KINDS[1].hint.to_owned(),
-            more: Box::default(),
-        }
+    pub(crate) fn denied(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        let own = Self::own(&OWN_KINDS[1]);
+        Self { message: message.into(), hint: hint.into(), ..own }
     }
 
     /// The caller has to wait.
@@ -308,7 +319,7 @@ impl Fault {
         });
         let mut payload = if let Value::Object(head) = head { head } else { Map::new() };
         payload.extend(*self.more);
-        payload
+        shown(payload)
     }
 
     /// As an MCP result that the model reads, not as a protocol error, which it may never see.
@@ -390,6 +401,22 @@ impl Fault {
         message.clone_into(&mut fault.message);
         fault
     }
+}
+
+/// Structured content as it is fit to be shown, with what was done to it.
+fn shown(mut payload: JsonObject) -> JsonObject {
+    let untrusted = content::untrusted(&payload);
+    let changes = content::prepare(&mut payload);
+    if !untrusted.is_empty() {
+        payload.insert("untrusted_fields".to_owned(), untrusted.into());
+    }
+    if changes.removed > 0 {
+        payload.insert("removed_characters".to_owned(), changes.removed.into());
+    }
+    if changes.truncated {
+        payload.insert("truncated".to_owned(), true.into());
+    }
+    payload
 }
 
 /// Text as it looks: without characters that hide or reorder it.

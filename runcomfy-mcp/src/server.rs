@@ -21,6 +21,7 @@ use crate::{
     call::{Call, Progress, Standing},
     caller::Callers,
     gate::{Gate, Principal},
+    policy::{ProxyLevel, WebhookHosts},
     random,
     replay::{Delivery, Ledger, Receipt, Replay, ReplayStore},
     reply::{Fault, Reply},
@@ -65,11 +66,16 @@ pub struct RunComfyMcp {
 impl RunComfyMcp {
     /// A server that acts for these callers.
     #[must_use]
-    pub fn new(callers: Callers, settings: Settings) -> Self {
+    pub fn new(callers: Callers, mut settings: Settings) -> Self {
         let limits = settings.limits.clone().unwrap_or_else(|| {
             if callers.need_token() { Limits::many_callers() } else { Limits::one_caller() }
         });
-        let replay = Replay::new(callers.need_token());
+        let many = callers.need_token();
+        let level = if many { ProxyLevel::Safe } else { ProxyLevel::Any };
+        settings.proxy_level.get_or_insert(level);
+        let hosts = if many { WebhookHosts::Only(Vec::new()) } else { WebhookHosts::Public };
+        settings.webhook_hosts.get_or_insert(hosts);
+        let replay = Replay::new(many);
         Self {
             callers,
             settings: Arc::new(settings),

@@ -8,6 +8,8 @@ use std::time::Duration;
 pub use connections::ConnectionSettings;
 pub use limits::{Limits, Rate};
 
+use crate::{ProxyLevel, WebhookHosts};
+
 /// What an operator may set.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -20,6 +22,12 @@ pub struct Settings {
     /// Whether `call_instance_proxy` may reach ComfyUI-Manager's routes, which install code on the
     /// instance and restart it.
     pub allow_manager_routes: bool,
+    /// Which routes `call_instance_proxy` may call. `None`: any where one account is served,
+    /// [`Safe`](ProxyLevel::Safe) where callers come with tokens of their own.
+    pub proxy_level: Option<ProxyLevel>,
+    /// Where `webhook_url` may lead. `None`: to the internet at large where one account is served, nowhere
+    /// where callers come with tokens of their own.
+    pub webhook_hosts: Option<WebhookHosts>,
     /// How often and how soon a wait looks.
     pub wait: runcomfy_core::WaitPolicy,
     /// The largest message over HTTP, in bytes.
@@ -43,6 +51,8 @@ impl Default for Settings {
             text_limit_bytes: 32 * 1024,
             heartbeat: Duration::from_secs(10),
             allow_manager_routes: false,
+            proxy_level: None,
+            webhook_hosts: None,
             wait: runcomfy_core::WaitPolicy::default(),
             max_body_bytes: 8 * 1024 * 1024,
             drain: Duration::from_secs(30),

@@ -7,7 +7,7 @@ use std::{
 };
 
 use rmcp::model::{JsonObject, Tool as Listed, ToolAnnotations};
-use runcomfy_core::{DeploymentId, RequestId, RunComfyApi};
+use runcomfy_core::{DeploymentId, RequestId, RunComfyApi, is_invisible};
 use schemars::JsonSchema;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -163,4 +163,13 @@ pub(crate) fn replay_key(key: Option<String>) -> Result<Option<String>, Argument
         }
         key => Ok(key),
     }
+}
+
+/// A deployment's name as people can read it.
+pub(crate) fn visible_name(name: String) -> Result<String, ArgumentFaults> {
+    if name.chars().any(|c| c.is_control() || is_invisible(c)) {
+        let rule = "must have no control characters, line breaks or characters that are not seen";
+        return Err(ArgumentFaults::one("name", rule));
+    }
+    Ok(name)
 }

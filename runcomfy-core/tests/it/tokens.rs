@@ -87,7 +87,7 @@ async fn f34_an_error_never_shows_the_token_even_where_the_service_repeats_it() 
 }
 
 #[tokio::test]
-async fn an_error_shows_no_address() {
+async fn x02_x06_an_error_shows_no_address() {
     let free = "http://127.0.0.1:1";
     let api = builder(free).token(Token::new(TOKEN).unwrap()).build().unwrap();
     let text = shown(&fail(&api, Operation::GetRequestStatus).await);
@@ -146,7 +146,7 @@ async fn logs_have_ids_and_no_token_body_or_query() {
 }
 
 #[test]
-fn debug_shows_the_base_url_and_no_token() {
+fn x03_debug_shows_the_base_url_and_no_token() {
     let builder = HttpApi::builder().token(Token::new(TOKEN).unwrap());
     assert!(!format!("{builder:?}").contains("SECRET"));
     let api = builder.build().unwrap();

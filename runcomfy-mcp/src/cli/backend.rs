@@ -95,5 +95,8 @@ fn user_agent() -> String {
 
 /// The server's settings, as the command line has them.
 pub(super) fn settings(options: &Options) -> Settings {
-    Settings { allow_manager_routes: options.allow_manager_routes, ..Settings::default() }
+    let mut settings =
+        Settings { allow_manager_routes: options.allow_manager_routes, ..Settings::default() };
+    options.policy.apply(&mut settings);
+    settings
 }

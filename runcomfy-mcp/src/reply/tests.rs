@@ -91,7 +91,8 @@ fn what_hides_or_reorders_text_is_not_shown() {
         Reply::new("a\u{202e}b\u{200b}c").with("name", "x\u{e0041}y").into_result(1024, true);
     assert_eq!(texts(&result)[0], "abc");
     assert!(texts(&result)[1].contains("\"xy\""));
-    assert_eq!(structured(&result)["name"], "x\u{e0041}y");
+    assert_eq!(structured(&result)["name"], "xy");
+    assert_eq!(structured(&result)["removed_characters"], 1);
 }
 
 #[test]

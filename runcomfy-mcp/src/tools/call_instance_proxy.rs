@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     arguments::ArgumentFaults,
     call::Call,
+    policy::{self, ProxyLevel},
     reply::{Fault, Reply},
     tools::{Hints, ToolDefinition},
 };
@@ -42,9 +43,8 @@ impl ToolDefinition for Tool {
 
     async fn run(args: Args, call: Call) -> Result<Reply, Fault> {
         let path = ProxyPath::new(&args.comfy_backend_path).map_err(|error| ArgumentFaults::general(&error.to_string()))?;
-        if path.is_manager_route() && !call.settings.allow_manager_routes {
-            return Err(Fault::denied("ComfyUI-Manager's routes install code on the instance and restart it: this server does not call them"));
-        }
+        let level = call.settings.proxy_level.unwrap_or(ProxyLevel::Safe);
+        policy::check_route(&path, level, call.settings.allow_manager_routes)?;
         let sentence = format!("Proxied {path} on instance {}.", args.instance_id);
         let request = ProxyCall::new(args.deployment_id, args.instance_id, path).body(args.request_body.unwrap_or_default());
         let response = match call.write(|api| async move { api.call_instance_proxy(&request).await }).await? {

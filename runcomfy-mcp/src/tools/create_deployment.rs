@@ -12,7 +12,7 @@ use crate::{
     replay::{self, Fingerprint, Once},
     reply::{Fault, Reply},
     schema,
-    tools::{Api, FORGOTTEN, Hints, ToolDefinition, replay_key},
+    tools::{Api, FORGOTTEN, Hints, ToolDefinition, replay_key, visible_name},
 };
 
 pub(super) struct Tool;
@@ -108,6 +108,7 @@ impl ToolDefinition for Tool {
         if args.min_instances > args.max_instances {
             return Err(ArgumentFaults::one("min_instances", "must not be above max_instances").into());
         }
+        let args = Args { name: visible_name(args.name)?, ..args };
         let key = replay_key(args.idempotency_key)?;
         let numbers = [
             args.min_instances,

@@ -6,15 +6,16 @@ use runcomfy_core::{DeploymentId, ExtraData, InferenceRequest, Overrides, Webhoo
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use url::Url;
 
 use crate::{
     arguments::ArgumentFaults,
     call::Call,
     deployment,
+    policy::{self, WebhookHosts},
     replay::{self, Fingerprint, Once},
     reply::{Fault, Reply},
     schema,
+    settings::Settings,
     tools::{Api, FORGOTTEN, Hints, ToolDefinition, replay_key},
     waiting,
 };
@@ -91,7 +92,7 @@ impl ToolDefinition for Tool {
         let stray_webhook = args.webhook_intermediate_status.is_some() && args.webhook_url.is_none();
         let key = replay_key(args.idempotency_key.take())?;
         let asked = fingerprint(&args);
-        let request = request(args)?;
+        let request = request(args, &call.settings)?;
         let deployment_id = request.deployment_id.clone();
         if wait {
             call.take_seat()?;
@@ -135,7 +136,7 @@ fn fingerprint(args: &Args) -> Fingerprint {
 }
 
 /// What is asked, checked as far as it can be without asking RunComfy.
-fn request(args: Args) -> Result<InferenceRequest, ArgumentFaults> {
+fn request(args: Args, settings: &Settings) -> Result<InferenceRequest, Fault> {
     let mut request = InferenceRequest::new(args.deployment_id);
     if let Some(overrides) = args.overrides {
         request.overrides = Some(
@@ -150,22 +151,11 @@ fn request(args: Args) -> Result<InferenceRequest, ArgumentFaults> {
     }
     request.extra_data = args.extra_data.map(ExtraData);
     if let Some(url) = args.webhook_url {
-        let mut webhook = Webhook::new(webhook_url(&url)?);
+        let nowhere = WebhookHosts::Only(Vec::new());
+        let hosts = settings.webhook_hosts.as_ref().unwrap_or(&nowhere);
+        let mut webhook = Webhook::new(policy::webhook(&url, hosts)?);
         webhook.intermediate_status = args.webhook_intermediate_status;
         request.webhook = Some(webhook);
     }
     Ok(request)
-}
-
-/// An address that RunComfy may report to: https, a host with a name, no password in it.
-fn webhook_url(text: &str) -> Result<Url, ArgumentFaults> {
-    let fault = |rule: &str| ArgumentFaults::one("webhook_url", rule);
-    let url = Url::parse(text).map_err(|_| fault("must be a full https address"))?;
-    if url.scheme() != "https" || url.host().is_none() {
-        return Err(fault("must be a full https address"));
-    }
-    if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
-        return Err(fault("must have no user, password or fragment"));
-    }
-    Ok(url)
 }

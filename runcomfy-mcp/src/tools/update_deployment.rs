@@ -12,7 +12,7 @@ use crate::{
     deployment,
     reply::{Fault, Reply},
     schema,
-    tools::{Hints, ToolDefinition},
+    tools::{visible_name, Hints, ToolDefinition},
 };
 
 pub(super) struct Tool;
@@ -73,7 +73,7 @@ impl ToolDefinition for Tool {
 
     async fn run(args: Args, call: Call) -> Result<Reply, Fault> {
         let mut changes = UpdateDeployment::new();
-        changes.name = args.name;
+        changes.name = args.name.map(visible_name).transpose()?;
         changes.workflow_version = args.workflow_version;
         changes.hardware = args.hardware.map(|hardware| hardware.sku().to_owned());
         changes.min_instances = args.min_instances;

@@ -77,7 +77,7 @@ async fn a_command_line_that_is_wrong_is_said_so_in_a_line() {
 }
 
 #[tokio::test]
-async fn a_service_address_that_would_leak_the_token_is_refused_at_the_start() {
+async fn w10_a_service_address_that_would_leak_the_token_is_refused_at_the_start() {
     for url in [
         "http://10.0.0.1",
         "http://example.com",

@@ -1,6 +1,7 @@
 //! The server as its clients see it.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod accepted;
 mod bad_input;
 mod command_line;
 mod edge;

@@ -128,7 +128,7 @@ async fn a_waited_run_brings_its_files_and_links_to_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_run_is_an_answer_that_says_failed_and_why() {
+async fn q23_a_failed_run_is_an_answer_that_says_failed_and_why() {
     let error = json!({"node_id": "3", "exception_type": "OutOfMemoryError", "exception_message": "CUDA out of memory"});
     let api = fake();
     api.next_request(Script::default().fails(error));
@@ -147,7 +147,7 @@ async fn a_failed_run_is_an_answer_that_says_failed_and_why() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_argument_without_effect_is_remarked_on() {
+async fn a26_an_argument_without_effect_is_remarked_on() {
     let session = connect(fake()).await;
     let arguments = json!({"deployment_id": "dep_1", "webhook_intermediate_status": true});
     let data = call(&session, "submit_request", arguments).await;
@@ -155,7 +155,7 @@ async fn an_argument_without_effect_is_remarked_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_largest_seed_reaches_the_service_digit_by_digit() {
+async fn a18_the_largest_seed_reaches_the_service_digit_by_digit() {
     let api = fake();
     let session = connect(api.clone()).await;
     let overrides = json!({"3": {"inputs": {"seed": u64::MAX}}});
@@ -196,7 +196,7 @@ async fn what_is_not_known_of_a_submit_is_said_plainly() {
 }
 
 #[tokio::test]
-async fn whatever_comfyui_answers_is_shown() {
+async fn w07_whatever_comfyui_answers_is_shown() {
     let answers = [
         (ProxyReply::Empty, Value::Null),
         (ProxyReply::Json(json!([1, "two"])), json!([1, "two"])),

@@ -77,7 +77,7 @@ fn the_list_costs_a_model_no_more_than_the_official_one() {
 }
 
 #[test]
-fn every_schema_is_plain_enough_for_every_client() {
+fn c03_every_schema_is_plain_enough_for_every_client() {
     for tool in RunComfyMcp::tools() {
         let input = Value::Object((*tool.input_schema).clone());
         let output = Value::Object((*tool.output_schema.unwrap()).clone());

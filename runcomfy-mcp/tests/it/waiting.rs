@@ -32,7 +32,7 @@ async fn progress_is_told_at_once_on_each_change_and_at_least_every_fifteen_seco
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_that_runs_out_ends_on_time_with_all_that_is_needed_to_go_on() {
+async fn q19_a_wait_that_runs_out_ends_on_time_with_all_that_is_needed_to_go_on() {
     for timeout in [1, 45, 300] {
         let session = connect(fake(Script::default().queued(seconds(86_400)))).await;
         let started = Instant::now();

@@ -8,7 +8,6 @@ use serde_json::Value;
 
 use super::{Job, api::Api, failure, names};
 
-mod address;
 mod data_uri;
 mod fetch;
 

@@ -168,7 +168,7 @@ fn not_read(unread: Unread, most: usize) -> Response {
 /// Says what is wrong with a message, and nothing of what is in it.
 fn not_a_message(message: &[u8]) -> Response {
     let bad = StatusCode::BAD_REQUEST;
-    if serde_json::from_slice::<IgnoredAny>(message).is_err() {
+    if is_deep(message) || serde_json::from_slice::<IgnoredAny>(message).is_err() {
         return protocol_error(bad, PARSE_ERROR, "the message is no JSON, or nested too deeply");
     }
     if message.trim_ascii_start().starts_with(b"[") {
@@ -176,4 +176,21 @@ fn not_a_message(message: &[u8]) -> Response {
         return protocol_error(bad, INVALID_REQUEST, why);
     }
     protocol_error(bad, INVALID_REQUEST, "the message is no JSON-RPC request or notification")
+}
+
+/// Whether it is nested more deeply than a message is read.
+fn is_deep(message: &[u8]) -> bool {
+    const DEEPEST: usize = 127;
+    let (mut depth, mut within, mut escaped) = (0_usize, false, false);
+    message.iter().any(|byte| {
+        match (within, byte) {
+            (true, _) if escaped => escaped = false,
+            (true, b'\\') => escaped = true,
+            (_, b'"') => within = !within,
+            (false, b'[' | b'{') => depth += 1,
+            (false, b']' | b'}') => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth > DEEPEST
+    })
 }

@@ -168,7 +168,7 @@ impl Program {
 const SERVE: &str = "exec $PROGRAM serve --emulator --listen 127.0.0.1:0";
 
 #[tokio::test]
-async fn a_second_request_to_end_ends_it_at_once() {
+async fn s11_a_second_request_to_end_ends_it_at_once() {
     let mut program = Program::start(&format!("{SERVE} --linger 3600")).await;
     program.signal("-TERM").await;
     let draining = async {

@@ -11,7 +11,9 @@ use reqwest::{
 use tokio::time::timeout;
 use url::Host;
 
-use super::{Content, address::is_public};
+use runcomfy_core::is_public;
+
+use super::Content;
 use crate::{
     comfyui::{Options, trouble::root},
     outgoing,

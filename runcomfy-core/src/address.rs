@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// By IANA's registries of special-purpose addresses, read in November 2026. Of IPv6 only global
 /// unicast counts, so that addresses in which an IPv4 address is wrapped do not lead around the
 /// rules for it.
-pub(super) fn is_public(address: IpAddr) -> bool {
+pub fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
         IpAddr::V6(address) => is_public_v6(address),
