@@ -5,6 +5,7 @@ mod browser;
 mod ci;
 mod clients;
 mod codegen;
+mod deny;
 mod load;
 mod measure;
 mod program;
@@ -20,6 +21,7 @@ const USAGE: &str = "\
 cargo xtask ci                 format, tidy, lints, tests, docs, generated files: what must be green
 cargo xtask codegen [--check]  write docs/tools.*, docs/errors.md and the README's table; --check only compares
 cargo xtask tidy               the rules that no lint knows
+cargo xtask deny               licences, banned versions, registries, advisories of what we depend on
 cargo xtask clients            real MCP clients against the release binary (needs python3, npm)
 cargo xtask browser            the emulator's page in a real browser (needs chromium, npm)
 cargo xtask load               10,000 requests against the emulator: speed, size, and books that agree
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
         ["codegen"] => codegen::run(codegen::Mode::Write),
         ["codegen", "--check"] => codegen::run(codegen::Mode::Check),
         ["tidy"] => tidy::run(),
+        ["deny"] => deny::run(),
         ["clients"] => clients::run(),
         ["browser"] => browser::run(),
         ["load"] => load::run(),

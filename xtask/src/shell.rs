@@ -44,11 +44,11 @@ pub(crate) fn read(command: &mut Command) -> anyhow::Result<String> {
 }
 
 /// Runs a named step and says how long it took.
-pub(crate) fn step(name: &str, work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
+pub(crate) fn step<T>(name: &str, work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
     println!("── {name}");
     #[expect(clippy::disallowed_methods, reason = "this measures real time, and no test pauses it")]
     let started = Instant::now();
-    work().with_context(|| format!("step \"{name}\" failed"))?;
+    let done = work().with_context(|| format!("step \"{name}\" failed"))?;
     println!("── {name}: fine, {:.1} s\n", started.elapsed().as_secs_f64());
-    Ok(())
+    Ok(done)
 }

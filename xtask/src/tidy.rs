@@ -18,6 +18,11 @@ pub(crate) fn run() -> anyhow::Result<()> {
         let Ok(text) = fs::read_to_string(root.join(name)) else { continue };
         faults.extend(check_file(name, &text).into_iter().map(|fault| format!("{name}: {fault}")));
     }
+    let manifests =
+        read(&mut command("git ls-files --cached --others --exclude-standard */Cargo.toml")?)?;
+    for name in manifests.lines() {
+        faults.extend(check_manifest(name, &fs::read_to_string(root.join(name))?));
+    }
     faults.extend(tools_and_snapshots(&root)?);
     faults.extend(dependencies()?);
     if !faults.is_empty() {
@@ -81,6 +86,14 @@ fn check_file(name: &str, text: &str) -> Vec<String> {
         fault("the emulator must not use the client it is there to test".into());
     }
     faults
+}
+
+/// What is wrong with a crate's manifest: none escapes the lints, `unsafe_code = "forbid"` first of all.
+fn check_manifest(name: &str, text: &str) -> Option<String> {
+    if text.contains("\n[lints]\nworkspace = true\n") {
+        return None;
+    }
+    Some(format!("{name}: does not take the workspace's lints ([lints] workspace = true)"))
 }
 
 /// The file, the tool and its snapshot share one name, and none is left over.
@@ -182,6 +195,15 @@ mod tests {
             r#"hyper-util = { workspace = true, features = ["client-legacy"] }"#
         ));
         assert!(!is_http_client(r#"hyper = { workspace = true, features = ["http1", "server"] }"#));
+    }
+
+    #[test]
+    fn a_crate_without_the_lints_is_found() {
+        assert_eq!(
+            check_manifest("a/Cargo.toml", "[package]\n\n[lints]\nworkspace = true\n"),
+            None
+        );
+        assert!(check_manifest("a/Cargo.toml", "[package]\nname = \"a\"\n").is_some());
     }
 
     #[test]
