@@ -5,6 +5,7 @@ mod browser;
 mod ci;
 mod clients;
 mod codegen;
+mod history;
 mod load;
 mod shell;
 mod tidy;
@@ -19,6 +20,7 @@ cargo xtask codegen [--check]  write docs/tools.*, docs/errors.md and the README
 cargo xtask tidy               the rules that no lint knows
 cargo xtask clients            real MCP clients against the release binary (needs python3, npm)
 cargo xtask browser            the emulator's page in a real browser (needs chromium, npm)
+cargo xtask history [SEED]     10,000 calls under each of 20 seeds, or under this one: what users are told is true
 cargo xtask load               10,000 requests against the emulator: speed, size, and books that agree
 cargo xtask load --kill [SEED] the same, killed in the middle ten times: nothing is lost or run twice";
 
@@ -32,6 +34,8 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::run(),
         ["clients"] => clients::run(),
         ["browser"] => browser::run(),
+        ["history"] => history::run(None),
+        ["history", seed] => seed.parse().context("SEED").and_then(|seed| history::run(Some(seed))),
         ["load"] => load::run(),
         ["load", "--kill"] => load::run_kills(None),
         ["load", "--kill", seed] => {

@@ -40,11 +40,18 @@ pub(crate) struct Run {
     pub(crate) hang_ups: bool,
 }
 
-const USERS: usize = 32;
+/// Most of their time they wait for what is slow on purpose.
+const USERS: usize = 64;
 
 impl Run {
     pub(crate) fn new(seed: u64, mix: Mix, way: Way) -> Self {
         Self { seed, mix, way, leave: false, restarts: false, hang_ups: false }
+    }
+
+    /// What a seed stands for.
+    pub(crate) fn of(seed: u64) -> Self {
+        let mix = MIXES[(seed % MIXES.len() as u64) as usize];
+        Self::new(seed, mix, if seed.is_multiple_of(2) { Way::Library } else { Way::Server })
     }
 
     /// Makes the history and checks it. Fails with the seed where it can't be.
@@ -74,7 +81,8 @@ impl Run {
                 () = due => true,
                 () = over.cancelled() => false,
             };
-            if goes_on && self.restarts {
+            assert!(goes_on, "seed {}: no call came through", self.seed);
+            if self.restarts {
                 world.restart_service().await;
                 if server {
                     world.restart_server().await;
@@ -134,13 +142,14 @@ fn say(line: &str) {
     println!("{line}");
 }
 
-/// The seeds to run, each with its mix.
-pub(crate) fn seeds() -> impl Iterator<Item = (u64, Mix)> {
-    let first = first_seed();
-    let count = number("RUNCOMFY_HISTORY_SEEDS").unwrap_or_else(|| {
-        if std::env::var_os("RUNCOMFY_HISTORY_SEED").is_some() { 1 } else { MIXES.len() as u64 }
-    });
-    (first..first + count).map(|seed| (seed, MIXES[(seed % MIXES.len() as u64) as usize]))
+/// As many as there are mixes and ways, unless somebody says otherwise.
+const SEEDS: u64 = 2 * MIXES.len() as u64;
+
+/// The seeds to run.
+pub(crate) fn seeds() -> std::ops::Range<u64> {
+    let one = std::env::var_os("RUNCOMFY_HISTORY_SEED").map(|_| 1);
+    let count = number("RUNCOMFY_HISTORY_SEEDS").or(one).unwrap_or(SEEDS);
+    first_seed()..first_seed() + count
 }
 
 pub(crate) fn first_seed() -> u64 {
@@ -148,7 +157,7 @@ pub(crate) fn first_seed() -> u64 {
 }
 
 fn operations() -> usize {
-    number("RUNCOMFY_HISTORY_OPERATIONS").map_or(800, |number| number as usize)
+    number("RUNCOMFY_HISTORY_OPERATIONS").map_or(1_000, |number| number as usize)
 }
 
 fn number(variable: &str) -> Option<u64> {
