@@ -18,7 +18,7 @@ pub(crate) enum Violation {
     Lost { user: usize, mark: String, id: String },
     /// One effect is the answer to two calls, and neither says that it is the other's.
     Shared { user: usize, mark: String, id: String },
-    /// Calls with one key were answered with two ids.
+    /// Calls with one key had two effects, or were answered with two ids.
     KeySplit { user: usize, key: String },
     /// Something is there that this user never asked for.
     Stray { user: usize, mark: String },
@@ -145,6 +145,12 @@ impl User<'_> {
                 return Err(Violation::Doubled { user, mark, effects: effects.len(), may_be });
             }
             doubled += usize::from(effects.len() > 1);
+            // Whatever was asked with a key and never without is that key's.
+            let keys: BTreeSet<_> =
+                calls.iter().filter_map(|call| call.asked.paid()).map(|(_, key)| key).collect();
+            if let [Some(key)] = Vec::from_iter(keys)[..] {
+                ids_of_key.entry((word, key)).or_default().extend(effects);
+            }
         }
         match ids_of_key.iter().find(|(_, ids)| ids.len() > 1) {
             Some(((_, key), _)) => Err(Violation::KeySplit { user, key: (*key).to_owned() }),

@@ -99,8 +99,12 @@ pub(crate) const MIXES: [Mix; 5] = [
 ];
 
 impl Mix {
-    pub(crate) fn is_calm(self) -> bool {
-        self.faults.is_empty()
+    /// Whether some answers never come.
+    pub(crate) fn stalls(self) -> bool {
+        let mut faults = self.faults.iter();
+        faults.any(|(_, fault)| {
+            ["stall", "trickle", "informational"].iter().any(|slow| fault.starts_with(slow))
+        })
     }
 
     pub(crate) fn rules(self) -> impl Iterator<Item = FaultRule> {

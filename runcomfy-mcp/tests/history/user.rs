@@ -32,6 +32,7 @@ pub(crate) struct User {
     history: Vec<Call>,
     runs: Vec<String>,
     deployments: Vec<String>,
+    keys: Vec<String>,
     named: usize,
     /// A call to be made again: its answer never came, or may come by its key.
     again: Option<Asked>,
@@ -55,6 +56,7 @@ impl User {
             history: Vec::new(),
             runs: Vec::new(),
             deployments: Vec::new(),
+            keys: Vec::new(),
             named: 0,
             again: None,
         }
@@ -154,7 +156,13 @@ impl User {
     fn mark(&mut self, of: &str) -> (String, Option<String>) {
         self.named += 1;
         let mark = format!("{of}-{}-of-user-{:04}", self.named, self.number);
-        let key = (self.habits.keys && self.luck.bool()).then(|| format!("key-of-{mark}"));
-        (mark, key)
+        if !self.habits.keys || self.luck.bool() {
+            return (mark, None);
+        }
+        // Now and then one that was for something else.
+        let other = self.luck.choice(&self.keys).filter(|_| self.named.is_multiple_of(8)).cloned();
+        let key = other.unwrap_or_else(|| format!("key-of-{mark}"));
+        self.keys.push(key.clone());
+        (mark, Some(key))
     }
 }

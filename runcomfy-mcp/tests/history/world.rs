@@ -3,8 +3,8 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use runcomfy_core::{
-    DeploymentId, HttpApi, ListDeployments, RequestId, RequestState, RetryPolicy, RunComfyApi as _,
-    Timeouts, Token,
+    DeploymentId, HttpApi, ListDeployments, RequestId, RetryPolicy, RunComfyApi as _, Timeouts,
+    Token,
 };
 use runcomfy_mcp::{Callers, Limits, RunComfyMcp, Settings, transport::http};
 use runcomfy_testkit::{Emulator, EmulatorBuilder, FakeRunComfy};
@@ -197,10 +197,10 @@ fn builder(mix: Mix, seed: u64, listen: SocketAddr, state: PathBuf) -> EmulatorB
 /// Short where answers may never come; otherwise so long that a slow machine is no fault.
 fn timeouts(mix: Mix) -> Timeouts {
     let mut timeouts = Timeouts::default();
-    if mix.is_calm() {
+    if !mix.stalls() {
         return timeouts;
     }
-    let (attempt, total) = (Duration::from_millis(100), Duration::from_millis(300));
+    let (attempt, total) = (Duration::from_millis(150), Duration::from_millis(400));
     (timeouts.connect, timeouts.read_stall) = (attempt, attempt);
     (timeouts.read_attempt, timeouts.write_attempt) = (attempt, attempt);
     (timeouts.read_total, timeouts.write_total) = (total, total);
@@ -231,10 +231,11 @@ async fn truth(account: &FakeRunComfy, request_id: &str) -> Truth {
     let deployment_id = DeploymentId::new(DEPLOYMENT).unwrap();
     let request_id = RequestId::new(request_id).unwrap();
     match account.get_request_result(&deployment_id, &request_id).await {
-        Ok(result) => match result.state() {
-            RequestState::Succeeded => Truth::Succeeded,
-            RequestState::Failed => Truth::Failed,
-            RequestState::Cancelled => Truth::Cancelled,
+        // By the service's own words: how the library reads them is what is to be checked.
+        Ok(result) => match result.status.as_deref() {
+            Some("succeeded") => Truth::Succeeded,
+            Some("failed") => Truth::Failed,
+            Some("cancelled" | "canceled") => Truth::Cancelled,
             _ => Truth::Open,
         },
         Err(_) => Truth::Open,

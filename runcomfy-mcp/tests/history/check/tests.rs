@@ -146,8 +146,13 @@ fn all_calls_with_one_key_are_one_run_of_one_id() {
     other.asked = Asked::Submit { marker: "n".to_owned(), key: Some("k".to_owned()), wait: false };
     let mut effects = runs(&["r", "q"]);
     effects.runs.get_mut("q").unwrap().marker = "n".to_owned();
-    let split = wrong(&[with_key(done("r")), other], effects);
+    let split = wrong(&[with_key(done("r")), other.clone()], effects.clone());
     assert!(matches!(split, Violation::KeySplit { .. }));
+    // Nor where nobody was told of the other.
+    other.told = failed(Outcome::Unknown);
+    let split = wrong(&[with_key(done("r")), other.clone()], effects);
+    assert!(matches!(split, Violation::KeySplit { .. }));
+    fine(&[with_key(done("r")), other], runs(&["r"]));
 }
 
 #[test]
