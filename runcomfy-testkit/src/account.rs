@@ -39,6 +39,7 @@ pub(crate) use driven::StoredFile;
 pub(crate) use driven::{Driven, Job, Open, Standing};
 use money::Purse;
 pub(crate) use money::{Microdollars, Prices};
+pub use requests::StartedRun;
 use work::Work;
 
 /// What holds for a whole account.

@@ -40,6 +40,7 @@ mod start;
 mod state;
 mod wire;
 
+use accounts::Accounts;
 use front::Front;
 use notifier::Notifier;
 use pool::Workers;
@@ -81,6 +82,7 @@ pub struct Emulator {
     /// Ends the others.
     cut: CancellationToken,
     front: Arc<Front>,
+    accounts: Arc<Accounts>,
     notifier: Option<Notifier>,
     server: Option<JoinHandle<io::Result<()>>>,
     workers: Option<Workers>,
@@ -129,6 +131,13 @@ impl Emulator {
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.front.ledger.counters()
+    }
+
+    /// The account behind a bearer token, opened where it is new: what took effect there, whatever callers
+    /// were told. `None` where the token is refused.
+    #[must_use]
+    pub fn account(&self, token: &str) -> Option<FakeRunComfy> {
+        self.accounts.of(token)
     }
 
     /// Takes no new connections, finishes the calls under way, and stops. A call that takes more than 5 s

@@ -11,7 +11,13 @@ use runcomfy_core::{Error, InferenceRequest, Operation, Outcome, ProxyReply, Req
 use tokio::sync::Notify;
 use url::Url;
 
-use crate::{account::Account, clock::Clock, history::Event, outputs::File, script::Script};
+use crate::{
+    account::{Account, StartedRun},
+    clock::Clock,
+    history::Event,
+    outputs::File,
+    script::Script,
+};
 
 mod builder;
 mod calls;
@@ -125,6 +131,13 @@ impl FakeRunComfy {
     #[must_use]
     pub fn runs_started(&self) -> u64 {
         self.lock().account.runs_started()
+    }
+
+    /// Every run that was accepted, in order, as far as its deployment is still there: what took effect,
+    /// whatever callers were told.
+    #[must_use]
+    pub fn runs(&self) -> Vec<StartedRun> {
+        self.lock().account.runs()
     }
 
     /// What was submitted, whether or not it was accepted, among [`calls`](Self::calls).

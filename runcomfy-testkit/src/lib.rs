@@ -76,6 +76,7 @@ mod store;
 #[cfg(feature = "webhooks")]
 mod webhooks;
 
+pub use account::StartedRun;
 pub use emulator::{
     CallCounters, ConnectionCounters, Counters, Effect, Emulator, EmulatorBuilder, Fault,
     FaultKind, FaultRule, InvalidFault, Scenario, SubmitCounters, UnknownScenario,

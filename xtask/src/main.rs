@@ -6,6 +6,7 @@ mod ci;
 mod clients;
 mod codegen;
 mod deny;
+mod history;
 mod load;
 mod measure;
 mod program;
@@ -24,6 +25,7 @@ cargo xtask tidy               the rules that no lint knows
 cargo xtask deny               licences, banned versions, registries, advisories of what we depend on
 cargo xtask clients            real MCP clients against the release binary (needs python3, npm)
 cargo xtask browser            the emulator's page in a real browser (needs chromium, npm)
+cargo xtask history [SEED]     10,000 calls under each of 20 seeds, or under this one: what users are told is true
 cargo xtask load               10,000 requests against the emulator: speed, size, and books that agree
 cargo xtask load --kill [SEED] the same, killed in the middle ten times: nothing is lost or run twice
 cargo xtask server [NAME]      the MCP server under load and abuse, beside a bare one: speed, size, manners";
@@ -39,6 +41,8 @@ fn main() -> ExitCode {
         ["deny"] => deny::run(),
         ["clients"] => clients::run(),
         ["browser"] => browser::run(),
+        ["history"] => history::run(None),
+        ["history", seed] => seed.parse().context("SEED").and_then(|seed| history::run(Some(seed))),
         ["load"] => load::run(),
         ["load", "--kill"] => load::run_kills(None),
         ["load", "--kill", seed] => {

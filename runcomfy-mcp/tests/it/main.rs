@@ -7,6 +7,7 @@ mod command_line;
 mod edge;
 mod harness;
 mod http;
+mod isolation;
 mod over_http;
 mod replay;
 mod results;

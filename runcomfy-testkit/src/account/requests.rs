@@ -16,6 +16,18 @@ use crate::{
     script::{Script, ScriptedEnd},
 };
 
+/// A run that was accepted, whether or not anybody was told of it.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct StartedRun {
+    /// What it goes by.
+    pub request_id: RequestId,
+    /// Where it runs.
+    pub deployment_id: DeploymentId,
+    /// What was laid over the workflow, as it was sent.
+    pub overrides: Option<Overrides>,
+}
+
 /// How long files can be had after their run has ended: seven days.
 pub(super) const FILES_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
@@ -102,6 +114,18 @@ impl Account {
         (submission.status_url, submission.result_url, submission.cancel_url) =
             (url("status"), url("result"), url("cancel"));
         Ok(submission)
+    }
+
+    /// The runs of deployments that are still there, in order of submission.
+    pub(crate) fn runs(&self) -> Vec<StartedRun> {
+        let mut runs: Vec<_> = self.requests.iter().collect();
+        runs.sort_unstable_by_key(|(_, request)| request.number);
+        let started = |(id, request): (&RequestId, &Request)| StartedRun {
+            request_id: id.clone(),
+            deployment_id: request.deployment_id.clone(),
+            overrides: request.work.overrides(),
+        };
+        runs.into_iter().map(started).collect()
     }
 
     /// How many submits were accepted so far.

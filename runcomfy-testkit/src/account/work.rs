@@ -37,6 +37,11 @@ impl Work {
         Self { graph, overrides: overrides.map(Packed::new) }
     }
 
+    /// What is laid over the graph, as it was sent.
+    pub(super) fn overrides(&self) -> Option<Overrides> {
+        self.overrides.as_ref()?.value()
+    }
+
     /// The graph with the overrides laid over it. `None` can't be: they fitted before.
     pub(super) fn graph(&self) -> Option<Arc<Workflow>> {
         let graph = match &self.graph {

@@ -31,7 +31,7 @@ use crate::{account::refusal, fake::FakeRunComfy, samples, script::Script};
 pub(super) const LARGEST_BODY: usize = 64 * 1024 * 1024;
 
 pub(super) struct Served {
-    pub(super) accounts: Accounts,
+    pub(super) accounts: Arc<Accounts>,
     pub(super) base: Url,
     /// Who runs requests, if not the fake.
     pub(super) pool: Option<Arc<Pool>>,

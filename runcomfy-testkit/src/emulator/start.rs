@@ -51,14 +51,14 @@ impl EmulatorBuilder {
         self.faults.drain(..).for_each(|rule| front.faults.inject(rule, None));
         self.scenarios.drain(..).for_each(|scenario| front.faults.play(scenario));
         let copies = self.webhook_copies;
-        let accounts = Accounts::new(self.restored(&url).await?, url.clone());
+        let accounts = Arc::new(Accounts::new(self.restored(&url).await?, url.clone()));
         let notifier = Notifier::begin(&accounts, copies);
         let workers = pool.as_ref().map(|pool| {
             pool.take_over(accounts.all().iter().map(|(_, fake)| fake));
             pool.clone().work()
         });
         let served = Served {
-            accounts,
+            accounts: accounts.clone(),
             base: url.clone(),
             pool,
             notifier: notifier.clone(),
@@ -77,6 +77,7 @@ impl EmulatorBuilder {
             stop,
             cut,
             front,
+            accounts,
             notifier,
             server: Some(tokio::spawn(serving)),
             workers,

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use runcomfy_core::{
-    DeploymentId, Error, ErrorKind, InferenceRequest, Operation, RequestResult, RequestState,
-    RunComfyApi as _, Wait, WaitEnd, WaitPolicy,
+    DeploymentId, Error, ErrorKind, InferenceRequest, Operation, Overrides, RequestResult,
+    RequestState, RunComfyApi as _, Wait, WaitEnd, WaitPolicy,
 };
 use runcomfy_testkit::{FakeRunComfy, Script};
 use serde_json::json;
@@ -28,6 +28,25 @@ async fn finish(api: &FakeRunComfy, script: Script) -> RequestResult {
 
 fn one() -> FakeRunComfy {
     FakeRunComfy::builder().empty().deployment("dep_1").build()
+}
+
+#[tokio::test(start_paused = true)]
+async fn its_runs_are_those_that_were_accepted_whatever_callers_were_told() {
+    let api = one();
+    let request = |text: &str| {
+        InferenceRequest::new(dep()).overrides(Overrides::new().set("6", "text", text))
+    };
+    let told = api.submit_request(&request("answered")).await.unwrap();
+    let error = || Error::new(Operation::SubmitRequest, ErrorKind::TimedOut);
+    api.next_call_fails(Operation::SubmitRequest, error());
+    api.submit_request(&request("withheld")).await.unwrap_err();
+    api.next_answer_lost(Operation::SubmitRequest, error());
+    api.submit_request(&request("lost")).await.unwrap_err();
+    let runs = api.runs();
+    let overrides: Vec<_> = runs.iter().map(|run| run.overrides.clone()).collect();
+    let expected = [request("answered"), request("lost")].map(|request| request.overrides);
+    assert_eq!(overrides, expected);
+    assert_eq!(runs[0].request_id, told.request_id);
 }
 
 #[tokio::test(start_paused = true)]
