@@ -11,6 +11,7 @@ pub mod cli;
 mod content;
 mod deployment;
 mod gate;
+mod message;
 mod policy;
 mod random;
 pub mod replay;

@@ -32,6 +32,8 @@ pub struct Settings {
     pub wait: runcomfy_core::WaitPolicy,
     /// The largest message over HTTP, in bytes.
     pub max_body_bytes: usize,
+    /// The largest message over stdio, in bytes.
+    pub max_line_bytes: usize,
     /// How long shutdown lets writes finish.
     pub drain: Duration,
     /// How long shutdown lets calls finish that only read.
@@ -55,6 +57,7 @@ impl Default for Settings {
             webhook_hosts: None,
             wait: runcomfy_core::WaitPolicy::default(),
             max_body_bytes: 8 * 1024 * 1024,
+            max_line_bytes: 64 * 1024 * 1024,
             drain: Duration::from_secs(30),
             drain_reads: Duration::from_secs(5),
             linger: Duration::from_secs(2),

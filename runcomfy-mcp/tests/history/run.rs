@@ -23,10 +23,6 @@ pub(crate) enum Way {
     Server,
 }
 
-/// Whether the server knows idempotency keys: then under every second seed of its own half of what may cost
-/// has one.
-const KEYS: bool = true;
-
 /// What is run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Run {
@@ -67,7 +63,8 @@ impl Run {
             Way::Server => Door::Server(Line::new(world.address, token(user))),
         };
         let server = self.way == Way::Server;
-        let keys = KEYS && server && self.seed % 4 == 1;
+        // Under every second seed of the server's, half of what may cost has one.
+        let keys = server && self.seed % 4 == 1;
         let habits = Habits { keys, leave: self.leave, wait: server };
         let each = operations().div_ceil(USERS);
         let over = CancellationToken::new();

@@ -1,5 +1,8 @@
 //! The shipped binary over stdio: is it wired up?
 
+mod lines;
+mod signals;
+
 use std::process::Stdio;
 
 use rmcp::{ServiceExt, model::CallToolRequestParams};
@@ -28,13 +31,17 @@ impl Raw {
         let mut child = program(arguments).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut raw = Self { child, lines };
+        raw.hello().await;
+        raw
+    }
+
+    async fn hello(&mut self) {
         let hello = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
             "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"},
         }});
-        raw.send(&hello.to_string()).await;
-        assert_eq!(raw.read().await["result"]["serverInfo"]["name"], "runcomfy-mcp");
-        raw.send(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#).await;
-        raw
+        self.send(&hello.to_string()).await;
+        assert_eq!(self.read().await["result"]["serverInfo"]["name"], "runcomfy-mcp");
+        self.send(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#).await;
     }
 
     async fn send(&mut self, line: &str) {

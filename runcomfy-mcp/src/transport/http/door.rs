@@ -8,12 +8,10 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
     header::{CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER},
 };
-use serde::de::IgnoredAny;
 
 use super::{
     answer::{later, protocol_error, refusal},
@@ -24,6 +22,7 @@ use super::{
 use crate::{
     RunComfyMcp,
     caller::{BearerError, bearer},
+    message,
 };
 
 /// What the door needs to know.
@@ -45,8 +44,7 @@ pub(crate) struct Visit {
 /// What is answered in place of MCP. Boxed: it is far larger than what it stands in for.
 type Refused = Box<Response>;
 
-/// JSON-RPC's own codes.
-const PARSE_ERROR: i32 = -32700;
+/// JSON-RPC's own.
 const INVALID_REQUEST: i32 = -32600;
 /// MCP's: a header contradicts the message, or another header.
 const HEADER_MISMATCH: i32 = -32020;
@@ -58,7 +56,7 @@ impl Door {
     }
 
     /// Lets the request in as it is, or says why not.
-    async fn admit(&self, request: Request) -> Result<(Request, Bytes), Refused> {
+    async fn admit(&self, request: Request) -> Result<Request, Refused> {
         let source = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
         check_headers(request.headers())?;
         self.check_token(request.headers(), source)?;
@@ -71,7 +69,10 @@ impl Door {
             .await
             .map_err(|unread| Box::new(not_read(unread, most)))?;
         parts.extensions.insert(Visit { source, load: Arc::new(load) });
-        Ok((Request::from_parts(parts, Body::from(bytes.clone())), bytes))
+        message::check(&bytes).map_err(|unfit| {
+            protocol_error(StatusCode::BAD_REQUEST, unfit.code(), unfit.message())
+        })?;
+        Ok(Request::from_parts(parts, Body::from(bytes)))
     }
 
     /// Exactly one well-formed token, where one is needed, of somebody who does not come too often. What
@@ -105,11 +106,11 @@ impl Door {
 pub(super) async fn pass(State(door): State<Door>, request: Request, next: Next) -> Response {
     let ending = door.server.ending().clone();
     let mut response = match door.admit(request).await {
-        Ok((request, message)) => {
+        Ok(request) => {
             let response = next.run(request).await;
             // The media types were right: it is the message that MCP could not read.
             if response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
-                not_a_message(&message)
+                not_a_message()
             } else {
                 response
             }
@@ -165,32 +166,8 @@ fn not_read(unread: Unread, most: usize) -> Response {
     }
 }
 
-/// Says what is wrong with a message, and nothing of what is in it.
-fn not_a_message(message: &[u8]) -> Response {
-    let bad = StatusCode::BAD_REQUEST;
-    if is_deep(message) || serde_json::from_slice::<IgnoredAny>(message).is_err() {
-        return protocol_error(bad, PARSE_ERROR, "the message is no JSON, or nested too deeply");
-    }
-    if message.trim_ascii_start().starts_with(b"[") {
-        let why = "a batch is not taken: send one message at a time";
-        return protocol_error(bad, INVALID_REQUEST, why);
-    }
-    protocol_error(bad, INVALID_REQUEST, "the message is no JSON-RPC request or notification")
-}
-
-/// Whether it is nested more deeply than a message is read.
-fn is_deep(message: &[u8]) -> bool {
-    const DEEPEST: usize = 127;
-    let (mut depth, mut within, mut escaped) = (0_usize, false, false);
-    message.iter().any(|byte| {
-        match (within, byte) {
-            (true, _) if escaped => escaped = false,
-            (true, b'\\') => escaped = true,
-            (_, b'"') => within = !within,
-            (false, b'[' | b'{') => depth += 1,
-            (false, b']' | b'}') => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        depth > DEEPEST
-    })
+/// A message that MCP could not read although it is JSON.
+fn not_a_message() -> Response {
+    let why = "the message is no JSON-RPC request or notification";
+    protocol_error(StatusCode::BAD_REQUEST, INVALID_REQUEST, why)
 }

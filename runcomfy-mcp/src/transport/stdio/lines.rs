@@ -1,0 +1,320 @@
+//! Messages as lines: each is read within bounds, checked, and answered even where it is none.
+
+use std::{
+    collections::HashSet,
+    io,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use rmcp::{
+    RoleServer,
+    model::{ErrorCode, ErrorData, JsonRpcMessage, RequestId},
+    service::{RxJsonRpcMessage, TxJsonRpcMessage},
+    transport::Transport,
+};
+use serde::Deserialize;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader},
+    sync::{Mutex as AsyncMutex, Notify},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::message;
+
+/// Requests that may be under way; after that, no line is read until one is answered.
+const MOST_IN_FLIGHT: usize = 1_200;
+/// An id is ours to keep, and to send back.
+const LONGEST_ID: usize = 256;
+
+const BUFFER: usize = 64 * 1024;
+
+/// MCP over a pair of pipes.
+pub(super) struct Lines<R, W> {
+    reader: BufReader<R>,
+    writer: Arc<Writer<W>>,
+    open: Arc<Open>,
+    most: usize,
+    /// What has come of the line under way.
+    line: Vec<u8>,
+    /// That line is too long: the rest of it is thrown away.
+    too_long: bool,
+    /// An answer of this file's own on its way out. It survives being interrupted.
+    answering: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// Fires at the end of input.
+    ended: CancellationToken,
+}
+
+struct Writer<W> {
+    pipe: AsyncMutex<W>,
+    /// Fires when nobody reads any more.
+    closed: CancellationToken,
+}
+
+/// The requests that are not answered yet.
+#[derive(Default)]
+struct Open {
+    ids: Mutex<HashSet<RequestId>>,
+    /// Answers on their way out.
+    leaving: AtomicUsize,
+    answered: Notify,
+}
+
+impl Open {
+    /// `false` where there is one of that id already.
+    fn begin(&self, id: &RequestId) -> bool {
+        self.ids.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone())
+    }
+
+    fn end(&self, id: &RequestId) {
+        self.ids.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+        self.answered.notify_one();
+    }
+
+    /// From here on until it is dropped, an answer takes up the room of its request.
+    fn leaving(self: &Arc<Self>) -> Leaving {
+        self.leaving.fetch_add(1, Ordering::Relaxed);
+        Leaving(Arc::clone(self))
+    }
+
+    fn is_full(&self) -> bool {
+        let waiting = self.ids.lock().unwrap_or_else(PoisonError::into_inner).len();
+        waiting + self.leaving.load(Ordering::Relaxed) >= MOST_IN_FLIGHT
+    }
+}
+
+struct Leaving(Arc<Open>);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.0.leaving.fetch_sub(1, Ordering::Relaxed);
+        self.0.answered.notify_one();
+    }
+}
+
+impl<W: AsyncWrite + Unpin + Send> Writer<W> {
+    async fn write(&self, mut line: Vec<u8>) -> io::Result<()> {
+        line.push(b'\n');
+        let mut pipe = self.pipe.lock().await;
+        let written = async {
+            pipe.write_all(&line).await?;
+            pipe.flush().await
+        };
+        written.await.inspect_err(|_| self.closed.cancel())
+    }
+}
+
+impl<R, W> Lines<R, W>
+where
+    R: AsyncRead + Unpin + Send,
+    W: AsyncWrite + Unpin + Send + 'static,
+{
+    /// Reads lines of at most `most` bytes. `ended` fires at the end of input, or when nobody takes output
+    /// any more.
+    pub(super) fn new(reader: R, writer: W, most: usize, ended: CancellationToken) -> Self {
+        let writer = Writer { pipe: AsyncMutex::new(writer), closed: CancellationToken::new() };
+        Self {
+            reader: BufReader::with_capacity(BUFFER, reader),
+            writer: Arc::new(writer),
+            open: Arc::default(),
+            most,
+            line: Vec::new(),
+            too_long: false,
+            answering: None,
+            ended,
+        }
+    }
+
+    /// The next whole line, `None` at the end. What was read is kept when this is interrupted.
+    async fn next_line(&mut self) -> Option<Line> {
+        loop {
+            let closed = self.writer.closed.clone();
+            let bytes = tokio::select! {
+                bytes = self.reader.fill_buf() => bytes.ok()?,
+                () = closed.cancelled() => return None,
+            };
+            if bytes.is_empty() {
+                return None; // half a line is none
+            }
+            let end = bytes.iter().position(|byte| *byte == b'\n');
+            let part = &bytes[..end.unwrap_or(bytes.len())];
+            if self.too_long || self.line.len() + part.len() > self.most {
+                self.too_long = true;
+                self.line = Vec::new();
+            } else {
+                self.line.extend_from_slice(part);
+            }
+            let used = end.map_or(bytes.len(), |end| end + 1);
+            self.reader.consume(used);
+            if end.is_some() {
+                if std::mem::take(&mut self.too_long) {
+                    return Some(Line::TooLong);
+                }
+                return Some(Line::Whole(std::mem::take(&mut self.line)));
+            }
+        }
+    }
+
+    /// What a line says, or how to answer where it says nothing; neither, where it needs no answer.
+    fn read(&self, line: &[u8]) -> Option<Result<RxJsonRpcMessage<RoleServer>, Refusal>> {
+        let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line).trim_ascii();
+        if line.is_empty() {
+            return None;
+        }
+        if let Err(unfit) = message::check(line) {
+            return Some(Err(Refusal::new(unfit.code(), unfit.message())));
+        }
+        let invalid = |message| Some(Err(Refusal::new(ErrorCode::INVALID_REQUEST.0, message)));
+        let Ok(message) = serde_json::from_slice::<RxJsonRpcMessage<RoleServer>>(line) else {
+            let Ok(head) = serde_json::from_slice::<Head>(line) else {
+                return invalid("the id is a text or a whole number");
+            };
+            return match head {
+                // Whatever it tells, no answer is wanted.
+                Head { id: None, method: Some(_) } => None,
+                Head { id: Some(id), method: Some(_) } if is_short(&id) => {
+                    let message = "the message is no JSON-RPC request";
+                    Some(Err(Refusal { id: Some(id), code: ErrorCode::INVALID_REQUEST.0, message }))
+                }
+                _ => invalid("the message is no JSON-RPC request or notification"),
+            };
+        };
+        if let JsonRpcMessage::Request(request) = &message {
+            if !is_short(&request.id) {
+                return invalid("an id has at most 256 bytes");
+            }
+            if !self.open.begin(&request.id) {
+                // Not under that id: it would be taken for the other's answer.
+                return invalid("a request of this id is under way: each needs an id of its own");
+            }
+        }
+        Some(Ok(message))
+    }
+
+    fn refuse(&mut self, refusal: Refusal) {
+        tracing::warn!(code = refusal.code, "refused a line: {}", refusal.message);
+        let writer = Arc::clone(&self.writer);
+        let error = ErrorData::new(ErrorCode(refusal.code), refusal.message, None);
+        let answer = TxJsonRpcMessage::<RoleServer>::error(error, refusal.id);
+        let Ok(line) = serde_json::to_vec(&answer) else { return };
+        self.answering = Some(Box::pin(async move {
+            // Whether anybody takes it shows at the next line.
+            let _ = writer.write(line).await;
+        }));
+    }
+}
+
+enum Line {
+    Whole(Vec<u8>),
+    TooLong,
+}
+
+/// Why a line was not taken.
+struct Refusal {
+    id: Option<RequestId>,
+    code: i32,
+    message: &'static str,
+}
+
+impl Refusal {
+    fn new(code: i32, message: &'static str) -> Self {
+        Self { id: None, code, message }
+    }
+}
+
+/// As much of a message as tells how to answer it.
+#[derive(Deserialize)]
+struct Head {
+    #[serde(default, deserialize_with = "present")]
+    id: Option<RequestId>,
+    method: Option<serde::de::IgnoredAny>,
+}
+
+/// An id that is there must be one: null is none.
+fn present<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<RequestId>, D::Error> {
+    RequestId::deserialize(deserializer).map(Some)
+}
+
+fn is_short(id: &RequestId) -> bool {
+    match id {
+        RequestId::Number(_) => true,
+        RequestId::String(text) => text.len() <= LONGEST_ID,
+    }
+}
+
+impl<R, W> Transport<RoleServer> for Lines<R, W>
+where
+    R: AsyncRead + Unpin + Send,
+    W: AsyncWrite + Unpin + Send + 'static,
+{
+    type Error = io::Error;
+
+    fn send(
+        &mut self,
+        message: TxJsonRpcMessage<RoleServer>,
+    ) -> impl Future<Output = io::Result<()>> + Send + 'static {
+        let (writer, leaving) = (Arc::clone(&self.writer), self.open.leaving());
+        // Before it is out: whoever has the answer may use its id again at once.
+        match &message {
+            JsonRpcMessage::Response(response) => self.open.end(&response.id),
+            JsonRpcMessage::Error(error) => {
+                error.id.as_ref().into_iter().for_each(|id| self.open.end(id));
+            }
+            _ => {}
+        }
+        async move {
+            let written = match serde_json::to_vec(&message) {
+                Ok(line) => writer.write(line).await,
+                Err(error) => Err(error.into()),
+            };
+            drop(leaving);
+            written
+        }
+    }
+
+    async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
+        loop {
+            if let Some(answering) = &mut self.answering {
+                answering.await;
+                self.answering = None;
+            }
+            while self.open.is_full() {
+                self.open.answered.notified().await;
+            }
+            let Some(line) = self.next_line().await else {
+                self.ended.cancel();
+                return None;
+            };
+            let read = match line {
+                Line::Whole(line) => self.read(&line),
+                Line::TooLong => Some(Err(Refusal::new(
+                    ErrorCode::INVALID_REQUEST.0,
+                    "the message is larger than this server takes",
+                ))),
+            };
+            match read {
+                Some(Ok(message)) => {
+                    // A call that is cancelled is never answered: its id is free again.
+                    if let JsonRpcMessage::Notification(told) = &message
+                        && let rmcp::model::ClientNotification::CancelledNotification(cancelled) =
+                            &told.notification
+                    {
+                        cancelled.params.request_id.iter().for_each(|id| self.open.end(id));
+                    }
+                    return Some(message);
+                }
+                Some(Err(refusal)) => self.refuse(refusal),
+                None => {}
+            }
+        }
+    }
+
+    async fn close(&mut self) -> io::Result<()> {
+        self.writer.pipe.lock().await.shutdown().await
+    }
+}
