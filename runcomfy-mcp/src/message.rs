@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a21_many_items_and_keys_are_read() {
+    fn a21_r08_many_items_and_keys_are_read() {
         let items = format!("{{\"a\":[{}0]}}", "0,".repeat(1_000_000));
         assert_eq!(check(items.as_bytes()), Ok(()));
         let keys: Vec<_> = (0..100_000).map(|number| format!("\"k{number}\":0")).collect();

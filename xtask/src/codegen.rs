@@ -1,11 +1,14 @@
-//! Files that follow from the tools themselves: written, or compared with what is there.
+//! Files that follow from the tools and the tests themselves: written, or compared with what is there.
 
 use std::{fmt::Write, fs, path::Path};
 
 use anyhow::{Context, bail};
 use serde_json::Value;
 
-use crate::shell::{command, read, root};
+use crate::{
+    cases,
+    shell::{command, read, root},
+};
 
 /// Whether to write or to compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +33,7 @@ pub(crate) fn run(mode: Mode) -> anyhow::Result<()> {
         ensure(&root.join("docs/tools.json"), &tools, mode)?,
         ensure(&root.join("docs/tools.md"), &tools_page(list), mode)?,
         ensure(&root.join("docs/errors.md"), &errors_page(kinds), mode)?,
+        ensure(&root.join("docs/abuse-cases.md"), &cases::page(&root)?, mode)?,
         ensure(&root.join("README.md"), &with_table(&readme, &tools_table(list))?, mode)?,
     ]
     .into_iter()
@@ -37,7 +41,7 @@ pub(crate) fn run(mode: Mode) -> anyhow::Result<()> {
     .collect();
     if !stale.is_empty() {
         bail!(
-            "not what the tools say now: {}. Run `cargo xtask codegen` and look at the difference",
+            "not what follows from the code now: {}. Run `cargo xtask codegen` and look at the difference",
             stale.join(", ")
         );
     }

@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, reason = "a command line tool answers on stdout")]
 
 mod browser;
+mod cases;
 mod ci;
 mod clients;
 mod codegen;
@@ -20,7 +21,7 @@ use anyhow::Context as _;
 
 const USAGE: &str = "\
 cargo xtask ci                 format, tidy, lints, tests, docs, generated files: what must be green
-cargo xtask codegen [--check]  write docs/tools.*, docs/errors.md and the README's table; --check only compares
+cargo xtask codegen [--check]  write docs/tools.*, docs/errors.md, docs/abuse-cases.md and the README's table; --check only compares
 cargo xtask tidy               the rules that no lint knows
 cargo xtask deny               licences, banned versions, registries, advisories of what we depend on
 cargo xtask clients            real MCP clients against the release binary (needs python3, npm)

@@ -185,7 +185,7 @@ async fn empty_overrides_are_sent_as_such() {
 }
 
 #[tokio::test]
-async fn a_webhook_goes_into_the_query_and_its_flag_only_beside_it() {
+async fn w04_a_webhook_goes_into_the_query_and_its_flag_only_beside_it() {
     let accepted = Reply::json(200, &json!({"request_id": "r1"}));
     let server = Canned::start([accepted.clone(), accepted.clone(), accepted]).await;
     let hook = Webhook::new("https://example.com/hook?a=1&b=2#x".parse().unwrap());

@@ -50,6 +50,12 @@ pub(super) fn find() -> anyhow::Result<Option<Found>> {
     }
 }
 
+/// The variable that has a token, if one has.
+pub(super) fn in_environment() -> Option<&'static str> {
+    let is_set = |name: &&str| env::var_os(name).is_some_and(|value| !value.is_empty());
+    VARIABLES.into_iter().find(is_set)
+}
+
 /// The token in a text as people paste it; `None` where it is blank.
 fn tidy(text: &str) -> anyhow::Result<Option<Token>> {
     let text = text.trim();
@@ -111,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_taken_as_people_paste_it() {
+    fn h11_a_token_is_taken_as_people_paste_it() {
         check("tok\n", Some("tok"));
         check("  tok  ", Some("tok"));
         check("Bearer tok", Some("tok"));
@@ -120,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_no_token_is_refused_without_showing_it() {
+    fn h11_what_can_be_no_token_is_refused_without_showing_it() {
         for text in ["\"SECRET\"", "'SECRET'", "SECRET SECRET", "SECRETé"] {
             let error = format!("{:#}", tidy(text).unwrap_err());
             assert!(!error.contains("SECRET"), "{error}");

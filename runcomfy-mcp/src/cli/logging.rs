@@ -38,7 +38,16 @@ pub(super) fn start(options: &Options, serving: bool) -> anyhow::Result<()> {
         Format::Json => lines.json().flatten_event(true).boxed(),
     };
     registry().with(lines.with_filter(filter.and(filter_fn(may_be_shown)))).init();
+    std::panic::set_hook(Box::new(|panic| tracing::error!("{}", told(panic))));
     Ok(())
+}
+
+/// Where it broke. What a panic says of it may hold what the caller sent.
+fn told(panic: &std::panic::PanicHookInfo<'_>) -> String {
+    match panic.location() {
+        Some(place) => format!("panicked at {}:{}", place.file(), place.line()),
+        None => "panicked".to_owned(),
+    }
 }
 
 /// Where lines go while serving.
@@ -81,4 +90,26 @@ fn may_be_shown(event: &Metadata<'_>) -> bool {
     let target = event.target();
     let ours = OURS.iter().any(|ours| target.starts_with(ours));
     ours || (!target.starts_with("rmcp") && *event.level() <= Level::WARN)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    #[test]
+    fn x04_a_panic_tells_where_and_nothing_of_what() {
+        let said: Arc<Mutex<Vec<String>>> = Arc::default();
+        let (own, this) = (Arc::clone(&said), std::thread::current().id());
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if std::thread::current().id() == this {
+                own.lock().unwrap().push(super::told(panic));
+            }
+        }));
+        let broken = std::panic::catch_unwind(|| panic!("SECRET of the caller"));
+        std::panic::set_hook(before);
+        assert!(broken.is_err());
+        let said = said.lock().unwrap();
+        assert!(said[0].contains("logging.rs:") && !said[0].contains("SECRET"), "{said:?}");
+    }
 }

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Options,
     backend::{Backend, settings},
+    credentials,
     terminal::note,
 };
 use crate::{
@@ -88,6 +89,14 @@ impl Serve {
             }
             backend.one()
         } else {
+            if let Some(name) = credentials::in_environment()
+                && backend.emulator_url().is_none()
+            {
+                bail!(
+                    "{name} is set, but each caller brings a token of their own and this one would never be used: \
+                     unset it, or serve with --single-user"
+                );
+            }
             backend.each()?
         };
         let listener = TcpListener::bind(listen)

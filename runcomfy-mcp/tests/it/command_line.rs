@@ -158,6 +158,15 @@ async fn one_persons_key_is_not_offered_to_a_network() {
 }
 
 #[tokio::test]
+async fn m10_a_key_of_the_machines_own_is_not_mixed_with_those_of_callers() {
+    for name in ["RUNCOMFY_API_KEY", "RUNCOMFY_TOKEN"] {
+        let output = run_with(&["serve", "--listen", "127.0.0.1:0"], &[(name, "SECRET")]).await;
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert!(!String::from_utf8_lossy(&output.stderr).contains("SECRET"));
+    }
+}
+
+#[tokio::test]
 async fn the_demo_leaves_pictures_that_open() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("pictures");

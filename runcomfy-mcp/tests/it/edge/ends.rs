@@ -217,7 +217,7 @@ async fn r05_without_descriptors_it_waits_and_recovers() {
 }
 
 #[tokio::test]
-async fn r06_p03_a_log_that_nobody_reads_does_not_stop_it_and_no_line_is_long() {
+async fn r06_p03_x08_a_log_that_nobody_reads_does_not_stop_it_and_no_line_is_long() {
     // The pipe fills up: nobody reads from it past the first line.
     let mut program = Program::start(&format!("{SERVE} --log trace")).await;
     let call = json!({"jsonrpc": "2.0", "id": 0, "method": "tools/call", "params": {"name": "list_deployments", "arguments": {}}}).to_string();

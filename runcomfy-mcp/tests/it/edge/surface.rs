@@ -82,7 +82,7 @@ async fn p05_other_methods_are_told_which_one_there_is() {
 }
 
 #[tokio::test]
-async fn p06_a_message_that_is_too_large_is_refused_as_soon_as_that_is_known() {
+async fn p06_a23_a_message_that_is_too_large_is_refused_as_soon_as_that_is_known() {
     let mut settings = settings();
     settings.max_body_bytes = 100_000;
     let server = Server::start_with(settings).await;

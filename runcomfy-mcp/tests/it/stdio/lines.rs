@@ -20,7 +20,7 @@ impl Raw {
     }
 
     /// The most memory that it has held, in MiB.
-    fn peak_mib(&self) -> u64 {
+    pub(super) fn peak_mib(&self) -> u64 {
         let status = format!("/proc/{}/status", self.child.id().unwrap());
         let status = std::fs::read_to_string(status).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();

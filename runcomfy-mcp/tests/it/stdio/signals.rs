@@ -62,3 +62,58 @@ async fn s10_a_request_to_end_lets_a_submit_be_answered() {
     let status = timeout(SOON, raw.child.wait()).await.unwrap().unwrap();
     assert_eq!(status.code(), Some(0));
 }
+
+#[tokio::test]
+async fn s21_a_thousand_waits_at_once_are_all_answered() {
+    const WAITS: u64 = 1_000;
+    let fake = runcomfy_testkit::FakeRunComfy::builder().deployment("d");
+    let emulator = Emulator::builder()
+        .account(fake.cold_start(Duration::ZERO).run_time(Duration::from_secs(3600)))
+        .start()
+        .await
+        .unwrap();
+    let mut program = program(&["--base-url", emulator.url().as_str(), "--log", "error"]);
+    let mut child = program.env("RUNCOMFY_API_KEY", "tok").spawn().unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut raw = Raw { child, lines };
+    raw.hello().await;
+    let started = async {
+        for number in 0..WAITS {
+            // Only so many may be submitting at a time.
+            while number - emulator.counters().totals.submits.confirmed.min(number) > 40 {
+                tokio::task::yield_now().await;
+            }
+            let call = json!({"jsonrpc": "2.0", "id": number + 1, "method": "tools/call", "params": {
+                "name": "submit_request",
+                "arguments": {"deployment_id": "d", "wait_for_completion": true, "timeout_seconds": 10},
+            }});
+            raw.send(&call.to_string()).await;
+        }
+    };
+    timeout(SOON, started).await.unwrap();
+    for _ in 0..WAITS {
+        let answer = timeout(SOON, raw.read()).await.unwrap();
+        assert_eq!(answer["result"]["structuredContent"]["timed_out"], true, "{answer}");
+    }
+    assert!(raw.peak_mib() < 150, "{} MiB", raw.peak_mib());
+}
+
+#[tokio::test]
+async fn x07_what_a_client_says_stays_on_one_line_of_the_log() {
+    let mut raw = Raw::start(&["--emulator", "--log", "debug", "--log-format", "json"]).await;
+    let evil = "x\n{\"level\":\"INFO\",\"forged\":true}\u{1b}[31m";
+    for call in [
+        json!({"jsonrpc": "2.0", "id": 1, "method": evil}),
+        json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": evil, "arguments": {evil: evil}}}),
+        json!({"jsonrpc": "2.0", "id": 3, "method": "tools/call", "params": {"name": "get_deployment", "arguments": {"deployment_id": evil}}}),
+    ] {
+        raw.send(&call.to_string()).await;
+        raw.read().await;
+    }
+    let (_, _, said) = raw.end().await;
+    for line in said.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(line.get("forged"), None, "{line}");
+    }
+    assert!(!said.contains('\u{1b}'));
+}

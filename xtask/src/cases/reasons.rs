@@ -1,0 +1,57 @@
+//! What stands in place of a test, for cases that have none or not enough.
+
+/// How a case stands without a test of its own, or beside it.
+#[derive(Debug)]
+pub(super) enum Standing {
+    /// There is nothing here that it could happen to.
+    NotApplicable(&'static str),
+    /// Not shown, or not wholly.
+    Open(&'static str),
+}
+
+use Standing::{NotApplicable, Open};
+
+/// By area and number.
+pub(super) const REASONS: &[(char, u8, Standing)] = &[
+    (
+        'A',
+        14,
+        NotApplicable(
+            "a graph together with overrides is passed on, as RunComfy takes it; the description advises one of them",
+        ),
+    ),
+    ('M', 9, Open("logs name callers by a hash and hold no token; there are no metrics yet")),
+    ('Q', 15, Open("each wait asks for itself")),
+    ('Q', 16, NotApplicable("waits share nothing")),
+    ('Q', 17, NotApplicable("waits share nothing: each ends with its caller, see P-16")),
+    ('Q', 18, Open("hours and failing looks are tested apart, not together")),
+    (
+        'Q',
+        21,
+        Open(
+            "deadlines do not look at the clock on the wall; a laptop that slept looks at its next turn only",
+        ),
+    ),
+    ('R', 7, Open("no soak yet")),
+    (
+        'X',
+        1,
+        Open(
+            "secrets in arguments, tokens and webhooks are looked for in logs and errors by single tests, not in the output of all",
+        ),
+    ),
+    (
+        'X',
+        8,
+        Open("lines are short and no log holds up the server; a repeated warning is repeated"),
+    ),
+    ('X', 9, NotApplicable("neither is read: nothing of a message's `_meta` goes to RunComfy")),
+    ('X', 10, Open("there are no metrics yet; the server has no other address")),
+    (
+        'W',
+        11,
+        NotApplicable(
+            "nothing here fetches an address that the service names, but for outputs on request, without the token",
+        ),
+    ),
+];
