@@ -110,7 +110,9 @@ impl ToolDefinition for Tool {
                 .map_err(|fault| fault.with("deployment_id", deployment_id.as_str()))?;
         let submitted = waiting::Submitted { deployment_id, submission };
         let reply = if wait {
-            waiting::until_finished(submitted, timeout, &mut call).await?
+            // Whose run it is stays true whatever the wait comes to.
+            let waited = waiting::until_finished(submitted, timeout, &mut call).await;
+            waited.map_err(|fault| if replayed { fault.with("replayed", true) } else { fault })?
         } else {
             submitted.reply()
         };

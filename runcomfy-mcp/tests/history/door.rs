@@ -169,6 +169,10 @@ fn content_of(asked: &Asked, content: &Value) -> Heard {
     if content["ok"] != json!(true) {
         // An answer without an outcome tells as little as none.
         let outcome = content["outcome"].as_str().and_then(|word| word.parse().ok());
+        if outcome == Some(Outcome::Applied) && content["replayed"] == json!(true) {
+            // The wait failed, for a run that is an earlier call's.
+            return Heard::Done { id: word(&content["request_id"]), replayed: true, claim: None };
+        }
         return Heard::Other(Told::Failed {
             kind: word(&content["kind"]).unwrap_or_default(),
             outcome: outcome.unwrap_or(Outcome::Unknown),

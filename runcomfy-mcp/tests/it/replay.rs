@@ -83,6 +83,19 @@ async fn q02_how_long_to_wait_is_not_what_is_asked_for() {
 }
 
 #[tokio::test]
+async fn q02_a_wait_that_fails_still_says_that_the_run_is_an_earlier_calls() {
+    let refused = Error::new(Operation::GetRequestStatus, ErrorKind::Unauthenticated);
+    let api = fake().next_call_fails(Operation::GetRequestStatus, refused).build();
+    let session = connect(api.clone()).await;
+    let first = session.data("submit_request", submit(Some("k"), "a cat")).await;
+    let mut waiting = submit(Some("k"), "a cat");
+    waiting["wait_for_completion"] = true.into();
+    let fault = session.fault("submit_request", waiting).await;
+    assert_eq!((&fault["outcome"], &fault["replayed"]), (&json!("applied"), &json!(true)));
+    assert_eq!(fault["request_id"], first["request_id"]);
+}
+
+#[tokio::test]
 async fn q03_a_key_with_other_arguments_is_a_conflict_and_nothing_is_sent() {
     let api = fake().build();
     let session = connect(api.clone()).await;
