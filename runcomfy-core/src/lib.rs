@@ -13,6 +13,9 @@ mod wait;
 pub use api::MockRunComfyApi;
 pub use api::RunComfyApi;
 pub use error::{CallKind, Error, ErrorKind, Operation, Outcome, Retry, UnknownWord, is_invisible};
+#[cfg(feature = "fuzz")]
+#[doc(hidden)]
+pub use http::fuzz;
 #[cfg(feature = "http")]
 pub use http::{
     ConfigError, DEFAULT_BASE_URL, DownloadError, Downloaded, HttpApi, HttpApiBuilder, Limits,

@@ -9,6 +9,9 @@ mod call;
 mod caller;
 pub mod cli;
 mod deployment;
+#[cfg(feature = "fuzz")]
+#[doc(hidden)]
+pub mod fuzz;
 mod gate;
 mod reply;
 mod schema;
