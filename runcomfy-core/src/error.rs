@@ -249,7 +249,8 @@ impl Error {
     }
 }
 
-const MAX_MESSAGE_BYTES: usize = 2048;
+/// With what is said around it, and the advice that a server adds, an error stays below 2 KiB.
+const MAX_MESSAGE_BYTES: usize = 1536;
 const MAX_DETAILS: usize = 20;
 const MAX_DETAIL_BYTES: usize = 8192;
 

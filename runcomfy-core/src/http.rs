@@ -3,6 +3,8 @@
 mod body;
 mod config;
 mod download;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod locks;
 mod pools;
 mod quotas;

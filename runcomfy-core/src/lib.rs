@@ -15,6 +15,9 @@ pub use address::is_public;
 pub use api::MockRunComfyApi;
 pub use api::RunComfyApi;
 pub use error::{CallKind, Error, ErrorKind, Operation, Outcome, Retry, UnknownWord, is_invisible};
+#[cfg(feature = "fuzz")]
+#[doc(hidden)]
+pub use http::fuzz;
 #[cfg(feature = "http")]
 pub use http::{
     ConfigError, DEFAULT_BASE_URL, DownloadError, Downloaded, HttpApi, HttpApiBuilder, Limits,

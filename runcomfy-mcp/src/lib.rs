@@ -10,6 +10,9 @@ mod caller;
 pub mod cli;
 mod content;
 mod deployment;
+#[cfg(feature = "fuzz")]
+#[doc(hidden)]
+pub mod fuzz;
 mod gate;
 mod message;
 mod policy;

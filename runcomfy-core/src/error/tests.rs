@@ -78,6 +78,9 @@ fn messages_and_details_are_bounded() {
         .with_detail(Value::Array(vec![Value::from("x"); 500]));
     assert!(error.message().unwrap().len() <= MAX_MESSAGE_BYTES + '…'.len_utf8());
     assert_eq!(error.detail().unwrap().as_array().unwrap().len(), MAX_DETAILS);
+    let most = error.clone().with_status_code(400).with_error_code(i64::MIN);
+    let said = most.with_attempts(u32::MAX, Duration::from_secs(u32::MAX.into())).to_string();
+    assert!(said.len() < 1750, "{} bytes leave no room for advice", said.len());
     let error = error.with_detail(Value::from("y".repeat(9000)));
     assert_eq!(error.detail(), None);
 }

@@ -68,7 +68,7 @@ impl Context<'_> {
             error = error.with_retry_after(delay);
         }
         let run = body.get("request_id").and_then(Value::as_str);
-        match run.filter(|id| *id != self.secret).and_then(|id| RequestId::new(id).ok()) {
+        match run.filter(|id| !id.contains(self.secret)).and_then(|id| RequestId::new(id).ok()) {
             Some(id) => error.with_request_id(id),
             None => error,
         }

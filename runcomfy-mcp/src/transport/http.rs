@@ -4,6 +4,8 @@ mod accept;
 mod answer;
 mod connection;
 mod door;
+#[cfg(feature = "fuzz")]
+pub(crate) mod fuzz;
 mod head;
 mod health;
 mod inbound;

@@ -395,6 +395,14 @@ fn a_proxys_reply_is_data_whatever_it_looks_like() {
     check(&bytes, ProxyReply::Binary { content_type: None, bytes: bytes.clone() });
 }
 
+#[test]
+fn an_id_with_the_token_in_it_is_not_taken_from_a_refusal() {
+    for id in [TOKEN.to_owned(), format!("{TOKEN}9"), format!("x{TOKEN}")] {
+        let error = refusal(422, &json!({"error_message": "no", "request_id": id}).to_string());
+        assert_eq!(error.request_id(), None);
+    }
+}
+
 proptest! {
     #[test]
     fn only_a_good_status_is_ever_a_success_and_no_bytes_panic(

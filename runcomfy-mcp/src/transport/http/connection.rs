@@ -18,7 +18,10 @@ use http::{
 use http_body::{Frame, SizeHint};
 use hyper::{body::Incoming, server::conn::http1, service::Service};
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
-use tokio::{net::TcpStream, time::sleep};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::sleep,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{answer, progress::Progress, socket::Socket};
@@ -46,7 +49,7 @@ pub(super) struct Peer(pub(super) SocketAddr);
 
 /// Serves it until the peer has gone, has used up its time, or the server ends.
 pub(super) async fn serve(
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
     peer: Peer,
     app: Router,
     times: ConnectionSettings,

@@ -22,8 +22,8 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// And how much of what the peer still sends is thrown away meanwhile: the largest message there may be.
 const FAREWELL_BYTES: usize = 64 * 1024 * 1024;
 
-pub(super) struct Socket {
-    stream: TcpStream,
+pub(super) struct Socket<S = TcpStream> {
+    stream: S,
     progress: Arc<Progress>,
     patience: Duration,
     /// Runs while the peer takes nothing.
@@ -31,8 +31,8 @@ pub(super) struct Socket {
     farewell: Option<(Pin<Box<Sleep>>, usize)>,
 }
 
-impl Socket {
-    pub(super) fn new(stream: TcpStream, progress: Arc<Progress>, patience: Duration) -> Self {
+impl<S> Socket<S> {
+    pub(super) fn new(stream: S, progress: Arc<Progress>, patience: Duration) -> Self {
         Self { stream, progress, patience, stalled: None, farewell: None }
     }
 
@@ -55,7 +55,7 @@ impl Socket {
     }
 }
 
-impl AsyncRead for Socket {
+impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -70,7 +70,7 @@ impl AsyncRead for Socket {
     }
 }
 
-impl AsyncWrite for Socket {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -1,0 +1,4 @@
+//! `http_request`, by libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| runcomfy_mcp::fuzz::run("http_request", bytes));

@@ -1,0 +1,4 @@
+//! `jsonrpc_line`, by libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| runcomfy_mcp::fuzz::run("jsonrpc_line", bytes));

@@ -1,0 +1,4 @@
+//! `upstream_reply`, by libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| runcomfy_mcp::fuzz::run("upstream_reply", bytes));
