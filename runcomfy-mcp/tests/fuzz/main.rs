@@ -1,5 +1,9 @@
 //! Samples and what becomes of them when their bytes are changed at random, through every fuzz target.
 //! `fuzz/` has a machine look for more.
+#![expect(
+    clippy::print_stdout,
+    reason = "whoever makes a failure happen again needs its bytes and seed"
+)]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod mutations;
