@@ -227,8 +227,11 @@ async fn a_restart_is_news() {
     let file = folder.path().join("state");
     let arguments = ["--state", file.to_str().unwrap(), "--seed", "7"];
     let running = Running::start(&arguments);
-    // Opens the account, and is not among the calls that are listed.
-    raw_at(&running.url, Some("Bearer me"), "GET /prod/v2/balance", "").await.unwrap();
+    // Opens the account, is not among the calls that are listed, and is answered once it is on the disk.
+    let fields = [("authorization", "Bearer me"), ("content-type", "application/json")];
+    let body = r#"{"amount_usd": 1}"#;
+    let paid = with_fields(&running.url, &fields, "POST /_emulator/pay-in", body).await.unwrap();
+    assert_eq!(paid.status, 200);
     let before = raw_at(&running.url, None, "GET /_emulator/overview", "").await.unwrap();
     running.kill();
     let running = Running::start(&arguments);
