@@ -3,7 +3,7 @@
 //!
 //! There are two ways to be protected. With an `idempotency_key` the outcome is kept in a [`ReplayStore`],
 //! which several servers may share. Without one, an outcome is kept for a while where its answer did not
-//! reach the caller ([`undelivered`]): the next identical call takes it, once. That is what a client does
+//! reach the caller: the next identical call takes it, once. That is what a client does
 //! which lost its connection and, as the protocol of 2026-07-28 has it, asks again under a new id.
 
 mod fingerprint;
