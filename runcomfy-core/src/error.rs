@@ -250,7 +250,7 @@ impl Error {
 }
 
 /// With what is said around it, and the advice that a server adds, an error stays below 2 KiB.
-const MAX_MESSAGE_BYTES: usize = 1536;
+pub(crate) const MAX_MESSAGE_BYTES: usize = 1536;
 const MAX_DETAILS: usize = 20;
 const MAX_DETAIL_BYTES: usize = 8192;
 

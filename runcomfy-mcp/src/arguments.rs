@@ -49,11 +49,12 @@ pub(crate) fn check(
     let mut faults = Vec::new();
     let mut checked = Map::new();
     let mut strangers = 0_usize;
+    let mut listed = false;
     for (name, value) in arguments {
         let Some(rules) = known.get(&name) else {
             strangers += 1;
             if strangers <= MOST_UNKNOWN {
-                faults.push(unknown(&name, known));
+                faults.push(unknown(&name, known, &mut listed));
             }
             continue;
         };
@@ -88,7 +89,8 @@ pub(crate) fn check(
 /// How many unknown names an error lists: an answer must not be many times its question.
 const MOST_UNKNOWN: usize = 8;
 
-fn unknown(name: &str, known: &JsonObject) -> ArgumentFault {
+/// Those that are known are `listed` once.
+fn unknown(name: &str, known: &JsonObject, listed: &mut bool) -> ArgumentFault {
     let nearest = known
         .keys()
         .map(|candidate| (strsim::jaro_winkler(&clip(name, 64), candidate), candidate))
@@ -96,7 +98,9 @@ fn unknown(name: &str, known: &JsonObject) -> ArgumentFault {
         .filter(|(similarity, _)| *similarity > 0.75);
     let rule = match nearest {
         Some((_, candidate)) => format!("is not known; did you mean `{candidate}`?"),
+        None if *listed => "is not known".to_owned(),
         None => {
+            *listed = true;
             let all: Vec<_> = known.keys().map(|key| format!("`{key}`")).collect();
             format!("is not known; this tool takes {}", all.join(", "))
         }
@@ -210,14 +214,18 @@ fn sort(value: &Value) -> &'static str {
     }
 }
 
-/// Text of a caller's, short enough to repeat, with what can't be seen made visible.
+/// Text of a caller's, at most `most` bytes of it, with what can't be seen made visible.
 fn clip(text: &str, most: usize) -> String {
-    let shown = |c: char| {
+    let mut shown = String::new();
+    for c in text.chars() {
         let hidden = c.is_control() || is_invisible(c);
-        let (plain, escaped) = (Some(c).filter(|_| !hidden), Some(c).filter(|_| hidden));
-        plain.into_iter().chain(escaped.into_iter().flat_map(char::escape_unicode))
-    };
-    text.chars().take(most).flat_map(shown).collect()
+        let c = if hidden { c.escape_unicode().to_string() } else { c.to_string() };
+        if shown.len() + c.len() > most {
+            break;
+        }
+        shown.push_str(&c);
+    }
+    shown
 }
 
 #[cfg(test)]

@@ -3,17 +3,21 @@
 
 use std::{sync::Arc, time::Duration};
 
-use rmcp::{ServiceExt, model::JsonObject};
+use rmcp::model::JsonObject;
 use runcomfy_core::fuzz::{
     MAX_ERROR_BYTES, assert_brief, retry_after_header, safe_id_and_path, upstream_reply,
 };
 use runcomfy_testkit::FakeRunComfy;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Callers, RunComfyMcp, Settings, call::Progress, reply::Fault, tools::TOOLS,
-    transport::http::fuzz as http,
+    Callers, RunComfyMcp, Settings,
+    call::Progress,
+    reply::Fault,
+    tools::TOOLS,
+    transport::{http::fuzz as http, stdio},
 };
 
 /// One thing that is said of any bytes: returns, or panics.
@@ -131,32 +135,35 @@ fn jsonrpc_line(bytes: &[u8]) {
     const LAST: &str = "\n{\"jsonrpc\":\"2.0\",\"id\":\"the last one\",\"method\":\"ping\"}\n";
     let said = block_on(async {
         let (near, far) = tokio::io::duplex(64 * 1024);
-        tokio::spawn(async move {
-            if let Ok(running) = server().serve(far).await {
-                drop(running.waiting().await);
-            }
-        });
+        let (input, output) = tokio::io::split(far);
         let (read, mut write) = tokio::io::split(near);
         let all = [GREETING.as_bytes(), bytes, LAST.as_bytes()].concat();
-        // A server that hangs up is found out by the answer that does not come.
-        let ask = async { drop(write.write_all(&all).await) };
+        let answered = CancellationToken::new();
+        let ask = async {
+            drop(write.write_all(&all).await);
+            answered.cancelled().await;
+            // Now waits are cut short, and what is still to be said is said.
+            drop(write.shutdown().await);
+        };
         let listen = async {
             let (mut lines, mut said) = (BufReader::new(read).lines(), Vec::new());
-            loop {
-                let Ok(Some(line)) = lines.next_line().await else {
-                    panic!("the server hung up");
-                };
+            while let Ok(Some(line)) = lines.next_line().await {
                 let Ok(message) = serde_json::from_str::<Value>(&line) else {
                     panic!("not JSON: {line}");
                 };
-                let last = message["id"] == "the last one";
-                said.push(message);
-                if last {
-                    return said;
+                if message["id"] == "the last one" {
+                    answered.cancel();
                 }
+                said.push(message);
             }
+            // A server that hangs up before would leave `ask` without an end.
+            assert!(answered.is_cancelled(), "the server hung up");
+            said
         };
-        tokio::join!(ask, listen).1
+        let served = stdio::serve_pipes(server(), input, output, CancellationToken::new());
+        let (served, (), said) = tokio::join!(served, ask, listen);
+        assert!(served.is_ok(), "{served:?}");
+        said
     });
     let heard = heard(bytes);
     for message in said {

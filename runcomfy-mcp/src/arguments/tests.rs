@@ -135,3 +135,12 @@ fn a_number_that_lost_digits_is_refused_and_the_largest_seed_is_not() {
         "`overrides` has a number beyond 64 bits, which can't be passed on digit by digit",
     );
 }
+
+#[test]
+fn unknown_names_are_repeated_in_part_and_those_known_listed_once() {
+    // Nothing like a known one, and eight times as long once it can be seen.
+    let names = (0..9).map(|n| (format!("{n}{}", "\u{200b}".repeat(60)), Value::from(1)));
+    let faults = check(&schema(), names.collect()).unwrap_err();
+    assert_eq!(faults.0.iter().filter(|fault| fault.rule.contains("this tool takes")).count(), 1);
+    assert!(faults.0.iter().all(|fault| fault.argument.len() <= 64));
+}

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use rmcp::{ServiceExt, service::ServerInitializeError, transport::io::stdio_pipes};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
 use self::lines::Lines;
@@ -18,9 +19,19 @@ use crate::RunComfyMcp;
 /// Where the pipes fail, or what came through them is no MCP.
 pub async fn serve(server: RunComfyMcp, shutdown: CancellationToken) -> anyhow::Result<()> {
     let (stdin, stdout) = stdio_pipes();
+    serve_pipes(server, stdin, stdout, shutdown).await
+}
+
+/// The same over any two pipes.
+pub(crate) async fn serve_pipes(
+    server: RunComfyMcp,
+    input: impl AsyncRead + Send + Unpin + 'static,
+    output: impl AsyncWrite + Send + Unpin + 'static,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
     // rmcp lets calls finish for five seconds after the client has gone: a wait must not use them up.
     let ending = server.ending().clone();
-    let lines = Lines::new(stdin, stdout, server.settings().max_line_bytes, ending);
+    let lines = Lines::new(input, output, server.settings().max_line_bytes, ending);
     let service = CancellationToken::new();
     let (stopping, stop) = (server.clone(), service.clone());
     tokio::spawn(async move {

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::{from_str, json};
 
 use super::*;
-use crate::error::Outcome;
+use crate::error::{MAX_MESSAGE_BYTES, Outcome};
 
 const TOKEN: &str = "rc_SECRET_0123456789";
 
@@ -254,7 +254,7 @@ fn details_are_kept_and_bounded() {
 #[test]
 fn a_token_that_the_service_repeats_is_made_unreadable() {
     let strewn: String = TOKEN.chars().flat_map(|c| [c, '\u{200b}']).collect();
-    let long = format!("{}{TOKEN}", "x".repeat(2040));
+    let long = format!("{}{TOKEN}", "x".repeat(MAX_MESSAGE_BYTES - 8));
     for said in [format!("Bearer {TOKEN} is bad"), strewn.clone(), long] {
         for body in [
             json!({"error_message": said}).to_string(),
