@@ -123,6 +123,15 @@ fn tool_error(result: &Value, heard: &[u8]) {
     assert!(all.len() <= 16 * 1024, "{} bytes of error", all.len());
 }
 
+/// An error in JSON-RPC's own form.
+fn rpc_error(error: &Value, heard: &[u8]) {
+    let mut said = Vec::new();
+    texts(error, &mut said);
+    said.split(|byte| *byte == 0xff)
+        .for_each(|text| assert_brief(&String::from_utf8_lossy(text), heard));
+    assert!(said.len() <= MAX_ERROR_BYTES, "{error}");
+}
+
 /// Lines to a server that has been greeted: each answer is one message, and the next question is answered.
 fn jsonrpc_line(bytes: &[u8]) {
     const GREETING: &str = concat!(
@@ -170,11 +179,7 @@ fn jsonrpc_line(bytes: &[u8]) {
         assert_eq!(message["jsonrpc"], "2.0", "{message}");
         assert_ne!(message["error"]["code"], -32603, "{message}");
         if let Some(error) = message.get("error") {
-            let mut said = Vec::new();
-            texts(error, &mut said);
-            said.split(|byte| *byte == 0xff)
-                .for_each(|text| assert_brief(&String::from_utf8_lossy(text), &heard));
-            assert!(said.len() <= MAX_ERROR_BYTES, "{error}");
+            rpc_error(error, &heard);
         }
         if message["result"]["isError"] == true {
             assert_ne!(message["result"]["structuredContent"]["kind"], "internal", "{message}");
@@ -198,24 +203,20 @@ fn http_request(bytes: &[u8]) {
     };
     assert_ne!(status, 500, "{text}");
     assert_brief(head, bytes);
-    if status < 400 {
-        return;
-    }
     let length = head.lines().find_map(|line| {
         let (name, value) = line.split_once(':')?;
         let value = value.trim().parse::<usize>().ok()?;
         name.eq_ignore_ascii_case("content-length").then_some(value)
     });
     let body = rest.get(..length.unwrap_or(rest.len())).unwrap_or(rest);
-    let body = match serde_json::from_str::<Value>(body) {
+    match serde_json::from_str::<Value>(body) {
         // A question's own id is part of its answer.
-        Ok(Value::Object(mut message)) => {
-            message.remove("id");
-            Value::Object(message).to_string()
+        Ok(message) if message.get("error").is_some() => {
+            rpc_error(&message["error"], &heard(bytes))
         }
-        _ => body.to_owned(),
-    };
-    assert_brief(&body, &heard(bytes));
+        _ if status >= 400 => assert_brief(body, bytes),
+        _ => {}
+    }
 }
 
 /// What RunComfy answers, and what a model is told where that is an error.

@@ -1,8 +1,14 @@
 //! A connection without a socket, for bytes that somebody made up.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -12,7 +18,12 @@ use super::{
 };
 use crate::RunComfyMcp;
 
-/// All that the server says to these bytes, until one of the two hangs up.
+/// Times for a head, a body, an idle connection and a short run, and then some. Not a connection's age, which
+/// ends whatever else does not.
+const ENOUGH: Duration = Duration::from_secs(30 * 60);
+
+/// All that the server says to these bytes, until one of the two hangs up: the peer after an even number of
+/// bytes, otherwise the server, whose time it is to keep.
 pub(crate) async fn converse(server: RunComfyMcp, bytes: &[u8]) -> Vec<u8> {
     let (streams, times) = (CancellationToken::new(), server.settings().connections.clone());
     let app = router(server, &HttpOptions::default(), &streams);
@@ -24,9 +35,13 @@ pub(crate) async fn converse(server: RunComfyMcp, bytes: &[u8]) -> Vec<u8> {
     let ask = async {
         // The server may have heard enough before the end.
         drop(write.write_all(bytes).await);
-        drop(write.shutdown().await);
+        if bytes.len() % 2 == 0 {
+            drop(write.shutdown().await);
+        }
     };
     let listen = async { drop(read.read_to_end(&mut said).await) };
-    tokio::join!(connection::serve(far, peer, app, times, ends), ask, listen);
+    let serving = connection::serve(far, peer, app, times, ends);
+    let ended = timeout(ENOUGH, async { tokio::join!(serving, ask, listen) }).await;
+    assert!(ended.is_ok(), "the connection has no end");
     said
 }
