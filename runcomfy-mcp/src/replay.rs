@@ -18,8 +18,9 @@ mod undelivered;
 use std::{future::Future, sync::Arc, time::Duration};
 
 use ring::hmac;
-use runcomfy_core::{Error, Token};
+use runcomfy_core::{Error, Outcome, Token};
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
 #[cfg(feature = "redis")]
 pub use self::redis::RedisStore;
@@ -55,6 +56,28 @@ pub(crate) struct Ledger {
     /// Which account calls: nothing that a token could be told from.
     pub(crate) account: String,
     pub(crate) receipt: Receipt,
+}
+
+/// What a call did, as far as it is known.
+#[derive(Clone, Debug, PartialEq)]
+enum Effect {
+    /// None at all: it may be made again.
+    Nothing,
+    /// Perhaps some.
+    Unknown,
+    Done(Value),
+}
+
+impl Effect {
+    fn of<T: Serialize>(answer: &Result<T, Error>) -> Self {
+        match answer {
+            Ok(value) => serde_json::to_value(value).map_or(Self::Unknown, Self::Done),
+            Err(error) if matches!(error.outcome(), Outcome::NotSent | Outcome::Rejected) => {
+                Self::Nothing
+            }
+            Err(_) => Self::Unknown,
+        }
+    }
 }
 
 /// What came of a call that is made at most once.

@@ -6,12 +6,12 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use runcomfy_core::{Error, Outcome};
+use runcomfy_core::Error;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Fingerprint, Once, Replay, sent,
+    Effect, Fingerprint, Once, Replay, sent,
     store::{Entry, EntryState, ReplayKey, StoreUnavailable},
 };
 use crate::{call::Call, reply::Fault, tools::Api};
@@ -41,7 +41,7 @@ where
             return Ok(Once { value, replayed: true, forgotten: false });
         }
         let answer = sent(api, key.tool(), key.account(), &asked, send).await;
-        let written = write_down(&replay, &key, &asked, state(&answer)).await;
+        let written = write_down(&replay, &key, &asked, Effect::of(&answer)).await;
         if let Err(error) = &written {
             tracing::warn!(%error, "what came of a keyed call could not be written down");
         }
@@ -85,29 +85,19 @@ async fn claimed(
     }
 }
 
-/// What came of the call; `None` where nothing did.
-fn state<T: Serialize>(answer: &Result<T, Error>) -> Option<EntryState> {
-    match answer {
-        Ok(value) => Some(match serde_json::to_value(value) {
-            Ok(answer) => EntryState::Done { answer },
-            Err(_) => EntryState::Unknown,
-        }),
-        Err(error) if matches!(error.outcome(), Outcome::NotSent | Outcome::Rejected) => None,
-        Err(_) => Some(EntryState::Unknown),
-    }
-}
-
 /// Keeps what came of the call; where nothing did, the key is free again.
 async fn write_down(
     replay: &Replay,
     key: &ReplayKey,
     asked: &Fingerprint,
-    state: Option<EntryState>,
+    effect: Effect,
 ) -> Result<(), StoreUnavailable> {
-    match state {
-        Some(state) => replay.store.replace(key, &entry(asked, state), replay.keep).await,
-        None => replay.store.forget(key).await,
-    }
+    let state = match effect {
+        Effect::Nothing => return replay.store.forget(key).await,
+        Effect::Unknown => EntryState::Unknown,
+        Effect::Done(answer) => EntryState::Done { answer },
+    };
+    replay.store.replace(key, &entry(asked, state), replay.keep).await
 }
 
 fn entry(asked: &Fingerprint, state: EntryState) -> Entry {

@@ -10,12 +10,11 @@ use std::{
     time::Duration,
 };
 
-use runcomfy_core::{Error, Outcome};
+use runcomfy_core::Error;
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::Value;
 use tokio::{sync::watch, time::Instant};
 
-use super::{Fingerprint, Once, sent};
+use super::{Effect, Fingerprint, Once, sent};
 use crate::{call::Call, reply::Fault, tools::Api};
 
 /// How long an outcome waits for the caller who lost it.
@@ -54,14 +53,8 @@ struct Attempt {
     news: watch::Sender<()>,
 }
 
-/// What is known of a call's effect. A call that ends without a word leaves it unknown.
-#[derive(Clone, Debug)]
-enum Known {
-    NotYet,
-    Nothing,
-    Unknown,
-    Done(Value),
-}
+/// What a call did, once it has ended. A call that ends without a word leaves it unknown.
+type Known = Option<Effect>;
 
 pub(super) async fn once<T, F>(
     call: &Call,
@@ -78,9 +71,9 @@ where
     while let Some(mut outcome) = undelivered.lost(&asked).await {
         let known = {
             let kept = outcome.clone();
-            let ended = outcome.wait_for(|known| !matches!(known, Known::NotYet));
+            let ended = outcome.wait_for(Known::is_some);
             tokio::select! {
-                known = ended => known.map_or(Known::Unknown, |known| known.clone()),
+                known = ended => known.ok().and_then(|known| known.clone()).unwrap_or(Effect::Unknown),
                 () = call.wait_is_pointless() => {
                     // It goes on, and somebody may still come for it.
                     undelivered.open(&asked, kept, Some(Instant::now()));
@@ -89,33 +82,27 @@ where
             }
         };
         match known {
-            Known::Done(answer) => {
+            Effect::Done(answer) => {
                 let value = serde_json::from_value(answer.clone());
                 let value = value.map_err(|_| Fault::outcome_unknown())?;
                 // This answer, too, may be lost.
-                let (_, outcome) = watch::channel(Known::Done(answer));
+                let (_, outcome) = watch::channel(Some(Effect::Done(answer)));
                 undelivered.follow(&asked, outcome, call);
                 return Ok(Once { value, replayed: true, forgotten: false });
             }
-            Known::Unknown => return Err(Fault::outcome_unknown()),
+            Effect::Unknown => return Err(Fault::outcome_unknown()),
             // Nothing came of it: there is nothing to repeat.
-            Known::Nothing | Known::NotYet => {}
+            Effect::Nothing => {}
         }
     }
-    let (tell, outcome) = watch::channel(Known::NotYet);
+    let (tell, outcome) = watch::channel(None);
     undelivered.follow(&asked, outcome, call);
     let api = Arc::clone(&call.api);
     call.to_its_end(async move {
         let (account, tool, fingerprint) = &asked;
         let answer = sent(api, tool, account, fingerprint, send).await;
         // Nobody may be left who wants to know.
-        let _ = tell.send(match &answer {
-            Ok(value) => serde_json::to_value(value).map_or(Known::Unknown, Known::Done),
-            Err(error) if matches!(error.outcome(), Outcome::NotSent | Outcome::Rejected) => {
-                Known::Nothing
-            }
-            Err(_) => Known::Unknown,
-        });
+        let _ = tell.send(Some(Effect::of(&answer)));
         let value = answer.map_err(Fault::from)?;
         Ok(Once { value, replayed: false, forgotten: false })
     })
@@ -130,8 +117,8 @@ impl Undelivered {
         loop {
             let mut news = {
                 let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-                let alike = open.attempts.get_mut(asked)?;
-                alike.retain(|one| one.lost.is_none_or(|at| at.elapsed() < KEPT));
+                open.expire(asked);
+                let alike = open.attempts.get(asked)?;
                 if let Some(place) = alike.iter().position(|one| one.lost.is_some()) {
                     let number = alike[place].number;
                     let outcome = alike[place].outcome.clone();
@@ -187,13 +174,21 @@ impl Undelivered {
 
 impl Open {
     fn close(&mut self, asked: &Asked, number: u64) {
-        let Some(alike) = self.attempts.get_mut(asked) else { return };
-        let before = alike.len();
-        alike.retain(|one| {
+        self.keep(asked, |one| {
             // Its end is news, too: there is one less to wait for.
             one.news.send_replace(());
             one.number != number
         });
+    }
+
+    fn expire(&mut self, asked: &Asked) {
+        self.keep(asked, |one| one.lost.is_none_or(|at| at.elapsed() < KEPT));
+    }
+
+    fn keep(&mut self, asked: &Asked, stays: impl FnMut(&Attempt) -> bool) {
+        let Some(alike) = self.attempts.get_mut(asked) else { return };
+        let before = alike.len();
+        alike.retain(stays);
         self.count -= before - alike.len();
         if alike.is_empty() {
             self.attempts.remove(asked);
@@ -226,7 +221,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn q01_news_of_a_loss_that_comes_a_moment_late_is_in_time() {
         let undelivered = Undelivered::default();
-        let (_tell, outcome) = watch::channel(Known::Unknown);
+        let (_tell, outcome) = watch::channel(Some(Effect::Unknown));
         let number = undelivered.open(&asked(), outcome, None);
         let asked = asked();
         let mut back = std::pin::pin!(undelivered.lost(&asked));
@@ -239,7 +234,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn q04_an_identical_call_is_held_up_by_the_grace_and_no_longer() {
         let undelivered = Undelivered::default();
-        let (_tell, outcome) = watch::channel(Known::NotYet);
+        let (_tell, outcome) = watch::channel(None);
         undelivered.open(&asked(), outcome, None);
         let begun = Instant::now();
         assert!(undelivered.lost(&asked()).await.is_none());
@@ -250,18 +245,20 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn q01_a_loss_is_kept_for_ten_minutes() {
         let undelivered = Undelivered::default();
-        let (_tell, outcome) = watch::channel(Known::Unknown);
+        let (_tell, outcome) = watch::channel(Some(Effect::Unknown));
         for (minutes, found) in [(9, true), (11, false)] {
             undelivered.open(&asked(), outcome.clone(), Some(Instant::now()));
             tokio::time::advance(Duration::from_secs(60 * minutes)).await;
             assert_eq!(undelivered.lost(&asked()).await.is_some(), found, "{minutes}");
+            let open = undelivered.0.lock().unwrap();
+            assert_eq!((open.count, open.attempts.len()), (0, 0), "nothing is left of it");
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_open_is_bounded() {
         let undelivered = Undelivered::default();
-        let (_tell, outcome) = watch::channel(Known::Unknown);
+        let (_tell, outcome) = watch::channel(Some(Effect::Unknown));
         for number in 0..MOST_ALIKE * 2 {
             undelivered.open(&asked(), outcome.clone(), Some(Instant::now()));
             let other = (
