@@ -1,5 +1,5 @@
 use rmcp::model::JsonObject;
-use runcomfy_core::{CallKind, RequestId, RequestResult};
+use runcomfy_core::{CallKind, Error, ErrorKind, Operation, Outcome, RequestId, RequestResult};
 
 use super::*;
 

@@ -35,7 +35,7 @@ pub(crate) async fn converse(server: RunComfyMcp, bytes: &[u8]) -> Vec<u8> {
     let ask = async {
         // The server may have heard enough before the end.
         drop(write.write_all(bytes).await);
-        if bytes.len() % 2 == 0 {
+        if bytes.len().is_multiple_of(2) {
             drop(write.shutdown().await);
         }
     };
