@@ -32,4 +32,4 @@ pub use types::{
     ProxyReply, RawJson, RequestId, RequestResult, RequestState, RequestStatus, Submission,
     UpdateDeployment, Updated, Webhook, Workflow, WorkflowError, WorkflowId, is_id,
 };
-pub use wait::{Finished, TimedOut, Wait, WaitEnd, WaitEvent, WaitPolicy};
+pub use wait::{Finished, SharedWaits, TimedOut, Wait, WaitEnd, WaitEvent, WaitPolicy};

@@ -7,7 +7,7 @@ use rmcp::{
     model::{ProgressNotificationParam, ProgressToken},
     service::Peer,
 };
-use runcomfy_core::Error;
+use runcomfy_core::{Error, SharedWaits};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -27,6 +27,8 @@ pub(crate) struct Call {
     /// Fires when the caller no longer waits for the answer.
     pub(crate) gone: CancellationToken,
     pub(crate) settings: Arc<Settings>,
+    /// Those who wait for the same run look at it as one.
+    pub(crate) waits: SharedWaits<Principal>,
     /// Fires when the server is about to end.
     pub(crate) ending: CancellationToken,
     /// What is under way, which shutdown lets finish.

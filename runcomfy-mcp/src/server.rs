@@ -12,7 +12,7 @@ use rmcp::{
     },
     service::RequestContext,
 };
-use runcomfy_core::Token;
+use runcomfy_core::{SharedWaits, Token};
 use serde_json::Value;
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -57,6 +57,7 @@ pub struct RunComfyMcp {
     settings: Arc<Settings>,
     gate: Arc<Gate>,
     replay: Arc<Replay>,
+    waits: SharedWaits<Principal>,
     /// Calls under way, and writes that outlive theirs.
     work: TaskTracker,
     /// Fires when the server is about to end: waits answer at once.
@@ -81,6 +82,7 @@ impl RunComfyMcp {
             settings: Arc::new(settings),
             gate: Arc::new(Gate::new(limits)),
             replay: Arc::new(replay),
+            waits: SharedWaits::new(),
             work: TaskTracker::new(),
             ending: CancellationToken::new(),
         }
@@ -173,6 +175,7 @@ impl RunComfyMcp {
             ending: self.ending.clone(),
             settings: Arc::clone(&self.settings),
             work: self.work.clone(),
+            waits: self.waits.clone(),
             standing,
             ledger,
         }

@@ -65,7 +65,7 @@ pub(crate) async fn until_finished(
     policy.timeout = Some(timeout);
     let api = Arc::clone(&call.api);
     let wait = Wait::new(api, submitted.deployment_id.clone(), request_id.clone()).policy(policy);
-    let mut events = std::pin::pin!(wait.events());
+    let mut events = std::pin::pin!(call.waits.events(call.standing.principal, wait));
     let started = Instant::now();
     let mut heartbeat = interval_at(started + call.settings.heartbeat, call.settings.heartbeat);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);

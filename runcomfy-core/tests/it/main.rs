@@ -18,6 +18,7 @@ mod odd_answers;
 mod refusals;
 #[cfg(feature = "http")]
 mod settled;
+mod shared_waits;
 mod slow_looks;
 #[cfg(feature = "http")]
 mod storms;

@@ -126,3 +126,23 @@ async fn waiting_no_time_at_all_looks_once() {
     assert_eq!(data["timed_out"], true);
     assert_eq!(api.calls_of(Operation::GetRequestStatus), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn q15_waits_for_one_run_ask_together() {
+    let looks = async |many: usize| {
+        let api = fake(Script::default().queued(seconds(20)).running(seconds(40)));
+        let session = connect(api.clone()).await;
+        let arguments = json!({
+            "deployment_id": "dep_1", "wait_for_completion": true, "idempotency_key": "one",
+        });
+        let waits = (0..many).map(|_| session.data("submit_request", arguments.clone()));
+        for answer in futures_util::future::join_all(waits).await {
+            assert_eq!(answer["state"], "succeeded");
+        }
+        assert_eq!(api.calls_of(Operation::SubmitRequest), 1);
+        api.calls_of(Operation::GetRequestStatus)
+    };
+    let (one, many) = (looks(1).await, looks(60).await);
+    // Chance moves each look a little.
+    assert!(many <= one + 4, "{many} looks of sixty, {one} of one");
+}

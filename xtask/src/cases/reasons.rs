@@ -21,17 +21,6 @@ pub(super) const REASONS: &[(char, u8, Standing)] = &[
         ),
     ),
     ('M', 9, Open("logs name callers by a hash and hold no token; there are no metrics yet")),
-    ('Q', 15, Open("each wait asks for itself")),
-    ('Q', 16, NotApplicable("waits share nothing")),
-    ('Q', 17, NotApplicable("waits share nothing: each ends with its caller, see P-16")),
-    ('Q', 18, Open("hours and failing looks are tested apart, not together")),
-    (
-        'Q',
-        21,
-        Open(
-            "deadlines do not look at the clock on the wall; a laptop that slept looks at its next turn only",
-        ),
-    ),
     ('R', 7, Open("no soak yet")),
     (
         'X',
