@@ -6,6 +6,7 @@ mod download;
 #[cfg(feature = "fuzz")]
 pub mod fuzz;
 mod locks;
+mod observer;
 mod pools;
 mod quotas;
 mod refusal;
@@ -29,6 +30,7 @@ use self::{
 pub use self::{
     config::{ConfigError, DEFAULT_BASE_URL, HttpApiBuilder, Limits, QueueApi, Timeouts},
     download::{DownloadError, Downloaded},
+    observer::{Observer, Tried},
 };
 use crate::{
     api::RunComfyApi,
@@ -91,6 +93,13 @@ impl HttpApi {
     #[must_use]
     pub fn base_url(&self) -> &Url {
         self.shared.base.url()
+    }
+
+    /// How many tokens the quota of retries has left that all callers share; see
+    /// [`RetryQuota`](crate::RetryQuota). None for long means that the service is down.
+    #[must_use]
+    pub fn retry_tokens(&self) -> u32 {
+        self.shared.quotas.left()
     }
 
     /// The token, or what a call without one fails with.

@@ -108,7 +108,7 @@ fn tool_args(bytes: &[u8]) {
 
 /// What a model reads of an error is short, and little of it is the caller's.
 fn refusal(fault: Fault, heard: &[u8]) {
-    let shown = serde_json::to_value(fault.into_result());
+    let shown = serde_json::to_value(fault.shape().result);
     let Ok(shown) = shown else { panic!("not to be written as JSON") };
     tool_error(&shown, heard);
 }

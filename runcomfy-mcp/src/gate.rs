@@ -58,6 +58,16 @@ impl Gate {
         }
     }
 
+    /// How many calls are under way, waits aside.
+    pub(crate) fn calls(&self) -> u64 {
+        taken(self.limits.calls, &self.calls)
+    }
+
+    /// How many runs are waited for.
+    pub(crate) fn waits(&self) -> u64 {
+        taken(self.limits.waits, &self.waits)
+    }
+
     /// Who holds this token.
     pub(crate) fn principal(&self, token: Option<&Token>) -> Principal {
         token.map_or(Principal::Everyone, |token| self.hasher.principal(token))
@@ -149,6 +159,10 @@ impl Gate {
             }
         }
     }
+}
+
+fn taken(most: usize, room: &Semaphore) -> u64 {
+    most.min(Semaphore::MAX_PERMITS).saturating_sub(room.available_permits()) as u64
 }
 
 fn place(own: &Arc<Semaphore>, all: &Arc<Semaphore>) -> Result<Place, Busy> {

@@ -15,6 +15,7 @@ mod deployment;
 pub mod fuzz;
 mod gate;
 mod message;
+mod metrics;
 mod policy;
 mod random;
 pub mod replay;
@@ -27,6 +28,7 @@ pub mod transport;
 mod waiting;
 
 pub use caller::Callers;
+pub use metrics::{Exposition, Metrics};
 pub use policy::{ProxyLevel, WebhookHosts};
 pub use server::RunComfyMcp;
 pub use settings::{ConnectionSettings, Limits, Rate, Settings};

@@ -53,6 +53,11 @@ impl Reply {
         self.payload.get("interrupted") == Some(&Value::Bool(true))
     }
 
+    /// The structured content so far.
+    pub(crate) fn payload(&self) -> &JsonObject {
+        &self.payload
+    }
+
     /// The structured content.
     pub(crate) fn into_payload(self) -> JsonObject {
         shown(self.payload)
@@ -61,18 +66,39 @@ impl Reply {
     /// As an MCP result. Text and structure carry the same data, as many clients show the model only one
     /// of the two; text past `limit` bytes becomes a summary. `links` says whether the client's protocol
     /// revision knows links to resources.
-    pub(crate) fn into_result(self, limit: usize, links: bool) -> CallToolResult {
-        let json = Value::Object(shown(self.payload));
-        let text = json.to_string();
-        let second = if text.len() > limit { summary::summary(&json, text.len()) } else { text };
-        let mut content =
-            vec![ContentBlock::text(visible(self.sentence)), ContentBlock::text(visible(second))];
+    pub(crate) fn shape(self, limit: usize, links: bool) -> Shaped {
+        let (sentence, files) = (self.sentence, self.files);
+        let mut shaped = Shaped::new(sentence, shown(self.payload), limit);
         if links {
-            content.extend(self.files.iter().take(MAX_LINKS).filter_map(link));
+            shaped.result.content.extend(files.iter().take(MAX_LINKS).filter_map(link));
         }
+        shaped
+    }
+}
+
+/// A result as it goes out, and what there is to say of it.
+pub(crate) struct Shaped {
+    pub(crate) result: CallToolResult,
+    /// The length of its structured content as JSON.
+    pub(crate) bytes: usize,
+    /// Whether its text is a summary.
+    pub(crate) summarised: bool,
+    /// Whether its structured content is not whole.
+    pub(crate) truncated: bool,
+}
+
+impl Shaped {
+    fn new(sentence: String, payload: JsonObject, limit: usize) -> Self {
+        let truncated = payload.contains_key("truncated");
+        let json = Value::Object(payload);
+        let text = json.to_string();
+        let (bytes, summarised) = (text.len(), text.len() > limit);
+        let second = if summarised { summary::summary(&json, bytes) } else { text };
+        let content =
+            vec![ContentBlock::text(visible(sentence)), ContentBlock::text(visible(second))];
         let mut result = CallToolResult::success(content);
         result.structured_content = Some(json);
-        result
+        Self { result, bytes, summarised, truncated }
     }
 }
 

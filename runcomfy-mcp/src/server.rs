@@ -1,33 +1,34 @@
-//! The MCP server: what it says of itself, and the way of one call.
+//! The MCP server: what it says of itself.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+mod answer;
+mod record;
 
-use futures_util::FutureExt;
+use std::sync::Arc;
+
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CustomRequest,
-        CustomResult, ErrorCode, Implementation, JsonObject, ListToolsResult,
-        PaginatedRequestParams, ProtocolVersion, ServerCapabilities, ServerConfig, Tool,
+        CacheScope, CallToolRequestParams, CallToolResponse, CustomRequest, CustomResult,
+        ErrorCode, Implementation, JsonObject, ListToolsResult, PaginatedRequestParams,
+        ProtocolVersion, ServerCapabilities, ServerConfig, Tool,
     },
     service::RequestContext,
 };
 use runcomfy_core::{SharedWaits, Token};
 use serde_json::Value;
-use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     call::{Call, Progress, Standing},
     caller::Callers,
     gate::{Gate, Principal},
+    metrics::Metrics,
     policy::{ProxyLevel, WebhookHosts},
-    random,
     replay::{Delivery, Ledger, Receipt, Replay, ReplayStore},
     reply::{Fault, Reply},
     settings::{Limits, Settings},
     tools::{self, Api, Entry, TOOLS},
-    transport::http::{Tag, Visit},
+    transport::http::Visit,
 };
 
 /// How to get from a wish to a picture; shown to the model where the client shows it. Clients cut at 2 KB.
@@ -58,6 +59,7 @@ pub struct RunComfyMcp {
     gate: Arc<Gate>,
     replay: Arc<Replay>,
     waits: SharedWaits<Principal>,
+    metrics: Arc<Metrics>,
     /// Calls under way, and writes that outlive theirs.
     work: TaskTracker,
     /// Fires when the server is about to end: waits answer at once.
@@ -83,6 +85,7 @@ impl RunComfyMcp {
             gate: Arc::new(Gate::new(limits)),
             replay: Arc::new(replay),
             waits: SharedWaits::new(),
+            metrics: Arc::new(Metrics::new()),
             work: TaskTracker::new(),
             ending: CancellationToken::new(),
         }
@@ -94,6 +97,13 @@ impl RunComfyMcp {
     #[must_use]
     pub fn with_replay_store(mut self, store: Arc<dyn ReplayStore>, secret: &[u8]) -> Self {
         self.replay = Arc::new(Replay::shared(store, secret, self.callers.need_token()));
+        self
+    }
+
+    /// Counts in `metrics`, in place of some of its own.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: Arc<Metrics>) -> Self {
+        self.metrics = metrics;
         self
     }
 
@@ -109,6 +119,14 @@ impl RunComfyMcp {
 
     pub(crate) fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    pub(crate) fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    pub(crate) fn waits(&self) -> &SharedWaits<Principal> {
+        &self.waits
     }
 
     pub(crate) fn gate(&self) -> &Gate {
@@ -185,107 +203,6 @@ impl RunComfyMcp {
         let replay = Arc::clone(&self.replay);
         Ledger { account: replay.account(token), replay, receipt }
     }
-
-    /// Runs the tool for whoever sent these headers. A call that only reads does not hold up the end.
-    async fn run(
-        &self,
-        entry: &Entry,
-        arguments: JsonObject,
-        context: &RequestContext<RoleServer>,
-        receipt: Receipt,
-    ) -> Result<Reply, Fault> {
-        let parts = context.extensions.get::<http::request::Parts>();
-        let progress = match context.meta.get_progress_token() {
-            Some(token) => Progress::Peer { peer: context.peer.clone(), token, said: 0 },
-            None => Progress::Silent,
-        };
-        let (api, token) = self.callers.acting(parts.map(|parts| &parts.headers))?;
-        let principal = self.gate.principal(token.as_ref());
-        let visit = parts.and_then(|parts| parts.extensions.get::<Visit>()).cloned();
-        let source = visit.as_ref().and_then(|visit| visit.source);
-        let standing = self.standing(entry, principal, visit)?;
-        let ledger = self.ledger(token.as_ref(), receipt);
-        let call = self.call(api, progress, context.ct.clone(), standing, ledger);
-        let run = entry.call(arguments, call);
-        let outcome = tokio::select! {
-            outcome = run => outcome,
-            () = self.reads_are_over(), if entry.only_reads() => Err(Fault::shutting_down()),
-        };
-        match &outcome {
-            Ok(_) => self.gate.judged(principal, true, source),
-            Err(fault) if fault.is_refused_token() => self.gate.judged(principal, false, source),
-            Err(_) => {}
-        }
-        outcome
-    }
-
-    async fn reads_are_over(&self) {
-        self.ending.cancelled().await;
-        tokio::time::sleep(self.settings.drain_reads).await;
-    }
-
-    async fn answer(
-        &self,
-        entry: &Entry,
-        arguments: JsonObject,
-        context: &RequestContext<RoleServer>,
-    ) -> Result<CallToolResult, ErrorData> {
-        let started = Instant::now();
-        let _under_way = self.work.token();
-        let parts = context.extensions.get::<http::request::Parts>();
-        // Over HTTP the connection knows what becomes of the answer. Elsewhere all there is to know is
-        // whether the caller had gone before there was one.
-        let own = Delivery::default();
-        let receipt = parts.and_then(|parts| parts.extensions.get::<Receipt>()).cloned();
-        let run = self.run(entry, arguments, context, receipt.unwrap_or_else(|| own.receipt()));
-        let run = async {
-            let mut run = std::pin::pin!(run);
-            tokio::select! {
-                biased;
-                outcome = &mut run => return outcome,
-                () = context.ct.cancelled() => own.lost(),
-            }
-            run.await
-        };
-        // One broken call must not take the others' connection with it.
-        let Ok(outcome) = AssertUnwindSafe(run).catch_unwind().await else {
-            return Err(broken(entry.name()));
-        };
-        let kind = outcome.as_ref().map_or_else(Fault::kind, |reply| {
-            if reply.is_interrupted() { "interrupted" } else { "ok" }
-        });
-        own.done();
-        let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let request =
-            parts.and_then(|parts| parts.extensions.get::<Tag>()).map(|tag| tag.0.as_str());
-        tracing::info!(
-            tool = entry.name(),
-            kind,
-            elapsed_ms,
-            request,
-            "{} {kind} in {elapsed_ms} ms",
-            entry.name()
-        );
-        Ok(match outcome {
-            Ok(reply) => reply.into_result(self.settings.text_limit_bytes, knows_links(context)),
-            Err(fault) => fault.into_result(),
-        })
-    }
-}
-
-/// What a client is told of a call that broke: a name by which to find it in the log, and nothing of what
-/// was in it.
-fn broken(tool: &str) -> ErrorData {
-    let error_id = random::name();
-    tracing::error!(tool, error_id, "{tool} panicked: error {error_id}");
-    let fault = Fault::internal("the tool panicked").with("error_id", error_id.as_str());
-    let message = format!("internal error {error_id}");
-    ErrorData::internal_error(message, Some(Value::Object(fault.into_payload())))
-}
-
-/// Links to resources came with the revision of 2025-06-18; older clients reject results that have one.
-fn knows_links(context: &RequestContext<RoleServer>) -> bool {
-    context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2025_06_18)
 }
 
 impl ServerHandler for RunComfyMcp {

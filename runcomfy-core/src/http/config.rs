@@ -4,7 +4,10 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use reqwest::header::HeaderValue;
 
-use super::{HttpApi, Shared, locks::UpdateLocks, pools::Pools, quotas::Quotas, url::Base};
+use super::{
+    HttpApi, Shared, locks::UpdateLocks, observer::Observer, pools::Pools, quotas::Quotas,
+    url::Base,
+};
 use crate::{retry::RetryPolicy, token::Token};
 
 /// Where RunComfy's Serverless API is.
@@ -142,6 +145,7 @@ pub(super) struct Settings {
     pub(super) limits: Limits,
     pub(super) retry: RetryPolicy,
     pub(super) no_system_proxy: bool,
+    pub(super) observer: Option<Arc<dyn Observer>>,
 }
 
 impl Default for HttpApiBuilder {
@@ -204,6 +208,12 @@ impl HttpApiBuilder {
     /// unless set. Calls to a loopback host never use one.
     pub fn system_proxy(mut self, wanted: bool) -> Self {
         self.settings.no_system_proxy = !wanted;
+        self
+    }
+
+    /// Who is told of each try of each call; nobody unless set.
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.settings.observer = Some(observer);
         self
     }
 

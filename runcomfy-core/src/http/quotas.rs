@@ -81,6 +81,11 @@ impl Quotas {
         }
     }
 
+    /// What the bucket of all callers holds.
+    pub(super) fn left(&self) -> u32 {
+        self.lock().all.holds(Instant::now())
+    }
+
     fn key(&self, token: &Token) -> u64 {
         self.hasher.hash_one(token.expose())
     }

@@ -15,6 +15,7 @@ use url::Url;
 
 use super::{
     Shared,
+    observer::Tried,
     pools::Purpose,
     retry_after::retry_after,
     transport,
@@ -85,12 +86,20 @@ impl Shared {
         };
         let mut attempt = 1;
         loop {
-            let until = after(Instant::now(), longest_try).min(deadline.ends);
+            let began = Instant::now();
+            let until = after(began, longest_try).min(deadline.ends);
             let tried = self.try_once(call, token, until, &read).await;
-            let elapsed = deadline.started.elapsed();
+            let (took, elapsed) = (began.elapsed(), deadline.started.elapsed());
+            let tell = |error: Option<&Error>, again| {
+                if let Some(observer) = &self.settings.observer {
+                    let operation = call.operation;
+                    observer.tried(&Tried { operation, took, attempt, error, again });
+                }
+            };
             let Failed { error, stage } = match tried {
                 Ok(answer) => {
                     self.quotas.refund(token);
+                    tell(None, false);
                     tracing::debug!(
                         operation = call.operation.as_str(),
                         deployment_id = call.deployment_id.map(DeploymentId::as_str),
@@ -105,6 +114,7 @@ impl Shared {
             };
             let delay = self.settings.retry.delay(&error, stage, attempt, fastrand::f64());
             let (error, delay) = self.affordable(error, stage, delay, token, deadline);
+            tell(Some(&error), delay.is_some());
             tracing::debug!(
                 operation = call.operation.as_str(),
                 deployment_id = call.deployment_id.map(DeploymentId::as_str),

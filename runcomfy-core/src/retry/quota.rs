@@ -84,6 +84,11 @@ impl Bucket {
         (self.level + filled).min(self.capacity)
     }
 
+    /// How many whole tokens it holds.
+    pub(crate) fn holds(&self, now: Instant) -> u32 {
+        self.level(now) as u32
+    }
+
     /// Whether it is as good as a new one.
     pub(crate) fn is_full(&self, now: Instant) -> bool {
         self.level(now) >= self.capacity

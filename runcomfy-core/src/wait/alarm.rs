@@ -11,7 +11,7 @@ const GAP: Duration = Duration::from_secs(5);
 
 /// Sleeps until `time`, or until just after the machine woke from a sleep of its own: timers stand still
 /// in those on some systems, while the run that is waited for goes on.
-pub(super) async fn sleep(time: Instant, wall: fn() -> SystemTime) {
+pub(super) async fn until(time: Instant, wall: fn() -> SystemTime) {
     loop {
         let (before, began) = (wall(), Instant::now());
         let slice = began.checked_add(SLICE).map_or(time, |end| end.min(time));
@@ -49,14 +49,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn q21_a_machine_that_slept_is_noticed_within_seconds() {
         let began = Instant::now();
-        sleep(began + HOUR, leaping).await;
+        until(began + HOUR, leaping).await;
         assert_eq!(began.elapsed(), SLICE);
     }
 
     #[tokio::test(start_paused = true)]
     async fn q21_a_clock_that_is_put_back_or_stands_moves_no_deadline() {
         let began = Instant::now();
-        sleep(began + HOUR, still).await;
+        until(began + HOUR, still).await;
         assert_eq!(began.elapsed(), HOUR);
         assert!(!gap(None, SLICE));
     }

@@ -45,7 +45,7 @@ impl<A: RunComfyApi> Watch<A> {
         while !self.over {
             let until =
                 self.deadline.map_or(self.next_look, |deadline| deadline.min(self.next_look));
-            alarm::sleep(until, SystemTime::now).await;
+            alarm::until(until, SystemTime::now).await;
             let looked_at = Instant::now();
             if self.looks.polls > 0 && self.deadline.is_some_and(|deadline| looked_at >= deadline) {
                 return Ok(Some(self.timed_out()));

@@ -1,8 +1,13 @@
 //! Outages over a socket: how many tries there are in all, and whose they are.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use runcomfy_core::{ErrorKind, HttpApi, Operation, RetryPolicy, RunComfyApi as _};
+use runcomfy_core::{
+    ErrorKind, HttpApi, Observer, Operation, RetryPolicy, RunComfyApi as _, Tried,
+};
 use serde_json::json;
 
 use crate::{
@@ -62,4 +67,39 @@ async fn f31_another_caller_has_tries_of_their_own_and_successes_bring_them_back
     for _ in 0..15 {
         one.get_request_status(&d1(), &r1()).await.unwrap();
     }
+}
+
+/// Writes down what it is told.
+#[derive(Default)]
+struct Diary(Mutex<Vec<Entry>>);
+
+/// What was asked for, which try it was, its status where it failed, and whether it was tried again.
+type Entry = (Operation, u32, Option<u16>, bool);
+
+impl Observer for Diary {
+    fn tried(&self, tried: &Tried<'_>) {
+        let status = tried.error.and_then(runcomfy_core::Error::status_code);
+        let entry = (tried.operation, tried.attempt, status, tried.again);
+        self.0.lock().unwrap().push(entry);
+    }
+}
+
+#[tokio::test]
+async fn each_try_is_told_of_and_what_retries_cost() {
+    let up = Reply::json(200, &json!({"request_id": "r1", "status": "in_queue"}));
+    let server = Canned::start([Reply::with(502, &[], ""), up, Reply::with(502, &[], "")]).await;
+    let mut retry = RetryPolicy::default();
+    retry.base = Duration::from_millis(1);
+    let diary = Arc::new(Diary::default());
+    let builder = server.builder().retry(retry).token(TOKEN.parse().unwrap());
+    let api = builder.observer(Arc::clone(&diary) as Arc<dyn Observer>).build().unwrap();
+    let full = api.retry_tokens();
+    api.get_request_status(&d1(), &r1()).await.unwrap();
+    assert!(api.retry_tokens() < full);
+    fail(&api, Operation::SubmitRequest).await;
+    let (status, submit) = (Operation::GetRequestStatus, Operation::SubmitRequest);
+    assert_eq!(
+        *diary.0.lock().unwrap(),
+        [(status, 1, Some(502), true), (status, 2, None, false), (submit, 1, Some(502), false)]
+    );
 }

@@ -3,14 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
-use runcomfy_core::{HttpApi, Token};
+use runcomfy_core::{HttpApi, HttpApiBuilder, Observer, Token};
 use runcomfy_testkit::{Emulator, FakeRunComfy};
 
 use super::{
     Options,
     credentials::{self, Source},
 };
-use crate::{Callers, Settings};
+use crate::{Callers, Metrics, Settings};
 
 /// A way to RunComfy, or to the emulator, which runs as long as this is held.
 pub(super) struct Backend {
@@ -28,12 +28,15 @@ const EMULATOR_TOKEN: &str = "emulator";
 
 impl Backend {
     /// With the token that is configured, if one is.
-    pub(super) async fn single(options: &Options) -> anyhow::Result<Self> {
+    pub(super) async fn single(
+        options: &Options,
+        metrics: Option<&Arc<Metrics>>,
+    ) -> anyhow::Result<Self> {
         if options.emulator {
-            return Self::emulated().await;
+            return Self::emulated(metrics).await;
         }
         let found = credentials::find()?;
-        let mut builder = builder(options)?;
+        let mut builder = observed(builder(options), metrics);
         let mut source = None;
         if let Some(found) = found {
             builder = builder.token(found.token);
@@ -43,25 +46,26 @@ impl Backend {
     }
 
     /// Without a token of its own: each caller brings one.
-    pub(super) async fn shared(options: &Options) -> anyhow::Result<Self> {
+    pub(super) async fn shared(options: &Options, metrics: &Arc<Metrics>) -> anyhow::Result<Self> {
         if options.emulator {
-            return Self::emulated().await;
+            return Self::emulated(Some(metrics)).await;
         }
-        Ok(Self { api: builder(options)?.build()?, source: None, emulator: None })
+        let api = observed(builder(options), Some(metrics)).build()?;
+        Ok(Self { api, source: None, emulator: None })
     }
 
     /// On an emulator of its own, with times that a person can watch.
-    async fn emulated() -> anyhow::Result<Self> {
+    async fn emulated(metrics: Option<&Arc<Metrics>>) -> anyhow::Result<Self> {
         let emulator = Emulator::builder()
             .account(FakeRunComfy::builder().cold_start(COLD_START).run_time(RUN_TIME))
             .start()
             .await
             .context("could not start the emulator")?;
-        let api = HttpApi::builder()
+        let builder = HttpApi::builder()
             .base_url(emulator.url().as_str())
             .token(Token::new(EMULATOR_TOKEN)?)
-            .user_agent(user_agent())
-            .build()?;
+            .user_agent(user_agent());
+        let api = observed(builder, metrics).build()?;
         Ok(Self { api, source: None, emulator: Some(emulator) })
     }
 
@@ -82,11 +86,18 @@ impl Backend {
     }
 }
 
-fn builder(options: &Options) -> anyhow::Result<runcomfy_core::HttpApiBuilder> {
-    Ok(HttpApi::builder()
+fn builder(options: &Options) -> HttpApiBuilder {
+    HttpApi::builder()
         .base_url(&options.base_url)
         .queue_api(options.queue_api.into())
-        .user_agent(user_agent()))
+        .user_agent(user_agent())
+}
+
+fn observed(builder: HttpApiBuilder, metrics: Option<&Arc<Metrics>>) -> HttpApiBuilder {
+    match metrics {
+        Some(metrics) => builder.observer(Arc::clone(metrics) as Arc<dyn Observer>),
+        None => builder,
+    }
 }
 
 fn user_agent() -> String {

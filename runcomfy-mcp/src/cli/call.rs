@@ -48,7 +48,7 @@ impl Call {
                 return Ok(exit::USAGE);
             }
         };
-        let backend = Backend::single(options).await?;
+        let backend = Backend::single(options, None).await?;
         let server = RunComfyMcp::new(backend.one(), settings(options));
         let outcome = server.call_direct(entry, arguments, Progress::Lines(note)).await;
         let (payload, code) = match outcome {

@@ -31,7 +31,7 @@ impl Demo {
         std::fs::create_dir_all(&self.out)
             .with_context(|| format!("could not make the folder {}", self.out.display()))?;
         let options = Options { emulator: true, ..options.clone() };
-        let backend = Backend::single(&options).await?;
+        let backend = Backend::single(&options, None).await?;
         say(
             "An assistant and RunComfy, on the built-in emulator: the pictures are drawn, the prices are not charged.",
         );

@@ -7,7 +7,7 @@ use crate::reply::hint;
 
 pub(super) async fn run(options: &Options) -> anyhow::Result<u8> {
     say(&format!("runcomfy-mcp {}", env!("CARGO_PKG_VERSION")));
-    let backend = match Backend::single(options).await {
+    let backend = match Backend::single(options, None).await {
         Ok(backend) => backend,
         Err(error) => {
             say(&format!("settings     not usable: {error:#}"));

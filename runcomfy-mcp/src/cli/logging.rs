@@ -1,22 +1,28 @@
 //! Logs: to stderr only, and never a request's content.
 
+mod flood;
 mod lossy;
 
 use std::{io::Write, str::FromStr, sync::OnceLock};
 
 use anyhow::Context;
 use clap::ValueEnum;
+use serde_json::json;
 use tracing::{Level, Metadata};
 use tracing_subscriber::{
     EnvFilter, Layer,
     filter::{FilterExt, filter_fn},
-    fmt::writer::BoxMakeWriter,
+    fmt::{
+        self, MakeWriter,
+        time::{FormatTime, SystemTime},
+        writer::BoxMakeWriter,
+    },
     layer::SubscriberExt,
     registry,
     util::SubscriberInitExt,
 };
 
-use self::lossy::Lossy;
+use self::{flood::Flood, lossy::Lossy};
 use super::Options;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -37,9 +43,32 @@ pub(super) fn start(options: &Options, serving: bool) -> anyhow::Result<()> {
         Format::Text => lines.with_target(false).compact().boxed(),
         Format::Json => lines.json().flatten_event(true).boxed(),
     };
-    registry().with(lines.with_filter(filter.and(filter_fn(may_be_shown)))).init();
+    let (format, own) = (options.log_format, writer(serving)?);
+    let flood = Flood::new(move |left_out| {
+        // There is nowhere to report a failure to.
+        let _ = own.make_writer().write_all(left_out_line(format, left_out).as_bytes());
+    });
+    let lines = lines.with_filter(filter.and(filter_fn(may_be_shown)).and(flood));
+    registry().with(lines).init();
     std::panic::set_hook(Box::new(|panic| tracing::error!("{}", told(panic))));
     Ok(())
+}
+
+/// What is said of lines that were left out, as other lines look. Not by way of the log itself, which is
+/// just about to write one.
+fn left_out_line(format: Format, lines: u64) -> String {
+    let mut time = String::new();
+    // Without the time it is as good.
+    let _ = SystemTime.format_time(&mut fmt::format::Writer::new(&mut time));
+    let message = format!("left out {lines} line(s) like the next");
+    match format {
+        Format::Text => format!("{time}  INFO {message}\n"),
+        Format::Json => {
+            let line =
+                json!({"timestamp": time, "level": "INFO", "message": message, "lines": lines});
+            format!("{line}\n")
+        }
+    }
 }
 
 /// Where it broke. What a panic says of it may hold what the caller sent.
@@ -58,9 +87,14 @@ fn writer(serving: bool) -> anyhow::Result<BoxMakeWriter> {
     if !serving {
         return Ok(BoxMakeWriter::new(std::io::stderr));
     }
-    let lossy = Lossy::begin(sink()).context("could not start the log")?;
-    let lossy = LOG.get_or_init(|| lossy);
-    Ok(BoxMakeWriter::new(lossy.clone()))
+    let lossy = match LOG.get() {
+        Some(lossy) => lossy.clone(),
+        None => {
+            let lossy = Lossy::begin(sink()).context("could not start the log")?;
+            LOG.get_or_init(|| lossy).clone()
+        }
+    };
+    Ok(BoxMakeWriter::new(lossy))
 }
 
 /// The standard error itself: with the library's lock, a write that blocks would block whoever else has
@@ -74,6 +108,11 @@ fn sink() -> Box<dyn Write + Send> {
         }
     }
     Box::new(std::io::stderr())
+}
+
+/// How many lines have been dropped so far.
+pub(super) fn dropped() -> u64 {
+    LOG.get().map_or(0, Lossy::dropped)
 }
 
 /// Lets the last lines be written, before the program ends.

@@ -1,7 +1,10 @@
 //! `runcomfy-mcp serve`
 
 mod bounds;
+mod figures;
 mod replay;
+
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use clap::Args;
@@ -15,7 +18,7 @@ use super::{
     terminal::note,
 };
 use crate::{
-    Callers, RunComfyMcp,
+    Callers, Metrics, RunComfyMcp,
     transport::{self, http::HttpOptions},
 };
 
@@ -63,6 +66,9 @@ pub(super) struct Serve {
 
     #[command(flatten)]
     replay: replay::Replay,
+
+    #[command(flatten)]
+    figures: figures::Figures,
 }
 
 impl Serve {
@@ -72,10 +78,11 @@ impl Serve {
             .with_context(|| format!("{:?} is no ADDRESS:PORT", self.listen))?
             .next()
             .with_context(|| format!("{:?} leads to no address", self.listen))?;
+        let metrics = Arc::new(Metrics::new());
         let backend = if self.single_user {
-            Backend::single(options).await?
+            Backend::single(options, Some(&metrics)).await?
         } else {
-            Backend::shared(options).await?
+            Backend::shared(options, &metrics).await?
         };
         let callers = if self.single_user {
             if !listen.ip().is_loopback() {
@@ -103,6 +110,7 @@ impl Serve {
             .await
             .with_context(|| format!("could not listen on {}", self.listen))?;
         let address = listener.local_addr().context("could not learn the address")?;
+        let exposition = self.figures.listen(backend.api.clone()).await?;
         let stop = stop_signal();
         note(&format!(
             "runcomfy-mcp serves MCP at http://{address}/mcp (health: /healthz, /readyz)"
@@ -119,15 +127,18 @@ impl Serve {
                     .to_owned()
             }
         });
+        if let Some(exposition) = &exposition {
+            note(&format!("Figures for Prometheus: http://{}/metrics", exposition.address()));
+        }
         let mut http = HttpOptions::default();
         http.allowed_hosts.extend(self.allowed_hosts);
         http.allowed_origins.extend(self.allowed_origins);
         let mut settings = settings(options);
         let many = matches!(callers, Callers::Each { .. });
         self.bounds.apply(&mut settings, callers.need_token());
-        let server = RunComfyMcp::new(callers, settings);
+        let server = RunComfyMcp::new(callers, settings).with_metrics(metrics);
         let server = self.replay.apply(server, many).await?;
-        transport::http::serve(server, http, listener, stop).await?;
+        transport::http::serve_with(server, http, listener, exposition, stop).await?;
         Ok(0)
     }
 }

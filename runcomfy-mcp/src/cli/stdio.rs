@@ -17,7 +17,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<u8> {
             "To see what it does: runcomfy-mcp demo. To connect a client: runcomfy-mcp --help, or the README.",
         );
     }
-    let backend = Backend::single(options).await?;
+    let backend = Backend::single(options, None).await?;
     match (backend.emulator_url(), &backend.source) {
         (Some(url), _) => tracing::info!("serving on the built-in emulator at {url}"),
         (None, Some(source)) => tracing::info!("serving with the token from {source}"),

@@ -1,10 +1,10 @@
 //! A failed call, as the model reads it.
 
-use rmcp::model::{CallToolResult, ContentBlock, JsonObject};
+use rmcp::model::JsonObject;
 use runcomfy_core::{Error, ErrorKind, Operation, Outcome};
 use serde_json::{Map, Value, json};
 
-use super::{hint, shown, visible};
+use super::{Shaped, hint, shown, visible};
 use crate::{arguments::ArgumentFaults, gate::Busy};
 
 /// A kind of failure that is the server's own, beside those of [`ErrorKind`].
@@ -189,6 +189,15 @@ impl Fault {
         self.kind
     }
 
+    pub(crate) fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    /// What its structured content has beside kind, outcome and words.
+    pub(crate) fn more(&self) -> &JsonObject {
+        &self.more
+    }
+
     /// The structured content.
     pub(crate) fn into_payload(self) -> JsonObject {
         let head = json!({
@@ -205,16 +214,11 @@ impl Fault {
     }
 
     /// As an MCP result that the model reads, not as a protocol error, which it may never see.
-    pub(crate) fn into_result(self) -> CallToolResult {
+    pub(crate) fn shape(self) -> Shaped {
         let sentence = format!("{}\nhint: {}", self.message, self.hint);
-        let json = Value::Object(self.into_payload());
-        let text = json.to_string();
-        let mut result = CallToolResult::error(vec![
-            ContentBlock::text(visible(sentence)),
-            ContentBlock::text(visible(text)),
-        ]);
-        result.structured_content = Some(json);
-        result
+        let mut shaped = Shaped::new(sentence, self.into_payload(), usize::MAX);
+        shaped.result.is_error = Some(true);
+        shaped
     }
 }
 

@@ -4,6 +4,7 @@ mod accept;
 mod answer;
 mod connection;
 mod door;
+mod figures;
 #[cfg(feature = "fuzz")]
 pub(crate) mod fuzz;
 mod head;
@@ -23,8 +24,8 @@ use rmcp::transport::streamable_http_server::{
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use self::{accept::Connections, door::Door, health::Pulse, names::Names};
-use crate::RunComfyMcp;
+use self::{accept::Connections, door::Door, health::Pulse, inbound::Budget, names::Names};
+use crate::{RunComfyMcp, metrics::Exposition};
 
 pub(crate) use self::{door::Visit, tag::Tag};
 
@@ -60,8 +61,23 @@ pub async fn serve(
     listener: TcpListener,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
+    serve_with(server, options, listener, None, shutdown).await
+}
+
+/// The same, with figures for Prometheus on an address of their own, to the very end.
+///
+/// # Errors
+/// As [`serve`].
+pub async fn serve_with(
+    server: RunComfyMcp,
+    options: HttpOptions,
+    listener: TcpListener,
+    exposition: Option<Exposition>,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
     let (streams, pulse) = (CancellationToken::new(), Pulse::new());
-    let app = router_with(server.clone(), &options, &streams, pulse.clone());
+    let budget = Budget::new(server.settings().connections.body_bytes_in_flight);
+    let app = router_with(server.clone(), &options, &streams, pulse.clone(), budget.clone());
     let settings = server.settings();
     let connections = Connections::new(app, settings.connections.clone());
     let stop = async {
@@ -69,6 +85,26 @@ pub async fn serve(
         server.ending().cancel();
         tokio::time::sleep(settings.linger).await;
     };
+    let exposition = exposition.map(|exposition| {
+        let (places, draining) = (connections.places(), server.ending().clone());
+        let (calls, waits, polls) = (server.clone(), server.clone(), server.waits().clone());
+        let pollers = polls.clone();
+        let runtime = tokio::runtime::Handle::current();
+        exposition
+            .gauge("connections", "Open connections", move || places.taken())
+            .gauge("inflight_bytes", "Bytes of messages in memory", move || budget.taken())
+            .gauge("inflight_calls", "Calls under way, waits aside", move || calls.gate().calls())
+            .gauge("waits_active", "Calls that wait for a run", move || waits.gate().waits())
+            .gauge("pollers_active", "Runs that are looked at", move || pollers.pollers() as u64)
+            .counter("polls", "How often runs were looked at", move || polls.polls())
+            .gauge("draining", "1 once the server is ending", move || {
+                draining.is_cancelled().into()
+            })
+            .gauge("tasks", "Tasks of the runtime", move || {
+                runtime.metrics().num_alive_tasks() as u64
+            })
+    });
+    let figures = figures::serve(exposition, Arc::clone(server.metrics()));
     let serving = async {
         connections.accept(listener, stop).await;
         tokio::join!(connections.end(settings.drain), server.drain());
@@ -76,6 +112,7 @@ pub async fn serve(
     tokio::select! {
         () = serving => {}
         () = pulse.beat() => {}
+        () = figures => {}
     }
     streams.cancel();
     Ok(())
@@ -83,7 +120,8 @@ pub async fn serve(
 
 /// Everything behind the socket. `streams` ends open answers when it fires.
 pub fn router(server: RunComfyMcp, options: &HttpOptions, streams: &CancellationToken) -> Router {
-    router_with(server, options, streams, Pulse::new())
+    let budget = Budget::new(server.settings().connections.body_bytes_in_flight);
+    router_with(server, options, streams, Pulse::new(), budget)
 }
 
 fn router_with(
@@ -91,6 +129,7 @@ fn router_with(
     options: &HttpOptions,
     streams: &CancellationToken,
     pulse: Pulse,
+    budget: Budget,
 ) -> Router {
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false) // any replica answers any request
@@ -101,8 +140,9 @@ fn router_with(
         .with_allowed_origins(options.allowed_origins.clone())
         .enforce_origin_validation(); // rmcp serves any web page otherwise
     let names = Arc::new(Names::new(options));
-    let door = Door::new(server.clone());
+    let door = Door::new(server.clone(), budget);
     let draining = server.ending().clone();
+    let metrics = Arc::clone(server.metrics());
     let mcp = StreamableHttpService::new(
         move || Ok(server.clone()),
         Arc::new(NeverSessionManager::default()),
@@ -113,6 +153,7 @@ fn router_with(
         .route_layer(middleware::from_fn_with_state(door, door::pass))
         .route_layer(names::cors(Arc::clone(&names)))
         .route_layer(middleware::from_fn_with_state(names, names::check))
+        .layer(middleware::from_fn_with_state(metrics, figures::count))
         .route("/healthz", get(move || async move { pulse.health() }))
         .route("/readyz", get(move || async move { health::readiness(draining.is_cancelled()) }))
         .layer(middleware::from_fn(tag::name))

@@ -167,6 +167,14 @@ async fn m10_a_key_of_the_machines_own_is_not_mixed_with_those_of_callers() {
 }
 
 #[tokio::test]
+async fn x10_figures_are_not_shown_to_a_network_unless_that_is_asked_for() {
+    let output = run(&["serve", "--emulator", "--metrics", "0.0.0.0:0"]).await;
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("--metrics-beyond-loopback"), "{said}");
+}
+
+#[tokio::test]
 async fn the_demo_leaves_pictures_that_open() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("pictures");

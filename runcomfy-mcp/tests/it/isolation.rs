@@ -8,15 +8,10 @@ use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 
 use fastrand::Rng;
 use runcomfy_core::{HttpApi, Operation, RetryPolicy, Timeouts, Workflow};
-use runcomfy_mcp::{Callers, Limits, RunComfyMcp, Settings};
+use runcomfy_mcp::{Limits, Settings};
 use runcomfy_testkit::{Emulator, EmulatorBuilder, Fault, FaultKind, FaultRule};
 use serde_json::{Value, json};
-use tokio::{
-    io::AsyncWriteExt as _,
-    net::{TcpListener, TcpStream},
-    task::JoinSet,
-};
-use tokio_util::sync::CancellationToken;
+use tokio::{io::AsyncWriteExt as _, net::TcpStream, task::JoinSet};
 
 use crate::over_http::{Server, post_head, read_one, settings};
 
@@ -72,14 +67,7 @@ async fn serve(emulator: Emulator, timeouts: Timeouts, settings: Settings) -> Se
     let mut retries = RetryPolicy::default();
     (retries.base, retries.refused_base) = (Duration::from_millis(1), Duration::from_millis(1));
     let api = HttpApi::builder().base_url(emulator.url().as_str());
-    let api = api.timeouts(timeouts).retry(retries).build().unwrap();
-    let server = RunComfyMcp::new(Callers::Each { api, anonymous: None }, settings);
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let stop = CancellationToken::new();
-    let options = runcomfy_mcp::transport::http::HttpOptions::default();
-    let serving = runcomfy_mcp::transport::http::serve(server, options, listener, stop.clone());
-    Server { address, emulator, stop, task: tokio::spawn(serving) }
+    Server::serve(emulator, api.timeouts(timeouts).retry(retries), settings).await
 }
 
 /// What a caller knows.

@@ -1,9 +1,11 @@
 //! The server over HTTP, an emulator behind it, and requests as they stand on the wire.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use runcomfy_core::{HttpApi, Timeouts};
-use runcomfy_mcp::{Callers, RunComfyMcp, Settings, transport::http::HttpOptions};
+use runcomfy_core::{HttpApi, HttpApiBuilder, Observer, Timeouts};
+use runcomfy_mcp::{
+    Callers, Exposition, Metrics, RunComfyMcp, Settings, transport::http::HttpOptions,
+};
 use runcomfy_testkit::Emulator;
 use serde_json::{Value, json};
 use tokio::{
@@ -16,6 +18,8 @@ use tokio_util::sync::CancellationToken;
 /// A server of its own for each test, on an emulator where each token is an account.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
+    /// Where its figures are.
+    pub(crate) figures: SocketAddr,
     pub(crate) emulator: Emulator,
     pub(crate) stop: CancellationToken,
     pub(crate) task: JoinHandle<anyhow::Result<()>>,
@@ -35,27 +39,39 @@ impl Server {
         let emulator = Emulator::builder().start().await.unwrap();
         let mut timeouts = Timeouts::default();
         (timeouts.read_attempt, timeouts.read_total) = (patience, patience);
-        let api = HttpApi::builder()
-            .base_url(emulator.url().as_str())
-            .timeouts(timeouts)
-            .build()
-            .unwrap();
+        let api = HttpApi::builder().base_url(emulator.url().as_str()).timeouts(timeouts);
+        Self::serve(emulator, api, settings).await
+    }
+
+    /// Before this emulator, by way of this client.
+    pub(crate) async fn serve(emulator: Emulator, api: HttpApiBuilder, settings: Settings) -> Self {
+        let metrics = Arc::new(Metrics::new());
+        let api = api.observer(Arc::clone(&metrics) as Arc<dyn Observer>).build().unwrap();
         let server = RunComfyMcp::new(Callers::Each { api, anonymous: None }, settings);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        let shown = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let exposition = Exposition::new(shown).unwrap();
+        let figures = exposition.address();
         let stop = CancellationToken::new();
-        let task = tokio::spawn(runcomfy_mcp::transport::http::serve(
-            server,
+        let task = tokio::spawn(runcomfy_mcp::transport::http::serve_with(
+            server.with_metrics(metrics),
             HttpOptions::default(),
             listener,
+            Some(exposition),
             stop.clone(),
         ));
-        Self { address, emulator, stop, task }
+        Self { address, figures, emulator, stop, task }
     }
 
     /// Sends a request as it stands and gives status, head and body.
     pub(crate) async fn send(&self, head: &str, body: &str) -> Answer {
-        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        Self::send_to(self.address, head, body).await
+    }
+
+    /// The same to another address.
+    pub(crate) async fn send_to(address: SocketAddr, head: &str, body: &str) -> Answer {
+        let mut stream = TcpStream::connect(address).await.unwrap();
         let length = if body.is_empty() {
             String::new()
         } else {

@@ -20,7 +20,6 @@ pub(super) const REASONS: &[(char, u8, Standing)] = &[
             "a graph together with overrides is passed on, as RunComfy takes it; the description advises one of them",
         ),
     ),
-    ('M', 9, Open("logs name callers by a hash and hold no token; there are no metrics yet")),
     ('R', 7, Open("no soak yet")),
     (
         'X',
@@ -29,13 +28,7 @@ pub(super) const REASONS: &[(char, u8, Standing)] = &[
             "secrets in arguments, tokens and webhooks are looked for in logs and errors by single tests, not in the output of all",
         ),
     ),
-    (
-        'X',
-        8,
-        Open("lines are short and no log holds up the server; a repeated warning is repeated"),
-    ),
     ('X', 9, NotApplicable("neither is read: nothing of a message's `_meta` goes to RunComfy")),
-    ('X', 10, Open("there are no metrics yet; the server has no other address")),
     (
         'W',
         11,

@@ -52,7 +52,7 @@ impl<A: RunComfyApi, C: Eq + Hash> Poller<A, C> {
                     self.hurry();
                     continue;
                 }
-                () = alarm::sleep(self.next_look, SystemTime::now) => {}
+                () = alarm::until(self.next_look, SystemTime::now) => {}
             }
             let began = Instant::now();
             let answer = tokio::select! {

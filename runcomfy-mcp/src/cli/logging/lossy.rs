@@ -23,6 +23,8 @@ const FAREWELL: Duration = Duration::from_millis(300);
 pub(super) struct Lossy {
     queue: SyncSender<Item>,
     dropped: Arc<AtomicU64>,
+    /// Those that are told of already, too.
+    dropped_in_all: Arc<AtomicU64>,
 }
 
 enum Item {
@@ -40,7 +42,12 @@ impl Lossy {
         thread::Builder::new()
             .name("log".to_owned())
             .spawn(move || write(sink, &items, &counted))?;
-        Ok(Self { queue, dropped })
+        Ok(Self { queue, dropped, dropped_in_all: Arc::default() })
+    }
+
+    /// How many lines were dropped since it began.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped_in_all.load(Ordering::Relaxed)
     }
 
     /// Waits until all so far is written, but not for long.
@@ -72,6 +79,7 @@ impl Write for Lossy {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         if let Err(TrySendError::Full(_)) = self.queue.try_send(Item::Line(line.to_vec())) {
             self.dropped.fetch_add(1, Ordering::Relaxed);
+            self.dropped_in_all.fetch_add(1, Ordering::Relaxed);
         }
         Ok(line.len())
     }

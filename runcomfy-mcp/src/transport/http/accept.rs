@@ -38,6 +38,11 @@ impl Connections {
         Self { app, settings, room, served: TaskTracker::new(), ends }
     }
 
+    /// How many of the places are taken.
+    pub(super) fn places(&self) -> Places {
+        Places { room: Arc::clone(&self.room), most: self.settings.most }
+    }
+
     /// Takes connections until `stop` completes.
     pub(super) async fn accept(&self, listener: TcpListener, stop: impl Future<Output = ()>) {
         let mut stop = std::pin::pin!(stop);
@@ -104,6 +109,18 @@ impl Connections {
             tracing::warn!("closed {left} connection(s) that were still busy after {patience:?}");
             self.ends.hard.cancel();
         }
+    }
+}
+
+/// The places for connections.
+pub(super) struct Places {
+    room: Arc<Semaphore>,
+    most: usize,
+}
+
+impl Places {
+    pub(super) fn taken(&self) -> u64 {
+        self.most.min(Semaphore::MAX_PERMITS).saturating_sub(self.room.available_permits()) as u64
     }
 }
 

@@ -39,6 +39,8 @@ pub(crate) struct Visit {
     pub(crate) source: Option<IpAddr>,
     /// What its message holds of the memory for messages.
     pub(crate) load: Arc<Load>,
+    /// The message's length.
+    pub(crate) bytes: usize,
 }
 
 /// What is answered in place of MCP. Boxed: it is far larger than what it stands in for.
@@ -50,8 +52,7 @@ const INVALID_REQUEST: i32 = -32600;
 const HEADER_MISMATCH: i32 = -32020;
 
 impl Door {
-    pub(super) fn new(server: RunComfyMcp) -> Self {
-        let budget = Budget::new(server.settings().connections.body_bytes_in_flight);
+    pub(super) fn new(server: RunComfyMcp, budget: Budget) -> Self {
         Self { server, budget }
     }
 
@@ -68,7 +69,7 @@ impl Door {
         let (bytes, load) = inbound::read(body, length, most, times, &self.budget)
             .await
             .map_err(|unread| Box::new(not_read(unread, most)))?;
-        parts.extensions.insert(Visit { source, load: Arc::new(load) });
+        parts.extensions.insert(Visit { source, load: Arc::new(load), bytes: bytes.len() });
         message::check(&bytes).map_err(|unfit| {
             protocol_error(StatusCode::BAD_REQUEST, unfit.code(), unfit.message())
         })?;

@@ -16,18 +16,27 @@ use crate::ConnectionSettings;
 
 /// Bytes of messages in memory, of everyone's.
 #[derive(Clone, Debug)]
-pub(super) struct Budget(Arc<Semaphore>);
+pub(super) struct Budget {
+    room: Arc<Semaphore>,
+    most: usize,
+}
 
 /// A permit is for this many bytes.
 const UNIT: usize = 1024;
 
 impl Budget {
     pub(super) fn new(bytes: usize) -> Self {
-        Self(Arc::new(Semaphore::new((bytes / UNIT).min(Semaphore::MAX_PERMITS))))
+        let most = (bytes / UNIT).min(Semaphore::MAX_PERMITS);
+        Self { room: Arc::new(Semaphore::new(most)), most }
+    }
+
+    /// Bytes in use.
+    pub(super) fn taken(&self) -> u64 {
+        (self.most.saturating_sub(self.room.available_permits()) * UNIT) as u64
     }
 
     fn has_room_for(&self, bytes: u64) -> bool {
-        bytes.div_ceil(UNIT as u64) <= self.0.available_permits() as u64
+        bytes.div_ceil(UNIT as u64) <= self.room.available_permits() as u64
     }
 }
 
@@ -50,7 +59,9 @@ impl Load {
         if missing == 0 {
             return true;
         }
-        let Ok(more) = Arc::clone(&budget.0).try_acquire_many_owned(missing) else { return false };
+        let Ok(more) = Arc::clone(&budget.room).try_acquire_many_owned(missing) else {
+            return false;
+        };
         match held.as_mut() {
             Some(held) => held.merge(more),
             None => *held = Some(more),

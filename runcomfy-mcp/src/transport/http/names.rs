@@ -111,6 +111,15 @@ pub(super) async fn check(
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
         return response;
     }
+    check_names(State(names), request, next).await
+}
+
+/// Turns away what comes by a wrong name or from a wrong page.
+pub(super) async fn check_names(
+    State(names): State<Arc<Names>>,
+    request: Request,
+    next: Next,
+) -> Response {
     match names.objection(&request) {
         Some((status, why)) => refusal(status, why),
         None => next.run(request).await,

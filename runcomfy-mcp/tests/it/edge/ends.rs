@@ -4,13 +4,14 @@ use std::{process::Stdio, time::Duration};
 
 use serde_json::{Value, json};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncReadExt, AsyncWriteExt, BufReader},
     net::TcpStream,
-    process::{Child, ChildStderr, Command},
+    process::{ChildStderr, Command},
     time::{Instant, timeout},
 };
 
 use crate::over_http::{Server, list, listing, post_head, read_all, read_one, settings};
+use crate::program::{Program, SERVE};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -117,55 +118,6 @@ async fn the_end_lets_reads_finish_for_a_while_and_writes_for_longer() {
     }
     assert!(futures_util::poll!(write).is_pending(), "the write is still under way");
 }
-
-/// The shipped binary serving over HTTP, on an emulator of its own.
-struct Program {
-    child: Child,
-    address: String,
-    said: BufReader<ChildStderr>,
-}
-
-impl Program {
-    /// Starts it by a line of shell, which may set limits and redirect.
-    async fn start(shell: &str) -> Self {
-        let binary = env!("CARGO_BIN_EXE_runcomfy-mcp");
-        let mut command = Command::new("sh");
-        command.env_clear().env("PROGRAM", binary).kill_on_drop(true);
-        command
-            .args(["-c", shell])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let mut said = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        while !line.contains("http://") {
-            line.clear();
-            assert!(said.read_line(&mut line).await.unwrap() > 0, "it ended early");
-        }
-        let address = line.split("http://").nth(1).unwrap().split('/').next().unwrap().to_owned();
-        Self { child, address, said }
-    }
-
-    async fn open(&self) -> TcpStream {
-        TcpStream::connect(&self.address).await.unwrap()
-    }
-
-    async fn signal(&self, name: &str) {
-        let pid = self.child.id().unwrap().to_string();
-        assert!(Command::new("kill").args([name, &pid]).status().await.unwrap().success());
-    }
-
-    /// A figure from the system's account of the process.
-    fn status(&self, name: &str) -> u64 {
-        let status =
-            std::fs::read_to_string(format!("/proc/{}/status", self.child.id().unwrap())).unwrap();
-        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse().unwrap()
-    }
-}
-
-const SERVE: &str = "exec $PROGRAM serve --emulator --listen 127.0.0.1:0";
 
 #[tokio::test]
 async fn s11_a_second_request_to_end_ends_it_at_once() {

@@ -1,0 +1,121 @@
+//! The way of one call: whose it is, running it, and saying what came of it.
+
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
+use rmcp::{
+    ErrorData, RoleServer,
+    model::{CallToolResult, JsonObject, ProtocolVersion},
+    service::RequestContext,
+};
+use serde_json::Value;
+
+use super::{RunComfyMcp, record::Record};
+use crate::{
+    call::Progress,
+    random,
+    replay::{Delivery, Receipt},
+    reply::{Fault, Reply},
+    tools::Entry,
+    transport::http::Visit,
+};
+
+impl RunComfyMcp {
+    /// Answers a call, whatever comes of it, and says so in the log and in figures.
+    pub(super) async fn answer(
+        &self,
+        entry: &'static Entry,
+        arguments: JsonObject,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<CallToolResult, ErrorData> {
+        let mut record = Record::begin(entry.name(), &arguments, context);
+        let _under_way = self.work.token();
+        let parts = context.extensions.get::<http::request::Parts>();
+        // Over HTTP the connection knows what becomes of the answer. Elsewhere all there is to know is
+        // whether the caller had gone before there was one.
+        let own = Delivery::default();
+        let receipt = parts.and_then(|parts| parts.extensions.get::<Receipt>()).cloned();
+        let receipt = receipt.unwrap_or_else(|| own.receipt());
+        let run = self.run(entry, arguments, context, receipt, &mut record);
+        let run = async {
+            let mut run = std::pin::pin!(run);
+            tokio::select! {
+                biased;
+                outcome = &mut run => return outcome,
+                () = context.ct.cancelled() => own.lost(),
+            }
+            run.await
+        };
+        // One broken call must not take the others' connection with it.
+        let Ok(outcome) = AssertUnwindSafe(run).catch_unwind().await else {
+            self.metrics.panicked();
+            return Err(broken(entry.name()));
+        };
+        own.done();
+        record.came_to(&outcome);
+        let shaped = match outcome {
+            Ok(reply) => reply.shape(self.settings.text_limit_bytes, knows_links(context)),
+            Err(fault) => fault.shape(),
+        };
+        record.end(&shaped, &self.metrics);
+        Ok(shaped.result)
+    }
+
+    /// Runs the tool for whoever sent these headers. A call that only reads does not hold up the end.
+    async fn run(
+        &self,
+        entry: &Entry,
+        arguments: JsonObject,
+        context: &RequestContext<RoleServer>,
+        receipt: Receipt,
+        record: &mut Record,
+    ) -> Result<Reply, Fault> {
+        let parts = context.extensions.get::<http::request::Parts>();
+        let progress = match context.meta.get_progress_token() {
+            Some(token) => Progress::Peer { peer: context.peer.clone(), token, said: 0 },
+            None => Progress::Silent,
+        };
+        let (api, token) = self.callers.acting(parts.map(|parts| &parts.headers))?;
+        let ledger = self.ledger(token.as_ref(), receipt);
+        record.caller(&ledger.account);
+        let principal = self.gate.principal(token.as_ref());
+        let visit = parts.and_then(|parts| parts.extensions.get::<Visit>()).cloned();
+        let source = visit.as_ref().and_then(|visit| visit.source);
+        let standing = self.standing(entry, principal, visit)?;
+        let call = self.call(api, progress, context.ct.clone(), standing, ledger);
+        let run = entry.call(arguments, call);
+        let outcome = tokio::select! {
+            outcome = run => outcome,
+            () = self.reads_are_over(), if entry.only_reads() => Err(Fault::shutting_down()),
+        };
+        match &outcome {
+            Ok(_) => self.gate.judged(principal, true, source),
+            Err(fault) if fault.is_refused_token() => {
+                self.metrics.auth_failed("runcomfy");
+                self.gate.judged(principal, false, source);
+            }
+            Err(_) => {}
+        }
+        outcome
+    }
+
+    async fn reads_are_over(&self) {
+        self.ending.cancelled().await;
+        tokio::time::sleep(self.settings.drain_reads).await;
+    }
+}
+
+/// What a client is told of a call that broke: a name by which to find it in the log, and nothing of what
+/// was in it.
+fn broken(tool: &str) -> ErrorData {
+    let error_id = random::name();
+    tracing::error!(tool, error_id, "{tool} panicked: error {error_id}");
+    let fault = Fault::internal("the tool panicked").with("error_id", error_id.as_str());
+    let message = format!("internal error {error_id}");
+    ErrorData::internal_error(message, Some(Value::Object(fault.into_payload())))
+}
+
+/// Links to resources came with the revision of 2025-06-18; older clients reject results that have one.
+fn knows_links(context: &RequestContext<RoleServer>) -> bool {
+    context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2025_06_18)
+}

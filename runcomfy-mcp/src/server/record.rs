@@ -1,0 +1,130 @@
+//! What is said of a call once it is over: a line in the log, and figures. Names, numbers and words of
+//! ours: never an argument, a token, or a text of anybody's.
+
+use rmcp::{
+    RoleServer,
+    model::{JsonObject, NumberOrString},
+    service::RequestContext,
+};
+use runcomfy_core::is_id;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::{
+    metrics::{Ended, Metrics},
+    reply::{Fault, Reply, Shaped},
+    transport::http::{Tag, Visit},
+};
+
+/// A call, as it is written down.
+pub(super) struct Record {
+    began: Instant,
+    tool: &'static str,
+    transport: &'static str,
+    protocol: Option<String>,
+    /// The name of its request, to find it again in the logs of others.
+    call_id: Option<String>,
+    caller: Option<String>,
+    deployment_id: Option<String>,
+    request_id: Option<String>,
+    bytes_in: Option<usize>,
+    ended: Ended,
+    status_code: Option<u64>,
+    attempts: Option<u64>,
+}
+
+impl Record {
+    pub(super) fn begin(
+        tool: &'static str,
+        arguments: &JsonObject,
+        context: &RequestContext<RoleServer>,
+    ) -> Self {
+        let parts = context.extensions.get::<http::request::Parts>();
+        let extensions = parts.map(|parts| &parts.extensions);
+        let tag = extensions.and_then(|extensions| extensions.get::<Tag>());
+        let number = match &context.id {
+            NumberOrString::Number(number) => Some(number.to_string()),
+            // The client's own words.
+            NumberOrString::String(_) => None,
+        };
+        Self {
+            began: Instant::now(),
+            tool,
+            transport: if parts.is_some() { "http" } else { "stdio" },
+            protocol: context.protocol_version().map(|version| version.to_string()),
+            call_id: tag.map(|tag| tag.0.clone()).or(number),
+            caller: None,
+            deployment_id: id(arguments, "deployment_id"),
+            request_id: id(arguments, "request_id"),
+            bytes_in: extensions.and_then(|all| all.get::<Visit>()).map(|visit| visit.bytes),
+            ended: Ended { outcome: "ok", kind: "ok", replayed: false },
+            status_code: None,
+            attempts: None,
+        }
+    }
+
+    /// Whose call it is, by a hash that tells nothing of their token.
+    pub(super) fn caller(&mut self, account: &str) {
+        self.caller = Some(account.get(..8).unwrap_or(account).to_owned());
+    }
+
+    pub(super) fn came_to(&mut self, outcome: &Result<Reply, Fault>) {
+        let data = match outcome {
+            Ok(reply) => {
+                if reply.is_interrupted() {
+                    self.ended.kind = "interrupted";
+                }
+                reply.payload()
+            }
+            Err(fault) => {
+                (self.ended.outcome, self.ended.kind) = (fault.outcome().as_str(), fault.kind());
+                fault.more()
+            }
+        };
+        self.ended.replayed = data.get("replayed") == Some(&Value::Bool(true));
+        self.status_code = data.get("status_code").and_then(Value::as_u64);
+        self.attempts = data.get("attempts").and_then(Value::as_u64);
+        let learnt = |known: &mut Option<String>, key| {
+            *known = known.take().or_else(|| id(data, key));
+        };
+        learnt(&mut self.deployment_id, "deployment_id");
+        learnt(&mut self.request_id, "request_id");
+    }
+
+    /// Writes it down.
+    pub(super) fn end(self, shaped: &Shaped, metrics: &Metrics) {
+        let took = self.began.elapsed();
+        metrics.called(self.tool, self.ended, took);
+        if shaped.truncated {
+            metrics.shortened("structured");
+        }
+        if shaped.summarised {
+            metrics.shortened("text");
+        }
+        let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let (tool, Ended { outcome, kind, replayed }) = (self.tool, self.ended);
+        tracing::info!(
+            tool,
+            kind,
+            outcome,
+            duration_ms,
+            call_id = self.call_id,
+            transport = self.transport,
+            protocol = self.protocol,
+            caller = self.caller,
+            deployment_id = self.deployment_id,
+            request_id = self.request_id,
+            status_code = self.status_code,
+            attempts = self.attempts,
+            replayed = replayed.then_some(true),
+            bytes_in = self.bytes_in,
+            bytes_out = shaped.bytes,
+            "{tool} {kind} in {duration_ms} ms"
+        );
+    }
+}
+
+/// An id, where it is one: anything else is a text of the caller's.
+fn id(data: &JsonObject, key: &str) -> Option<String> {
+    data.get(key).and_then(Value::as_str).filter(|id| is_id(id)).map(str::to_owned)
+}
