@@ -1,11 +1,15 @@
 //! What must hold for any bytes at all, as [`runcomfy_core::fuzz`] has it, and the list of all targets. Time
 //! stands still but for those who wait, so that nothing takes long and nothing is left to chance.
 
+mod store;
+mod texts_of_others;
+
 use std::{sync::Arc, time::Duration};
 
 use rmcp::model::JsonObject;
 use runcomfy_core::fuzz::{
-    MAX_ERROR_BYTES, assert_brief, retry_after_header, safe_id_and_path, upstream_reply,
+    MAX_ERROR_BYTES, assert_brief, repeated_token, retry_after_header, safe_id_and_path,
+    upstream_reply,
 };
 use runcomfy_testkit::FakeRunComfy;
 use serde_json::Value;
@@ -24,13 +28,17 @@ use crate::{
 pub type Target = fn(&[u8]);
 
 /// Those there are, by name. Samples to begin with lie in `fuzz/seeds` under the same names.
-pub const TARGETS: [(&str, Target); 6] = [
+pub const TARGETS: [(&str, Target); 10] = [
     ("http_request", http_request),
+    ("idempotency_store", store::sequence),
     ("jsonrpc_line", jsonrpc_line),
+    ("redact", redact),
     ("retry_after", retry_after_header),
     ("safe_id_and_path", safe_id_and_path),
+    ("sanitize_text", texts_of_others::clean),
     ("tool_args", tool_args),
     ("upstream_reply", reply),
+    ("webhook_url", texts_of_others::webhook),
 ];
 
 /// Runs the target with this name.
@@ -224,4 +232,13 @@ fn reply(bytes: &[u8]) {
     let Some(error) = upstream_reply(bytes) else { return };
     // RunComfy's own words may be repeated: they are not the caller's.
     refusal(error.into(), &[]);
+}
+
+/// What a service answers that repeats the caller's token, and what is told of that: not the token.
+fn redact(bytes: &[u8]) {
+    let Some((error, telling)) = repeated_token(bytes) else { return };
+    let fault = Fault::from(error);
+    let own = format!("{fault:?}");
+    let all = format!("{own} {:?}", serde_json::to_string(&fault.shape().result));
+    assert!(!all.contains(telling), "repeats the token: {all}");
 }

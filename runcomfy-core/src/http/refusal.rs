@@ -68,21 +68,32 @@ impl Context<'_> {
             error = error.with_retry_after(delay);
         }
         let run = body.get("request_id").and_then(Value::as_str);
-        match run.filter(|id| !id.contains(self.secret)).and_then(|id| RequestId::new(id).ok()) {
+        match run
+            .filter(|id| !id.contains(start_of(self.secret)))
+            .and_then(|id| RequestId::new(id).ok())
+        {
             Some(id) => error.with_request_id(id),
             None => error,
         }
     }
 
-    /// `text` with the caller's token made unreadable wherever it is repeated, even with invisible
-    /// characters strewn in.
+    /// `text` with the caller's token made unreadable wherever it is repeated: whole or cut short, and
+    /// even with invisible characters strewn in.
     fn redacted(&self, text: &str) -> String {
+        let start = start_of(self.secret);
         let visible: String = text.chars().filter(|c| !is_invisible(*c)).collect();
-        if visible.contains(self.secret) {
-            visible.replace(self.secret, "***")
-        } else {
-            text.to_owned()
+        if start.is_empty() || !visible.contains(start) {
+            return text.to_owned();
         }
+        let (mut hidden, mut rest) = (String::with_capacity(visible.len()), visible.as_str());
+        while let Some(at) = rest.find(start) {
+            hidden.push_str(&rest[..at]);
+            hidden.push_str("***");
+            let same = rest[at..].bytes().zip(self.secret.bytes()).take_while(|(a, b)| a == b);
+            // A token is ASCII, so that this is no character's middle.
+            rest = &rest[at + same.count()..];
+        }
+        hidden + rest
     }
 
     fn redacted_value(&self, value: Value) -> Value {
@@ -98,6 +109,12 @@ impl Context<'_> {
             other => other,
         }
     }
+}
+
+/// So much of a token that whoever sees it knows whose it is. Of what is shorter, all.
+fn start_of(secret: &str) -> &str {
+    const TELLING: usize = 12;
+    secret.get(..TELLING).unwrap_or(secret)
 }
 
 /// What an upstream text may have before the token is looked for in it: cutting it shorter first could

@@ -63,8 +63,8 @@ impl ReplayKey {
         Self { account: call.ledger.account.clone(), tool, name }
     }
 
-    #[cfg(test)]
-    pub(super) fn of(account: &str, name: &str) -> Self {
+    #[cfg(any(test, feature = "fuzz"))]
+    pub(crate) fn of(account: &str, name: &str) -> Self {
         Self { account: account.to_owned(), tool: "submit_request", name: name.to_owned() }
     }
 

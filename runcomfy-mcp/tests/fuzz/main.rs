@@ -89,8 +89,18 @@ fn http_request() {
 }
 
 #[test]
+fn idempotency_store() {
+    check("idempotency_store", 10_000);
+}
+
+#[test]
 fn jsonrpc_line() {
     check("jsonrpc_line", 1_000);
+}
+
+#[test]
+fn redact() {
+    check("redact", 10_000);
 }
 
 #[test]
@@ -104,6 +114,11 @@ fn safe_id_and_path() {
 }
 
 #[test]
+fn sanitize_text() {
+    check("sanitize_text", 2_000);
+}
+
+#[test]
 fn tool_args() {
     check("tool_args", 2_000);
 }
@@ -111,6 +126,11 @@ fn tool_args() {
 #[test]
 fn upstream_reply() {
     check("upstream_reply", 10_000);
+}
+
+#[test]
+fn webhook_url() {
+    check("webhook_url", 50_000);
 }
 
 #[test]

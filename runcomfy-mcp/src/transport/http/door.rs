@@ -12,6 +12,7 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
     header::{CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER},
 };
+use serde_json::Value;
 
 use super::{
     answer::{later, protocol_error, refusal},
@@ -110,10 +111,10 @@ pub(super) async fn pass(State(door): State<Door>, request: Request, next: Next)
         Ok(request) => {
             let response = next.run(request).await;
             // The media types were right: it is the message that MCP could not read.
-            if response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
-                not_a_message()
-            } else {
-                response
+            match response.status() {
+                StatusCode::UNSUPPORTED_MEDIA_TYPE => not_a_message(),
+                StatusCode::BAD_REQUEST => brief(response).await,
+                _ => response,
             }
         }
         Err(response) => *response,
@@ -166,6 +167,44 @@ fn not_read(unread: Unread, most: usize) -> Response {
         Unread::Broken => refusal(StatusCode::BAD_REQUEST, "the message did not come whole"),
     }
 }
+
+/// A refusal of the library's, which repeats headers at any length: no more of them than tells which.
+async fn brief(response: Response) -> Response {
+    let (mut parts, body) = response.into_parts();
+    let Ok(bytes) = axum::body::to_bytes(body, MAX_REFUSAL_BYTES).await else {
+        return refusal(StatusCode::BAD_REQUEST, "the request is not right");
+    };
+    let Ok(mut message) = serde_json::from_slice::<Value>(&bytes) else {
+        return Response::from_parts(parts, Body::from(bytes));
+    };
+    if !message.get_mut("error").is_some_and(shorten) {
+        return Response::from_parts(parts, Body::from(bytes));
+    }
+    parts.headers.remove(CONTENT_LENGTH);
+    Response::from_parts(parts, Body::from(message.to_string()))
+}
+
+/// Cuts long texts; whether there were any.
+fn shorten(value: &mut Value) -> bool {
+    const LONGEST: usize = 80;
+    match value {
+        Value::String(text) if text.len() > LONGEST => {
+            *text = text.chars().filter(char::is_ascii).take(LONGEST).chain(['…']).collect();
+            true
+        }
+        // Each, not any: none may stay long.
+        Value::Array(items) => {
+            items.iter_mut().filter_map(|item| shorten(item).then_some(())).count() > 0
+        }
+        Value::Object(map) => {
+            map.values_mut().filter_map(|item| shorten(item).then_some(())).count() > 0
+        }
+        _ => false,
+    }
+}
+
+/// Larger than any: headers are bounded.
+const MAX_REFUSAL_BYTES: usize = 256 * 1024;
 
 /// A message that MCP could not read although it is JSON.
 fn not_a_message() -> Response {

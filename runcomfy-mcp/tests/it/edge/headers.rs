@@ -184,6 +184,9 @@ async fn h25_h26_headers_and_message_must_agree_on_what_is_asked() {
     check(&format!("{version}\r\nMcp-Method: tools/call"), &modern("2026-07-28"), -32020).await;
     let twice = format!("{version}\r\nMcp-Method: tools/list\r\nMcp-Method: tools/list");
     check(&twice, &modern("2026-07-28"), -32020).await;
+    let long = format!("{version}\r\nMcp-Method: {}", "tools/list".repeat(500));
+    let told = check(&long, &modern("2026-07-28"), -32020).await.to_string();
+    assert!(told.len() < 300, "{told}");
     let versions = format!("{version}{version}\r\nMcp-Method: tools/list");
     check(&versions, &modern("2026-07-28"), -32020).await;
     let other = "\r\nMCP-Protocol-Version: 2025-11-25\r\nMcp-Method: tools/list";

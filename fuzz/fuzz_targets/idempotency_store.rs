@@ -1,0 +1,4 @@
+//! `idempotency_store`, by libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| runcomfy_mcp::fuzz::run("idempotency_store", bytes));

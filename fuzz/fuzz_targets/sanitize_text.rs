@@ -1,0 +1,4 @@
+//! `sanitize_text`, by libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| runcomfy_mcp::fuzz::run("sanitize_text", bytes));
