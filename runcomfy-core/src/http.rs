@@ -191,6 +191,7 @@ impl RunComfyApi for HttpApi {
         }
         let call = Call::new(Operation::SubmitRequest, Method::POST, url)
             .deployment(deployment_id)
+            .secrets(request.secrets())
             .body(body::submit(request)?);
         self.send(call, wire::submission).await
     }

@@ -44,6 +44,8 @@ const KEPT_FOR_ONE: Duration = Duration::from_secs(24 * 60 * 60);
 #[derive(Debug)]
 pub(crate) struct Replay {
     store: Arc<dyn ReplayStore>,
+    /// The store, where it is this process's own.
+    own: Option<Arc<MemoryStore>>,
     keep: Duration,
     secret: hmac::Key,
     undelivered: Undelivered,
@@ -93,8 +95,10 @@ pub(crate) struct Once<T> {
 impl Replay {
     pub(crate) fn new(many: bool) -> Self {
         let keep = if many { KEPT_FOR_MANY } else { KEPT_FOR_ONE };
+        let own = Arc::new(MemoryStore::default());
         Self {
-            store: Arc::new(MemoryStore::default()),
+            store: Arc::clone(&own) as Arc<dyn ReplayStore>,
+            own: Some(own),
             keep,
             secret: hmac::Key::new(hmac::HMAC_SHA256, &random::secret()),
             undelivered: Undelivered::default(),
@@ -104,7 +108,12 @@ impl Replay {
     /// Outcomes are kept in `store`. All servers that share it must have the same `secret`.
     pub(crate) fn shared(store: Arc<dyn ReplayStore>, secret: &[u8], many: bool) -> Self {
         let secret = hmac::Key::new(hmac::HMAC_SHA256, secret);
-        Self { store, secret, ..Self::new(many) }
+        Self { store, own: None, secret, ..Self::new(many) }
+    }
+
+    /// How many outcomes under a key are kept here.
+    pub(crate) fn keys(&self) -> u64 {
+        self.own.as_ref().map_or(0, |own| own.len() as u64)
     }
 
     /// How outcomes know the account of this token.

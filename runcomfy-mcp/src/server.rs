@@ -125,6 +125,10 @@ impl RunComfyMcp {
         &self.metrics
     }
 
+    pub(crate) fn replay(&self) -> &Arc<Replay> {
+        &self.replay
+    }
+
     pub(crate) fn waits(&self) -> &SharedWaits<Principal> {
         &self.waits
     }

@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, reason = "a command line tool answers on stdout")]
 
 mod browser;
+mod canary;
 mod cases;
 mod ci;
 mod clients;
@@ -10,9 +11,11 @@ mod deny;
 mod history;
 mod load;
 mod measure;
+mod peer;
 mod program;
 mod server;
 mod shell;
+mod soak;
 mod tidy;
 
 use std::process::ExitCode;
@@ -26,9 +29,11 @@ cargo xtask tidy               the rules that no lint knows
 cargo xtask deny               licences, banned versions, registries, advisories of what we depend on
 cargo xtask clients            real MCP clients against the release binary (needs python3, npm)
 cargo xtask browser            the emulator's page in a real browser (needs chromium, npm)
+cargo xtask canary             the tests with everything logged: no secret in any output
 cargo xtask history [SEED]     10,000 calls under each of 20 seeds, or under this one: what users are told is true
 cargo xtask load               10,000 requests against the emulator: speed, size, and books that agree
 cargo xtask load --kill [SEED] the same, killed in the middle ten times: nothing is lost or run twice
+cargo xtask soak [MINUTES]     20 users and faults for 10 minutes, a restart within: nothing is kept that should go
 cargo xtask server [NAME]      the MCP server under load and abuse, beside a bare one: speed, size, manners";
 
 fn main() -> ExitCode {
@@ -42,6 +47,7 @@ fn main() -> ExitCode {
         ["deny"] => deny::run(),
         ["clients"] => clients::run(),
         ["browser"] => browser::run(),
+        ["canary"] => canary::run(),
         ["history"] => history::run(None),
         ["history", seed] => seed.parse().context("SEED").and_then(|seed| history::run(Some(seed))),
         ["load"] => load::run(),
@@ -49,6 +55,8 @@ fn main() -> ExitCode {
         ["load", "--kill", seed] => {
             seed.parse().context("SEED").and_then(|seed| load::run_kills(Some(seed)))
         }
+        ["soak"] => soak::run(10),
+        ["soak", minutes] => minutes.parse().context("MINUTES").and_then(soak::run),
         ["server"] => server::run(None),
         ["server", name] => server::run(Some(name)),
         _ => {

@@ -5,6 +5,10 @@ use std::{
     io::{BufRead as _, BufReader},
     net::SocketAddr,
     process::{Child, Command, ExitStatus, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -18,6 +22,7 @@ pub(crate) struct Program {
     pub(crate) address: SocketAddr,
     /// From the start of the process until it said where it is.
     pub(crate) took: Duration,
+    said: Arc<AtomicU64>,
 }
 
 /// What a process has used. Nothing where the system does not tell.
@@ -51,7 +56,12 @@ impl Program {
             command.spawn().with_context(|| format!("could not start {}", program.display()))?;
         let lines = child.stderr.take();
         // From here on it is killed whatever happens.
-        let mut program = Self { child, address: ([127, 0, 0, 1], 0).into(), took: Duration::ZERO };
+        let mut program = Self {
+            child,
+            address: ([127, 0, 0, 1], 0).into(),
+            took: Duration::ZERO,
+            said: Arc::default(),
+        };
         let mut lines = BufReader::new(lines.context("no stderr")?).lines();
         let said = lines.next().with_context(|| format!("{name} said nothing"))??;
         program.took = begun.elapsed();
@@ -60,12 +70,21 @@ impl Program {
             .find_map(|word| word.strip_prefix("http://")?.split('/').next()?.parse().ok());
         program.address = address.with_context(|| format!("no address: {said}"))?;
         // Whatever else it says must not block it.
-        let name = name.to_owned();
+        let (name, said) = (name.to_owned(), Arc::clone(&program.said));
         std::thread::spawn(move || {
-            let told = lines.map_while(Result::ok).filter(|line| !is_routine(line));
-            told.for_each(|line| println!("{name}: {line}"))
+            for line in lines.map_while(Result::ok) {
+                said.fetch_add(line.len() as u64 + 1, Ordering::Relaxed);
+                if !is_routine(&line) {
+                    println!("{name}: {line}");
+                }
+            }
         });
         Ok(program)
+    }
+
+    /// Bytes of log so far.
+    pub(crate) fn said(&self) -> u64 {
+        self.said.load(Ordering::Relaxed)
     }
 
     /// Without a word of warning: SIGKILL.
@@ -106,7 +125,7 @@ impl Program {
 
 /// A line for each call is what a server logs; here it would hide what is out of the ordinary.
 fn is_routine(line: &str) -> bool {
-    line.contains(" INFO ")
+    line.contains(" INFO ") || line.contains("\"level\":\"INFO\"")
 }
 
 /// Of user and system together.

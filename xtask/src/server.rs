@@ -4,7 +4,6 @@
 mod ends;
 mod hostile;
 mod large;
-mod peer;
 mod speed;
 mod waits;
 

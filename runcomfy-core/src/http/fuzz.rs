@@ -193,7 +193,7 @@ fn read(letter: u8, answer: Answer) -> Result<(), Error> {
         Operation::CallInstanceProxy,
     ];
     let operation = OPERATIONS[usize::from(letter.wrapping_sub(b'a')) % OPERATIONS.len()];
-    let context = Context { operation, secret: SECRET };
+    let context = Context { operation, secrets: &[SECRET] };
     let good = answer.is_success();
     let Ok(asked) = RequestId::new("r1") else { return Ok(()) };
     let same = |id: &Option<RequestId>| {

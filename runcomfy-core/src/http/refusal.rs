@@ -68,32 +68,25 @@ impl Context<'_> {
             error = error.with_retry_after(delay);
         }
         let run = body.get("request_id").and_then(Value::as_str);
-        match run
-            .filter(|id| !id.contains(start_of(self.secret)))
-            .and_then(|id| RequestId::new(id).ok())
-        {
+        match run.filter(|id| !self.repeats(id)).and_then(|id| RequestId::new(id).ok()) {
             Some(id) => error.with_request_id(id),
             None => error,
         }
     }
 
-    /// `text` with the caller's token made unreadable wherever it is repeated: whole or cut short, and
+    /// `text` with the call's secrets made unreadable wherever they are repeated: whole or cut short, and
     /// even with invisible characters strewn in.
     fn redacted(&self, text: &str) -> String {
-        let start = start_of(self.secret);
         let visible: String = text.chars().filter(|c| !is_invisible(*c)).collect();
-        if start.is_empty() || !visible.contains(start) {
-            return text.to_owned();
-        }
-        let (mut hidden, mut rest) = (String::with_capacity(visible.len()), visible.as_str());
-        while let Some(at) = rest.find(start) {
-            hidden.push_str(&rest[..at]);
-            hidden.push_str("***");
-            let same = rest[at..].bytes().zip(self.secret.bytes()).take_while(|(a, b)| a == b);
-            // A token is ASCII, so that this is no character's middle.
-            rest = &rest[at + same.count()..];
-        }
-        hidden + rest
+        let hidden = self.secrets.iter().fold(None, |hidden: Option<String>, secret| {
+            hide(secret, hidden.as_deref().unwrap_or(&visible)).or(hidden)
+        });
+        hidden.unwrap_or_else(|| text.to_owned())
+    }
+
+    /// Whether `text` repeats a secret of the call's.
+    fn repeats(&self, text: &str) -> bool {
+        self.secrets.iter().any(|secret| hide(secret, text).is_some())
     }
 
     fn redacted_value(&self, value: Value) -> Value {
@@ -111,10 +104,22 @@ impl Context<'_> {
     }
 }
 
-/// So much of a token that whoever sees it knows whose it is. Of what is shorter, all.
-fn start_of(secret: &str) -> &str {
+/// `text` without a secret that is repeated in it; `None` where it is not.
+fn hide(secret: &str, text: &str) -> Option<String> {
+    /// So much of it that whoever sees it knows whose it is. Of what is shorter, all.
     const TELLING: usize = 12;
-    secret.get(..TELLING).unwrap_or(secret)
+    let start = secret.get(..TELLING).unwrap_or(secret);
+    if start.is_empty() || !text.contains(start) {
+        return None;
+    }
+    let (mut hidden, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(at) = rest.find(start) {
+        hidden.push_str(&rest[..at]);
+        hidden.push_str("***");
+        let same = rest[at..].chars().zip(secret.chars()).take_while(|(a, b)| a == b);
+        rest = &rest[at + same.map(|(c, _)| c.len_utf8()).sum::<usize>()..];
+    }
+    Some(hidden + rest)
 }
 
 /// What an upstream text may have before the token is looked for in it: cutting it shorter first could

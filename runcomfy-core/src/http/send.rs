@@ -37,6 +37,7 @@ pub(super) struct Call<'a> {
     pub(super) body: Option<Bytes>,
     deployment_id: Option<&'a DeploymentId>,
     request_id: Option<&'a RequestId>,
+    secrets: Vec<&'a str>,
 }
 
 /// When a call began and when it must be over. Made once, and never moved by a retry.
@@ -232,13 +233,23 @@ impl Shared {
                 .and_then(|value| retry_after(&value, text(response.headers(), DATE).as_deref())),
             body,
         };
-        read(&Context { operation, secret: token.expose() }, answer).map_err(Failed::from)
+        let secrets: Vec<&str> =
+            std::iter::once(token.expose()).chain(call.secrets.iter().copied()).collect();
+        read(&Context { operation, secrets: &secrets }, answer).map_err(Failed::from)
     }
 }
 
 impl<'a> Call<'a> {
     pub(super) fn new(operation: Operation, method: Method, url: Url) -> Self {
-        Self { operation, method, url, body: None, deployment_id: None, request_id: None }
+        Self {
+            operation,
+            method,
+            url,
+            body: None,
+            deployment_id: None,
+            request_id: None,
+            secrets: Vec::new(),
+        }
     }
 
     pub(super) fn deployment(mut self, id: &'a DeploymentId) -> Self {
@@ -253,6 +264,12 @@ impl<'a> Call<'a> {
 
     pub(super) fn body(mut self, json: Bytes) -> Self {
         self.body = Some(json);
+        self
+    }
+
+    /// What of it must not be shown, whoever repeats it.
+    pub(super) fn secrets(mut self, secrets: Vec<&'a str>) -> Self {
+        self.secrets = secrets;
         self
     }
 

@@ -48,11 +48,11 @@ impl Answer {
 }
 
 /// What an answer is read for.
-#[derive(Debug)]
 pub(super) struct Context<'a> {
     pub(super) operation: Operation,
-    /// The caller's token, to be made unreadable wherever the service repeats it.
-    pub(super) secret: &'a str,
+    /// The caller's token and what else the call sent that is nobody's business, to be made unreadable
+    /// wherever the service repeats it.
+    pub(super) secrets: &'a [&'a str],
 }
 
 /// A list of deployments: bare, or wrapped in an object.

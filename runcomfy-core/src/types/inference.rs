@@ -71,6 +71,37 @@ impl InferenceRequest {
     }
 }
 
+#[cfg(feature = "http")]
+impl InferenceRequest {
+    /// Texts in it that nobody should see who sees what came of it: keys, and what a webhook's address
+    /// has behind the `?`.
+    pub(crate) fn secrets(&self) -> Vec<&str> {
+        /// Shorter ones are words.
+        const LEAST: usize = 8;
+        let mut secrets = Vec::new();
+        for value in self.extra_data.iter().flat_map(|data| data.0.values()) {
+            texts(value, &mut secrets);
+        }
+        if let Some(query) = self.webhook.as_ref().and_then(|webhook| webhook.url.query()) {
+            // As a whole, and each value: what repeats it may have cut it.
+            secrets.push(query);
+            secrets.extend(query.split('&').filter_map(|pair| Some(pair.split_once('=')?.1)));
+        }
+        secrets.retain(|secret| secret.len() >= LEAST);
+        secrets
+    }
+}
+
+#[cfg(feature = "http")]
+fn texts<'a>(value: &'a Value, into: &mut Vec<&'a str>) {
+    match value {
+        Value::String(text) => into.push(text),
+        Value::Array(items) => items.iter().for_each(|item| texts(item, into)),
+        Value::Object(map) => map.values().for_each(|item| texts(item, into)),
+        _ => {}
+    }
+}
+
 /// Data for ComfyUI itself, such as `api_key_comfy_org`. It may hold keys, so `Debug` prints only names.
 #[derive(Clone, Default, PartialEq, Serialize)]
 #[serde(transparent)]

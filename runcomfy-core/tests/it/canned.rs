@@ -140,6 +140,7 @@ impl Drop for Canned {
 impl Canned {
     /// A server that gives these answers in turn, and 404 after the last.
     pub(crate) async fn start(script: impl IntoIterator<Item = Reply>) -> Self {
+        crate::watched::watch();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let script = script.into_iter().collect();

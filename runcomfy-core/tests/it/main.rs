@@ -29,3 +29,5 @@ mod tokens;
 #[cfg(feature = "http")]
 mod updates;
 mod wait;
+#[cfg(feature = "http")]
+mod watched;

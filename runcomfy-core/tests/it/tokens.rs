@@ -7,13 +7,14 @@ use std::{
 };
 
 use runcomfy_core::{
-    ConfigError, ErrorKind, HttpApi, InferenceRequest, ListDeployments, Operation, Outcome,
-    RunComfyApi, Token, Webhook,
+    ConfigError, ErrorKind, ExtraData, HttpApi, InferenceRequest, ListDeployments, Operation,
+    Outcome, RunComfyApi, Token, Webhook,
 };
 use serde_json::json;
 
 use crate::{
     canned::{Canned, Reply, TOKEN, builder},
+    endpoints::d1,
     refusals::{fail, names},
 };
 
@@ -92,6 +93,23 @@ async fn x02_x06_an_error_shows_no_address() {
     let api = builder(free).token(Token::new(TOKEN).unwrap()).build().unwrap();
     let text = shown(&fail(&api, Operation::GetRequestStatus).await);
     assert!(!text.contains("/prod/") && !text.contains("SECRET"), "{text}");
+}
+
+#[tokio::test]
+async fn a27_keys_and_webhook_secrets_that_the_service_repeats_are_not_shown() {
+    let told = "key comfyui-SECRET-0123456789 of https://hooks.example/x?sig=SECRET-0123&other=SECRET-4567";
+    let body =
+        json!({"message": told, "detail": [{"msg": "comfyui-SECRET-01… is wrong", "type": "x"}]});
+    let server = Canned::start([Reply::json(400, &body)]).await;
+    let api = server.builder().token(Token::new(TOKEN).unwrap()).build().unwrap();
+    let mut request = InferenceRequest::new(d1());
+    let keys = ExtraData::default().set("keys", json!({"of": ["comfyui-SECRET-0123456789"]}));
+    request.extra_data = Some(keys);
+    let hook = "https://hooks.example/x?sig=SECRET-0123&other=SECRET-4567";
+    request.webhook = Some(Webhook::new(hook.parse().unwrap()));
+    let error = api.submit_request(&request).await.unwrap_err();
+    let text = shown(&error);
+    assert!(text.contains("***") && !text.contains("SECRET"), "{text}");
 }
 
 /// Writes down every event's fields.

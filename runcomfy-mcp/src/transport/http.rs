@@ -89,6 +89,7 @@ pub async fn serve_with(
         let (places, draining) = (connections.places(), server.ending().clone());
         let (calls, waits, polls) = (server.clone(), server.clone(), server.waits().clone());
         let pollers = polls.clone();
+        let replay = Arc::clone(server.replay());
         let runtime = tokio::runtime::Handle::current();
         exposition
             .gauge("connections", "Open connections", move || places.taken())
@@ -97,6 +98,7 @@ pub async fn serve_with(
             .gauge("waits_active", "Calls that wait for a run", move || waits.gate().waits())
             .gauge("pollers_active", "Runs that are looked at", move || pollers.pollers() as u64)
             .counter("polls", "How often runs were looked at", move || polls.polls())
+            .gauge("idempotency_keys", "Outcomes under a key in memory", move || replay.keys())
             .gauge("draining", "1 once the server is ending", move || {
                 draining.is_cancelled().into()
             })

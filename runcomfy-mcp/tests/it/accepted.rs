@@ -105,7 +105,7 @@ async fn a20_a_message_is_read_as_deep_as_is_safe() {
             "[".repeat(depth),
             "]".repeat(depth)
         );
-        let head = crate::over_http::post_head("Authorization: Bearer tok\r\n");
+        let head = crate::over_http::post_head("Authorization: Bearer CANARY-tok\r\n");
         let answer = server.send(head.trim_end(), &text).await;
         assert_eq!(answer.status, 400, "{depth}");
         assert_eq!(answer.message()["error"]["code"], -32700, "{depth}");
@@ -260,7 +260,7 @@ async fn c07_an_error_that_is_a_page_or_a_picture_is_plain_and_short() {
     let refused = runcomfy_testkit::Fault::new(runcomfy_testkit::FaultKind::Refused);
     let refused = refused.with("message", loud.as_str()).unwrap();
     server.emulator.inject(runcomfy_testkit::FaultRule::new(refused).times(1));
-    let fault = server.call("tok", "list_deployments", json!({})).await;
+    let fault = server.call("CANARY-tok", "list_deployments", json!({})).await;
     assert_eq!(fault["ok"], false);
     assert!(fault.to_string().len() < 4096, "{}", fault.to_string().len());
 }
@@ -268,11 +268,11 @@ async fn c07_an_error_that_is_a_page_or_a_picture_is_plain_and_short() {
 #[tokio::test]
 async fn w08_an_instance_that_is_gone_is_told_with_what_to_do() {
     let server = crate::over_http::Server::start().await;
-    let all = server.call("tok", "list_deployments", json!({})).await;
+    let all = server.call("CANARY-tok", "list_deployments", json!({})).await;
     let id = all["deployments"][0]["id"].clone();
     let call =
         json!({"deployment_id": id, "instance_id": "gone", "comfy_backend_path": "api/free"});
-    let fault = server.call("tok", "call_instance_proxy", call).await;
+    let fault = server.call("CANARY-tok", "call_instance_proxy", call).await;
     assert_eq!(fault["kind"], "not_found", "{fault}");
     assert!(fault["hint"].as_str().unwrap().contains("get_request_status"), "{fault}");
 }
@@ -286,7 +286,7 @@ async fn w09_a_call_to_an_instance_that_breaks_off_is_unknown_and_not_made_again
     server.emulator.inject(rule);
     let call =
         json!({"deployment_id": "d", "instance_id": "i", "comfy_backend_path": "api/interrupt"});
-    let fault = server.call("tok", "call_instance_proxy", call).await;
+    let fault = server.call("CANARY-tok", "call_instance_proxy", call).await;
     assert_eq!(fault["outcome"], "unknown", "{fault}");
     let calls = server.emulator.counters().totals.calls_of(Operation::CallInstanceProxy);
     assert_eq!(calls, 1);

@@ -54,7 +54,7 @@ async fn the_exit_code_tells_the_kind_of_error() {
     // Nothing listens on port 9 of this machine.
     let output = run_with(
         &["call", "list_deployments", "--base-url", "http://127.0.0.1:9"],
-        &[("RUNCOMFY_API_KEY", "tok")],
+        &[("RUNCOMFY_API_KEY", "CANARY-tok")],
     )
     .await;
     assert_eq!(output.status.code(), Some(69), "{output:?}");
@@ -149,7 +149,7 @@ async fn the_token_of_the_official_command_line_is_found() {
 async fn one_persons_key_is_not_offered_to_a_network() {
     let output = run_with(
         &["serve", "--single-user", "--listen", "0.0.0.0:0"],
-        &[("RUNCOMFY_API_KEY", "tok")],
+        &[("RUNCOMFY_API_KEY", "CANARY-tok")],
     )
     .await;
     assert_eq!(output.status.code(), Some(1), "{output:?}");

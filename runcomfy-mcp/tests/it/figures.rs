@@ -42,28 +42,28 @@ fn generous() -> runcomfy_mcp::Settings {
 #[tokio::test]
 async fn figures_tell_what_happened() {
     let server = Server::start_with(generous()).await;
-    let all = server.call("tok", "list_deployments", json!({})).await;
+    let all = server.call("CANARY-tok", "list_deployments", json!({})).await;
     let id = &all["deployments"][0]["id"];
-    server.call("tok", "get_deployment", json!({"deployment": id})).await;
+    server.call("CANARY-tok", "get_deployment", json!({"deployment": id})).await;
     server.emulator.inject(
         FaultRule::new(FaultKind::ResetAfterBody).operation(Operation::SubmitRequest).times(1),
     );
-    let submitted = server.call("tok", "submit_request", json!({"deployment_id": id})).await;
+    let submitted = server.call("CANARY-tok", "submit_request", json!({"deployment_id": id})).await;
     assert_eq!(submitted["outcome"], "unknown", "{submitted}");
     server.emulator.inject(
         FaultRule::new(FaultKind::ResetAfterBody).operation(Operation::ListDeployments).times(1),
     );
-    server.call("tok", "list_deployments", json!({})).await;
+    server.call("CANARY-tok", "list_deployments", json!({})).await;
     assert_eq!(server.post(&[], &list()).await.status, 401);
     assert_eq!(
-        server.post(&["Authorization: Bearer tok", "Host: evil"], &list()).await.status,
+        server.post(&["Authorization: Bearer CANARY-tok", "Host: evil"], &list()).await.status,
         403
     );
     server.emulator.inject(FaultRule::new(FaultKind::TokenRevoked).token("bad").times(1));
     server.call("bad", "list_deployments", json!({})).await;
     let keyed = json!({"deployment_id": id, "idempotency_key": "k", "wait_for_completion": true, "timeout_seconds": 0});
     for _ in 0..2 {
-        server.call("tok", "submit_request", keyed.clone()).await;
+        server.call("CANARY-tok", "submit_request", keyed.clone()).await;
     }
 
     let figures = server.figures().await;
@@ -112,7 +112,7 @@ async fn figures_tell_what_happened() {
 #[tokio::test]
 async fn a_wait_shows_in_figures_for_as_long_as_it_lasts() {
     let server = Server::start_with(generous()).await;
-    let all = server.call("tok", "list_deployments", json!({})).await;
+    let all = server.call("CANARY-tok", "list_deployments", json!({})).await;
     let submit = json!({"deployment_id": all["deployments"][0]["id"], "wait_for_completion": true});
     let reached = async |value: f64| {
         let names = ["waits_active", "pollers_active"].map(|name| format!("runcomfy_mcp_{name}"));
@@ -124,7 +124,7 @@ async fn a_wait_shows_in_figures_for_as_long_as_it_lasts() {
         }
     };
     let polls = tokio::select! {
-        ended = server.call("tok", "submit_request", submit) => panic!("{ended}"),
+        ended = server.call("CANARY-tok", "submit_request", submit) => panic!("{ended}"),
         polls = reached(1.0) => polls,
     };
     assert!(polls <= 2.0);

@@ -42,6 +42,7 @@ pub(crate) async fn connect_with(api: impl RunComfyApi + 'static, settings: Sett
 
 /// A client of this server.
 pub(crate) async fn connect_server(server: RunComfyMcp) -> Session {
+    crate::watched::watch();
     let (near, far) = tokio::io::duplex(1 << 20);
     tokio::spawn(async move { server.serve(far).await.unwrap().waiting().await });
     Session { client: Recorder::default().serve(near).await.unwrap() }

@@ -32,7 +32,7 @@ async fn a_call_without_exactly_one_well_formed_token_is_not_served() {
 #[tokio::test]
 async fn web_pages_and_names_that_are_not_allowed_are_turned_away() {
     let server = Server::start().await;
-    let token = "Authorization: Bearer tok";
+    let token = "Authorization: Bearer CANARY-tok";
     for (header, status) in [
         ("Origin: https://evil.example", 403),
         ("Origin: null", 403),
@@ -97,7 +97,7 @@ async fn health_needs_no_token_and_the_server_ends_when_it_is_told() {
 #[tokio::test]
 async fn only_posts_to_the_one_path_are_served() {
     let server = Server::start().await;
-    let token = "Authorization: Bearer tok";
+    let token = "Authorization: Bearer CANARY-tok";
     for (line, status) in
         [("GET /mcp", 405), ("DELETE /mcp", 405), ("POST /mcp/", 404), ("GET /", 404)]
     {
@@ -167,7 +167,7 @@ async fn a_peer_that_never_finishes_its_request_does_not_hold_the_server() {
 #[tokio::test]
 async fn a_call_in_a_shape_that_it_cannot_have_is_told_so() {
     let server = Server::start().await;
-    let token = "Authorization: Bearer tok";
+    let token = "Authorization: Bearer CANARY-tok";
     for params in [
         json!({"name": "list_deployments", "arguments": []}),
         json!({"name": "list_deployments", "arguments": "{}"}),

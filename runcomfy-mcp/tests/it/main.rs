@@ -3,6 +3,7 @@
 
 mod accepted;
 mod bad_input;
+mod canary;
 mod command_line;
 mod edge;
 mod figures;
@@ -16,3 +17,5 @@ mod results;
 mod schemas;
 mod stdio;
 mod waiting;
+#[path = "../../../runcomfy-core/tests/it/watched.rs"]
+mod watched;

@@ -45,6 +45,7 @@ impl Server {
 
     /// Before this emulator, by way of this client.
     pub(crate) async fn serve(emulator: Emulator, api: HttpApiBuilder, settings: Settings) -> Self {
+        crate::watched::watch();
         let metrics = Arc::new(Metrics::new());
         let api = api.observer(Arc::clone(&metrics) as Arc<dyn Observer>).build().unwrap();
         let server = RunComfyMcp::new(Callers::Each { api, anonymous: None }, settings);

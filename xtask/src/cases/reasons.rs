@@ -21,13 +21,6 @@ pub(super) const REASONS: &[(char, u8, Standing)] = &[
         ),
     ),
     ('R', 7, Open("no soak yet")),
-    (
-        'X',
-        1,
-        Open(
-            "secrets in arguments, tokens and webhooks are looked for in logs and errors by single tests, not in the output of all",
-        ),
-    ),
     ('X', 9, NotApplicable("neither is read: nothing of a message's `_meta` goes to RunComfy")),
     (
         'W',

@@ -6,8 +6,9 @@ use anyhow::{Context as _, ensure};
 use serde_json::json;
 use tokio::{runtime::Runtime, time::sleep};
 
-use super::{DEPLOYMENT, Figure, Pair, peer::Peer, token};
+use super::{DEPLOYMENT, Figure, Pair, token};
 use crate::measure;
+use crate::peer::Peer;
 
 const CALLERS: usize = 32;
 

@@ -11,11 +11,11 @@ use tokio::{
 
 use super::{
     Figure, Pair,
-    peer::{Peer, listing},
     speed::{Pace, asks},
     token,
 };
 use crate::measure;
+use crate::peer::{Peer, listing};
 
 /// Good callers beside five hundred who send their headers drop by drop.
 pub(super) fn slow(runtime: &Runtime) -> anyhow::Result<Vec<Figure>> {

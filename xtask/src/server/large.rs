@@ -6,12 +6,9 @@ use hyper::{Method, StatusCode};
 use serde_json::json;
 use tokio::runtime::Runtime;
 
-use super::{
-    DEPLOYMENT, Figure, Pair,
-    peer::{Peer, calling},
-    token,
-};
+use super::{DEPLOYMENT, Figure, Pair, token};
 use crate::measure;
+use crate::peer::{Peer, calling};
 
 /// Pictures within submits, all at once.
 pub(super) fn messages(runtime: &Runtime) -> anyhow::Result<Vec<Figure>> {

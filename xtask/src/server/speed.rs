@@ -7,11 +7,8 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use super::{
-    DEPLOYMENT, Figure, Pair,
-    peer::{Peer, calling, listing},
-    token,
-};
+use super::{DEPLOYMENT, Figure, Pair, token};
+use crate::peer::{Peer, calling, listing};
 use crate::{measure, program::Program};
 
 /// What some calls took.

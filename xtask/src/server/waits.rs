@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use super::{DEPLOYMENT, Figure, Pair, peer::Peer, token};
+use super::{DEPLOYMENT, Figure, Pair, token};
 use crate::measure;
+use crate::peer::Peer;
 
 const WAITS: usize = 1_000;
 const SECONDS: u64 = 60;

@@ -11,7 +11,7 @@ use crate::error::{MAX_MESSAGE_BYTES, Outcome};
 const TOKEN: &str = "rc_SECRET_0123456789";
 
 fn context(operation: Operation) -> Context<'static> {
-    Context { operation, secret: TOKEN }
+    Context { operation, secrets: &[TOKEN] }
 }
 
 fn answer(status: u16, body: &str) -> Answer {

@@ -110,7 +110,7 @@ async fn r01_messages_beyond_the_memory_for_them_are_refused_until_there_is_room
     settings.connections.body_bytes_in_flight = 1 << 20;
     let server = Server::start_with(settings).await;
     let head = |length: usize| {
-        post_head(&format!("Authorization: Bearer tok\r\nContent-Length: {length}\r\n"))
+        post_head(&format!("Authorization: Bearer CANARY-tok\r\nContent-Length: {length}\r\n"))
     };
     // Eight messages that are all there but for their last byte hold all of it.
     let mut held = Vec::new();
@@ -120,7 +120,7 @@ async fn r01_messages_beyond_the_memory_for_them_are_refused_until_there_is_room
     let refused = async {
         loop {
             let answer = server
-                .raw(listing("tok").replace("\r\nAuth", "\r\nConnection: close\r\nAuth"))
+                .raw(listing("CANARY-tok").replace("\r\nAuth", "\r\nConnection: close\r\nAuth"))
                 .await;
             if answer.starts_with("HTTP/1.1 503") {
                 break answer.to_ascii_lowercase();
@@ -132,7 +132,7 @@ async fn r01_messages_beyond_the_memory_for_them_are_refused_until_there_is_room
     drop(held);
     let served = async {
         while !server
-            .raw(listing("tok").replace("\r\nAuth", "\r\nConnection: close\r\nAuth"))
+            .raw(listing("CANARY-tok").replace("\r\nAuth", "\r\nConnection: close\r\nAuth"))
             .await
             .starts_with("HTTP/1.1 200")
         {}

@@ -17,13 +17,13 @@ const SOON: Duration = Duration::from_secs(30);
 
 /// A submit that waits, without its answer taken.
 async fn waiting(server: &Server) -> TcpStream {
-    let all = server.call("tok", "list_deployments", json!({})).await;
+    let all = server.call("CANARY-tok", "list_deployments", json!({})).await;
     let body = json!({"jsonrpc": "2.0", "id": 0, "method": "tools/call", "params": {
         "name": "submit_request",
         "arguments": {"deployment_id": all["deployments"][0]["id"], "wait_for_completion": true},
     }})
     .to_string();
-    let head = format!("Authorization: Bearer tok\r\nContent-Length: {}\r\n", body.len());
+    let head = format!("Authorization: Bearer CANARY-tok\r\nContent-Length: {}\r\n", body.len());
     let stream = server.open(&(post_head(&head) + &body)).await;
     until(|| server.emulator.counters().totals.submits.confirmed == 1).await;
     stream
@@ -54,13 +54,13 @@ async fn p16_who_hangs_up_during_a_wait_frees_its_place_and_the_run_goes_on() {
         }
         let _kept = (how == "half-close").then_some(stream);
         // The only place there is.
-        let all = server.call("tok", "list_deployments", json!({})).await;
+        let all = server.call("CANARY-tok", "list_deployments", json!({})).await;
         let submit = json!({"deployment_id": all["deployments"][0]["id"], "wait_for_completion": true, "timeout_seconds": 0});
         let gone = Instant::now();
         let freed = async {
-            while server.call("tok", "submit_request", submit.clone()).await["kind"] == "overloaded"
-            {
-            }
+            while server.call("CANARY-tok", "submit_request", submit.clone()).await["kind"]
+                == "overloaded"
+            {}
         };
         timeout(SOON, freed).await.expect("the place is freed");
         assert!(gone.elapsed() < Duration::from_secs(3), "{how}: {:?}", gone.elapsed());
@@ -88,7 +88,7 @@ async fn a_server_that_is_told_to_end_says_so_while_it_lingers_and_answers_what_
     assert!(ready.status == 503 && ready.body.contains("draining"), "{ready:?}");
     assert!(ready.head.contains("cache-control: no-store"));
     assert_eq!(server.send("GET /healthz HTTP/1.1\r\nHost: 127.0.0.1", "").await.status, 200);
-    assert_eq!(server.post(&["Authorization: Bearer tok"], &list()).await.status, 200);
+    assert_eq!(server.post(&["Authorization: Bearer CANARY-tok"], &list()).await.status, 200);
 }
 
 #[tokio::test]
@@ -97,12 +97,12 @@ async fn the_end_lets_reads_finish_for_a_while_and_writes_for_longer() {
     settings.drain_reads = Duration::from_millis(200);
     settings.drain = SOON;
     let server = Server::start_with(settings).await;
-    let id =
-        server.call("tok", "list_deployments", json!({})).await["deployments"][0]["id"].clone();
+    let id = server.call("CANARY-tok", "list_deployments", json!({})).await["deployments"][0]["id"]
+        .clone();
     let slow = runcomfy_testkit::Fault::new(runcomfy_testkit::FaultKind::Stall);
     server.emulator.inject(slow);
-    let read = server.call("tok", "list_deployments", json!({}));
-    let write = server.call("tok", "submit_request", json!({"deployment_id": id}));
+    let read = server.call("CANARY-tok", "list_deployments", json!({}));
+    let write = server.call("CANARY-tok", "submit_request", json!({"deployment_id": id}));
     let end = async {
         until(|| server.emulator.counters().totals.calls == 3).await;
         server.stop.cancel();
@@ -150,7 +150,7 @@ async fn r05_without_descriptors_it_waits_and_recovers() {
         held.push(program.open().await);
     }
     let mut late = program.open().await;
-    late.write_all(listing("tok").as_bytes()).await.unwrap();
+    late.write_all(listing("CANARY-tok").as_bytes()).await.unwrap();
     // Nobody is let in, and it does not spin: a second of waiting costs next to nothing.
     let ticks = || {
         let stat =

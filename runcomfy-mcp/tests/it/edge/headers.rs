@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::over_http::{Server, list};
 
-const TOKEN: &str = "Authorization: Bearer tok";
+const TOKEN: &str = "Authorization: Bearer CANARY-tok";
 
 #[tokio::test]
 async fn h01_h06_h09_without_a_token_of_the_right_kind_nothing_is_listed_or_called() {
@@ -66,9 +66,11 @@ fn request(header: &str) -> String {
 #[tokio::test]
 async fn h10_h30_what_a_caller_says_of_itself_is_not_believed() {
     let server = Server::start().await;
-    for header in
-        ["X-RunComfy-User-Token: tok", "X-MCP-Secret: tok", "X-Forwarded-Authorization: Bearer tok"]
-    {
+    for header in [
+        "X-RunComfy-User-Token: tok",
+        "X-MCP-Secret: tok",
+        "X-Forwarded-Authorization: Bearer CANARY-tok",
+    ] {
         assert_eq!(server.post(&[header], &list()).await.status, 401, "{header}");
     }
     let echo = async |sent: &str| {

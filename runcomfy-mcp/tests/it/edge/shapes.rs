@@ -2,7 +2,7 @@
 
 use crate::over_http::{Server, list, listing, post_head};
 
-const TOKEN: &str = "Authorization: Bearer tok\r\n";
+const TOKEN: &str = "Authorization: Bearer CANARY-tok\r\n";
 
 /// Checks the one answer to these bytes, after which the connection must be closed.
 async fn check(server: &Server, bytes: &str, status: u16) {
@@ -17,7 +17,7 @@ async fn h22_a_length_beside_chunks_ends_the_connection() {
     let body = list().to_string();
     let chunks = format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
     // What one reader takes for the next request, another takes for the body of this one.
-    let hidden = listing("tok");
+    let hidden = listing("CANARY-tok");
     for framing in [
         "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n",
         "Transfer-Encoding: chunked\r\nContent-Length: 3\r\n",
@@ -31,7 +31,7 @@ async fn h22_a_length_beside_chunks_ends_the_connection() {
 #[tokio::test]
 async fn h23_framing_that_is_not_http_is_refused_and_ends_the_connection() {
     let server = Server::start().await;
-    let next = listing("tok");
+    let next = listing("CANARY-tok");
     for head in [
         post_head(&format!("{TOKEN}Content-Length: 2\r\nContent-Length: 3\r\n")),
         post_head(&format!("{TOKEN}Content-Length: +2\r\n")),
@@ -53,7 +53,7 @@ async fn h23_framing_that_is_not_http_is_refused_and_ends_the_connection() {
 #[tokio::test]
 async fn h23_a_request_right_behind_another_is_not_taken_for_a_good_one() {
     let server = Server::start().await;
-    let two = listing("tok") + &listing("tok");
+    let two = listing("CANARY-tok") + &listing("CANARY-tok");
     let answers = server.raw(&two).await;
     let statuses: Vec<_> =
         answers.match_indices("HTTP/1.1 ").map(|(at, _)| &answers[at + 9..at + 12]).collect();

@@ -5,10 +5,10 @@ use tokio::io::AsyncWriteExt;
 
 use crate::over_http::{Server, list, post_head, read_all, settings};
 
-const TOKEN: &str = "Authorization: Bearer tok";
+const TOKEN: &str = "Authorization: Bearer CANARY-tok";
 
 async fn post_text(server: &Server, body: &str) -> crate::over_http::Answer {
-    let head = "POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nAccept: application/json, text/event-stream\r\nMCP-Protocol-Version: 2025-11-25\r\nAuthorization: Bearer tok";
+    let head = "POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nAccept: application/json, text/event-stream\r\nMCP-Protocol-Version: 2025-11-25\r\nAuthorization: Bearer CANARY-tok";
     server.send(head, body).await
 }
 

@@ -40,7 +40,7 @@ async fn p07_r02_heads_that_never_end_are_closed_and_hold_up_nobody() {
         slow.push(server.open(if n % 2 == 0 { "" } else { "POST /mcp HT" }).await);
     }
     let started = Instant::now();
-    let mut good = server.open(&listing("tok")).await;
+    let mut good = server.open(&listing("CANARY-tok")).await;
     assert!(timeout(SOON, read_one(&mut good)).await.unwrap().starts_with("HTTP/1.1 200"));
     for stream in &mut slow {
         assert_eq!(closed(stream).await, "");
@@ -62,7 +62,7 @@ async fn p08_a_body_that_stops_coming_is_told_so_and_closed() {
     let mut settings = patient();
     settings.connections.body_grace = SHORT;
     let server = Server::start_with(settings).await;
-    let head = post_head("Authorization: Bearer tok\r\nContent-Length: 99\r\n");
+    let head = post_head("Authorization: Bearer CANARY-tok\r\nContent-Length: 99\r\n");
     let mut stream = server.open(&(head + "{")).await;
     assert!(closed(&mut stream).await.starts_with("HTTP/1.1 408"));
 }
@@ -74,7 +74,7 @@ async fn p10_an_idle_connection_is_closed_and_a_used_one_is_not() {
     let server = Server::start_with(settings).await;
     let mut stream = server.open("").await;
     for _ in 0..3 {
-        stream.write_all(listing("tok").as_bytes()).await.unwrap();
+        stream.write_all(listing("CANARY-tok").as_bytes()).await.unwrap();
         assert!(read_one(&mut stream).await.starts_with("HTTP/1.1 200"));
     }
     let idle = Instant::now();
@@ -87,7 +87,7 @@ async fn an_old_connection_ends_with_an_answer_and_not_within_one() {
     let mut settings = patient();
     settings.connections.age = SHORT;
     let server = Server::start_with(settings).await;
-    let mut stream = server.open(&listing("tok")).await;
+    let mut stream = server.open(&listing("CANARY-tok")).await;
     let answer = closed(&mut stream).await;
     assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with('}'), "{answer}");
 }
@@ -99,7 +99,7 @@ async fn r03_connections_beyond_the_most_are_closed_at_once() {
     let server = Server::start_with(settings).await;
     let mut inside = Vec::new();
     for _ in 0..20 {
-        let mut stream = server.open(&listing("tok")).await;
+        let mut stream = server.open(&listing("CANARY-tok")).await;
         assert!(read_one(&mut stream).await.starts_with("HTTP/1.1 200"));
         inside.push(stream);
     }
@@ -109,10 +109,10 @@ async fn r03_connections_beyond_the_most_are_closed_at_once() {
     }
     // Those inside go on, and who leaves makes room.
     let mut first = inside.remove(0);
-    first.write_all(listing("tok").as_bytes()).await.unwrap();
+    first.write_all(listing("CANARY-tok").as_bytes()).await.unwrap();
     assert!(read_one(&mut first).await.starts_with("HTTP/1.1 200"));
     first.shutdown().await.unwrap();
     assert_eq!(first.read(&mut [0]).await.unwrap(), 0, "it has let go");
-    let mut next = server.open(&listing("tok")).await;
+    let mut next = server.open(&listing("CANARY-tok")).await;
     assert!(timeout(SOON, read_one(&mut next)).await.unwrap().starts_with("HTTP/1.1 200"));
 }

@@ -32,7 +32,7 @@ async fn until(reached: impl Fn() -> bool) {
 }
 
 async fn first_deployment(server: &Server) -> Value {
-    server.call("tok", "list_deployments", json!({})).await["deployments"][0]["id"].clone()
+    server.call("CANARY-tok", "list_deployments", json!({})).await["deployments"][0]["id"].clone()
 }
 
 /// Sends a submit, and returns when RunComfy has it but the answer is not there.
@@ -43,7 +43,7 @@ async fn half_way(server: &Server, arguments: &Value) -> TcpStream {
         "name": "submit_request", "arguments": arguments,
     }})
     .to_string();
-    let head = format!("Authorization: Bearer tok\r\nContent-Length: {}\r\n", body.len());
+    let head = format!("Authorization: Bearer CANARY-tok\r\nContent-Length: {}\r\n", body.len());
     let stream = server.open(&(post_head(&head) + &body)).await;
     until(|| server.emulator.counters().totals.submits.accepted > before).await;
     stream
@@ -61,12 +61,12 @@ async fn q01_p17_a_submit_whose_caller_hung_up_is_answered_when_it_is_made_again
             _ => {}
         }
         let _kept = (how == "half-close").then_some(stream);
-        let again = server.call("tok", "submit_request", arguments.clone()).await;
+        let again = server.call("CANARY-tok", "submit_request", arguments.clone()).await;
         assert_eq!(again["replayed"], true, "{how}: {again}");
         assert!(again["request_id"].is_string(), "{how}");
         assert_eq!(server.emulator.counters().totals.submits.accepted, 1, "{how}");
         // Once: who asks for it after that wants another.
-        let third = server.call("tok", "submit_request", arguments).await;
+        let third = server.call("CANARY-tok", "submit_request", arguments).await;
         assert_eq!(third.get("replayed"), None, "{how}");
         assert_eq!(server.emulator.counters().totals.submits.accepted, 2, "{how}");
     }
@@ -79,7 +79,7 @@ async fn q01_a_wait_that_was_hung_up_on_goes_on_with_the_same_run() {
     let waits = json!({"deployment_id": id, "wait_for_completion": true, "timeout_seconds": 600});
     drop(half_way(&server, &waits).await);
     let looks = json!({"deployment_id": id, "wait_for_completion": true, "timeout_seconds": 0});
-    let again = server.call("tok", "submit_request", looks).await;
+    let again = server.call("CANARY-tok", "submit_request", looks).await;
     assert_eq!((&again["replayed"], &again["timed_out"]), (&json!(true), &json!(true)), "{again}");
     assert_eq!(server.emulator.counters().totals.submits.accepted, 1);
 }
@@ -91,7 +91,7 @@ async fn q01_other_words_and_other_callers_get_a_run_of_their_own() {
     let arguments = json!({"deployment_id": id});
     drop(half_way(&server, &arguments).await);
     let other = json!({"deployment_id": id, "extra_data": {"a": 1}});
-    assert_eq!(server.call("tok", "submit_request", other).await.get("replayed"), None);
+    assert_eq!(server.call("CANARY-tok", "submit_request", other).await.get("replayed"), None);
     let theirs = server.call("other", "submit_request", arguments).await;
     assert_eq!(theirs.get("replayed"), None);
     assert_eq!(server.emulator.counters().totals.submits.accepted, 3);
@@ -102,7 +102,7 @@ async fn s20_a_submit_that_is_cancelled_over_stdio_is_made_and_found_again() {
     let emulator = Emulator::builder().start().await.unwrap();
     let api = runcomfy_core::HttpApi::builder()
         .base_url(emulator.url().as_str())
-        .token(runcomfy_core::Token::new("tok").unwrap())
+        .token(runcomfy_core::Token::new("CANARY-tok").unwrap())
         .build()
         .unwrap();
     let all =

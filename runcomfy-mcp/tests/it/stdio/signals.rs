@@ -19,7 +19,7 @@ const SOON: Duration = Duration::from_secs(30);
 /// A session in which a submit has been taken on, and its answer has not come yet.
 async fn half_way(emulator: &Emulator) -> Raw {
     let mut program = program(&["--base-url", emulator.url().as_str()]);
-    let mut child = program.env("RUNCOMFY_API_KEY", "tok").spawn().unwrap();
+    let mut child = program.env("RUNCOMFY_API_KEY", "CANARY-tok").spawn().unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut raw = Raw { child, lines };
     raw.hello().await;
@@ -73,7 +73,7 @@ async fn s21_a_thousand_waits_at_once_are_all_answered() {
         .await
         .unwrap();
     let mut program = program(&["--base-url", emulator.url().as_str(), "--log", "error"]);
-    let mut child = program.env("RUNCOMFY_API_KEY", "tok").spawn().unwrap();
+    let mut child = program.env("RUNCOMFY_API_KEY", "CANARY-tok").spawn().unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut raw = Raw { child, lines };
     raw.hello().await;

@@ -13,26 +13,26 @@ use tokio::net::TcpStream;
 /// Longer than any answer takes that is not a fault.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-pub(super) struct Peer {
+pub(crate) struct Peer {
     address: SocketAddr,
     token: String,
     sender: Option<SendRequest<Full<Bytes>>>,
 }
 
 /// A whole answer.
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) retry_after: bool,
-    pub(super) body: Bytes,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) retry_after: bool,
+    pub(crate) body: Bytes,
 }
 
 impl Peer {
-    pub(super) fn new(address: SocketAddr, token: impl Into<String>) -> Self {
+    pub(crate) fn new(address: SocketAddr, token: impl Into<String>) -> Self {
         Self { address, token: token.into(), sender: None }
     }
 
     /// Sends one request, and reads its answer to the end.
-    pub(super) async fn send(
+    pub(crate) async fn send(
         &mut self,
         method: Method,
         path: &str,
@@ -79,7 +79,7 @@ impl Peer {
 
     /// Asks an MCP server for something that must be given, and does not read it: the caller's own
     /// reading would be measured along.
-    pub(super) async fn demand(&mut self, message: &Bytes) -> anyhow::Result<()> {
+    pub(crate) async fn demand(&mut self, message: &Bytes) -> anyhow::Result<()> {
         let answer = self.send(Method::POST, "/mcp", message.clone()).await?;
         let has = |word: &[u8]| answer.body.windows(word.len()).any(|part| part == word);
         ensure!(answer.status == StatusCode::OK && has(b"\"result\":"), "{}", answer.status);
@@ -88,7 +88,7 @@ impl Peer {
     }
 
     /// Asks an MCP server, and gives the `result`.
-    pub(super) async fn ask(&mut self, message: &Value) -> anyhow::Result<Value> {
+    pub(crate) async fn ask(&mut self, message: &Value) -> anyhow::Result<Value> {
         let answer = self.send(Method::POST, "/mcp", message.to_string()).await?;
         ensure!(answer.status == StatusCode::OK, "{}", answer.status);
         let text = std::str::from_utf8(&answer.body)?;
@@ -102,13 +102,13 @@ impl Peer {
     }
 
     /// Calls a tool, and gives its structured content.
-    pub(super) async fn call(&mut self, tool: &str, arguments: Value) -> anyhow::Result<Value> {
+    pub(crate) async fn call(&mut self, tool: &str, arguments: Value) -> anyhow::Result<Value> {
         let mut result = self.ask(&calling(tool, arguments)).await?;
         Ok(result["structuredContent"].take())
     }
 
     /// Asks the emulator.
-    pub(super) async fn get(&mut self, path: &str) -> anyhow::Result<Value> {
+    pub(crate) async fn get(&mut self, path: &str) -> anyhow::Result<Value> {
         let answer = self.send(Method::GET, path, Bytes::new()).await?;
         ensure!(answer.status == StatusCode::OK, "{path}: {}", answer.status);
         Ok(serde_json::from_slice(&answer.body)?)
@@ -116,12 +116,12 @@ impl Peer {
 }
 
 /// The message that calls a tool.
-pub(super) fn calling(tool: &str, arguments: Value) -> Value {
+pub(crate) fn calling(tool: &str, arguments: Value) -> Value {
     let params = json!({"name": tool, "arguments": arguments});
     json!({"jsonrpc": "2.0", "id": 0, "method": "tools/call", "params": params})
 }
 
 /// The message that lists the tools.
-pub(super) fn listing() -> Value {
+pub(crate) fn listing() -> Value {
     json!({"jsonrpc": "2.0", "id": 0, "method": "tools/list"})
 }
