@@ -28,7 +28,7 @@ use crate::{
     reply::{Fault, Reply},
     settings::{Limits, Settings},
     tools::{self, Api, Entry, TOOLS},
-    transport::http::Visit,
+    transport::http::{Listing, Visit},
 };
 
 /// How to get from a wish to a picture; shown to the model where the client shows it. Clients cut at 2 KB.
@@ -225,7 +225,14 @@ impl ServerHandler for RunComfyMcp {
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         const HOUR_MS: u64 = 3_600_000;
-        let list = ListToolsResult::with_all_items(Self::tools());
+        let parts = context.extensions.get::<http::request::Parts>();
+        let list = match parts.and_then(|parts| parts.extensions.get::<Listing>()) {
+            Some(listing) => {
+                listing.leave_out();
+                ListToolsResult::with_all_items(Vec::new())
+            }
+            None => ListToolsResult::with_all_items(Self::tools()),
+        };
         // The list is the same for everyone and changes only with the server's version.
         let modern = context
             .protocol_version()

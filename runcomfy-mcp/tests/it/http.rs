@@ -6,7 +6,7 @@ use runcomfy_core::{HttpApi, RunComfyApi, Token};
 use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
-use crate::over_http::{Server, list, settings};
+use crate::over_http::{Server, list, post_head, read_one, settings};
 
 #[tokio::test]
 async fn a_call_without_exactly_one_well_formed_token_is_not_served() {
@@ -184,4 +184,33 @@ async fn a_call_in_a_shape_that_it_cannot_have_is_told_so() {
         "{} bytes",
         answer.body.len()
     );
+}
+
+#[tokio::test]
+async fn a_list_is_whole_whatever_the_question_looks_like() {
+    let server = Server::start().await;
+    let expected = serde_json::to_value(runcomfy_mcp::RunComfyMcp::tools()).unwrap();
+    let token = ["Authorization: Bearer alice"];
+    for id in [json!(7), json!("\"tools\":[]"), json!("tools/list"), json!("é".repeat(100))] {
+        for question in
+            [list(), json!({"jsonrpc": "2.0", "method": "tools/list", "params": {"cursor": null}})]
+        {
+            let mut question = question;
+            question["id"] = id.clone();
+            // By its length, without waiting for the connection to close.
+            let body = question.to_string();
+            let head = format!("{}\r\nContent-Length: {}\r\n", token[0], body.len());
+            let mut stream = server.open(&(post_head(&head) + &body)).await;
+            let answer = read_one(&mut stream).await;
+            let answer: Value =
+                serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+            assert_eq!((&answer["id"], &answer["result"]["tools"]), (&id, &expected));
+        }
+    }
+    // The same words in other questions are nothing to it.
+    let unknown = json!({"jsonrpc": "2.0", "id": "\"tools\":[]", "method": "tools/list/no"});
+    assert_eq!(server.post(&token, &unknown).await.message()["error"]["code"], -32601);
+    let call =
+        server.call("alice", "get_deployment", json!({"deployment_id": "\"tools\":[] tools/list"}));
+    assert_eq!(call.await["kind"], "invalid_argument");
 }
