@@ -121,8 +121,8 @@ fn faults(tests: &Tests) -> Vec<String> {
                 "{area}-{number}: no test is named {}{number:02}_…, and xtask/src/cases/reasons.rs does not say why",
                 area.to_ascii_lowercase()
             )),
-            Some(Standing::NotApplicable(_)) if shown => faults
-                .push(format!("{area}-{number}: does not apply, and has tests: one of them is wrong")),
+            Some(Standing::NotApplicable(_) | Standing::ByHand(_)) if shown => faults
+                .push(format!("{area}-{number}: is said not to be for a test, and has tests: one of them is wrong")),
             _ => {}
         }
     }
@@ -141,13 +141,14 @@ fn render(tests: &Tests) -> String {
     };
     let open = count(|why, _| matches!(why, Some(Standing::Open(_))));
     let aside = count(|why, _| matches!(why, Some(Standing::NotApplicable(_))));
+    let by_hand = count(|why, _| matches!(why, Some(Standing::ByHand(_))));
     let tested = count(|why, shown| shown && !matches!(why, Some(Standing::Open(_))));
     let mut out = format!(
         "<!-- written by `cargo xtask codegen`; edit the tests and xtask/src/cases/reasons.rs instead -->\n\n\
          # Attack and abuse, case by case\n\n\
          What the client and the server are held to when networks fail, assistants repeat themselves and people try \
-         things. A test begins with the case it shows. Of {} cases, {tested} are shown by tests, {aside} do not \
-         apply, {open} are open in part or whole.\n",
+         things. A test begins with the case it shows. Of {} cases, {tested} are shown by tests, {by_hand} by hand, \
+         {aside} do not apply, {open} are open in part or whole.\n",
         all().count()
     );
     for (area, most, about) in AREAS {
@@ -164,6 +165,7 @@ fn row(case: Case, tests: &Tests) -> String {
     let mut parts = Vec::new();
     parts.extend(reason(case).map(|why| match why {
         Standing::NotApplicable(why) => format!("Does not apply: {why}"),
+        Standing::ByHand(how) => format!("By hand: {how}"),
         Standing::Open(what) => format!("**Open**: {what}"),
     }));
     for Shown { file, test } in tests.get(&case).into_iter().flatten() {
