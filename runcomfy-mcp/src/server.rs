@@ -26,7 +26,7 @@ use crate::{
     policy::{ProxyLevel, WebhookHosts},
     replay::{Delivery, Ledger, Receipt, Replay, ReplayStore},
     reply::{Fault, Reply},
-    settings::{Limits, Settings},
+    settings::{LONGEST_WAIT, LONGEST_WAIT_OF_MANY, Limits, Settings},
     tools::{self, Api, Entry, TOOLS},
     transport::http::{Listing, Visit},
 };
@@ -42,8 +42,8 @@ To make something:
 The prompt is usually the text of a CLIPTextEncode node, the seed is on the sampler.
 3. submit_request with overrides {\"<node_id>\": {\"inputs\": {\"<input>\": value}}} and wait_for_completion=true; set \
 timeout_seconds below your client's own limit (45 is safe).
-4. If finished is false, call get_request_status every retry_after_seconds until it is true, then get_request_result. \
-A cold start takes minutes; that is normal.
+4. If finished is false, call get_request_result with wait_seconds=45, again and again until it is true; \
+get_request_status with wait_seconds answers at each change. A cold start takes minutes; that is normal.
 5. Show the user every link in output_urls. They stay open for 7 days and need no login.
 
 Money: every submit_request starts a new billed run. Never repeat one because an answer was slow or lost: the run goes \
@@ -78,6 +78,8 @@ impl RunComfyMcp {
         settings.proxy_level.get_or_insert(level);
         let hosts = if many { WebhookHosts::Only(Vec::new()) } else { WebhookHosts::Public };
         settings.webhook_hosts.get_or_insert(hosts);
+        let longest = if many { LONGEST_WAIT_OF_MANY } else { LONGEST_WAIT };
+        settings.longest_wait.get_or_insert(longest);
         let replay = Replay::new(many);
         Self {
             callers,

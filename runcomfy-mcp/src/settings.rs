@@ -28,6 +28,9 @@ pub struct Settings {
     /// Where `webhook_url` may lead. `None`: to the internet at large where one account is served, nowhere
     /// where callers come with tokens of their own.
     pub webhook_hosts: Option<WebhookHosts>,
+    /// The longest that a call may wait for a run; who asks for more is answered then. `None`: four hours
+    /// where one account is served, ten minutes where callers come with tokens of their own.
+    pub longest_wait: Option<Duration>,
     /// How often and how soon a wait looks.
     pub wait: runcomfy_core::WaitPolicy,
     /// The largest message over HTTP, in bytes.
@@ -55,6 +58,7 @@ impl Default for Settings {
             allow_manager_routes: false,
             proxy_level: None,
             webhook_hosts: None,
+            longest_wait: None,
             wait: runcomfy_core::WaitPolicy::default(),
             max_body_bytes: 8 * 1024 * 1024,
             max_line_bytes: 64 * 1024 * 1024,
@@ -66,3 +70,15 @@ impl Default for Settings {
         }
     }
 }
+
+impl Settings {
+    /// The longest wait, once it is known who calls.
+    pub(crate) fn longest_wait(&self) -> Duration {
+        self.longest_wait.unwrap_or(LONGEST_WAIT)
+    }
+}
+
+/// What an argument may ask for at most.
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(4 * 60 * 60);
+/// A server of many has other things to do.
+pub(crate) const LONGEST_WAIT_OF_MANY: Duration = Duration::from_secs(10 * 60);

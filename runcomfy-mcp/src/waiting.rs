@@ -1,14 +1,18 @@
 //! From a submitted run to its result: waiting, and telling where a run is.
 
-use std::{sync::Arc, time::Duration};
+mod look;
+mod watch;
 
-use futures_util::StreamExt;
+use std::time::Duration;
+
 use runcomfy_core::{
-    DeploymentId, Finished, RequestResult, RequestState, RequestStatus, Submission, TimedOut, Wait,
-    WaitEnd, WaitEvent,
+    DeploymentId, Finished, RequestResult, RequestState, RequestStatus, Submission, TimedOut,
 };
 use serde_json::{Value, json};
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::time::Instant;
+
+pub(crate) use self::look::{LookArgs, until_changed, until_result};
+use self::watch::{Watched, watch};
 
 use crate::{
     call::Call,
@@ -58,55 +62,19 @@ pub(crate) async fn until_finished(
     timeout: Duration,
     call: &mut Call,
 ) -> Result<Reply, Fault> {
-    call.sit_down();
-    let request_id = submitted.submission.request_id.clone();
+    let (deployment_id, request_id) =
+        (submitted.deployment_id.clone(), submitted.submission.request_id.clone());
     call.say(&format!("submitted request {request_id}")).await;
-    let mut policy = call.settings.wait.clone();
-    policy.timeout = Some(timeout);
-    let api = Arc::clone(&call.api);
-    let wait = Wait::new(api, submitted.deployment_id.clone(), request_id.clone()).policy(policy);
-    let mut events = std::pin::pin!(call.waits.events(call.standing.principal, wait));
     let started = Instant::now();
-    let mut heartbeat = interval_at(started + call.settings.heartbeat, call.settings.heartbeat);
-    heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut last, mut state) = ("submitted".to_owned(), RequestState::InQueue);
-    loop {
-        let event = tokio::select! {
-            biased;
-            () = call.wait_is_pointless() => return Ok(submitted.interrupted(started.elapsed(), state)),
-            event = events.next() => event,
-            _ = heartbeat.tick() => {
-                call.say(&format!("{last}; {} s so far", started.elapsed().as_secs())).await;
-                continue;
-            }
-        };
-        match event {
-            Some(Ok(WaitEvent::Changed(status))) => {
-                (last, state) = (describe(&status), status.state());
-                call.say(&last).await;
-                heartbeat.reset();
-            }
-            Some(Ok(WaitEvent::LookFailed(error))) => {
-                call.say(&format!("{}; the run goes on, looking again", error.kind())).await;
-            }
-            Some(Ok(WaitEvent::Ended(WaitEnd::Finished(finished)))) => {
-                return ended(&submitted, *finished);
-            }
-            Some(Ok(WaitEvent::Ended(WaitEnd::TimedOut(timed_out)))) => {
-                return Ok(ran_out(&submitted, *timed_out));
-            }
-            Some(Err(error)) => {
-                return Err(after_submit(&submitted, "goes on", Fault::from(error)));
-            }
-            Some(Ok(_)) => {}
-            None => {
-                return Err(after_submit(
-                    &submitted,
-                    "goes on",
-                    Fault::internal("the wait ended without an end"),
-                ));
-            }
+    match watch(call, (deployment_id, request_id), timeout, |_| false).await {
+        Ok(Watched::Finished(finished)) => ended(&submitted, *finished),
+        Ok(Watched::TimedOut(timed_out)) => Ok(ran_out(&submitted, *timed_out)),
+        Ok(Watched::Enough(last)) => Ok(submitted.interrupted(started.elapsed(), last.state())),
+        Ok(Watched::Interrupted(last)) => {
+            let last = last.map_or(RequestState::InQueue, |last| last.state());
+            Ok(submitted.interrupted(started.elapsed(), last))
         }
+        Err(error) => Err(after_submit(&submitted, "goes on", Fault::from(error))),
     }
 }
 

@@ -6,8 +6,8 @@ use crate::{
     call::Call,
     reply::{Fault, Reply},
     schema,
-    tools::{Hints, READS, RequestArgs, ToolDefinition},
-    waiting,
+    tools::{Hints, READS, ToolDefinition},
+    waiting::{self, LookArgs},
 };
 
 pub(super) struct Tool;
@@ -16,7 +16,7 @@ impl ToolDefinition for Tool {
     const TITLE: &'static str = "Get request result";
     const DESCRIPTION: &'static str = "Get what a finished request made. Show the user every link in output_urls (open 7 days, no login). status: succeeded, failed (see error) or cancelled; before the end, the current state.";
     const HINTS: Hints = READS;
-    type Args = RequestArgs;
+    type Args = LookArgs;
 
     fn output() -> Value {
         json!({
@@ -24,12 +24,19 @@ impl ToolDefinition for Tool {
             "output_urls": schema::output_urls(),
             "state": waiting::state_schema(),
             "finished": schema::flag("Whether the run is over."),
+            "status": schema::upstream("With wait_seconds, and not finished: the last status seen."),
+            "timed_out": schema::flag("With wait_seconds: the time was up first; the run goes on."),
+            "interrupted": schema::flag("With wait_seconds: cut short by the server's end or the client's."),
+            "waited_seconds": {"type": "number", "description": "With wait_seconds: how long it took."},
             "next": schema::text("What to call next."),
             "retry_after_seconds": schema::retry_after_seconds(),
         })
     }
 
-    async fn run(args: RequestArgs, call: Call) -> Result<Reply, Fault> {
+    async fn run(args: LookArgs, mut call: Call) -> Result<Reply, Fault> {
+        if args.wait_seconds > 0 {
+            return waiting::until_result(&args, &mut call).await;
+        }
         let result = call.api.get_request_result(&args.deployment_id, &args.request_id).await?;
         let sentence = format!("Result for {}: {}", args.request_id, waiting::describe_result(&result));
         let reply = waiting::with_state(Reply::new(sentence), result.state());

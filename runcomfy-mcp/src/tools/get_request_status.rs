@@ -6,29 +6,35 @@ use crate::{
     call::Call,
     reply::{Fault, Reply},
     schema,
-    tools::{Hints, READS, RequestArgs, ToolDefinition},
-    waiting,
+    tools::{Hints, READS, ToolDefinition},
+    waiting::{self, LookArgs},
 };
 
 pub(super) struct Tool;
 
 impl ToolDefinition for Tool {
     const TITLE: &'static str = "Get request status";
-    const DESCRIPTION: &'static str = "See where a request is: in_queue, in_progress, completed or cancelled. completed means finished, not success: then call get_request_result. Cold starts take minutes; wait between calls as told.";
+    const DESCRIPTION: &'static str = "See where a request is: in_queue, in_progress, completed or cancelled. completed means finished, not success: then call get_request_result. Cold starts take minutes: with wait_seconds it answers when the state changes; else wait between calls as told.";
     const HINTS: Hints = READS;
-    type Args = RequestArgs;
+    type Args = LookArgs;
 
     fn output() -> Value {
         json!({
             "status": schema::upstream("RunComfy's answer: request_id, status, queue_position, instance_id, …"),
             "state": waiting::state_schema(),
             "finished": schema::flag("Whether the run is over."),
+            "timed_out": schema::flag("With wait_seconds: the time was up before the state changed."),
+            "interrupted": schema::flag("With wait_seconds: cut short by the server's end or the client's."),
+            "waited_seconds": {"type": "number", "description": "With wait_seconds: how long it took."},
             "next": schema::text("What to call next."),
             "retry_after_seconds": schema::retry_after_seconds(),
         })
     }
 
-    async fn run(args: RequestArgs, call: Call) -> Result<Reply, Fault> {
+    async fn run(args: LookArgs, mut call: Call) -> Result<Reply, Fault> {
+        if args.wait_seconds > 0 {
+            return waiting::until_changed(&args, &mut call).await;
+        }
         let status = call.api.get_request_status(&args.deployment_id, &args.request_id).await?;
         let sentence = format!("Request {}: {}.", args.request_id, waiting::describe(&status));
         Ok(waiting::with_state(Reply::new(sentence), status.state()).with("status", json!(status)))

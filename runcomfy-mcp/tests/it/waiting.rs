@@ -7,7 +7,9 @@ use runcomfy_testkit::{FakeRunComfy, Script};
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::harness::{connect, texts};
+use runcomfy_mcp::Settings;
+
+use crate::harness::{Session, connect, connect_with, texts};
 
 fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
@@ -26,9 +28,9 @@ async fn progress_is_told_at_once_on_each_change_and_at_least_every_fifteen_seco
     let told = session.progress();
     assert_eq!(told[0], "submitting");
     assert!(told[1].starts_with("submitted request "), "{told:?}");
-    assert!(told[2].starts_with("in_queue, position "), "{told:?}");
+    assert!(told[2].starts_with("in queue, position "), "{told:?}");
     assert!(told.iter().filter(|line| line.ends_with(" s so far")).count() >= 3, "{told:?}");
-    assert!(told.iter().any(|line| line.starts_with("in_progress on instance ")), "{told:?}");
+    assert!(told.iter().any(|line| line.starts_with("in progress on instance ")), "{told:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -145,4 +147,91 @@ async fn q15_waits_for_one_run_ask_together() {
     let (one, many) = (looks(1).await, looks(60).await);
     // Chance moves each look a little.
     assert!(many <= one + 4, "{many} looks of sixty, {one} of one");
+}
+
+/// A run that somebody has submitted.
+async fn submitted(session: &Session) -> serde_json::Value {
+    let data = session.data("submit_request", json!({"deployment_id": "dep_1"})).await;
+    json!({"deployment_id": "dep_1", "request_id": data["request_id"]})
+}
+
+fn for_seconds(ids: &serde_json::Value, wait: u64) -> serde_json::Value {
+    let mut arguments = ids.clone();
+    arguments["wait_seconds"] = wait.into();
+    arguments
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_that_waits_answers_when_the_state_changes_and_not_at_every_step() {
+    let api = fake(Script::default().queued(seconds(60)).running(seconds(20)));
+    let session = connect(api).await;
+    let ids = submitted(&session).await;
+    let began = Instant::now();
+    let look = || session.data("get_request_status", for_seconds(&ids, 300));
+    let running = look().await;
+    assert_eq!((&running["state"], &running["finished"]), (&json!("in_progress"), &json!(false)));
+    assert!((60..70).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
+    let finished = look().await;
+    assert_eq!(
+        (&finished["state"], &finished["next"]),
+        (&json!("completed"), &json!("get_request_result"))
+    );
+    assert!((80..90).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
+    // There is nothing more to wait for.
+    let (again, now) = (look().await, Instant::now());
+    assert_eq!((&again["state"], now.elapsed()), (&json!("completed"), Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_that_waits_in_vain_ends_on_time_and_says_what_to_do() {
+    let session = connect(fake(Script::default().queued(seconds(86_400)))).await;
+    let ids = submitted(&session).await;
+    for tool in ["get_request_status", "get_request_result"] {
+        let began = Instant::now();
+        let data = session.data(tool, for_seconds(&ids, 45)).await;
+        assert_eq!(began.elapsed(), seconds(45), "{tool}");
+        assert_eq!((&data["state"], &data["timed_out"]), (&json!("in_queue"), &json!(true)));
+        assert_eq!(
+            (&data["next"], &data["finished"]),
+            (&json!("get_request_status"), &json!(false))
+        );
+        assert!(data["retry_after_seconds"].is_u64() && data["status"].is_object(), "{data}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_result_that_is_waited_for_comes_as_soon_as_there_is_one() {
+    let session = connect(fake(Script::default().queued(seconds(20)).running(seconds(10)))).await;
+    let ids = submitted(&session).await;
+    let began = Instant::now();
+    let data = session.data("get_request_result", for_seconds(&ids, 300)).await;
+    assert_eq!((&data["state"], &data["finished"]), (&json!("succeeded"), &json!(true)));
+    assert!(data["output_urls"].as_array().is_some_and(|urls| !urls.is_empty()), "{data}");
+    // The machine takes 30 s to start, the run ten.
+    assert!((40..46).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_longer_than_the_operator_lets_them() {
+    let mut settings = Settings::default();
+    settings.longest_wait = Some(seconds(30));
+    let session = connect_with(fake(Script::default().queued(seconds(86_400))), settings).await;
+    let ids = submitted(&session).await;
+    let began = Instant::now();
+    let data = session.data("get_request_status", for_seconds(&ids, 3600)).await;
+    assert_eq!((began.elapsed(), &data["timed_out"]), (seconds(30), &json!(true)));
+    let waited =
+        json!({"deployment_id": "dep_1", "wait_for_completion": true, "timeout_seconds": 3600});
+    let data = session.data("submit_request", waited).await;
+    assert_eq!((began.elapsed(), &data["timed_out"]), (seconds(60), &json!(true)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_for_a_run_that_there_is_not_is_an_error_that_names_it() {
+    let session = connect(fake(Script::default())).await;
+    let ids = json!({"deployment_id": "dep_1", "request_id": "no-such"});
+    for tool in ["get_request_status", "get_request_result"] {
+        let data = session.fault(tool, for_seconds(&ids, 300)).await;
+        assert_eq!((&data["kind"], &data["request_id"]), (&json!("not_found"), &json!("no-such")));
+    }
 }

@@ -51,6 +51,11 @@ pub(super) struct Bounds {
     #[arg(long, value_name = "NUMBER", env = "RUNCOMFY_MCP_REFUSALS_PER_MINUTE")]
     refusals_per_minute: Option<u16>,
 
+    /// The longest that a call may wait for a run, in seconds; who asks for more is answered then [default:
+    /// 600; 14400 where all act as one account]
+    #[arg(long, value_name = "SECONDS", env = "RUNCOMFY_MCP_LONGEST_WAIT")]
+    longest_wait: Option<u16>,
+
     /// Told to end, go on for so many seconds with /readyz at 503, for load balancers to notice
     #[arg(long, value_name = "SECONDS", env = "RUNCOMFY_MCP_LINGER", default_value = "2")]
     linger: u16,
@@ -71,6 +76,7 @@ impl Bounds {
         let seconds = |seconds: u16| Duration::from_secs(seconds.into());
         settings.connections.most = self.max_connections.into();
         settings.max_body_bytes = usize::from(self.max_message_mib) * MIB;
+        settings.longest_wait = self.longest_wait.map(seconds);
         settings.linger = seconds(self.linger);
         settings.drain = seconds(self.drain);
         settings.drain_reads = seconds(self.drain_reads);

@@ -1,0 +1,106 @@
+//! Looking at a run that somebody submitted before, and waiting until there is something new to see.
+
+use std::time::Duration;
+
+use runcomfy_core::{
+    DeploymentId, Error, ErrorKind, Operation, RequestId, RequestStatus, TimedOut,
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::{Watched, describe, describe_result, watch, with_state};
+use crate::{
+    call::Call,
+    reply::{Fault, Reply},
+};
+
+/// The arguments of a look.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LookArgs {
+    /// The deployment it runs on.
+    #[schemars(with = "String")]
+    pub(crate) deployment_id: DeploymentId,
+    /// From submit_request.
+    #[schemars(with = "String")]
+    pub(crate) request_id: RequestId,
+    /// Wait up to this long for news; 45 is safe.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 14_400))]
+    pub(crate) wait_seconds: u64,
+}
+
+impl LookArgs {
+    fn ids(&self) -> (DeploymentId, RequestId) {
+        (self.deployment_id.clone(), self.request_id.clone())
+    }
+
+    fn timeout(&self) -> Duration {
+        Duration::from_secs(self.wait_seconds)
+    }
+}
+
+/// Waits for another state than the first that is seen: a model that asks again and again at every place
+/// in the queue would use up its patience.
+pub(crate) async fn until_changed(args: &LookArgs, call: &mut Call) -> Result<Reply, Fault> {
+    call.take_seat()?;
+    let started = Instant::now();
+    let mut first = None;
+    let changed = |status: &RequestStatus| *first.get_or_insert(status.state()) != status.state();
+    let watched = watch(call, args.ids(), args.timeout(), changed).await?;
+    let (status, how) = match watched {
+        Watched::Finished(finished) => (finished.status, None),
+        Watched::Enough(status) => (*status, None),
+        Watched::TimedOut(timed_out) => (last(*timed_out)?, Some("timed_out")),
+        Watched::Interrupted(status) => {
+            (*status.ok_or_else(Fault::shutting_down)?, Some("interrupted"))
+        }
+    };
+    let sentence = match how {
+        None => format!("Request {}: {}.", args.request_id, describe(&status)),
+        Some(_) => format!("Request {}: still {}.", args.request_id, describe(&status)),
+    };
+    let reply = with_state(Reply::new(sentence), status.state()).with("status", json!(status));
+    Ok(waited(reply, started, how))
+}
+
+/// Waits for the run's end and its result.
+pub(crate) async fn until_result(args: &LookArgs, call: &mut Call) -> Result<Reply, Fault> {
+    call.take_seat()?;
+    let started = Instant::now();
+    let watched = watch(call, args.ids(), args.timeout(), |_| false).await?;
+    let (status, how) = match watched {
+        Watched::Finished(finished) => {
+            let result = finished.result?;
+            let sentence = format!("Result for {}: {}", args.request_id, describe_result(&result));
+            let reply = with_state(Reply::new(sentence), result.state());
+            let reply = reply.with_files(result.output_files()).with("result", json!(result));
+            return Ok(waited(reply, started, None));
+        }
+        Watched::Enough(status) => (*status, Some("timed_out")),
+        Watched::TimedOut(timed_out) => (last(*timed_out)?, Some("timed_out")),
+        Watched::Interrupted(status) => {
+            (*status.ok_or_else(Fault::shutting_down)?, Some("interrupted"))
+        }
+    };
+    let sentence = format!("Request {} has no result yet: {}.", args.request_id, describe(&status));
+    let reply = with_state(Reply::new(sentence), status.state()).with("status", json!(status));
+    Ok(waited(reply, started, how))
+}
+
+fn waited(reply: Reply, started: Instant, how: Option<&str>) -> Reply {
+    let reply = reply.with("waited_seconds", started.elapsed().as_secs_f64());
+    match how {
+        Some(how) => reply.with(how, true),
+        None => reply,
+    }
+}
+
+/// What was seen last, or why nothing was.
+fn last(timed_out: TimedOut) -> Result<RequestStatus, Fault> {
+    let error = || Error::new(Operation::GetRequestStatus, ErrorKind::TimedOut);
+    let seen = timed_out.last_status.ok_or_else(|| timed_out.last_error.unwrap_or_else(error))?;
+    Ok(seen)
+}

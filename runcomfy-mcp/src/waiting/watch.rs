@@ -1,0 +1,100 @@
+//! Watching a run for a call: its client hears of each change, and the call ends when there is no more
+//! point in waiting.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::StreamExt;
+use runcomfy_core::{
+    DeploymentId, Error, ErrorKind, Finished, Operation, RequestId, RequestState, RequestStatus,
+    TimedOut, Wait, WaitEnd, WaitEvent,
+};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+
+use super::describe;
+use crate::call::Call;
+
+/// Why a watch is over.
+pub(crate) enum Watched {
+    /// The run is over.
+    Finished(Box<Finished>),
+    /// What was waited for has come.
+    Enough(Box<RequestStatus>),
+    /// The time was up first.
+    TimedOut(Box<TimedOut>),
+    /// The caller has gone, or the server will; with what was seen last.
+    Interrupted(Option<Box<RequestStatus>>),
+}
+
+/// Watches until the run is over or `enough` says so of a change, the first look included. No longer than
+/// the operator allows. The call must have its seat.
+///
+/// # Errors
+/// As [`Wait::events`]; they name the run.
+pub(crate) async fn watch(
+    call: &mut Call,
+    (deployment_id, request_id): (DeploymentId, RequestId),
+    timeout: Duration,
+    mut enough: impl FnMut(&RequestStatus) -> bool,
+) -> Result<Watched, Error> {
+    call.sit_down();
+    let mut policy = call.settings.wait.clone();
+    policy.timeout = Some(timeout.min(call.settings.longest_wait()));
+    let wait = Wait::new(Arc::clone(&call.api), deployment_id, request_id).policy(policy);
+    let mut events = std::pin::pin!(call.waits.events(call.standing.principal, wait));
+    let started = Instant::now();
+    let mut heartbeat = interval_at(started + call.settings.heartbeat, call.settings.heartbeat);
+    heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut seen, mut told): (Option<Box<RequestStatus>>, _) = (None, "submitted".to_owned());
+    loop {
+        let event = tokio::select! {
+            biased;
+            () = call.wait_is_pointless() => return Ok(Watched::Interrupted(seen)),
+            event = events.next() => event,
+            _ = heartbeat.tick() => {
+                call.say(&format!("{told}; {} s so far", started.elapsed().as_secs())).await;
+                continue;
+            }
+        };
+        match event {
+            Some(Ok(WaitEvent::Changed(status))) => {
+                told = in_words(&status);
+                call.say(&told).await;
+                heartbeat.reset();
+                if enough(&status) {
+                    return Ok(Watched::Enough(Box::new(status)));
+                }
+                seen = Some(Box::new(status));
+            }
+            Some(Ok(WaitEvent::LookFailed(error))) => {
+                call.say(&format!("{}; the run goes on, looking again", error.kind())).await;
+            }
+            Some(Ok(WaitEvent::Ended(WaitEnd::Finished(finished)))) => {
+                return Ok(Watched::Finished(finished));
+            }
+            Some(Ok(WaitEvent::Ended(WaitEnd::TimedOut(timed_out)))) => {
+                return Ok(Watched::TimedOut(timed_out));
+            }
+            Some(Err(error)) => return Err(error),
+            Some(Ok(_)) => {}
+            None => return Err(Error::new(Operation::GetRequestStatus, ErrorKind::TimedOut)),
+        }
+    }
+}
+
+/// A status as a person wants to read it who waits.
+fn in_words(status: &RequestStatus) -> String {
+    match status.state() {
+        RequestState::InQueue => {
+            let place = match status.queue_position {
+                Some(position) => format!("in queue, position {position}"),
+                None => "in queue".to_owned(),
+            };
+            format!("{place}; a machine that has to start takes 3 to 5 minutes")
+        }
+        RequestState::InProgress => match &status.instance_id {
+            Some(instance) => format!("in progress on instance {instance}"),
+            None => "in progress".to_owned(),
+        },
+        _ => describe(status),
+    }
+}
