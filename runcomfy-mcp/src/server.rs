@@ -1,6 +1,7 @@
 //! The MCP server: what it says of itself.
 
 mod answer;
+mod aside;
 mod record;
 
 use std::sync::Arc;
@@ -8,9 +9,12 @@ use std::sync::Arc;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CacheScope, CallToolRequestParams, CallToolResponse, CustomRequest, CustomResult,
-        ErrorCode, Implementation, JsonObject, ListToolsResult, PaginatedRequestParams,
-        ProtocolVersion, ServerCapabilities, ServerConfig, Tool,
+        CacheScope, CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult,
+        CompletionInfo, CustomRequest, CustomResult, ErrorCode, GetPromptRequestParams,
+        GetPromptResponse, GetPromptResult, Implementation, JsonObject, ListPromptsResult,
+        ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
+        ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult,
+        ServerCapabilities, ServerConfig, Tool,
     },
     service::RequestContext,
 };
@@ -24,8 +28,10 @@ use crate::{
     gate::{Gate, Principal},
     metrics::Metrics,
     policy::{ProxyLevel, WebhookHosts},
+    prompts,
     replay::{Delivery, Ledger, Receipt, Replay, ReplayStore},
     reply::{Fault, Reply},
+    resources,
     settings::{LONGEST_WAIT, LONGEST_WAIT_OF_MANY, Limits, Settings},
     tools::{self, Api, Entry, TOOLS},
     transport::http::{Listing, Visit},
@@ -211,14 +217,30 @@ impl RunComfyMcp {
     }
 }
 
+/// For how long clients may keep what does not change, and what does.
+const HOUR_MS: u64 = 3_600_000;
+const MINUTE_MS: u64 = 60_000;
+
+/// Whether the client knows hints on how long an answer stays good.
+fn is_modern(context: &RequestContext<RoleServer>) -> bool {
+    context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2026_07_28)
+}
+
 impl ServerHandler for RunComfyMcp {
     fn get_info(&self) -> ServerConfig {
-        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
-            .with_server_info(
-                Implementation::new("runcomfy-mcp", env!("CARGO_PKG_VERSION"))
-                    .with_title("RunComfy (unofficial)"),
-            )
-            .with_instructions(INSTRUCTIONS)
+        ServerConfig::new(
+            ServerCapabilities::builder()
+                .enable_tools()
+                .enable_resources()
+                .enable_prompts()
+                .enable_completions()
+                .build(),
+        )
+        .with_server_info(
+            Implementation::new("runcomfy-mcp", env!("CARGO_PKG_VERSION"))
+                .with_title("RunComfy (unofficial)"),
+        )
+        .with_instructions(INSTRUCTIONS)
     }
 
     async fn list_tools(
@@ -226,7 +248,6 @@ impl ServerHandler for RunComfyMcp {
         _request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        const HOUR_MS: u64 = 3_600_000;
         let parts = context.extensions.get::<http::request::Parts>();
         let list = match parts.and_then(|parts| parts.extensions.get::<Listing>()) {
             Some(listing) => {
@@ -236,9 +257,7 @@ impl ServerHandler for RunComfyMcp {
             None => ListToolsResult::with_all_items(Self::tools()),
         };
         // The list is the same for everyone and changes only with the server's version.
-        let modern = context
-            .protocol_version()
-            .is_some_and(|version| version >= ProtocolVersion::V_2026_07_28);
+        let modern = is_modern(&context);
         Ok(if modern {
             list.with_ttl_ms(HOUR_MS).with_cache_scope(CacheScope::Public)
         } else {
@@ -248,6 +267,94 @@ impl ServerHandler for RunComfyMcp {
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
         tools::find(name).map(|entry| entry.listed.clone())
+    }
+
+    async fn list_resources(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        let list = ListResourcesResult::with_all_items(self.resources(&context).await);
+        let modern = is_modern(&context);
+        // The account's own, and soon another.
+        Ok(if modern {
+            list.with_ttl_ms(MINUTE_MS).with_cache_scope(CacheScope::Private)
+        } else {
+            list
+        })
+    }
+
+    async fn list_resource_templates(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        let list = ListResourceTemplatesResult::with_all_items(resources::templates());
+        let modern = is_modern(&context);
+        Ok(if modern {
+            list.with_ttl_ms(HOUR_MS).with_cache_scope(CacheScope::Public)
+        } else {
+            list
+        })
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        let contents = self.resource(&request.uri, &context).await?;
+        let read = ReadResourceResult::new(vec![contents]);
+        Ok(if is_modern(&context) {
+            // A run may be elsewhere the next moment.
+            read.with_ttl_ms(0).with_cache_scope(CacheScope::Private)
+        } else {
+            read
+        }
+        .into())
+    }
+
+    async fn list_prompts(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListPromptsResult, ErrorData> {
+        let list = ListPromptsResult::with_all_items(prompts::list());
+        let modern = is_modern(&context);
+        Ok(if modern {
+            list.with_ttl_ms(HOUR_MS).with_cache_scope(CacheScope::Public)
+        } else {
+            list
+        })
+    }
+
+    async fn get_prompt(
+        &self,
+        request: GetPromptRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<GetPromptResponse, ErrorData> {
+        match prompts::get(&request.name, &request.arguments.unwrap_or_default()) {
+            Some(Ok((about, messages))) => {
+                Ok(GetPromptResult::new(messages).with_description(about).into())
+            }
+            Some(Err(faults)) => Err(ErrorData::invalid_params(faults.message(), None)),
+            None => {
+                let known: Vec<_> = prompts::list().into_iter().map(|prompt| prompt.name).collect();
+                let message = format!("unknown prompt; there are {}", known.join(", "));
+                Err(ErrorData::invalid_params(message, Some(Value::from(known))))
+            }
+        }
+    }
+
+    async fn complete(
+        &self,
+        request: CompleteRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CompleteResult, ErrorData> {
+        let values = self.completions(request, &context).await;
+        let values = CompletionInfo::with_all_values(values)
+            .map_err(|error| ErrorData::internal_error(error, None))?;
+        Ok(CompleteResult::new(values))
     }
 
     /// What is no request that MCP knows, or a known one in a shape that it can't have.

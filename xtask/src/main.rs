@@ -7,6 +7,7 @@ mod cases;
 mod ci;
 mod clients;
 mod codegen;
+mod conformance;
 mod deny;
 mod history;
 mod load;
@@ -28,6 +29,7 @@ cargo xtask codegen [--check]  write docs/tools.*, docs/errors.md, docs/abuse-ca
 cargo xtask tidy               the rules that no lint knows
 cargo xtask deny               licences, banned versions, registries, advisories of what we depend on
 cargo xtask clients            real MCP clients against the release binary (needs python3, npm)
+cargo xtask conformance        the official conformance suite of MCP against the release binary (needs npm)
 cargo xtask browser            the emulator's page in a real browser (needs chromium, npm)
 cargo xtask canary             the tests with everything logged: no secret in any output
 cargo xtask history [SEED]     10,000 calls under each of 20 seeds, or under this one: what users are told is true
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::run(),
         ["deny"] => deny::run(),
         ["clients"] => clients::run(),
+        ["conformance"] => conformance::run(),
         ["browser"] => browser::run(),
         ["canary"] => canary::run(),
         ["history"] => history::run(None),

@@ -111,6 +111,14 @@ impl Serve {
             .with_context(|| format!("could not listen on {}", self.listen))?;
         let address = listener.local_addr().context("could not learn the address")?;
         let exposition = self.figures.listen(backend.api.clone()).await?;
+        let mut http = HttpOptions::default();
+        http.allowed_hosts.extend(self.allowed_hosts);
+        http.allowed_origins.extend(self.allowed_origins);
+        let mut settings = settings(options);
+        let many = matches!(callers, Callers::Each { .. });
+        self.bounds.apply(&mut settings, callers.need_token());
+        let server = RunComfyMcp::new(callers, settings).with_metrics(metrics);
+        let server = self.replay.apply(server, many).await?;
         let stop = stop_signal();
         note(&format!(
             "runcomfy-mcp serves MCP at http://{address}/mcp (health: /healthz, /readyz)"
@@ -130,14 +138,6 @@ impl Serve {
         if let Some(exposition) = &exposition {
             note(&format!("Figures for Prometheus: http://{}/metrics", exposition.address()));
         }
-        let mut http = HttpOptions::default();
-        http.allowed_hosts.extend(self.allowed_hosts);
-        http.allowed_origins.extend(self.allowed_origins);
-        let mut settings = settings(options);
-        let many = matches!(callers, Callers::Each { .. });
-        self.bounds.apply(&mut settings, callers.need_token());
-        let server = RunComfyMcp::new(callers, settings).with_metrics(metrics);
-        let server = self.replay.apply(server, many).await?;
         transport::http::serve_with(server, http, listener, exposition, stop).await?;
         Ok(0)
     }

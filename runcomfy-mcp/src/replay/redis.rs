@@ -21,6 +21,8 @@ pub struct RedisStore {
 
 /// Longer than a healthy store takes; whoever waits is refused.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// A machine that is starting everything at once may take its time.
+const TO_CONNECT: Duration = Duration::from_secs(5);
 
 const PREFIX: &str = "runcomfy-mcp:replay:";
 
@@ -33,7 +35,7 @@ impl RedisStore {
     pub async fn connect(url: &str) -> Result<Self, StoreUnavailable> {
         let client = Client::open(url).map_err(told)?;
         let config = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(PATIENCE))
+            .set_connection_timeout(Some(TO_CONNECT))
             .set_response_timeout(Some(PATIENCE))
             .set_number_of_retries(1);
         let connecting = ConnectionManager::new_with_config(client, config);

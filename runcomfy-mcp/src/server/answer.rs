@@ -99,7 +99,7 @@ impl RunComfyMcp {
         outcome
     }
 
-    async fn reads_are_over(&self) {
+    pub(super) async fn reads_are_over(&self) {
         self.ending.cancelled().await;
         tokio::time::sleep(self.settings.drain_reads).await;
     }

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod accepted;
+mod asides;
 mod bad_input;
 mod canary;
 mod command_line;

@@ -20,6 +20,9 @@ fn program(arguments: &[&str]) -> Command {
     command
 }
 
+/// Longer than any answer takes that comes.
+const SOON: std::time::Duration = std::time::Duration::from_secs(60);
+
 /// A session with the binary by hand, line by line.
 struct Raw {
     child: Child,
@@ -51,7 +54,8 @@ impl Raw {
     }
 
     async fn read(&mut self) -> Value {
-        serde_json::from_str(&self.lines.next_line().await.unwrap().unwrap()).unwrap()
+        let line = tokio::time::timeout(SOON, self.lines.next_line()).await.expect("an answer");
+        serde_json::from_str(&line.unwrap().unwrap()).unwrap()
     }
 
     async fn call(&mut self, tool: &str, arguments: Value) -> Value {
@@ -153,10 +157,8 @@ async fn waiting() -> Raw {
         "_meta": {"progressToken": "p"},
     }});
     raw.send(&call.to_string()).await;
-    while !raw.read().await["params"]["message"]
-        .as_str()
-        .is_some_and(|told| told.starts_with("in_queue"))
-    {}
+    // Submitting, submitted, and what the first look saw.
+    while raw.read().await["params"]["progress"] != 2.0 {}
     raw
 }
 

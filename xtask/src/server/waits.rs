@@ -1,5 +1,7 @@
 //! A thousand who wait.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
@@ -22,7 +24,12 @@ pub(super) fn distinct(runtime: &Runtime) -> anyhow::Result<Vec<Figure>> {
     let errors = runtime.block_on(async {
         let waits = (0..WAITS).map(|number| {
             let mut peer = Peer::new(pair.server.address, token(number % CALLERS));
-            tokio::spawn(async move { peer.call("submit_request", waiting(None)).await })
+            // Not more at once than the server lets everyone together.
+            let turn = Duration::from_millis(2 * number as u64);
+            tokio::spawn(async move {
+                tokio::time::sleep(turn).await;
+                peer.call("submit_request", waiting(None)).await
+            })
         });
         failures(waits.collect(), |reply| reply["timed_out"] == true).await
     })?;
@@ -73,7 +80,7 @@ fn polls(runtime: &Runtime, waits: usize) -> anyhow::Result<Polls> {
         let errors = failures(all.collect(), |reply| reply["timed_out"] == true).await?;
         let counters =
             Peer::new(pair.emulator.address, token(0)).get("/_emulator/counters").await?;
-        let calls = &counters["accounts"][0]["calls"];
+        let calls = &counters["totals"]["operations"];
         anyhow::ensure!(calls["submit_request"] == 1, "one run was wanted: {calls}");
         Ok(Polls {
             errors,
