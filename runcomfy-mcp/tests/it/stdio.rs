@@ -54,8 +54,8 @@ impl Raw {
     }
 
     async fn read(&mut self) -> Value {
-        let line = tokio::time::timeout(SOON, self.lines.next_line()).await.expect("an answer");
-        serde_json::from_str(&line.unwrap().unwrap()).unwrap()
+        let line = tokio::time::timeout(SOON, self.lines.next_line()).await;
+        serde_json::from_str(&line.unwrap().unwrap().unwrap()).unwrap()
     }
 
     async fn call(&mut self, tool: &str, arguments: Value) -> Value {
