@@ -107,7 +107,8 @@ impl<C: Clone + Eq + Hash + Send + Sync + 'static> SharedWaits<C> {
         Self(Arc::new(Inner { runs: Mutex::default(), looks: AtomicU64::new(0) }))
     }
 
-    /// What happens while `caller` waits, as [`Wait::events`] tells it; the time runs from this call.
+    /// What happens while `caller` waits, as [`Wait::events`] tells it; the time runs from this call. That
+    /// the run is over is a change like any other, told before the end, which brings the result.
     ///
     /// How often the run is looked at goes by the policy of whoever began to wait for it first, and by the
     /// age of the youngest wait. Each has its own deadline, kept exactly. A wait of no time asks for itself.

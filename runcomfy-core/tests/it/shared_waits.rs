@@ -10,8 +10,8 @@ use std::{
 
 use futures_util::{StreamExt as _, future::join_all};
 use runcomfy_core::{
-    Error, ErrorKind, MockRunComfyApi, Operation, RequestState, RequestStatus, SharedWaits, Wait,
-    WaitEnd, WaitEvent, WaitPolicy,
+    Error, ErrorKind, MockRunComfyApi, Operation, RequestResult, RequestState, RequestStatus,
+    SharedWaits, Wait, WaitEnd, WaitEvent, WaitPolicy,
 };
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -184,6 +184,21 @@ async fn who_comes_late_is_told_what_is_true_now_and_at_once() {
     assert!(timeout(secs(5), late.next()).await.is_err());
     assert!(looks.load(Ordering::Relaxed) >= before + 4);
     first.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_a_run_is_over_is_told_before_its_result_is_there() {
+    let mut api = MockRunComfyApi::new();
+    api.expect_get_request_status().returning(|_, _| in_state("completed"));
+    api.expect_get_request_result().returning(|_, _| Ok(RequestResult::new(r1(), "in_progress")));
+    let waits = SharedWaits::new();
+    let mut events = Box::pin(waits.events(1, wait(&Arc::new(api), None)));
+    let told = timeout(Duration::from_millis(1), events.next()).await.unwrap();
+    let Some(Ok(WaitEvent::Changed(status))) = told else { panic!("{told:?}") };
+    assert_eq!(status.state(), RequestState::Completed);
+    let Some(Ok(WaitEvent::Ended(WaitEnd::Finished(_)))) = events.next().await else {
+        panic!("no end");
+    };
 }
 
 #[tokio::test(start_paused = true)]

@@ -48,7 +48,11 @@ pub(crate) async fn until_changed(args: &LookArgs, call: &mut Call) -> Result<Re
     call.take_seat()?;
     let started = Instant::now();
     let mut first = None;
-    let changed = |status: &RequestStatus| *first.get_or_insert(status.state()) != status.state();
+    // A run that is over has no news to wait for, and its result may take longer than its state.
+    let changed = |status: &RequestStatus| {
+        let state = status.state();
+        state.is_finished() || *first.get_or_insert(state) != state
+    };
     let watched = watch(call, args.ids(), args.timeout(), changed).await?;
     let (status, how) = match watched {
         Watched::Finished(finished) => (finished.status, None),

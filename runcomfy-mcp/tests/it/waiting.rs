@@ -235,3 +235,19 @@ async fn a_wait_for_a_run_that_there_is_not_is_an_error_that_names_it() {
         assert_eq!((&data["kind"], &data["request_id"]), (&json!("not_found"), &json!("no-such")));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_state_does_not_wait_for_the_result() {
+    let api = fake(Script::default().running(seconds(5)));
+    let session = connect(api.clone()).await;
+    let ids = submitted(&session).await;
+    session.data("get_request_result", for_seconds(&ids, 300)).await;
+    for _ in 0..2 {
+        let error = Error::new(Operation::GetRequestResult, ErrorKind::UpstreamUnavailable);
+        api.next_call_fails(Operation::GetRequestResult, error);
+    }
+    let data = session.data("get_request_status", for_seconds(&ids, 300)).await;
+    assert_eq!((&data["state"], &data["finished"]), (&json!("completed"), &json!(true)));
+    let fault = session.fault("get_request_result", for_seconds(&ids, 300)).await;
+    assert_eq!(fault["request_id"], ids["request_id"]);
+}

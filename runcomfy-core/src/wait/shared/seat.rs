@@ -81,7 +81,7 @@ impl Shared {
             // A timeout beyond what the clock can hold is no timeout.
             deadline: timeout.and_then(|timeout| started.checked_add(timeout)),
             fresh: fresh(policy, started),
-            patience: (timeout.unwrap_or_default() / 100).max(SHORT).min(policy.shortest),
+            patience: (timeout.unwrap_or_default() / 50).max(SHORT).min(policy.shortest),
             asked: false,
             earlier_looks,
             failures_told,
@@ -135,7 +135,7 @@ impl Shared {
             return Ok(None);
         };
         // A look from before this wait began tells where the run was, not where it is.
-        let own = began >= self.fresh && seen.error.is_none() && !seen.over;
+        let own = began >= self.fresh && seen.error.is_none();
         if own && differs(self.last_told.as_ref(), status) {
             self.last_told = Some(status.clone());
             return Ok(Some(WaitEvent::Changed(status.clone())));
