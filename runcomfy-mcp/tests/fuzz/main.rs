@@ -62,8 +62,8 @@ fn try_one(target: &str, seed: u64, bytes: &[u8]) {
     assert!(!PANICKED.get(), "something panicked and kept it to itself");
 }
 
-/// The target's samples, then `count` changes of them from a seed that never changes, then as many from one
-/// that was never there.
+/// The target's samples, then `count` changes of them from each of two seeds, and from one that was never
+/// there before where that is asked for.
 #[track_caller]
 fn check(target: &str, count: usize) {
     notice_panics();
@@ -72,9 +72,14 @@ fn check(target: &str, count: usize) {
     for sample in &samples {
         try_one(target, 0, sample);
     }
-    let new = fastrand::u64(..);
-    println!("{target}: the second seed is {new}");
-    for seed in [1, new] {
+    // The same in every run, so that a change is to blame for what it breaks; others for who asks.
+    let mut seeds = vec![1, 2];
+    if std::env::var_os("RUNCOMFY_FUZZ_NEW").is_some() {
+        let new = fastrand::u64(..);
+        println!("{target}: the new seed is {new}");
+        seeds.push(new);
+    }
+    for seed in seeds {
         let mut random = fastrand::Rng::with_seed(seed);
         for _ in 0..count {
             let bytes = mutate(&samples, &mut random);

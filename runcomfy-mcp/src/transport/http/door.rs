@@ -25,6 +25,7 @@ use crate::{
     RunComfyMcp,
     caller::{BearerError, bearer},
     message,
+    transport::brief::shorten,
 };
 
 /// What the door needs to know.
@@ -190,25 +191,6 @@ async fn brief(response: Response) -> Response {
     }
     parts.headers.remove(CONTENT_LENGTH);
     Response::from_parts(parts, Body::from(message.to_string()))
-}
-
-/// Cuts long texts; whether there were any.
-fn shorten(value: &mut Value) -> bool {
-    const LONGEST: usize = 80;
-    match value {
-        Value::String(text) if text.len() > LONGEST => {
-            *text = text.chars().filter(char::is_ascii).take(LONGEST).chain(['…']).collect();
-            true
-        }
-        // Each, not any: none may stay long.
-        Value::Array(items) => {
-            items.iter_mut().filter_map(|item| shorten(item).then_some(())).count() > 0
-        }
-        Value::Object(map) => {
-            map.values_mut().filter_map(|item| shorten(item).then_some(())).count() > 0
-        }
-        _ => false,
-    }
 }
 
 /// Larger than any: headers are bounded.

@@ -23,7 +23,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::message;
+use crate::{message, transport::brief::shorten_error};
 
 /// Requests that may be under way; after that, no line is read until one is answered.
 const MOST_IN_FLIGHT: usize = 1_200;
@@ -256,13 +256,14 @@ where
 
     fn send(
         &mut self,
-        message: TxJsonRpcMessage<RoleServer>,
+        mut message: TxJsonRpcMessage<RoleServer>,
     ) -> impl Future<Output = io::Result<()>> + Send + 'static {
         let (writer, leaving) = (Arc::clone(&self.writer), self.open.leaving());
         // Before it is out: whoever has the answer may use its id again at once.
-        match &message {
+        match &mut message {
             JsonRpcMessage::Response(response) => self.open.end(&response.id),
             JsonRpcMessage::Error(error) => {
+                shorten_error(&mut error.error);
                 error.id.as_ref().into_iter().for_each(|id| self.open.end(id));
             }
             _ => {}

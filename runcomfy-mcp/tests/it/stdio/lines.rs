@@ -64,6 +64,22 @@ async fn s01_s03_s16_s17_a12_a13_what_is_no_request_is_told_so_and_the_next_is_a
 }
 
 #[tokio::test]
+async fn p03_a_revision_that_there_is_not_is_not_repeated_at_length() {
+    let mut raw = Raw::start(&["--emulator"]).await;
+    let meta = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026".repeat(1000),
+        "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities": {},
+    });
+    let call =
+        json!({"jsonrpc": "2.0", "id": 7, "method": "tools/list", "params": {"_meta": meta}});
+    raw.send(&call.to_string()).await;
+    let answer = raw.read().await;
+    assert_eq!((&answer["id"], &answer["error"]["code"]), (&json!(7), &json!(-32022)), "{answer}");
+    assert!(answer.to_string().len() < 600, "{answer}");
+}
+
+#[tokio::test]
 async fn s02_a_byte_order_mark_a_carriage_return_and_empty_lines_are_no_harm() {
     let mut raw = Raw::start(&["--emulator"]).await;
     raw.bytes(format!("\n\r\n  \n\u{feff}{}\r\n", ping(5)).as_bytes()).await;
