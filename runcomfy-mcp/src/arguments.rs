@@ -105,7 +105,8 @@ fn unknown(name: &str, known: &JsonObject, listed: &mut bool) -> ArgumentFault {
             format!("is not known; this tool takes {}", all.join(", "))
         }
     };
-    ArgumentFault { argument: clip(name, 64), rule }
+    // With the quotes around it no more than may be repeated.
+    ArgumentFault { argument: clip(name, 60), rule }
 }
 
 /// The value in the form that the tools read, or the rule that it breaks.
