@@ -104,16 +104,16 @@ pub(crate) fn deployments() -> Resource {
         .with_mime_type(JSON)
 }
 
-/// What is there to be read: all deployments, and each. Where RunComfy can't be asked, the first alone.
-pub(crate) async fn list(api: &Api) -> Vec<Resource> {
-    let found = api.list_deployments(&ListDeployments::all()).await.unwrap_or_default();
+/// What is there to be read: all deployments, and each.
+pub(crate) async fn list(api: &Api) -> Result<Vec<Resource>, Fault> {
+    let found = api.list_deployments(&ListDeployments::all()).await?;
     let each = found.iter().take(MOST_LISTED).map(|deployment| {
         let uri = format!("{ALL}/{}", deployment.id);
         let name = deployment.name.as_deref().map(content::clean).unwrap_or_default();
         let name = if name.is_empty() { deployment.id.as_str() } else { name.as_ref() };
         Resource::new(uri, name).with_mime_type(JSON)
     });
-    std::iter::once(deployments()).chain(each).collect()
+    Ok(std::iter::once(deployments()).chain(each).collect())
 }
 
 /// What is at an address.

@@ -23,7 +23,7 @@ use crate::{
 impl RunComfyMcp {
     /// What there is to be read. A caller who is not let in to RunComfy sees what everyone does.
     pub(super) async fn resources(&self, context: &RequestContext<RoleServer>) -> Vec<Resource> {
-        let list = |api: Api| async move { Ok(resources::list(&api).await) };
+        let list = |api: Api| async move { resources::list(&api).await };
         let listed = self.aside("resources/list", context, list).await;
         listed.unwrap_or_else(|_| vec![resources::deployments()])
     }
@@ -64,7 +64,7 @@ impl RunComfyMcp {
         let typed = request.argument.value;
         let (argument, typed, filled) = (&argument, &typed, &filled);
         let values =
-            |api: Api| async move { Ok(completions::values(argument, typed, filled, &api).await) };
+            |api: Api| async move { completions::values(argument, typed, filled, &api).await };
         self.aside("completion/complete", context, values).await.unwrap_or_default()
     }
 

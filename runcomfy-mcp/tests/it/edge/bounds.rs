@@ -35,7 +35,8 @@ async fn h13_m07_a_token_that_was_refused_is_not_tried_again_at_once_and_no_othe
     server.emulator.inject(FaultRule::new(Fault::new(FaultKind::TokenRevoked)).token("alice"));
     let first = server.call("alice", "list_deployments", json!({})).await;
     assert_eq!((&first["kind"], &first["status_code"]), (&json!("unauthenticated"), &json!(401)));
-    let asked = server.emulator.counters().connections.accepted;
+    let asked = server.emulator.counters().totals.faults_of(FaultKind::TokenRevoked);
+    assert_eq!(asked, 1);
     let second = server.call("alice", "list_deployments", json!({})).await;
     assert_eq!(
         (&second["kind"], &second["outcome"]),
@@ -43,8 +44,32 @@ async fn h13_m07_a_token_that_was_refused_is_not_tried_again_at_once_and_no_othe
     );
     assert_eq!(second["hint"], first["hint"]);
     assert!(second["retry_after_ms"].as_u64().is_some_and(|ms| (1..=30_000).contains(&ms)));
-    assert_eq!(server.emulator.counters().connections.accepted, asked, "it was asked again");
+    let again = server.emulator.counters().totals.faults_of(FaultKind::TokenRevoked);
+    assert_eq!(again, asked, "it was asked again");
     assert_eq!(server.call("bob", "list_deployments", json!({})).await["ok"], true);
+}
+
+#[tokio::test]
+async fn h13_a_token_that_is_refused_beside_a_tool_call_is_remembered_too() {
+    let reference = json!({"type": "ref/prompt", "name": "generate"});
+    let argument = json!({"name": "deployment_id", "value": ""});
+    for (method, params) in [
+        ("resources/list", json!({})),
+        ("resources/read", json!({"uri": "runcomfy://deployments"})),
+        ("completion/complete", json!({"ref": reference, "argument": argument})),
+    ] {
+        let server = Server::start().await;
+        server.emulator.inject(FaultRule::new(Fault::new(FaultKind::TokenRevoked)).token("alice"));
+        let question = json!({"jsonrpc": "2.0", "id": 0, "method": method, "params": params});
+        let answer = server.post(&["Authorization: Bearer alice"], &question).await;
+        assert_eq!(answer.status, 200, "{method}: {}", answer.body);
+        let asked = server.emulator.counters().totals.faults_of(FaultKind::TokenRevoked);
+        assert_eq!(asked, 1);
+        let call = server.call("alice", "list_deployments", json!({})).await;
+        assert_eq!(call["kind"], "unauthenticated", "{method}: {call}");
+        let again = server.emulator.counters().totals.faults_of(FaultKind::TokenRevoked);
+        assert_eq!(again, asked, "{method}: it was asked again");
+    }
 }
 
 #[tokio::test]
