@@ -105,7 +105,7 @@ async def play(tools: dict[str, dict[str, Any]], call) -> str:
     second = await ask("submit_request", {"deployment_id": deployment})
     cancelled = await ask("cancel_request", {"deployment_id": deployment, "request_id": second.data["request_id"]})
     expect(cancelled.data["accepted"] is True, cancelled)
-    await ask("delete_deployment", {"deployment_id": deployment})
+    await ask("delete_deployment", {"deployment_id": deployment, "confirm": True})
 
     gone = await ask("get_deployment", {"deployment_id": deployment}, wrong=True)
     expect(gone.data["kind"] == "not_found", gone)

@@ -11,6 +11,7 @@ use runcomfy_core::{Error, SharedWaits};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    consent::Consent,
     gate::{Gate, Place, Principal},
     replay::Ledger,
     reply::Fault,
@@ -23,7 +24,7 @@ use crate::{
 pub(crate) struct Call {
     /// RunComfy, as the caller's account.
     pub(crate) api: Api,
-    pub(crate) progress: Progress,
+    pub(crate) client: Client,
     /// Fires when the caller no longer waits for the answer.
     pub(crate) gone: CancellationToken,
     pub(crate) settings: Arc<Settings>,
@@ -35,6 +36,15 @@ pub(crate) struct Call {
     pub(crate) work: TaskTracker,
     pub(crate) standing: Standing,
     pub(crate) ledger: Ledger,
+}
+
+/// How the one who calls is reached.
+pub(crate) struct Client {
+    pub(crate) progress: Progress,
+    /// How the person is asked, where they must be.
+    pub(crate) consent: Consent,
+    /// Whether a wait is better answered with a task: the client asks for its end by itself.
+    pub(crate) tasks: bool,
 }
 
 /// Whose call it is, and what it holds of what is shared.
@@ -57,7 +67,7 @@ impl Call {
             biased;
             () = gone.cancelled() => {}
             () = ending.cancelled() => {}
-            () = self.progress.say(sentence) => {}
+            () = self.client.progress.say(sentence) => {}
             () = tokio::time::sleep(PATIENCE) => tracing::debug!("the client is slow to take progress"),
         }
     }

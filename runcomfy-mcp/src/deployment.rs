@@ -42,6 +42,22 @@ pub(crate) fn standing_cost(deployment: &Deployment) -> String {
     }
 }
 
+/// What stays billed while nothing runs, in the words of a question's end; `None` where that is little.
+pub(crate) fn kept_on(min_instances: u64, keep_warm_seconds: u64) -> Option<String> {
+    const HOUR: u64 = 60 * 60;
+    if min_instances > 0 {
+        let machines = if min_instances == 1 { "machine" } else { "machines" };
+        Some(format!(
+            "keeps {min_instances} {machines} on around the clock, billed with nothing to do?"
+        ))
+    } else if keep_warm_seconds > HOUR {
+        let hours = keep_warm_seconds as f64 / HOUR as f64;
+        Some(format!("keeps each machine on for {hours:.1} hours after its last request, billed?"))
+    } else {
+        None
+    }
+}
+
 /// How many nodes and saved overrides a summary names at most, as the official server does.
 const MOST_NODES: usize = 200;
 const MOST_OVERRIDES: usize = 100;

@@ -92,6 +92,21 @@ pub(crate) struct Once<T> {
     pub(crate) forgotten: bool,
 }
 
+impl Ledger {
+    /// Whether this name was not heard before from this account, within `keep`. Servers that share a store
+    /// know it of each other.
+    pub(crate) async fn first_time(&self, name: &str, keep: Duration) -> Result<bool, Fault> {
+        let key = ReplayKey::of_account(&self.account, "confirm", name);
+        let entry = Entry { arguments: String::new(), state: EntryState::Unknown };
+        let found = self.replay.store.claim(&key, &entry, keep).await;
+        let found = found.map_err(|error| {
+            tracing::warn!(%error, "a confirmed call is refused");
+            Fault::replay_unavailable()
+        })?;
+        Ok(found.is_none())
+    }
+}
+
 impl Replay {
     pub(crate) fn new(many: bool) -> Self {
         let keep = if many { KEPT_FOR_MANY } else { KEPT_FOR_ONE };

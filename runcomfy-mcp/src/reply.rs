@@ -4,7 +4,10 @@ mod fault;
 mod hint;
 mod summary;
 
-use rmcp::model::{CallToolResult, ContentBlock, JsonObject, Resource};
+use rmcp::model::{
+    CallToolResponse, CallToolResult, ContentBlock, CreateTaskResult, InputRequiredResult,
+    JsonObject, Resource,
+};
 use runcomfy_core::{OutputFile, is_invisible};
 use serde_json::{Map, Value, json};
 
@@ -18,6 +21,15 @@ pub(crate) struct Reply {
     sentence: String,
     payload: JsonObject,
     files: Vec<OutputFile>,
+    instead: Option<Instead>,
+}
+
+/// What a client gets in place of an answer.
+enum Instead {
+    /// A question to the person.
+    Question(InputRequiredResult),
+    /// A task, by which to ask for the answer.
+    Task(CreateTaskResult),
 }
 
 impl Reply {
@@ -25,7 +37,18 @@ impl Reply {
     pub(crate) fn new(sentence: impl Into<String>) -> Self {
         let mut payload = Map::new();
         payload.insert("ok".to_owned(), Value::Bool(true));
-        Self { sentence: sentence.into(), payload, files: Vec::new() }
+        Self { sentence: sentence.into(), payload, files: Vec::new(), instead: None }
+    }
+
+    /// No answer yet: the person is asked.
+    pub(crate) fn question(question: InputRequiredResult) -> Self {
+        let instead = Some(Instead::Question(question));
+        Self { instead, ..Self::new("The user is asked; nothing was done yet.") }
+    }
+
+    /// As a task, for a client that asks for its answer by itself.
+    pub(crate) fn with_task(self, task: CreateTaskResult) -> Self {
+        Self { instead: Some(Instead::Task(task)), ..self }
     }
 
     /// With this in the structured content.
@@ -48,9 +71,15 @@ impl Reply {
         self
     }
 
-    /// Whether it is only what was known when a wait was cut short.
-    pub(crate) fn is_interrupted(&self) -> bool {
-        self.payload.get("interrupted") == Some(&Value::Bool(true))
+    /// What kind of answer it is.
+    pub(crate) fn kind(&self) -> &'static str {
+        match &self.instead {
+            Some(Instead::Question(_)) => "input_required",
+            Some(Instead::Task(_)) => "task",
+            // Only what was known when a wait was cut short.
+            None if self.payload.get("interrupted") == Some(&Value::Bool(true)) => "interrupted",
+            None => "ok",
+        }
     }
 
     /// The structured content so far.
@@ -67,11 +96,12 @@ impl Reply {
     /// of the two; text past `limit` bytes becomes a summary. `links` says whether the client's protocol
     /// revision knows links to resources.
     pub(crate) fn shape(self, limit: usize, links: bool) -> Shaped {
-        let (sentence, files) = (self.sentence, self.files);
+        let (sentence, files, instead) = (self.sentence, self.files, self.instead);
         let mut shaped = Shaped::new(sentence, shown(self.payload), limit);
         if links {
             shaped.result.content.extend(files.iter().take(MAX_LINKS).filter_map(link));
         }
+        shaped.instead = instead;
         shaped
     }
 }
@@ -85,6 +115,7 @@ pub(crate) struct Shaped {
     pub(crate) summarised: bool,
     /// Whether its structured content is not whole.
     pub(crate) truncated: bool,
+    instead: Option<Instead>,
 }
 
 impl Shaped {
@@ -98,7 +129,16 @@ impl Shaped {
             vec![ContentBlock::text(visible(sentence)), ContentBlock::text(visible(second))];
         let mut result = CallToolResult::success(content);
         result.structured_content = Some(json);
-        Self { result, bytes, summarised, truncated }
+        Self { result, bytes, summarised, truncated, instead: None }
+    }
+
+    /// What the client gets.
+    pub(crate) fn into_response(self) -> CallToolResponse {
+        match self.instead {
+            Some(Instead::Question(question)) => question.into(),
+            Some(Instead::Task(task)) => task.into(),
+            None => self.result.into(),
+        }
     }
 }
 

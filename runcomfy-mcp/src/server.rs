@@ -2,39 +2,29 @@
 
 mod answer;
 mod aside;
+mod handler;
 mod record;
+mod task;
 
 use std::sync::Arc;
 
-use rmcp::{
-    ErrorData, RoleServer, ServerHandler,
-    model::{
-        CacheScope, CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult,
-        CompletionInfo, CustomRequest, CustomResult, ErrorCode, GetPromptRequestParams,
-        GetPromptResponse, GetPromptResult, Implementation, JsonObject, ListPromptsResult,
-        ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
-        ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult,
-        ServerCapabilities, ServerConfig, Tool,
-    },
-    service::RequestContext,
-};
+use rmcp::model::{JsonObject, Tool};
 use runcomfy_core::{SharedWaits, Token};
-use serde_json::Value;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    call::{Call, Progress, Standing},
+    Confirm,
+    call::{Call, Client, Progress, Standing},
     caller::Callers,
+    consent::{Consent, InvalidSealingKeys, Sealing},
     gate::{Gate, Principal},
     metrics::Metrics,
     policy::{ProxyLevel, WebhookHosts},
-    prompts,
     replay::{Delivery, Ledger, Receipt, Replay, ReplayStore},
     reply::{Fault, Reply},
-    resources,
     settings::{LONGEST_WAIT, LONGEST_WAIT_OF_MANY, Limits, Settings},
-    tools::{self, Api, Entry, TOOLS},
-    transport::http::{Listing, Visit},
+    tools::{Api, Entry, TOOLS},
+    transport::http::Visit,
 };
 
 /// How to get from a wish to a picture; shown to the model where the client shows it. Clients cut at 2 KB.
@@ -66,6 +56,7 @@ pub struct RunComfyMcp {
     replay: Arc<Replay>,
     waits: SharedWaits<Principal>,
     metrics: Arc<Metrics>,
+    sealing: Arc<Sealing>,
     /// Calls under way, and writes that outlive theirs.
     work: TaskTracker,
     /// Fires when the server is about to end: waits answer at once.
@@ -86,6 +77,7 @@ impl RunComfyMcp {
         settings.webhook_hosts.get_or_insert(hosts);
         let longest = if many { LONGEST_WAIT_OF_MANY } else { LONGEST_WAIT };
         settings.longest_wait.get_or_insert(longest);
+        settings.confirm.get_or_insert(if many { Confirm::Require } else { Confirm::Allow });
         let replay = Replay::new(many);
         Self {
             callers,
@@ -94,6 +86,7 @@ impl RunComfyMcp {
             replay: Arc::new(replay),
             waits: SharedWaits::new(),
             metrics: Arc::new(Metrics::new()),
+            sealing: Arc::new(Sealing::own()),
             work: TaskTracker::new(),
             ending: CancellationToken::new(),
         }
@@ -106,6 +99,17 @@ impl RunComfyMcp {
     pub fn with_replay_store(mut self, store: Arc<dyn ReplayStore>, secret: &[u8]) -> Self {
         self.replay = Arc::new(Replay::shared(store, secret, self.callers.need_token()));
         self
+    }
+
+    /// Signs what a client brings back with a person's answer with the first of these keys, and takes what any
+    /// of them has signed, in place of a key that only this process has. All servers behind one name must
+    /// have the same; to change keys, give each server the new one behind the old, then before it, then alone.
+    ///
+    /// # Errors
+    /// A key is shorter than 32 characters, or there twice.
+    pub fn with_sealing_keys(mut self, keys: &[&str]) -> Result<Self, InvalidSealingKeys> {
+        self.sealing = Arc::new(Sealing::shared(keys)?);
+        Ok(self)
     }
 
     /// Counts in `metrics`, in place of some of its own.
@@ -173,7 +177,9 @@ impl RunComfyMcp {
         let delivery = Delivery::default();
         let ledger = self.ledger(token.as_ref(), delivery.receipt());
         let gone = CancellationToken::new();
-        let reply = entry.call(arguments, self.call(api, progress, gone, standing, ledger)).await;
+        let client = Client { progress, consent: Consent::Given, tasks: false };
+        let call = self.call(api, client, gone, standing, ledger);
+        let reply = entry.call(arguments, call).await;
         delivery.done();
         reply
     }
@@ -193,14 +199,14 @@ impl RunComfyMcp {
     fn call(
         &self,
         api: Api,
-        progress: Progress,
+        client: Client,
         gone: CancellationToken,
         standing: Standing,
         ledger: Ledger,
     ) -> Call {
         Call {
             api,
-            progress,
+            client,
             gone,
             ending: self.ending.clone(),
             settings: Arc::clone(&self.settings),
@@ -214,175 +220,5 @@ impl RunComfyMcp {
     fn ledger(&self, token: Option<&Token>, receipt: Receipt) -> Ledger {
         let replay = Arc::clone(&self.replay);
         Ledger { account: replay.account(token), replay, receipt }
-    }
-}
-
-/// For how long clients may keep what does not change, and what does.
-const HOUR_MS: u64 = 3_600_000;
-const MINUTE_MS: u64 = 60_000;
-
-/// Whether the client knows hints on how long an answer stays good.
-fn is_modern(context: &RequestContext<RoleServer>) -> bool {
-    context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2026_07_28)
-}
-
-impl ServerHandler for RunComfyMcp {
-    fn get_info(&self) -> ServerConfig {
-        ServerConfig::new(
-            ServerCapabilities::builder()
-                .enable_tools()
-                .enable_resources()
-                .enable_prompts()
-                .enable_completions()
-                .build(),
-        )
-        .with_server_info(
-            Implementation::new("runcomfy-mcp", env!("CARGO_PKG_VERSION"))
-                .with_title("RunComfy (unofficial)"),
-        )
-        .with_instructions(INSTRUCTIONS)
-    }
-
-    async fn list_tools(
-        &self,
-        _request: Option<PaginatedRequestParams>,
-        context: RequestContext<RoleServer>,
-    ) -> Result<ListToolsResult, ErrorData> {
-        let parts = context.extensions.get::<http::request::Parts>();
-        let list = match parts.and_then(|parts| parts.extensions.get::<Listing>()) {
-            Some(listing) => {
-                listing.leave_out();
-                ListToolsResult::with_all_items(Vec::new())
-            }
-            None => ListToolsResult::with_all_items(Self::tools()),
-        };
-        // The list is the same for everyone and changes only with the server's version.
-        let modern = is_modern(&context);
-        Ok(if modern {
-            list.with_ttl_ms(HOUR_MS).with_cache_scope(CacheScope::Public)
-        } else {
-            list
-        })
-    }
-
-    fn get_tool(&self, name: &str) -> Option<Tool> {
-        tools::find(name).map(|entry| entry.listed.clone())
-    }
-
-    async fn list_resources(
-        &self,
-        _request: Option<PaginatedRequestParams>,
-        context: RequestContext<RoleServer>,
-    ) -> Result<ListResourcesResult, ErrorData> {
-        let list = ListResourcesResult::with_all_items(self.resources(&context).await);
-        let modern = is_modern(&context);
-        // The account's own, and soon another.
-        Ok(if modern {
-            list.with_ttl_ms(MINUTE_MS).with_cache_scope(CacheScope::Private)
-        } else {
-            list
-        })
-    }
-
-    async fn list_resource_templates(
-        &self,
-        _request: Option<PaginatedRequestParams>,
-        context: RequestContext<RoleServer>,
-    ) -> Result<ListResourceTemplatesResult, ErrorData> {
-        let list = ListResourceTemplatesResult::with_all_items(resources::templates());
-        let modern = is_modern(&context);
-        Ok(if modern {
-            list.with_ttl_ms(HOUR_MS).with_cache_scope(CacheScope::Public)
-        } else {
-            list
-        })
-    }
-
-    async fn read_resource(
-        &self,
-        request: ReadResourceRequestParams,
-        context: RequestContext<RoleServer>,
-    ) -> Result<ReadResourceResponse, ErrorData> {
-        let contents = self.resource(&request.uri, &context).await?;
-        let read = ReadResourceResult::new(vec![contents]);
-        Ok(if is_modern(&context) {
-            // A run may be elsewhere the next moment.
-            read.with_ttl_ms(0).with_cache_scope(CacheScope::Private)
-        } else {
-            read
-        }
-        .into())
-    }
-
-    async fn list_prompts(
-        &self,
-        _request: Option<PaginatedRequestParams>,
-        context: RequestContext<RoleServer>,
-    ) -> Result<ListPromptsResult, ErrorData> {
-        let list = ListPromptsResult::with_all_items(prompts::list());
-        let modern = is_modern(&context);
-        Ok(if modern {
-            list.with_ttl_ms(HOUR_MS).with_cache_scope(CacheScope::Public)
-        } else {
-            list
-        })
-    }
-
-    async fn get_prompt(
-        &self,
-        request: GetPromptRequestParams,
-        _context: RequestContext<RoleServer>,
-    ) -> Result<GetPromptResponse, ErrorData> {
-        match prompts::get(&request.name, &request.arguments.unwrap_or_default()) {
-            Some(Ok((about, messages))) => {
-                Ok(GetPromptResult::new(messages).with_description(about).into())
-            }
-            Some(Err(faults)) => Err(ErrorData::invalid_params(faults.message(), None)),
-            None => {
-                let known: Vec<_> = prompts::list().into_iter().map(|prompt| prompt.name).collect();
-                let message = format!("unknown prompt; there are {}", known.join(", "));
-                Err(ErrorData::invalid_params(message, Some(Value::from(known))))
-            }
-        }
-    }
-
-    async fn complete(
-        &self,
-        request: CompleteRequestParams,
-        context: RequestContext<RoleServer>,
-    ) -> Result<CompleteResult, ErrorData> {
-        let values = self.completions(request, &context).await;
-        let values = CompletionInfo::with_all_values(values)
-            .map_err(|error| ErrorData::internal_error(error, None))?;
-        Ok(CompleteResult::new(values))
-    }
-
-    /// What is no request that MCP knows, or a known one in a shape that it can't have.
-    async fn on_custom_request(
-        &self,
-        request: CustomRequest,
-        _context: RequestContext<RoleServer>,
-    ) -> Result<CustomResult, ErrorData> {
-        if request.method == "tools/call" {
-            let message = "params must be {\"name\": text, \"arguments\": object}";
-            return Err(ErrorData::invalid_params(message, None));
-        }
-        // The method's name is the client's, of any length.
-        let name: String =
-            request.method.chars().filter(|c| c.is_ascii_graphic()).take(64).collect();
-        Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, format!("unknown method {name}"), None))
-    }
-
-    async fn call_tool(
-        &self,
-        request: CallToolRequestParams,
-        context: RequestContext<RoleServer>,
-    ) -> Result<CallToolResponse, ErrorData> {
-        let Some(entry) = tools::find(&request.name) else {
-            let known: Vec<_> = TOOLS.iter().map(Entry::name).collect();
-            let message = format!("unknown tool; there are {}", known.join(", "));
-            return Err(ErrorData::invalid_params(message, Some(Value::from(known))));
-        };
-        Ok(self.answer(entry, request.arguments.unwrap_or_default(), &context).await?.into())
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 pub use connections::ConnectionSettings;
 pub use limits::{Limits, Rate};
 
-use crate::{ProxyLevel, WebhookHosts};
+use crate::{Confirm, ProxyLevel, WebhookHosts};
 
 /// What an operator may set.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,6 +28,10 @@ pub struct Settings {
     /// Where `webhook_url` may lead. `None`: to the internet at large where one account is served, nowhere
     /// where callers come with tokens of their own.
     pub webhook_hosts: Option<WebhookHosts>,
+    /// What is done about `delete_deployment`, and about a create or update that keeps machines on, where
+    /// the client can't ask the person. `None`: [`Allow`](Confirm::Allow) where one account is served,
+    /// [`Require`](Confirm::Require) where callers come with tokens of their own.
+    pub confirm: Option<Confirm>,
     /// The longest that a call may wait for a run; who asks for more is answered then. `None`: four hours
     /// where one account is served, ten minutes where callers come with tokens of their own.
     pub longest_wait: Option<Duration>,
@@ -58,6 +62,7 @@ impl Default for Settings {
             allow_manager_routes: false,
             proxy_level: None,
             webhook_hosts: None,
+            confirm: None,
             longest_wait: None,
             wait: runcomfy_core::WaitPolicy::default(),
             max_body_bytes: 8 * 1024 * 1024,
@@ -72,6 +77,11 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// What is done without the person's word, once it is known who calls.
+    pub(crate) fn confirm(&self) -> Confirm {
+        self.confirm.unwrap_or(Confirm::Allow)
+    }
+
     /// The longest wait, once it is known who calls.
     pub(crate) fn longest_wait(&self) -> Duration {
         self.longest_wait.unwrap_or(LONGEST_WAIT)

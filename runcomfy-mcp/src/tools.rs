@@ -15,6 +15,7 @@ use serde_json::Value;
 use crate::{
     arguments::{self, ArgumentFaults},
     call::Call,
+    consent::{self, Question},
     reply::{Fault, Reply},
     schema,
 };
@@ -56,6 +57,11 @@ pub(crate) trait ToolDefinition {
 
     /// The properties of a successful result besides `ok`, as JSON Schema.
     fn output() -> Value;
+
+    /// What to ask the person before it is done, where it hurts if it was not meant.
+    fn question(_args: &Self::Args) -> Option<Question> {
+        None
+    }
 
     /// Makes the one call and shapes its answer.
     fn run(args: Self::Args, call: Call) -> impl Future<Output = Result<Reply, Fault>> + Send;
@@ -105,10 +111,7 @@ impl Entry {
             .with_title(T::TITLE)
             .with_raw_output_schema(Arc::new(schema::output(T::output())))
             .with_annotations(annotations);
-        Self {
-            listed,
-            run: |arguments, call| Box::pin(async { T::run(parse(arguments)?, call).await }),
-        }
+        Self { listed, run: |arguments, call| Box::pin(run::<T>(arguments, call)) }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -134,6 +137,16 @@ impl Entry {
         let arguments = arguments::check(&self.listed.input_schema, arguments)?;
         (self.run)(arguments, call).await
     }
+}
+
+async fn run<T: ToolDefinition>(arguments: JsonObject, mut call: Call) -> Result<Reply, Fault> {
+    let args: T::Args = parse(arguments)?;
+    if let Some(question) = T::question(&args)
+        && let Some(asked) = consent::consent(&mut call, question).await?
+    {
+        return Ok(Reply::question(asked));
+    }
+    T::run(args, call).await
 }
 
 /// One tool, by name.

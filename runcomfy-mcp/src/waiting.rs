@@ -1,6 +1,7 @@
 //! From a submitted run to its result: waiting, and telling where a run is.
 
 mod look;
+mod queue;
 mod watch;
 
 use std::time::Duration;
@@ -12,6 +13,9 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 pub(crate) use self::look::{LookArgs, until_changed, until_result};
+use self::queue::with_note;
+pub(crate) use self::queue::with_reason;
+pub(crate) use self::watch::in_words;
 use self::watch::{Watched, watch};
 
 use crate::{
@@ -68,7 +72,9 @@ pub(crate) async fn until_finished(
     let started = Instant::now();
     match watch(call, (deployment_id, request_id), timeout, |_| false).await {
         Ok(Watched::Finished(finished)) => ended(&submitted, *finished),
-        Ok(Watched::TimedOut(timed_out)) => Ok(ran_out(&submitted, *timed_out)),
+        Ok(Watched::TimedOut(timed_out, reason)) => {
+            Ok(with_note(ran_out(&submitted, *timed_out), reason))
+        }
         Ok(Watched::Enough(last)) => Ok(submitted.interrupted(started.elapsed(), last.state())),
         Ok(Watched::Interrupted(last)) => {
             let last = last.map_or(RequestState::InQueue, |last| last.state());
@@ -168,15 +174,21 @@ pub(crate) fn describe_result(result: &RequestResult) -> String {
 /// Adds where the run is and what to call next.
 pub(crate) fn with_state(reply: Reply, state: RequestState) -> Reply {
     let reply = reply.with("state", state.as_str()).with("finished", state.is_finished());
+    match (state, retry_after(state)) {
+        (RequestState::Completed, _) => reply.with("next", "get_request_result"),
+        (_, Some(seconds)) => {
+            reply.with("next", "get_request_status").with("retry_after_seconds", seconds)
+        }
+        (_, None) => reply,
+    }
+}
+
+/// When it is worth looking again, in seconds; `None` once there is nothing more to come.
+pub(crate) fn retry_after(state: RequestState) -> Option<u64> {
     match state {
-        RequestState::Completed => reply.with("next", "get_request_result"),
-        RequestState::InQueue => {
-            reply.with("next", "get_request_status").with("retry_after_seconds", 10)
-        }
-        RequestState::InProgress | RequestState::Unknown => {
-            reply.with("next", "get_request_status").with("retry_after_seconds", 5)
-        }
-        _ => reply,
+        RequestState::InQueue => Some(10),
+        RequestState::InProgress | RequestState::Unknown => Some(5),
+        _ => None,
     }
 }
 

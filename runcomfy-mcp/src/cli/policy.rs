@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::{ProxyLevel, Settings, WebhookHosts};
+use crate::{Confirm, ProxyLevel, Settings, WebhookHosts};
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct Policy {
@@ -21,11 +21,18 @@ pub(super) struct Policy {
         value_delimiter = ','
     )]
     webhook_hosts: Vec<String>,
+
+    /// What to do about delete_deployment, and about a create or update that keeps machines on, for a client
+    /// that can't show the user a question (others are always asked) [default: allow; require where callers
+    /// of `serve` come with tokens of their own]
+    #[arg(long, global = true, value_name = "HOW", env = "RUNCOMFY_MCP_CONFIRM")]
+    confirm: Option<Confirm>,
 }
 
 impl Policy {
     pub(super) fn apply(&self, settings: &mut Settings) {
         settings.proxy_level = self.proxy_level;
+        settings.confirm = self.confirm;
         if !self.webhook_hosts.is_empty() {
             settings.webhook_hosts = Some(WebhookHosts::Only(self.webhook_hosts.clone()));
         }

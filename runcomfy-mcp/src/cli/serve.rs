@@ -3,6 +3,7 @@
 mod bounds;
 mod figures;
 mod replay;
+mod sealing;
 
 use std::sync::Arc;
 
@@ -27,6 +28,7 @@ use crate::{
 /// Each caller sends their own RunComfy token as `Authorization: Bearer …`; calls act with that token
 /// and with no other.
 #[derive(Args, Debug)]
+#[command(after_help = sealing::HELP)]
 pub(super) struct Serve {
     /// Address to listen on
     #[arg(
@@ -118,7 +120,7 @@ impl Serve {
         let many = matches!(callers, Callers::Each { .. });
         self.bounds.apply(&mut settings, callers.need_token());
         let server = RunComfyMcp::new(callers, settings).with_metrics(metrics);
-        let server = self.replay.apply(server, many).await?;
+        let server = sealing::apply(self.replay.apply(server, many).await?)?;
         let stop = stop_signal();
         note(&format!(
             "runcomfy-mcp serves MCP at http://{address}/mcp (health: /healthz, /readyz)"

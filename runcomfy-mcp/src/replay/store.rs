@@ -60,7 +60,11 @@ pub struct ReplayKey {
 
 impl ReplayKey {
     pub(super) fn new(call: &Call, tool: &'static str, name: String) -> Self {
-        Self { account: call.ledger.account.clone(), tool, name }
+        Self::of_account(&call.ledger.account, tool, &name)
+    }
+
+    pub(super) fn of_account(account: &str, tool: &'static str, name: &str) -> Self {
+        Self { account: account.to_owned(), tool, name: name.to_owned() }
     }
 
     #[cfg(any(test, feature = "fuzz"))]

@@ -16,7 +16,7 @@ pub(crate) struct OwnKind {
 }
 
 /// Those there are.
-pub(crate) const OWN_KINDS: [OwnKind; 6] = [
+pub(crate) const OWN_KINDS: [OwnKind; 9] = [
     OwnKind {
         word: "internal",
         meaning: "a fault of this server's",
@@ -56,6 +56,25 @@ pub(crate) const OWN_KINDS: [OwnKind; 6] = [
         outcome: Outcome::NotSent,
         hint: "Nothing was sent. Repeat the call with the same idempotency_key in some seconds; without a key it \
                would go through, unprotected.",
+    },
+    OwnKind {
+        word: "confirmation_required",
+        meaning: "it hurts if it was not meant, and the user was not asked",
+        outcome: Outcome::NotSent,
+        hint: "Nothing was changed. Show the user the question in `message`; only if they say yes, repeat the call \
+               with confirm=true.",
+    },
+    OwnKind {
+        word: "declined",
+        meaning: "the user was asked and did not agree",
+        outcome: Outcome::NotSent,
+        hint: "Nothing was changed. Do not try it again unless the user asks for it.",
+    },
+    OwnKind {
+        word: "state_refused",
+        meaning: "requestState is not what this server gave for this call",
+        outcome: Outcome::NotSent,
+        hint: "Nothing was changed. Make the call anew, without requestState and inputResponses.",
     },
 ];
 
@@ -120,6 +139,34 @@ impl Fault {
         let mut fault = Self::own(&OWN_KINDS[5]);
         fault.retryable = true;
         fault
+    }
+
+    /// The person must be asked, and only the model can.
+    pub(crate) fn needs_confirmation(question: &str) -> Self {
+        let mut fault = Self::own(&OWN_KINDS[6]);
+        fault.message = format!("the user has to agree first: {question}");
+        fault
+    }
+
+    /// The person does not want it.
+    pub(crate) fn declined() -> Self {
+        Self::own(&OWN_KINDS[7])
+    }
+
+    /// What should be an earlier round of this call is none. A fault of the client's, not of the model's.
+    pub(crate) fn state_refused() -> Self {
+        Self::own(&OWN_KINDS[8])
+    }
+
+    /// Whether it breaks the protocol: the client must learn it, not the model.
+    pub(crate) fn breaks_protocol(&self) -> bool {
+        self.kind == OWN_KINDS[8].word
+    }
+
+    /// With other words on what happened.
+    pub(crate) fn because(mut self, message: &str) -> Self {
+        message.clone_into(&mut self.message);
+        self
     }
 
     /// The key belongs to a call with other arguments.

@@ -5,14 +5,16 @@ use std::panic::AssertUnwindSafe;
 use futures_util::FutureExt;
 use rmcp::{
     ErrorData, RoleServer,
-    model::{CallToolResult, JsonObject, ProtocolVersion},
+    model::{CallToolRequestParams, CallToolResponse},
     service::RequestContext,
 };
 use serde_json::Value;
 
 use super::{RunComfyMcp, record::Record};
 use crate::{
-    call::Progress,
+    call::{Client, Progress},
+    consent::Consent,
+    protocol::{is_modern, knows_links},
     random,
     replay::{Delivery, Receipt},
     reply::{Fault, Reply},
@@ -25,10 +27,10 @@ impl RunComfyMcp {
     pub(super) async fn answer(
         &self,
         entry: &'static Entry,
-        arguments: JsonObject,
+        request: CallToolRequestParams,
         context: &RequestContext<RoleServer>,
-    ) -> Result<CallToolResult, ErrorData> {
-        let mut record = Record::begin(entry.name(), &arguments, context);
+    ) -> Result<CallToolResponse, ErrorData> {
+        let mut record = Record::begin(entry.name(), request.arguments.as_ref(), context);
         let _under_way = self.work.token();
         let parts = context.extensions.get::<http::request::Parts>();
         // Over HTTP the connection knows what becomes of the answer. Elsewhere all there is to know is
@@ -36,7 +38,7 @@ impl RunComfyMcp {
         let own = Delivery::default();
         let receipt = parts.and_then(|parts| parts.extensions.get::<Receipt>()).cloned();
         let receipt = receipt.unwrap_or_else(|| own.receipt());
-        let run = self.run(entry, arguments, context, receipt, &mut record);
+        let run = self.run(entry, request, context, receipt, &mut record);
         let run = async {
             let mut run = std::pin::pin!(run);
             tokio::select! {
@@ -53,19 +55,24 @@ impl RunComfyMcp {
         };
         own.done();
         record.came_to(&outcome);
+        let refused = outcome.as_ref().is_err_and(Fault::breaks_protocol);
         let shaped = match outcome {
             Ok(reply) => reply.shape(self.settings.text_limit_bytes, knows_links(context)),
             Err(fault) => fault.shape(),
         };
         record.end(&shaped, &self.metrics);
-        Ok(shaped.result)
+        if refused {
+            let message = "requestState is not what this server gave for this call";
+            return Err(ErrorData::invalid_params(message, shaped.result.structured_content));
+        }
+        Ok(shaped.into_response())
     }
 
     /// Runs the tool for whoever sent these headers. A call that only reads does not hold up the end.
     async fn run(
         &self,
         entry: &Entry,
-        arguments: JsonObject,
+        mut request: CallToolRequestParams,
         context: &RequestContext<RoleServer>,
         receipt: Receipt,
         record: &mut Record,
@@ -82,8 +89,19 @@ impl RunComfyMcp {
         let visit = parts.and_then(|parts| parts.extensions.get::<Visit>()).cloned();
         let source = visit.as_ref().and_then(|visit| visit.source);
         let standing = self.standing(entry, principal, visit)?;
-        let call = self.call(api, progress, context.ct.clone(), standing, ledger);
-        let run = entry.call(arguments, call);
+        // A peer of an older revision that declares them still expects a result.
+        let tasks = is_modern(context)
+            && context.client_capabilities().is_some_and(|client| client.supports_tasks());
+        let policy = self.settings.confirm();
+        let consent = Consent::of(&mut request, context, token.as_ref(), &self.sealing, policy)?;
+        let call = self.call(
+            api,
+            Client { progress, consent, tasks },
+            context.ct.clone(),
+            standing,
+            ledger,
+        );
+        let run = entry.call(request.arguments.unwrap_or_default(), call);
         let outcome = tokio::select! {
             outcome = run => outcome,
             () = self.reads_are_over(), if entry.only_reads() => Err(Fault::shutting_down()),
@@ -113,9 +131,4 @@ fn broken(tool: &str) -> ErrorData {
     let fault = Fault::internal("the tool panicked").with("error_id", error_id.as_str());
     let message = format!("internal error {error_id}");
     ErrorData::internal_error(message, Some(Value::Object(fault.into_payload())))
-}
-
-/// Links to resources came with the revision of 2025-06-18; older clients reject results that have one.
-fn knows_links(context: &RequestContext<RoleServer>) -> bool {
-    context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2025_06_18)
 }

@@ -39,7 +39,9 @@ impl RunComfyMcp {
         };
         let address = &address;
         let read = |api: Api| async move { resources::read(address, uri, &api).await };
-        self.aside("resources/read", context, read).await.map_err(|fault| told(fault, uri))
+        let data = || ("uri", named(uri)["uri"].take());
+        let read = self.aside("resources/read", context, read).await;
+        read.map_err(|fault| told(fault, data(), ErrorData::resource_not_found))
     }
 
     pub(super) async fn completions(
@@ -69,7 +71,7 @@ impl RunComfyMcp {
     }
 
     /// Does it as the caller's account, until the caller goes away or the server ends.
-    async fn aside<T, F>(
+    pub(super) async fn aside<T, F>(
         &self,
         what: &'static str,
         context: &RequestContext<RoleServer>,
@@ -122,17 +124,17 @@ impl RunComfyMcp {
 }
 
 /// A fault in JSON-RPC's form, with all that a tool would say of it beside.
-fn told(fault: Fault, uri: &str) -> ErrorData {
-    let missing = fault.kind() == runcomfy_core::ErrorKind::NotFound.as_str();
+pub(super) fn told(
+    fault: Fault,
+    (key, value): (&str, Value),
+    missing: fn(String, Option<Value>) -> ErrorData,
+) -> ErrorData {
+    let is_missing = fault.kind() == runcomfy_core::ErrorKind::NotFound.as_str();
     let mut payload = Value::Object(fault.into_payload());
     let message = payload["message"].as_str().unwrap_or_default().to_owned();
-    payload["uri"] = named(uri)["uri"].take();
+    payload[key] = value;
     let data = Some(payload);
-    if missing {
-        ErrorData::resource_not_found(message, data)
-    } else {
-        ErrorData::internal_error(message, data)
-    }
+    if is_missing { missing(message, data) } else { ErrorData::internal_error(message, data) }
 }
 
 /// Which resource it was; of what is no address of ours, no more than tells which.

@@ -36,7 +36,7 @@ pub(super) struct Record {
 impl Record {
     pub(super) fn begin(
         tool: &'static str,
-        arguments: &JsonObject,
+        arguments: Option<&JsonObject>,
         context: &RequestContext<RoleServer>,
     ) -> Self {
         let parts = context.extensions.get::<http::request::Parts>();
@@ -54,8 +54,8 @@ impl Record {
             protocol: context.protocol_version().map(|version| version.to_string()),
             call_id: tag.map(|tag| tag.0.clone()).or(number),
             caller: None,
-            deployment_id: id(arguments, "deployment_id"),
-            request_id: id(arguments, "request_id"),
+            deployment_id: arguments.and_then(|arguments| id(arguments, "deployment_id")),
+            request_id: arguments.and_then(|arguments| id(arguments, "request_id")),
             bytes_in: extensions.and_then(|all| all.get::<Visit>()).map(|visit| visit.bytes),
             ended: Ended { outcome: "ok", kind: "ok", replayed: false },
             status_code: None,
@@ -71,8 +71,9 @@ impl Record {
     pub(super) fn came_to(&mut self, outcome: &Result<Reply, Fault>) {
         let data = match outcome {
             Ok(reply) => {
-                if reply.is_interrupted() {
-                    self.ended.kind = "interrupted";
+                self.ended.kind = reply.kind();
+                if self.ended.kind == "input_required" {
+                    self.ended.outcome = "not_sent";
                 }
                 reply.payload()
             }

@@ -14,7 +14,7 @@ pub(super) struct Tool;
 impl ToolDefinition for Tool {
     const TITLE: &'static str = "Cancel request";
     const DESCRIPTION: &'static str =
-        "Cancel a queued or running request; its work is lost. Best effort: one that is nearly done may still complete, so check get_request_status after.";
+        "Cancel a queued or running request; its work is lost. Best effort: one that is nearly done may still complete: check get_request_status.";
     const HINTS: Hints = Hints { read_only: false, destructive: true, idempotent: true, open_world: true };
     type Args = RequestArgs;
 

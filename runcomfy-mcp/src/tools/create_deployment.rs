@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     arguments::ArgumentFaults,
     call::Call,
+    consent::Question,
     deployment,
     replay::{self, Fingerprint, Once},
     reply::{Fault, Reply},
@@ -68,7 +69,7 @@ pub(super) struct Args {
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 60))]
     max_instances: u64,
-    /// Pending requests per instance before another starts.
+    /// Pending per instance before another starts.
     #[serde(default = "one")]
     #[schemars(range(min = 0, max = 100_000))]
     queue_size: u64,
@@ -80,6 +81,9 @@ pub(super) struct Args {
     #[serde(default)]
     #[schemars(length(min = 1, max = 128))]
     idempotency_key: Option<String>,
+    /// The user said yes.
+    #[serde(default)]
+    confirm: Option<bool>,
 }
 
 fn one() -> u64 {
@@ -102,6 +106,12 @@ impl ToolDefinition for Tool {
             "replayed": schema::flag("It was created by an earlier, identical call; nothing was sent."),
             "note": schema::text("What else to know."),
         })
+    }
+
+    fn question(args: &Args) -> Option<Question> {
+        let kept = deployment::kept_on(args.min_instances, args.keep_warm_duration_in_seconds)?;
+        let words = format!("Create a deployment on {} that {kept}", args.hardware.sku());
+        Some(Question { about: None, confirmed: args.confirm == Some(true), words: Box::new(|_| Some(words)) })
     }
 
     async fn run(args: Args, call: Call) -> Result<Reply, Fault> {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     call::Call,
+    consent::{self, Question},
     reply::{Fault, Reply},
     schema,
     tools::{Hints, ToolDefinition},
@@ -20,12 +21,15 @@ pub(super) struct Args {
     /// From list_deployments.
     #[schemars(with = "String")]
     deployment_id: DeploymentId,
+    /// The user said yes.
+    #[serde(default)]
+    confirm: Option<bool>,
 }
 
 impl ToolDefinition for Tool {
     const TITLE: &'static str = "Delete deployment";
     const DESCRIPTION: &'static str =
-        "Delete a deployment for good; it can't be undone. To stop costs, pause it instead: update_deployment with is_enabled=false.";
+        "Delete a deployment for good. To stop costs, pause it instead: update_deployment with is_enabled=false.";
     const HINTS: Hints = Hints { read_only: false, destructive: true, idempotent: true, open_world: false };
     type Args = Args;
 
@@ -33,6 +37,17 @@ impl ToolDefinition for Tool {
         json!({
             "response": {"description": "What RunComfy said to it; null where it said nothing."},
             "already_deleted": schema::flag("The answer was lost; the deployment was found gone."),
+        })
+    }
+
+    fn question(args: &Args) -> Option<Question> {
+        let id = args.deployment_id.clone();
+        Some(Question {
+            about: Some(id.clone()),
+            confirmed: args.confirm == Some(true),
+            words: Box::new(move |found| {
+                Some(format!("Delete {} for good? It can't be undone.", consent::named(&id, found)))
+            }),
         })
     }
 

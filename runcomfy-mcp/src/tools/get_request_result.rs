@@ -29,6 +29,7 @@ impl ToolDefinition for Tool {
             "interrupted": schema::flag("With wait_seconds: cut short by the server's end or the client's."),
             "waited_seconds": {"type": "number", "description": "With wait_seconds: how long it took."},
             "next": schema::text("What to call next."),
+            "note": schema::text("With wait_seconds, in queue: the likely reason."),
             "retry_after_seconds": schema::retry_after_seconds(),
         })
     }

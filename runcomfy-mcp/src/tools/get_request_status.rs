@@ -14,7 +14,7 @@ pub(super) struct Tool;
 
 impl ToolDefinition for Tool {
     const TITLE: &'static str = "Get request status";
-    const DESCRIPTION: &'static str = "See where a request is: in_queue, in_progress, completed or cancelled. completed means finished, not success: then call get_request_result. Cold starts take minutes: with wait_seconds it answers when the state changes; else wait between calls as told.";
+    const DESCRIPTION: &'static str = "See where a request is: in_queue, in_progress, completed or cancelled. completed means finished, not success: then call get_request_result. With wait_seconds it answers when the state changes; else wait as told.";
     const HINTS: Hints = READS;
     type Args = LookArgs;
 
@@ -27,6 +27,7 @@ impl ToolDefinition for Tool {
             "interrupted": schema::flag("With wait_seconds: cut short by the server's end or the client's."),
             "waited_seconds": {"type": "number", "description": "With wait_seconds: how long it took."},
             "next": schema::text("What to call next."),
+            "note": schema::text("In queue: the likely reason."),
             "retry_after_seconds": schema::retry_after_seconds(),
         })
     }
@@ -37,6 +38,8 @@ impl ToolDefinition for Tool {
         }
         let status = call.api.get_request_status(&args.deployment_id, &args.request_id).await?;
         let sentence = format!("Request {}: {}.", args.request_id, waiting::describe(&status));
-        Ok(waiting::with_state(Reply::new(sentence), status.state()).with("status", json!(status)))
+        let reply = waiting::with_state(Reply::new(sentence), status.state());
+        let reply = waiting::with_reason(reply, &call, &args.deployment_id, &status).await;
+        Ok(reply.with("status", json!(status)))
     }
 }

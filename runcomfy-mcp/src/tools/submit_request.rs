@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rmcp::model::CreateTaskResult;
 use runcomfy_core::{DeploymentId, ExtraData, InferenceRequest, Overrides, Webhook, Workflow};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -16,6 +17,7 @@ use crate::{
     reply::{Fault, Reply},
     schema,
     settings::Settings,
+    tasks::TaskId,
     tools::{Api, FORGOTTEN, Hints, ToolDefinition, replay_key},
     waiting,
 };
@@ -63,7 +65,7 @@ fn five_minutes() -> u64 {
 
 impl ToolDefinition for Tool {
     const TITLE: &'static str = "Submit request";
-    const DESCRIPTION: &'static str = "Run a deployment's workflow: starts a billed run and returns request_id. Get node ids from get_deployment with include_payload. Each call is a new run: after outcome `unknown` ask the user before repeating. Waiting may outlast your client's limit; the run goes on regardless: follow it with get_request_status.";
+    const DESCRIPTION: &'static str = "Run a deployment's workflow: starts a billed run and returns request_id. Get node ids from get_deployment with include_payload. Each call is a new run: after outcome `unknown` ask the user before repeating. If the wait is cut off the run goes on: follow it with get_request_status.";
     const HINTS: Hints = Hints { read_only: false, destructive: true, idempotent: false, open_world: true };
     type Args = Args;
 
@@ -94,6 +96,7 @@ impl ToolDefinition for Tool {
         let asked = fingerprint(&args);
         let request = request(args, &call.settings)?;
         let deployment_id = request.deployment_id.clone();
+        let (as_task, wait) = (wait && call.client.tasks, wait && !call.client.tasks);
         if wait {
             call.take_seat()?;
             call.say("submitting").await;
@@ -108,18 +111,21 @@ impl ToolDefinition for Tool {
             replay::once(&call, "submit_request", key, asked, send)
                 .await
                 .map_err(|fault| fault.with("deployment_id", deployment_id.as_str()))?;
+        const NO_EFFECT: &str =
+            "webhook_intermediate_status without webhook_url has no effect: it was not sent.";
+        let notes = [(stray_webhook, NO_EFFECT), (forgotten, FORGOTTEN)];
+        let notes: Vec<_> = notes.iter().filter(|(said, _)| *said).map(|(_, note)| *note).collect();
         let submitted = waiting::Submitted { deployment_id, submission };
-        let reply = if wait {
+        let reply = if as_task {
+            let id = TaskId::new(submitted.deployment_id.clone(), submitted.submission.request_id.clone());
+            submitted.reply().with_task(CreateTaskResult::new(id.submitted(&notes.join(" "))))
+        } else if wait {
             // Whose run it is stays true whatever the wait comes to.
             let waited = waiting::until_finished(submitted, timeout, &mut call).await;
             waited.map_err(|fault| if replayed { fault.with("replayed", true) } else { fault })?
         } else {
             submitted.reply()
         };
-        const NO_EFFECT: &str =
-            "webhook_intermediate_status without webhook_url has no effect: it was not sent.";
-        let notes = [(stray_webhook, NO_EFFECT), (forgotten, FORGOTTEN)];
-        let notes: Vec<_> = notes.iter().filter(|(said, _)| *said).map(|(_, note)| *note).collect();
         let reply = if notes.is_empty() { reply } else { reply.with("note", notes.join(" ")) };
         Ok(if replayed { reply.with("replayed", true) } else { reply })
     }

@@ -9,6 +9,7 @@ use super::create_deployment::Hardware;
 use crate::{
     arguments::ArgumentFaults,
     call::Call,
+    consent::{self, Question},
     deployment,
     reply::{Fault, Reply},
     schema,
@@ -54,12 +55,15 @@ pub(super) struct Args {
     /// false pauses, true resumes.
     #[serde(default)]
     is_enabled: Option<bool>,
+    /// The user said yes.
+    #[serde(default)]
+    confirm: Option<bool>,
 }
 
 impl ToolDefinition for Tool {
     const TITLE: &'static str = "Update deployment";
     const DESCRIPTION: &'static str =
-        "Change a deployment; pass only what changes. Overwrites old values; a rename by someone else at the same moment may be undone.";
+        "Change a deployment; pass only what changes. A rename by someone else at the same moment may be undone.";
     const HINTS: Hints = Hints { read_only: false, destructive: true, idempotent: false, open_world: false };
     type Args = Args;
 
@@ -68,6 +72,28 @@ impl ToolDefinition for Tool {
             "deployment": schema::upstream("The deployment after the change, in short: thirteen keys, null where unknown."),
             "name_race_possible": schema::flag("Somebody else may have renamed it at the same moment: check the name."),
             "found_applied": schema::flag("The answer was lost; the deployment was found as wanted."),
+        })
+    }
+
+    fn question(args: &Args) -> Option<Question> {
+        // What is paused costs nothing, whatever else it is told.
+        let (min, warm) = (args.min_instances, args.keep_warm_duration_in_seconds);
+        if args.is_enabled == Some(false) {
+            return None;
+        }
+        let (id, resumes) = (args.deployment_id.clone(), args.is_enabled == Some(true));
+        let told = deployment::kept_on(min.unwrap_or(0), warm.unwrap_or(0));
+        (told.is_some() || resumes).then(|| Question {
+            about: Some(id.clone()),
+            confirmed: args.confirm == Some(true),
+            words: Box::new(move |found| {
+                // What is resumed keeps on what it was told to before.
+                let before = found.filter(|_| resumes);
+                let min = min.or(before.and_then(|found| found.min_instances)).unwrap_or(0);
+                let kept = deployment::kept_on(min, warm.unwrap_or(0))?;
+                let change = if resumes { "Resume" } else { "Change" };
+                Some(format!("{change} {} so that it {kept}", consent::named(&id, found)))
+            }),
         })
     }
 

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::{Watched, describe, describe_result, watch, with_state};
+use super::{Watched, describe, describe_result, queue::with_note, watch, with_state};
 use crate::{
     call::Call,
     reply::{Fault, Reply},
@@ -54,12 +54,12 @@ pub(crate) async fn until_changed(args: &LookArgs, call: &mut Call) -> Result<Re
         state.is_finished() || *first.get_or_insert(state) != state
     };
     let watched = watch(call, args.ids(), args.timeout(), changed).await?;
-    let (status, how) = match watched {
-        Watched::Finished(finished) => (finished.status, None),
-        Watched::Enough(status) => (*status, None),
-        Watched::TimedOut(timed_out) => (last(*timed_out)?, Some("timed_out")),
+    let (status, how, reason) = match watched {
+        Watched::Finished(finished) => (finished.status, None, None),
+        Watched::Enough(status) => (*status, None, None),
+        Watched::TimedOut(timed_out, reason) => (last(*timed_out)?, Some("timed_out"), reason),
         Watched::Interrupted(status) => {
-            (*status.ok_or_else(Fault::shutting_down)?, Some("interrupted"))
+            (*status.ok_or_else(Fault::shutting_down)?, Some("interrupted"), None)
         }
     };
     let sentence = match how {
@@ -67,7 +67,7 @@ pub(crate) async fn until_changed(args: &LookArgs, call: &mut Call) -> Result<Re
         Some(_) => format!("Request {}: still {}.", args.request_id, describe(&status)),
     };
     let reply = with_state(Reply::new(sentence), status.state()).with("status", json!(status));
-    Ok(waited(reply, started, how))
+    Ok(with_note(waited(reply, started, how), reason))
 }
 
 /// Waits for the run's end and its result.
@@ -75,7 +75,7 @@ pub(crate) async fn until_result(args: &LookArgs, call: &mut Call) -> Result<Rep
     call.take_seat()?;
     let started = Instant::now();
     let watched = watch(call, args.ids(), args.timeout(), |_| false).await?;
-    let (status, how) = match watched {
+    let (status, how, reason) = match watched {
         Watched::Finished(finished) => {
             let result = finished.result?;
             let sentence = format!("Result for {}: {}", args.request_id, describe_result(&result));
@@ -83,15 +83,15 @@ pub(crate) async fn until_result(args: &LookArgs, call: &mut Call) -> Result<Rep
             let reply = reply.with_files(result.output_files()).with("result", json!(result));
             return Ok(waited(reply, started, None));
         }
-        Watched::Enough(status) => (*status, Some("timed_out")),
-        Watched::TimedOut(timed_out) => (last(*timed_out)?, Some("timed_out")),
+        Watched::Enough(status) => (*status, Some("timed_out"), None),
+        Watched::TimedOut(timed_out, reason) => (last(*timed_out)?, Some("timed_out"), reason),
         Watched::Interrupted(status) => {
-            (*status.ok_or_else(Fault::shutting_down)?, Some("interrupted"))
+            (*status.ok_or_else(Fault::shutting_down)?, Some("interrupted"), None)
         }
     };
     let sentence = format!("Request {} has no result yet: {}.", args.request_id, describe(&status));
     let reply = with_state(Reply::new(sentence), status.state()).with("status", json!(status));
-    Ok(waited(reply, started, how))
+    Ok(with_note(waited(reply, started, how), reason))
 }
 
 fn waited(reply: Reply, started: Instant, how: Option<&str>) -> Reply {

@@ -3,14 +3,17 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt, future::Fuse};
 use runcomfy_core::{
     DeploymentId, Error, ErrorKind, Finished, Operation, RequestId, RequestState, RequestStatus,
     TimedOut, Wait, WaitEnd, WaitEvent,
 };
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 
-use super::describe;
+use super::{
+    describe,
+    queue::{LOOK, likely_reason},
+};
 use crate::call::Call;
 
 /// Why a watch is over.
@@ -19,8 +22,8 @@ pub(crate) enum Watched {
     Finished(Box<Finished>),
     /// What was waited for has come.
     Enough(Box<RequestStatus>),
-    /// The time was up first.
-    TimedOut(Box<TimedOut>),
+    /// The time was up first; and why the run still waited then, where that is known.
+    TimedOut(Box<TimedOut>, Option<String>),
     /// The caller has gone, or the server will; with what was seen last.
     Interrupted(Option<Box<RequestStatus>>),
 }
@@ -38,18 +41,35 @@ pub(crate) async fn watch(
 ) -> Result<Watched, Error> {
     call.sit_down();
     let mut policy = call.settings.wait.clone();
-    policy.timeout = Some(timeout.min(call.settings.longest_wait()));
+    let timeout = timeout.min(call.settings.longest_wait());
+    policy.timeout = Some(timeout);
+    let (api, deployment) = (Arc::clone(&call.api), deployment_id.clone());
     let wait = Wait::new(Arc::clone(&call.api), deployment_id, request_id).policy(policy);
     let mut events = std::pin::pin!(call.waits.events(call.standing.principal, wait));
     let started = Instant::now();
     let mut heartbeat = interval_at(started + call.settings.heartbeat, call.settings.heartbeat);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // Why it still waits is found out in the last moments, so that nobody is kept beyond their time.
+    let mut nearly_over =
+        std::pin::pin!(sleep_until(started + timeout.saturating_sub(LOOK)).fuse());
+    let (mut reason, mut why) = (std::pin::pin!(Fuse::terminated()), None);
     let (mut seen, mut told): (Option<Box<RequestStatus>>, _) = (None, "submitted".to_owned());
     loop {
         let event = tokio::select! {
             biased;
             () = call.wait_is_pointless() => return Ok(Watched::Interrupted(seen)),
             event = events.next() => event,
+            () = &mut nearly_over, if seen.is_some() => {
+                if let Some(status) = seen.as_deref().cloned() {
+                    let (api, deployment) = (Arc::clone(&api), deployment.clone());
+                    reason.set(likely_reason(api, deployment, status).fuse());
+                }
+                continue;
+            }
+            found = &mut reason => {
+                why = found;
+                continue;
+            }
             _ = heartbeat.tick() => {
                 call.say(&format!("{told}; {} s so far", started.elapsed().as_secs())).await;
                 continue;
@@ -72,7 +92,9 @@ pub(crate) async fn watch(
                 return Ok(Watched::Finished(finished));
             }
             Some(Ok(WaitEvent::Ended(WaitEnd::TimedOut(timed_out)))) => {
-                return Ok(Watched::TimedOut(timed_out));
+                let last = timed_out.last_status.as_ref().map(RequestStatus::state);
+                why = why.filter(|_| last == Some(RequestState::InQueue));
+                return Ok(Watched::TimedOut(timed_out, why));
             }
             Some(Err(error)) => return Err(error),
             Some(Ok(_)) => {}
@@ -82,7 +104,7 @@ pub(crate) async fn watch(
 }
 
 /// A status as a person wants to read it who waits.
-fn in_words(status: &RequestStatus) -> String {
+pub(crate) fn in_words(status: &RequestStatus) -> String {
     match status.state() {
         RequestState::InQueue => {
             let place = match status.queue_position {

@@ -154,7 +154,7 @@ fn tool(asked: &Asked) -> (&'static str, Value) {
             json!({"deployment_id": deployment_id, "keep_warm_duration_in_seconds": keep_warm}),
         ),
         Asked::Delete { deployment_id } => {
-            ("delete_deployment", json!({"deployment_id": deployment_id}))
+            ("delete_deployment", json!({"deployment_id": deployment_id, "confirm": true}))
         }
     };
     if let Some((_, Some(key))) = asked.paid() {

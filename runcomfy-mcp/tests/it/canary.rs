@@ -138,7 +138,7 @@ fn questions(id: &str) -> Vec<Value> {
         calls.push(("call_instance_proxy", proxy));
         calls.push(("create_deployment", json!({"name": wrong, "hardware": wrong})));
     }
-    calls.push(("delete_deployment", json!({"deployment_id": id})));
+    calls.push(("delete_deployment", json!({"deployment_id": id, "confirm": true})));
     let mut messages: Vec<_> = calls
         .into_iter()
         .map(|(tool, arguments)| json!({"method": "tools/call", "params": {"name": tool, "arguments": arguments}}))

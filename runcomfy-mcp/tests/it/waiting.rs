@@ -47,6 +47,7 @@ async fn q19_a_wait_that_runs_out_ends_on_time_with_all_that_is_needed_to_go_on(
         assert_eq!(data["finished"], false);
         assert_eq!(data["next"], "get_request_status");
         assert_eq!(data["status"]["status"], "in_queue");
+        assert!(data["note"].is_string(), "why it waits: {data}");
         assert!(data["request_id"].is_string() && data["retry_after_seconds"].is_u64(), "{data}");
         assert!(texts(&result)[0].contains(data["request_id"].as_str().unwrap()));
     }
@@ -250,4 +251,30 @@ async fn who_waits_for_a_state_does_not_wait_for_the_result() {
     assert_eq!((&data["state"], &data["finished"]), (&json!("completed"), &json!(true)));
     let fault = session.fault("get_request_result", for_seconds(&ids, 300)).await;
     assert_eq!(fault["request_id"], ids["request_id"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_in_queue_is_said_why_and_one_that_works_is_not() {
+    let api = fake(Script::default().queued(seconds(60)).running(seconds(60)));
+    let session = connect(api.clone()).await;
+    let run = session.data("submit_request", json!({"deployment_id": "dep_1"})).await;
+    let ids = json!({"deployment_id": "dep_1", "request_id": run["request_id"]});
+    let starting = session.data("get_request_status", ids.clone()).await["note"].clone();
+    let pause = json!({"deployment_id": "dep_1", "is_enabled": false});
+    session.data("update_deployment", pause).await;
+    let paused = session.data("get_request_status", ids.clone()).await["note"].clone();
+    assert!(starting.is_string() && paused.is_string() && starting != paused, "{paused}");
+    let resume = json!({"deployment_id": "dep_1", "is_enabled": true});
+    session.data("update_deployment", resume).await;
+    let mut wait = ids.clone();
+    wait["wait_seconds"] = json!(90);
+    session.data("get_request_status", wait.clone()).await;
+    let looks = api.calls_of(Operation::GetDeployment);
+    let working = session.data("get_request_status", ids).await;
+    assert_eq!((&working["state"], &working["note"]), (&json!("in_progress"), &json!(null)));
+    assert_eq!(api.calls_of(Operation::GetDeployment), looks);
+    // What was known of the queue is no news once it works.
+    wait["wait_seconds"] = json!(5);
+    let waited = session.data("get_request_result", wait).await;
+    assert_eq!((&waited["timed_out"], &waited["note"]), (&json!(true), &json!(null)));
 }

@@ -1,0 +1,215 @@
+//! What MCP's methods come to.
+
+use rmcp::{
+    ErrorData, RoleServer, ServerHandler,
+    model::{
+        CacheScope, CallToolRequestParams, CallToolResponse, CancelTaskParams,
+        CompleteRequestParams, CompleteResult, CompletionInfo, CustomRequest, CustomResult,
+        ErrorCode, GetPromptRequestParams, GetPromptResponse, GetPromptResult, GetTaskParams,
+        GetTaskResult, Implementation, ListPromptsResult, ListResourceTemplatesResult,
+        ListResourcesResult, ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams,
+        ReadResourceResponse, ReadResourceResult, ServerCapabilities, ServerConfig, Tool,
+        UpdateTaskParams,
+    },
+    service::RequestContext,
+};
+use serde_json::Value;
+
+use super::{INSTRUCTIONS, RunComfyMcp};
+use crate::{
+    prompts,
+    protocol::is_modern,
+    resources,
+    tools::{self, Entry, TOOLS},
+    transport::http::Listing,
+};
+
+/// For how long clients may keep what does not change, and what does.
+const HOUR_MS: u64 = 3_600_000;
+const MINUTE_MS: u64 = 60_000;
+
+impl ServerHandler for RunComfyMcp {
+    fn get_info(&self) -> ServerConfig {
+        ServerConfig::new(
+            ServerCapabilities::builder()
+                .enable_tools()
+                .enable_resources()
+                .enable_prompts()
+                .enable_completions()
+                .enable_tasks()
+                .build(),
+        )
+        .with_server_info(
+            Implementation::new("runcomfy-mcp", env!("CARGO_PKG_VERSION"))
+                .with_title("RunComfy (unofficial)"),
+        )
+        .with_instructions(INSTRUCTIONS)
+    }
+
+    async fn list_tools(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        let parts = context.extensions.get::<http::request::Parts>();
+        let list = match parts.and_then(|parts| parts.extensions.get::<Listing>()) {
+            Some(listing) => {
+                listing.leave_out();
+                ListToolsResult::with_all_items(Vec::new())
+            }
+            None => ListToolsResult::with_all_items(Self::tools()),
+        };
+        // The list is the same for everyone and changes only with the server's version.
+        let modern = is_modern(&context);
+        Ok(if modern {
+            list.with_ttl_ms(HOUR_MS).with_cache_scope(CacheScope::Public)
+        } else {
+            list
+        })
+    }
+
+    fn get_tool(&self, name: &str) -> Option<Tool> {
+        tools::find(name).map(|entry| entry.listed.clone())
+    }
+
+    async fn list_resources(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        let list = ListResourcesResult::with_all_items(self.resources(&context).await);
+        let modern = is_modern(&context);
+        // The account's own, and soon another.
+        Ok(if modern {
+            list.with_ttl_ms(MINUTE_MS).with_cache_scope(CacheScope::Private)
+        } else {
+            list
+        })
+    }
+
+    async fn list_resource_templates(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        let list = ListResourceTemplatesResult::with_all_items(resources::templates());
+        let modern = is_modern(&context);
+        Ok(if modern {
+            list.with_ttl_ms(HOUR_MS).with_cache_scope(CacheScope::Public)
+        } else {
+            list
+        })
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        let contents = self.resource(&request.uri, &context).await?;
+        let read = ReadResourceResult::new(vec![contents]);
+        Ok(if is_modern(&context) {
+            // A run may be elsewhere the next moment.
+            read.with_ttl_ms(0).with_cache_scope(CacheScope::Private)
+        } else {
+            read
+        }
+        .into())
+    }
+
+    async fn list_prompts(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListPromptsResult, ErrorData> {
+        let list = ListPromptsResult::with_all_items(prompts::list());
+        let modern = is_modern(&context);
+        Ok(if modern {
+            list.with_ttl_ms(HOUR_MS).with_cache_scope(CacheScope::Public)
+        } else {
+            list
+        })
+    }
+
+    async fn get_prompt(
+        &self,
+        request: GetPromptRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<GetPromptResponse, ErrorData> {
+        match prompts::get(&request.name, &request.arguments.unwrap_or_default()) {
+            Some(Ok((about, messages))) => {
+                Ok(GetPromptResult::new(messages).with_description(about).into())
+            }
+            Some(Err(faults)) => Err(ErrorData::invalid_params(faults.message(), None)),
+            None => {
+                let known: Vec<_> = prompts::list().into_iter().map(|prompt| prompt.name).collect();
+                let message = format!("unknown prompt; there are {}", known.join(", "));
+                Err(ErrorData::invalid_params(message, Some(Value::from(known))))
+            }
+        }
+    }
+
+    async fn complete(
+        &self,
+        request: CompleteRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CompleteResult, ErrorData> {
+        let values = self.completions(request, &context).await;
+        let values = CompletionInfo::with_all_values(values)
+            .map_err(|error| ErrorData::internal_error(error, None))?;
+        Ok(CompleteResult::new(values))
+    }
+
+    /// What is no request that MCP knows, or a known one in a shape that it can't have.
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        if request.method == "tools/call" {
+            let message = "params must be {\"name\": text, \"arguments\": object}";
+            return Err(ErrorData::invalid_params(message, None));
+        }
+        // The method's name is the client's, of any length.
+        let name: String =
+            request.method.chars().filter(|c| c.is_ascii_graphic()).take(64).collect();
+        Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, format!("unknown method {name}"), None))
+    }
+
+    async fn get_task(
+        &self,
+        request: GetTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, ErrorData> {
+        self.task(&request.task_id, &context).await.map(GetTaskResult::new)
+    }
+
+    async fn cancel_task(
+        &self,
+        request: CancelTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.cancel(&request.task_id, &context).await
+    }
+
+    async fn update_task(
+        &self,
+        request: UpdateTaskParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        Self::update(&request.task_id)
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let Some(entry) = tools::find(&request.name) else {
+            let known: Vec<_> = TOOLS.iter().map(Entry::name).collect();
+            let message = format!("unknown tool; there are {}", known.join(", "));
+            return Err(ErrorData::invalid_params(message, Some(Value::from(known))));
+        };
+        self.answer(entry, request, &context).await
+    }
+}

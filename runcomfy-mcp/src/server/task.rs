@@ -1,0 +1,79 @@
+//! The tasks extension's methods: questions about a run, and its cancellation, as the caller's account.
+
+use rmcp::{
+    ErrorData, RoleServer,
+    model::{CallToolResponse, CallToolResult, DetailedTask, JsonObject},
+    service::RequestContext,
+};
+use serde_json::Value;
+
+use super::{RunComfyMcp, aside::told};
+use crate::{
+    protocol::knows_links,
+    reply::{Fault, Reply},
+    tasks::{self, TaskId},
+    tools::Api,
+};
+
+impl RunComfyMcp {
+    pub(super) async fn task(
+        &self,
+        id: &str,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<DetailedTask, ErrorData> {
+        let id = &parsed(id)?;
+        let (limit, links) = (self.settings.text_limit_bytes, knows_links(context));
+        let shape = |answer: Result<Reply, Fault>| {
+            json(match answer {
+                Ok(reply) => reply.shape(limit, links).into_response(),
+                Err(fault) => fault.shape().into_response(),
+            })
+        };
+        let look = |api: Api| async move { tasks::look(id, &api, shape).await };
+        self.aside("tasks/get", context, look).await.map_err(|fault| refused(fault, id))
+    }
+
+    pub(super) async fn cancel(
+        &self,
+        id: &str,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let id = &parsed(id)?;
+        // Whether it came in time is the task's to tell, later.
+        let cancel = |api: Api| async move {
+            api.cancel_request(&id.deployment_id, &id.request_id).await.map_err(Fault::from)
+        };
+        self.aside("tasks/cancel", context, cancel).await.map_err(|fault| refused(fault, id))?;
+        Ok(())
+    }
+
+    /// No task of ours asks for anything.
+    pub(super) fn update(id: &str) -> Result<(), ErrorData> {
+        parsed(id).map(|_| ())
+    }
+}
+
+fn refused(fault: Fault, id: &TaskId) -> ErrorData {
+    told(fault, ("task_id", id.to_string().into()), ErrorData::invalid_params)
+}
+
+fn parsed(id: &str) -> Result<TaskId, ErrorData> {
+    let unknown = || {
+        let message = "unknown task: its id is none that submit_request returned";
+        ErrorData::invalid_params(message, None)
+    };
+    TaskId::parse(id).ok_or_else(unknown)
+}
+
+/// A tool's result as it stands within a task.
+fn json(response: CallToolResponse) -> JsonObject {
+    let result = match response {
+        CallToolResponse::Complete(result) => result,
+        // No look at a run asks for anything or makes a task.
+        _ => CallToolResult::default(),
+    };
+    match serde_json::to_value(result) {
+        Ok(Value::Object(result)) => result,
+        _ => JsonObject::new(),
+    }
+}
