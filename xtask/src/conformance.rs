@@ -1,7 +1,8 @@
-//! The official conformance suite of MCP against the release binary on its emulator: every scenario that
-//! needs no tool, prompt or resource made for it.
+//! The official conformance suite of MCP: all that two revisions require, against fixtures behind the server's
+//! own HTTP layer; and against the release binary on its emulator every scenario that needs no tool, prompt or
+//! resource made for it.
 
-use std::{fs, process::Command};
+use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
@@ -65,13 +66,20 @@ const KNOWN: [(&str, &str); 4] = [
     ),
 ];
 
+const LISTEN: [&str; 2] = ["--listen", "127.0.0.1:0"];
+
 pub(crate) fn run() -> anyhow::Result<()> {
     step("release binary", || {
         shell::run(&mut command("cargo build --release --locked --package runcomfy-mcp")?)
     })?;
     let place = root()?.join("target/clients/conformance");
+    step("fixtures", || {
+        let build = "cargo build --locked --package runcomfy-mcp --example fixtures";
+        shell::run(&mut command(build)?)
+    })?;
     step("install the suite", || npm_ci("conformance", &place))?;
-    step("conformance", || {
+    step("conformance of the HTTP layer", || requirements(&place))?;
+    step("conformance of the server", || {
         let free = ["--calls-per-second", "0", "--refusals-per-minute", "0", "--log", "warn"];
         let server =
             Program::start("runcomfy-mcp", &[&["serve", "--emulator"], &free[..]].concat())?;
@@ -127,8 +135,39 @@ pub(crate) fn run() -> anyhow::Result<()> {
     })
 }
 
+/// Everything that the revisions require. What fails without sessions is listed, each entry with its reason.
+fn requirements(place: &Path) -> anyhow::Result<()> {
+    let fixtures = Program::start_as("fixtures", "../debug/examples/fixtures", &LISTEN)?;
+    let url = format!("http://{}/mcp", fixtures.address);
+    for (revision, expected) in
+        [("2026-07-28", None), ("2025-11-25", Some("expected-2025-11-25.yml"))]
+    {
+        let mut suite = Command::new(node(place));
+        suite
+            .arg(place.join("node_modules/.bin/conformance"))
+            .args(["server", "--url", &url, "--requirements", revision])
+            // What asks its client without a session is never answered: no reason to wait for long.
+            .args(["--timeout", "10000"])
+            .arg("-o")
+            .arg(place.join("results/required").join(revision));
+        if let Some(expected) = expected {
+            let expected = root()?.join("clients/conformance").join(expected);
+            suite.arg("--expected-failures").arg(expected);
+        }
+        let output = suite.output().context("could not run the suite")?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        let complaints = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{revision}:\n{said}\n{complaints}");
+        let total = said.lines().find(|line| line.starts_with("Total:"));
+        println!("{revision}: {}", total.context("the suite counted nothing")?);
+        let failed = said.lines().filter(|line| line.starts_with('✗'));
+        failed.for_each(|line| println!("  expected: {line}"));
+    }
+    Ok(())
+}
+
 /// What the suite wrote down of one scenario.
-fn checks(out: &std::path::Path) -> anyhow::Result<Vec<Value>> {
+fn checks(out: &Path) -> anyhow::Result<Vec<Value>> {
     let mut all = Vec::new();
     for run in fs::read_dir(out).context("no results")? {
         let checks = fs::read_to_string(run?.path().join("checks.json"))?;

@@ -19,8 +19,11 @@ mod tag;
 use std::sync::Arc;
 
 use axum::{Router, middleware, routing::get};
-use rmcp::transport::streamable_http_server::{
-    StreamableHttpServerConfig, StreamableHttpService, session::never::NeverSessionManager,
+use rmcp::{
+    ServerHandler,
+    transport::streamable_http_server::{
+        StreamableHttpServerConfig, StreamableHttpService, session::never::NeverSessionManager,
+    },
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -76,9 +79,26 @@ pub async fn serve_with(
     exposition: Option<Exposition>,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
+    serve_handler(server.clone(), server, options, listener, exposition, shutdown).await
+}
+
+/// The same for another handler of MCP's methods, behind the doors and within the bounds of `server`: how a
+/// conformance suite gets at the transport with tools of its own.
+///
+/// # Errors
+/// As [`serve`].
+pub async fn serve_handler(
+    handler: impl ServerHandler + Clone,
+    server: RunComfyMcp,
+    options: HttpOptions,
+    listener: TcpListener,
+    exposition: Option<Exposition>,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
     let (streams, pulse) = (CancellationToken::new(), Pulse::new());
     let budget = Budget::new(server.settings().connections.body_bytes_in_flight);
-    let app = router_with(server.clone(), &options, &streams, pulse.clone(), budget.clone());
+    let app =
+        router_with(handler, server.clone(), &options, &streams, pulse.clone(), budget.clone());
     let settings = server.settings();
     let connections = Connections::new(app, settings.connections.clone());
     let stop = async {
@@ -124,10 +144,11 @@ pub async fn serve_with(
 /// Everything behind the socket. `streams` ends open answers when it fires.
 pub fn router(server: RunComfyMcp, options: &HttpOptions, streams: &CancellationToken) -> Router {
     let budget = Budget::new(server.settings().connections.body_bytes_in_flight);
-    router_with(server, options, streams, Pulse::new(), budget)
+    router_with(server.clone(), server, options, streams, Pulse::new(), budget)
 }
 
 fn router_with(
+    handler: impl ServerHandler + Clone,
     server: RunComfyMcp,
     options: &HttpOptions,
     streams: &CancellationToken,
@@ -147,7 +168,7 @@ fn router_with(
     let draining = server.ending().clone();
     let metrics = Arc::clone(server.metrics());
     let mcp = StreamableHttpService::new(
-        move || Ok(server.clone()),
+        move || Ok(handler.clone()),
         Arc::new(NeverSessionManager::default()),
         config,
     );
