@@ -14,6 +14,7 @@ mod load;
 mod measure;
 mod peer;
 mod program;
+mod replicas;
 mod server;
 mod shell;
 mod soak;
@@ -30,6 +31,7 @@ cargo xtask tidy               the rules that no lint knows
 cargo xtask deny               licences, banned versions, registries, advisories of what we depend on
 cargo xtask clients            real MCP clients against the release binary (needs python3, npm)
 cargo xtask conformance        the official conformance suite of MCP against the release binary (needs npm)
+cargo xtask replicas           three servers behind nginx, two of them killed while callers wait (needs nginx, redis-server)
 cargo xtask browser            the emulator's page in a real browser (needs chromium, npm)
 cargo xtask canary             the tests with everything logged: no secret in any output
 cargo xtask history [SEED]     10,000 calls under each of 20 seeds, or under this one: what users are told is true
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         ["deny"] => deny::run(),
         ["clients"] => clients::run(),
         ["conformance"] => conformance::run(),
+        ["replicas"] => replicas::run(),
         ["browser"] => browser::run(),
         ["canary"] => canary::run(),
         ["history"] => history::run(None),

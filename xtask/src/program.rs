@@ -42,6 +42,16 @@ impl Program {
 
     /// Starts a release build that is at `file`, with these arguments.
     pub(crate) fn start_as(name: &str, file: &str, arguments: &[&str]) -> anyhow::Result<Self> {
+        Self::start_in(name, file, arguments, &[])
+    }
+
+    /// The same with these variables set.
+    pub(crate) fn start_in(
+        name: &str,
+        file: &str,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
         let program = root()?.join("target/release").join(file);
         let begun = measure::now();
         let mut command = Command::new(&program);
@@ -52,6 +62,7 @@ impl Program {
                 command.env_remove(variable);
             }
         }
+        command.envs(variables.iter().copied());
         let mut child =
             command.spawn().with_context(|| format!("could not start {}", program.display()))?;
         let lines = child.stderr.take();
