@@ -1,13 +1,17 @@
-"""What a client does with the server, whatever SDK it is built on: all ten tools, once right and once wrong.
+"""What a client does with the server, whatever SDK it is built on: all ten tools, once right and once wrong, and what
+there is beside tools.
 
-`play` takes a `call(tool, arguments)` that gives an `Answer`, and the list of tools. Every result, errors included, is
-held against the tool's own output schema. Anything unexpected raises.
+`play` takes a `Driver`, which speaks for an SDK. Every result, errors included, is held against the tool's own output
+schema. Anything unexpected raises. In the end it prints, as a line of JSON, which features were seen to work.
 """
 
+import asyncio
+import json
+import sys
 import time
 import urllib.request
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Callable, Protocol
 
 import jsonschema
 
@@ -21,6 +25,44 @@ class Answer:
     texts: list[str]
     links: list[str]
     progress: list[str]
+
+
+@dataclass
+class Person:
+    """Whoever the server has the client ask."""
+
+    says: bool = False
+    asked: list[str] = field(default_factory=list)
+
+    def answer(self, message: str) -> bool:
+        self.asked.append(message)
+        return self.says
+
+
+class Driver(Protocol):
+    """What an SDK can do, in the same words for all."""
+
+    name: str
+    revision: str
+    person: Person
+
+    async def tools(self) -> dict[str, dict[str, Any]]: ...
+    async def call(self, tool: str, arguments: dict[str, Any], on_progress: Callable[[str], Any] | None = None) -> Answer: ...
+    async def resources(self) -> list[str]: ...
+    async def templates(self) -> list[str]: ...
+    async def read(self, uri: str) -> str: ...
+    async def prompts(self) -> list[str]: ...
+    async def prompt(self, name: str, arguments: dict[str, str]) -> str: ...
+    async def complete(self, prompt: str, argument: str, value: str) -> list[str]: ...
+
+
+def target() -> tuple[str, str, str]:
+    """How to reach the server, where it is, and which era to speak: from the command line."""
+    transport, place, *mode = sys.argv[1:]
+    return transport, place, mode[0] if mode else "auto"
+
+
+SERVER = ["--emulator", "--confirm", "require", "--log", "warn"]
 
 
 WRONG = {
@@ -42,8 +84,20 @@ def expect(holds: bool, what: Any) -> None:
         raise AssertionError(what)
 
 
-async def play(tools: dict[str, dict[str, Any]], call) -> str:
-    """Runs through everything and gives a line on what was seen."""
+async def play(driver: Driver) -> None:
+    """Runs through everything, and says what was seen."""
+    features = {}
+    features |= await all_tools(driver)
+    features |= await beside_tools(driver)
+    features |= await confirmation(driver)
+    features |= await cancelling(driver)
+    transport, _, _ = target()
+    print(json.dumps({"client": driver.name, "transport": transport, "revision": driver.revision, "features": features}))
+
+
+async def all_tools(driver: Driver) -> dict[str, str]:
+    tools = await driver.tools()
+    call = driver.call
     expect(sorted(tools) == sorted(WRONG), f"tools: {sorted(tools)}")
     used: set[str] = set()
 
@@ -105,6 +159,7 @@ async def play(tools: dict[str, dict[str, Any]], call) -> str:
     second = await ask("submit_request", {"deployment_id": deployment})
     cancelled = await ask("cancel_request", {"deployment_id": deployment, "request_id": second.data["request_id"]})
     expect(cancelled.data["accepted"] is True, cancelled)
+    driver.person.says = True
     await ask("delete_deployment", {"deployment_id": deployment, "confirm": True})
 
     gone = await ask("get_deployment", {"deployment_id": deployment}, wrong=True)
@@ -116,4 +171,63 @@ async def play(tools: dict[str, dict[str, Any]], call) -> str:
         expect(refused.data["outcome"] == "not_sent", refused)
 
     expect(used == set(tools), f"not used: {set(tools) - used}")
-    return f"10 tools, {len(pictures)} picture(s), {len(made.progress)} progress lines in {took:.1f} s, 11 refusals"
+    expect(took < 50, f"{took} s")
+    return {"ten tools": "yes", "output schemas": "yes", "progress": "yes", "picture links": "yes", "bad arguments": "yes"}
+
+
+async def beside_tools(driver: Driver) -> dict[str, str]:
+    resources = await driver.resources()
+    expect("runcomfy://deployments" in resources and len(resources) > 5, resources)
+    listed = json.loads(await driver.read("runcomfy://deployments"))
+    first = listed["deployments"][0]
+    expect(f"runcomfy://deployments/{first['id']}" in resources, resources)
+    expect(len(await driver.templates()) == 4, "templates")
+    prompts = await driver.prompts()
+    expect("generate" in prompts and len(prompts) == 4, prompts)
+    text = await driver.prompt("generate", {"deployment_id": first["id"], "wish": "a lighthouse"})
+    expect(first["id"] in text, text)
+    found = await driver.complete("generate", "deployment_id", first["name"])
+    expect(first["id"] in found, found)
+    return {"resources": "yes", "prompts": "yes", "completions": "yes"}
+
+
+async def confirmation(driver: Driver) -> dict[str, str]:
+    """The person is asked before a deployment is deleted, where a client of this revision can ask over this transport."""
+    transport, _, _ = target()
+    can_ask = transport == "stdio" or driver.revision >= "2026-07-28"
+    new = {"name": "doomed", "workflow_id": "w", "workflow_version": "v1"}
+    created = await driver.call("create_deployment", new)
+    doomed = {"deployment_id": created.data["deployment"]["id"]}
+    driver.person.asked.clear()
+    driver.person.says = False
+    refused = await driver.call("delete_deployment", doomed)
+    expect(refused.data["kind"] == ("declined" if can_ask else "confirmation_required"), refused)
+    expect(len(driver.person.asked) == int(can_ask), driver.person.asked)
+    driver.person.says = True
+    deleted = await driver.call("delete_deployment", doomed if can_ask else doomed | {"confirm": True})
+    expect(deleted.data["ok"] is True, deleted)
+    return {"asks before deleting": "yes" if can_ask else "by argument"}
+
+
+async def cancelling(driver: Driver) -> dict[str, str]:
+    """A client that cancels its wait leaves the run alone, and is served as before."""
+    listed = await driver.call("list_deployments", {})
+    deployment = listed.data["deployments"][0]["id"]
+    submitted: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    def on_progress(message: str) -> None:
+        if message.startswith("submitted request ") and not submitted.done():
+            submitted.set_result(message.split()[2])
+
+    wait = {"deployment_id": deployment, "wait_for_completion": True}
+    waiting = asyncio.ensure_future(driver.call("submit_request", wait, on_progress))
+    request = await asyncio.wait_for(submitted, 10)
+    waiting.cancel()
+    try:
+        await waiting
+    except (asyncio.CancelledError, Exception):  # each SDK has its own way to say so
+        pass
+    ids = {"deployment_id": deployment, "request_id": request}
+    ended = await driver.call("get_request_result", ids | {"wait_seconds": 45})
+    expect(ended.data["state"] == "succeeded", ended)
+    return {"cancelled wait": "yes"}

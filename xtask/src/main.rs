@@ -29,7 +29,7 @@ cargo xtask ci                 format, tidy, lints, tests, docs, generated files
 cargo xtask codegen [--check]  write docs/tools.*, docs/errors.md, docs/abuse-cases.md and the README's table; --check only compares
 cargo xtask tidy               the rules that no lint knows
 cargo xtask deny               licences, banned versions, registries, advisories of what we depend on
-cargo xtask clients            real MCP clients against the release binary (needs python3, npm)
+cargo xtask clients [--write]  real MCP clients against the release binary (needs python3, npm); writes the table of what they do, or compares
 cargo xtask conformance        the official conformance suite of MCP against the release binary (needs npm)
 cargo xtask replicas           three servers behind nginx, two of them killed while callers wait (needs nginx, redis-server)
 cargo xtask browser            the emulator's page in a real browser (needs chromium, npm)
@@ -49,7 +49,8 @@ fn main() -> ExitCode {
         ["codegen", "--check"] => codegen::run(codegen::Mode::Check),
         ["tidy"] => tidy::run(),
         ["deny"] => deny::run(),
-        ["clients"] => clients::run(),
+        ["clients"] => clients::run(false),
+        ["clients", "--write"] => clients::run(true),
         ["conformance"] => conformance::run(),
         ["replicas"] => replicas::run(),
         ["browser"] => browser::run(),

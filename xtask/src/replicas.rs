@@ -49,7 +49,7 @@ async fn replicas() -> anyhow::Result<()> {
     fs::create_dir_all(&folder)?;
     let emulator = start("runcomfy-emulator", &EMULATOR, &[])?;
     let socket = folder.join("redis.sock");
-    let _redis = redis(&socket)?;
+    let _redis = redis(&socket).await?;
     let (upstream, store) =
         (format!("http://{}", emulator.address), format!("redis+unix://{}", socket.display()));
     let mut servers = Vec::new();
@@ -161,14 +161,14 @@ impl Drop for Daemon {
     }
 }
 
-fn redis(socket: &Path) -> anyhow::Result<Daemon> {
+async fn redis(socket: &Path) -> anyhow::Result<Daemon> {
     let mut redis = Command::new("redis-server");
     redis.args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"]).arg(socket);
     let daemon = Daemon(redis.stdout(Stdio::null()).spawn().context("redis-server")?);
     let begun = measure::now();
     while !socket.exists() {
         ensure!(begun.elapsed() < Duration::from_secs(10), "Redis does not start");
-        std::thread::sleep(Duration::from_millis(20));
+        sleep(Duration::from_millis(20)).await;
     }
     Ok(daemon)
 }

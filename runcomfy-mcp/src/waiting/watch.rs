@@ -108,6 +108,7 @@ pub(crate) fn in_words(status: &RequestStatus) -> String {
     match status.state() {
         RequestState::InQueue => {
             let place = match status.queue_position {
+                Some(0) => "first in queue".to_owned(),
                 Some(position) => format!("in queue, position {position}"),
                 None => "in queue".to_owned(),
             };
