@@ -35,6 +35,9 @@ pub struct Settings {
     /// The longest that a call may wait for a run; who asks for more is answered then. `None`: four hours
     /// where one account is served, ten minutes where callers come with tokens of their own.
     pub longest_wait: Option<Duration>,
+    /// Whether a `submit_request` that waits takes its run with it when the client cancels the call or hangs
+    /// up. Not by default: clients give up for reasons of their own, and the run can be asked for.
+    pub cancel_abandoned: bool,
     /// How often and how soon a wait looks.
     pub wait: runcomfy_core::WaitPolicy,
     /// The largest message over HTTP, in bytes.
@@ -64,6 +67,7 @@ impl Default for Settings {
             webhook_hosts: None,
             confirm: None,
             longest_wait: None,
+            cancel_abandoned: false,
             wait: runcomfy_core::WaitPolicy::default(),
             max_body_bytes: 8 * 1024 * 1024,
             max_line_bytes: 64 * 1024 * 1024,

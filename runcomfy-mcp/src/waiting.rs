@@ -4,10 +4,11 @@ mod look;
 mod queue;
 mod watch;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use runcomfy_core::{
-    DeploymentId, Finished, RequestResult, RequestState, RequestStatus, Submission, TimedOut,
+    Cancellation, DeploymentId, Finished, RequestResult, RequestState, RequestStatus, Submission,
+    TimedOut,
 };
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -77,11 +78,27 @@ pub(crate) async fn until_finished(
         }
         Ok(Watched::Enough(last)) => Ok(submitted.interrupted(started.elapsed(), last.state())),
         Ok(Watched::Interrupted(last)) => {
+            if call.settings.cancel_abandoned && call.gone.is_cancelled() {
+                cancel(&submitted, call);
+            }
             let last = last.map_or(RequestState::InQueue, |last| last.state());
             Ok(submitted.interrupted(started.elapsed(), last))
         }
         Err(error) => Err(after_submit(&submitted, "goes on", Fault::from(error))),
     }
+}
+
+/// Cancels a run that nobody waits for any more, whether or not anybody hears of it.
+fn cancel(submitted: &Submitted, call: &Call) {
+    let api = Arc::clone(&call.api);
+    let deployment_id = submitted.deployment_id.clone();
+    let request_id = submitted.submission.request_id.clone();
+    call.work.spawn(async move {
+        let answer = api.cancel_request(&deployment_id, &request_id).await;
+        let accepted = answer.as_ref().ok().and_then(Cancellation::accepted);
+        let error = answer.err().map(|error| error.kind().as_str());
+        tracing::info!(%request_id, accepted, error, "cancelled request {request_id}, which was abandoned");
+    });
 }
 
 fn ended(submitted: &Submitted, finished: Finished) -> Result<Reply, Fault> {

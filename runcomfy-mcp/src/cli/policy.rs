@@ -27,12 +27,28 @@ pub(super) struct Policy {
     /// of `serve` come with tokens of their own]
     #[arg(long, global = true, value_name = "HOW", env = "RUNCOMFY_MCP_CONFIRM")]
     confirm: Option<Confirm>,
+
+    /// Cancel the run of a submit_request that waits when its client cancels the call or hangs up; otherwise
+    /// it goes on, and is billed
+    #[arg(
+        long,
+        global = true,
+        env = "RUNCOMFY_MCP_CANCEL_ABANDONED",
+        value_name = "YES",
+        num_args = 0..=1,
+        default_value = "no",
+        default_missing_value = "yes",
+        require_equals = true,
+        value_parser = clap::builder::BoolishValueParser::new()
+    )]
+    cancel_abandoned: bool,
 }
 
 impl Policy {
     pub(super) fn apply(&self, settings: &mut Settings) {
         settings.proxy_level = self.proxy_level;
         settings.confirm = self.confirm;
+        settings.cancel_abandoned = self.cancel_abandoned;
         if !self.webhook_hosts.is_empty() {
             settings.webhook_hosts = Some(WebhookHosts::Only(self.webhook_hosts.clone()));
         }

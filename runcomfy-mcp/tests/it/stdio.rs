@@ -31,19 +31,26 @@ struct Raw {
 
 impl Raw {
     async fn start(arguments: &[&str]) -> Self {
+        Self::start_as(arguments, "2025-06-18").await
+    }
+
+    /// The same as a client of this revision.
+    async fn start_as(arguments: &[&str], revision: &str) -> Self {
         let mut child = program(arguments).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut raw = Self { child, lines };
-        raw.hello().await;
+        raw.hello(revision).await;
         raw
     }
 
-    async fn hello(&mut self) {
+    async fn hello(&mut self, revision: &str) {
         let hello = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
-            "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"},
+            "protocolVersion": revision, "capabilities": {}, "clientInfo": {"name": "test", "version": "1"},
         }});
         self.send(&hello.to_string()).await;
-        assert_eq!(self.read().await["result"]["serverInfo"]["name"], "runcomfy-mcp");
+        let hello = self.read().await;
+        assert_eq!(hello["result"]["serverInfo"]["name"], "runcomfy-mcp");
+        assert_eq!(hello["result"]["protocolVersion"], revision);
         self.send(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#).await;
     }
 

@@ -71,6 +71,25 @@ async fn p16_who_hangs_up_during_a_wait_frees_its_place_and_the_run_goes_on() {
 }
 
 #[tokio::test]
+async fn where_the_operator_wants_it_an_abandoned_run_is_cancelled_and_the_end_abandons_none() {
+    let cancelled = |server: &Server| {
+        server.emulator.counters().totals.calls_of(runcomfy_core::Operation::CancelRequest)
+    };
+    let mut settings = settings();
+    settings.cancel_abandoned = true;
+    let server = Server::start_with(settings.clone()).await;
+    drop(waiting(&server).await);
+    until(|| cancelled(&server) == 1).await;
+    // The server's own end is not the client's wish.
+    let server = Server::start_with(settings).await;
+    let _kept = waiting(&server).await;
+    server.stop.cancel();
+    timeout(SOON, server.task).await.unwrap().unwrap().unwrap();
+    let totals = server.emulator.counters().totals;
+    assert_eq!(totals.calls_of(runcomfy_core::Operation::CancelRequest), 0);
+}
+
+#[tokio::test]
 async fn a_server_that_is_told_to_end_says_so_while_it_lingers_and_answers_what_is_under_way() {
     let mut settings = settings();
     settings.linger = Duration::from_secs(3600);

@@ -206,3 +206,35 @@ async fn s13_a_client_that_does_not_read_does_not_fill_the_memory() {
     let peak = raw.peak_mib();
     assert!(peak < 250, "{peak} MiB");
 }
+
+/// The list of tools as it stands on the wire, without what is around it.
+fn tools(line: &str) -> &str {
+    let begin = line.find(r#""tools":["#).unwrap();
+    &line[begin..=line.rfind(']').unwrap()]
+}
+
+#[tokio::test]
+async fn c01_the_list_of_tools_is_the_same_to_the_byte_for_every_revision_and_over_http() {
+    let server = crate::over_http::Server::start().await;
+    let token = ["Authorization: Bearer alice"];
+    let over_http = server.post(&token, &crate::over_http::list()).await.body;
+    for revision in ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"] {
+        let mut raw = Raw::start_as(&["--emulator"], revision).await;
+        raw.send(r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#).await;
+        let line = raw.lines.next_line().await.unwrap().unwrap();
+        assert!(tools(&line) == tools(&over_http), "{revision}");
+    }
+    // The newest shakes no hands.
+    let mut raw = Raw::start(&["--emulator"]).await;
+    let meta = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities": {},
+    });
+    let list =
+        json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"_meta": meta}});
+    raw.send(&list.to_string()).await;
+    let line = raw.lines.next_line().await.unwrap().unwrap();
+    assert!(line.contains("cacheScope"), "not taken as of the newest revision");
+    assert!(tools(&line) == tools(&over_http));
+}

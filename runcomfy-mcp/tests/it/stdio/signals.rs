@@ -22,7 +22,7 @@ async fn half_way(emulator: &Emulator) -> Raw {
     let mut child = program.env("RUNCOMFY_API_KEY", "CANARY-tok").spawn().unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut raw = Raw { child, lines };
-    raw.hello().await;
+    raw.hello("2025-06-18").await;
     let deployments = raw.call("list_deployments", json!({})).await;
     let trickle = Fault::new(FaultKind::Trickle).with("bytes", 20).unwrap();
     let trickle = trickle.with("every_ms", 30).unwrap();
@@ -76,7 +76,7 @@ async fn s21_a_thousand_waits_at_once_are_all_answered() {
     let mut child = program.env("RUNCOMFY_API_KEY", "CANARY-tok").spawn().unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut raw = Raw { child, lines };
-    raw.hello().await;
+    raw.hello("2025-06-18").await;
     let started = async {
         for number in 0..WAITS {
             // Only so many may be submitting at a time.
