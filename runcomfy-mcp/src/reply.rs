@@ -21,6 +21,7 @@ pub(crate) struct Reply {
     sentence: String,
     payload: JsonObject,
     files: Vec<OutputFile>,
+    resource: Option<Resource>,
     instead: Option<Instead>,
 }
 
@@ -37,7 +38,13 @@ impl Reply {
     pub(crate) fn new(sentence: impl Into<String>) -> Self {
         let mut payload = Map::new();
         payload.insert("ok".to_owned(), Value::Bool(true));
-        Self { sentence: sentence.into(), payload, files: Vec::new(), instead: None }
+        Self {
+            sentence: sentence.into(),
+            payload,
+            files: Vec::new(),
+            resource: None,
+            instead: None,
+        }
     }
 
     /// No answer yet: the person is asked.
@@ -71,6 +78,11 @@ impl Reply {
         self
     }
 
+    /// With a link to what there is more of it, which a client may read in place of asking for it here.
+    pub(crate) fn with_resource(self, resource: Resource) -> Self {
+        Self { resource: Some(resource), ..self }
+    }
+
     /// What kind of answer it is.
     pub(crate) fn kind(&self) -> &'static str {
         match &self.instead {
@@ -100,6 +112,7 @@ impl Reply {
         let mut shaped = Shaped::new(sentence, shown(self.payload), limit);
         if links {
             shaped.result.content.extend(files.iter().take(MAX_LINKS).filter_map(link));
+            shaped.result.content.extend(self.resource.map(ContentBlock::resource_link));
         }
         shaped.instead = instead;
         shaped

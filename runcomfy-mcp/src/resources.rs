@@ -104,6 +104,14 @@ pub(crate) fn deployments() -> Resource {
         .with_mime_type(JSON)
 }
 
+/// The workflow of a deployment: much, and not needed by who only asks about the rest.
+pub(crate) fn workflow(id: &DeploymentId) -> Resource {
+    Resource::new(format!("{ALL}/{id}/workflow"), "workflow")
+        .with_title("Workflow")
+        .with_description("The deployment's workflow in ComfyUI's API format.")
+        .with_mime_type(JSON)
+}
+
 /// What is there to be read: all deployments, and each.
 pub(crate) async fn list(api: &Api) -> Result<Vec<Resource>, Fault> {
     let found = api.list_deployments(&ListDeployments::all()).await?;

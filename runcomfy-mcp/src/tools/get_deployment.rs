@@ -9,6 +9,7 @@ use crate::{
     call::Call,
     deployment,
     reply::{Fault, Reply},
+    resources,
     schema,
     tools::{Hints, READS, ToolDefinition},
 };
@@ -51,6 +52,8 @@ impl ToolDefinition for Tool {
         if args.include_payload {
             let summary = found.payload.as_ref().map_or_else(|| json!({ "payload_keys": [] }), deployment::payload_summary);
             reply = reply.with("payload_summary", summary);
+        } else {
+            reply = reply.with_resource(resources::workflow(&found.id));
         }
         Ok(reply.with("deployment", json!(found)))
     }

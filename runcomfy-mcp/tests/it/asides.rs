@@ -145,3 +145,19 @@ async fn fields_are_completed_by_what_there_is_and_what_was_chosen_before() {
         assert_eq!(complete(&session, prompt, argument, "", json!({})).await, [""; 0]);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_deployment_without_its_workflow_says_where_that_can_be_read() {
+    let session = connect(FakeRunComfy::builder().build()).await;
+    let id = first(&session).await;
+    let link = async |include: bool| {
+        let arguments = json!({"deployment_id": id, "include_payload": include});
+        let result = session.call("get_deployment", arguments).await;
+        result.content.iter().find_map(|block| block.as_resource_link().cloned())
+    };
+    let shown = link(false).await.unwrap();
+    let (kind, text) = read(&session, &shown.uri).await.unwrap();
+    assert_eq!(Some(kind), shown.mime_type);
+    assert!(text.contains("class_type"), "{text}");
+    assert_eq!(link(true).await, None);
+}
