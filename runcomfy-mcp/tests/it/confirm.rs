@@ -256,7 +256,7 @@ async fn a_state_is_good_for_its_caller_and_its_call_only() {
     let last = forged.pop().unwrap();
     forged.push(if last == 'A' { 'B' } else { 'A' });
     let (forged, none) = (json!(forged), json!("made up"));
-    let update = ("update_deployment", json!({"deployment_id": "dep_1", "min_instances": 1}));
+    let update = ("update_deployment", json!({"deployment_id": "dep_1"}));
     for (token, call_of, state) in [
         ("bob", deletion("dep_1"), &state),
         ("alice", deletion("dep_2"), &state),

@@ -1,8 +1,13 @@
 //! Runs as tasks, at whichever server the questions arrive.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use rmcp::{
+    ClientHandler, ServiceExt,
+    model::{CallToolRequestParams, ClientCapabilities, ClientConfig, Implementation},
+};
 use runcomfy_core::{Error, ErrorKind, Operation, RequestId};
+use runcomfy_mcp::{Callers, RunComfyMcp, Settings};
 use runcomfy_testkit::{FakeBuilder, FakeRunComfy, Script};
 use serde_json::{Value, json};
 
@@ -128,4 +133,28 @@ async fn a_look_that_fails_in_passing_is_no_end() {
     let read = about(&replicas, 0, "alice", "tasks/get", &made["taskId"]).await;
     assert_eq!(read["result"]["status"], "working", "{read}");
     assert!(RequestId::new(made["taskId"].as_str().unwrap().split('.').nth(1).unwrap()).is_ok());
+}
+
+/// A client of an older revision that declares tasks all the same, as there is one.
+struct TooEarly;
+
+impl ClientHandler for TooEarly {
+    fn get_info(&self) -> ClientConfig {
+        let capabilities = ClientCapabilities::builder().enable_tasks().build();
+        ClientConfig::new(capabilities, Implementation::new("test", "1"))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_older_revision_gets_a_result_whatever_it_declares() {
+    let api = Arc::new(fake(Script::default()).build());
+    let server = RunComfyMcp::new(Callers::One(api), Settings::default());
+    let (near, far) = tokio::io::duplex(1 << 20);
+    tokio::spawn(async move { server.serve(far).await.unwrap().waiting().await });
+    let client = TooEarly.serve(near).await.unwrap();
+    let arguments = json!({"deployment_id": "dep_1", "wait_for_completion": true});
+    let call = CallToolRequestParams::new("submit_request")
+        .with_arguments(arguments.as_object().unwrap().clone());
+    let result = client.call_tool(call).await.unwrap();
+    assert_eq!(result.structured_content.unwrap()["state"], "succeeded");
 }
