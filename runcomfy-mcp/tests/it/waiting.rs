@@ -278,3 +278,16 @@ async fn a_run_in_queue_is_said_why_and_one_that_works_is_not() {
     let waited = session.data("get_request_result", wait).await;
     assert_eq!((&waited["timed_out"], &waited["note"]), (&json!(true), &json!(null)));
 }
+
+#[tokio::test(start_paused = true)]
+async fn why_a_run_was_in_queue_is_no_news_once_it_works() {
+    let api = fake(Script::default().queued(seconds(59)).running(seconds(60)));
+    let session = connect(api.clone()).await;
+    let run = session.data("submit_request", json!({"deployment_id": "dep_1"})).await;
+    let last =
+        json!({"deployment_id": "dep_1", "request_id": run["request_id"], "wait_seconds": 60});
+    let waited = session.data("get_request_result", last).await;
+    assert_eq!((&waited["state"], &waited["note"]), (&json!("in_progress"), &json!(null)));
+    // It was found out all the same.
+    assert_eq!(api.calls_of(Operation::GetDeployment), 1);
+}
