@@ -1,9 +1,13 @@
 //! What RunComfy and its workflows say, made fit to be shown: no characters that hide, reorder or erase,
 //! and no more of it than a reader can take.
 
+mod written;
+
 use std::borrow::Cow;
 
 use serde_json::{Map, Value};
+
+pub(crate) use self::written::fit;
 
 /// What had to be done to show it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,7 +18,14 @@ pub(crate) struct Changes {
     pub(crate) truncated: bool,
 }
 
-/// The largest structured content, as JSON in bytes.
+impl Changes {
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self { removed: self.removed + other.removed, truncated: self.truncated || other.truncated }
+    }
+}
+
+/// The largest structured content, as JSON in bytes; a deployment's payload, which is whole however long,
+/// not counted.
 pub(crate) const MAX_RESULT_BYTES: usize = 1024 * 1024;
 
 /// One text, whatever it is; a deployment's documentation; its name. In bytes.
@@ -26,13 +37,13 @@ const MAX_NAME: usize = 1024;
 /// Addresses stay as they are: a changed one leads elsewhere.
 pub(crate) fn prepare(payload: &mut Map<String, Value>) -> Changes {
     let mut changes = Changes::default();
-    payload.iter_mut().for_each(|(key, value)| tidy(key, value, MAX_TEXT, &mut changes));
+    payload.iter_mut().for_each(|(key, value)| tidy(key, value, Some(MAX_TEXT), &mut changes));
     let mut size = bytes(payload);
     for most in [8 * 1024, 1024, 256] {
         if size <= MAX_RESULT_BYTES {
             return changes;
         }
-        payload.iter_mut().for_each(|(key, value)| tidy(key, value, most, &mut changes));
+        payload.iter_mut().for_each(|(key, value)| tidy(key, value, Some(most), &mut changes));
         size = bytes(payload);
     }
     for most in [1_000, 200, 50, 10] {
@@ -71,7 +82,8 @@ impl std::io::Write for Count {
     }
 }
 
-fn tidy(key: &str, value: &mut Value, most: usize, changes: &mut Changes) {
+/// Cleans all texts, and cuts those that are longer than `most`, where there is one.
+fn tidy(key: &str, value: &mut Value, most: Option<usize>, changes: &mut Changes) {
     match value {
         Value::String(text) => {
             if key == "url" || key.ends_with("_url") {
@@ -81,12 +93,12 @@ fn tidy(key: &str, value: &mut Value, most: usize, changes: &mut Changes) {
                 changes.removed += text.chars().count() - clean.chars().count();
                 *text = clean;
             }
-            let most = match key {
+            let most = most.map(|most| match key {
                 "readme" => most.min(MAX_README),
                 "name" => most.min(MAX_NAME),
                 _ => most,
-            };
-            changes.truncated |= cut(text, most);
+            });
+            changes.truncated |= most.is_some_and(|most| cut(text, most));
         }
         Value::Array(items) => items.iter_mut().for_each(|item| tidy(key, item, most, changes)),
         Value::Object(map) => {

@@ -3,6 +3,8 @@
 use runcomfy_core::{Deployment, Node, Payload, WorkflowError};
 use serde_json::{Map, Value, json};
 
+use crate::reply::Reply;
+
 /// The thirteen keys of a deployment in short, in the official order; null where unknown.
 const COMPACT: [&str; 13] = [
     "id",
@@ -20,8 +22,20 @@ const COMPACT: [&str; 13] = [
     "updated_at",
 ];
 
+/// A deployment as RunComfy describes it, within `reply`. Its payload, which may be megabytes, goes out as it
+/// came.
+pub(crate) fn whole(mut deployment: Deployment, reply: &mut Reply) -> Value {
+    let payload = deployment.payload.take();
+    let mut whole = json!(deployment);
+    if let Some(payload) = payload {
+        whole["payload"] = reply.leave_out(payload.into_json());
+    }
+    whole
+}
+
 /// A deployment in short.
-pub(crate) fn compact(deployment: &Deployment) -> Value {
+pub(crate) fn compact(mut deployment: Deployment) -> Value {
+    deployment.payload = None;
     let mut all = json!(deployment);
     let short: Map<String, Value> = COMPACT
         .iter()
@@ -145,7 +159,7 @@ mod tests {
         let mut deployment = Deployment::new(DeploymentId::new("d1").unwrap());
         deployment.hardware = Some(vec!["NEW_GPU".into()]);
         deployment.extra.insert("surprise".into(), json!(1));
-        let compact = compact(&deployment);
+        let compact = compact(deployment);
         assert_eq!(compact.as_object().unwrap().keys().collect::<Vec<_>>(), COMPACT);
         assert_eq!(compact["hardware"], json!(["NEW_GPU"]));
         assert_eq!(compact["queue_size"], Value::Null);

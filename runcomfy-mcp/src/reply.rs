@@ -2,17 +2,20 @@
 
 mod fault;
 mod hint;
+mod left_out;
 mod summary;
 
 use rmcp::model::{
     CallToolResponse, CallToolResult, ContentBlock, CreateTaskResult, InputRequiredResult,
     JsonObject, Resource,
 };
-use runcomfy_core::{OutputFile, is_invisible};
+use runcomfy_core::{OutputFile, RawJson, is_invisible};
 use serde_json::{Map, Value, json};
 
-use crate::content;
+use self::left_out::{LeftOut, put_in};
+use crate::content::{self, Changes};
 
+pub(crate) use self::left_out::Part;
 pub(crate) use fault::{Fault, OWN_KINDS};
 pub(crate) use hint::hint;
 
@@ -22,6 +25,7 @@ pub(crate) struct Reply {
     payload: JsonObject,
     files: Vec<OutputFile>,
     resource: Option<Resource>,
+    left_out: LeftOut,
     instead: Option<Instead>,
 }
 
@@ -43,6 +47,7 @@ impl Reply {
             payload,
             files: Vec::new(),
             resource: None,
+            left_out: LeftOut::default(),
             instead: None,
         }
     }
@@ -62,6 +67,12 @@ impl Reply {
     pub(crate) fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.payload.insert(key.to_owned(), value.into());
         self
+    }
+
+    /// Keeps JSON of RunComfy's as the text it is, however long, and gives what stands for it in the
+    /// structured content until that goes out.
+    pub(crate) fn leave_out(&mut self, json: RawJson) -> Value {
+        self.left_out.leave_out(json)
     }
 
     /// With links to the files that a run made.
@@ -101,15 +112,23 @@ impl Reply {
 
     /// The structured content.
     pub(crate) fn into_payload(self) -> JsonObject {
-        shown(self.payload)
+        let mut changes = Changes::default();
+        let parts = self.left_out.shown(&mut changes);
+        let mut payload = shown(self.payload, changes);
+        payload.values_mut().for_each(|value| put_in(value, &parts));
+        payload
     }
 
     /// As an MCP result. Text and structure carry the same data, as many clients show the model only one
     /// of the two; text past `limit` bytes becomes a summary. `links` says whether the client's protocol
-    /// revision knows links to resources.
-    pub(crate) fn shape(self, limit: usize, links: bool) -> Shaped {
+    /// revision knows links to resources, `puts_in` whether its transport puts in what a long answer leaves
+    /// out.
+    pub(crate) fn shape(self, limit: usize, links: bool, puts_in: bool) -> Shaped {
         let (sentence, files, instead) = (self.sentence, self.files, self.instead);
-        let mut shaped = Shaped::new(sentence, shown(self.payload), limit);
+        let mut changes = Changes::default();
+        let parts = self.left_out.shown(&mut changes);
+        let payload = shown(self.payload, changes);
+        let mut shaped = Shaped::new(sentence, payload, parts, limit, puts_in);
         if links {
             shaped.result.content.extend(files.iter().take(MAX_LINKS).filter_map(link));
             shaped.result.content.extend(self.resource.map(ContentBlock::resource_link));
@@ -128,21 +147,37 @@ pub(crate) struct Shaped {
     pub(crate) summarised: bool,
     /// Whether its structured content is not whole.
     pub(crate) truncated: bool,
+    /// What it leaves out, in order.
+    pub(crate) left_out: Vec<Part>,
     instead: Option<Instead>,
 }
 
 impl Shaped {
-    fn new(sentence: String, payload: JsonObject, limit: usize) -> Self {
+    fn new(
+        sentence: String,
+        payload: JsonObject,
+        mut parts: Vec<Part>,
+        limit: usize,
+        puts_in: bool,
+    ) -> Self {
         let truncated = payload.contains_key("truncated");
-        let json = Value::Object(payload);
-        let text = json.to_string();
-        let (bytes, summarised) = (text.len(), text.len() > limit);
+        let mut json = Value::Object(payload);
+        let mut text = json.to_string();
+        let apart: usize = parts.iter().map(|part| part.json.len()).sum();
+        if apart > 0 && (text.len() + apart <= limit || !puts_in) {
+            put_in(&mut json, &std::mem::take(&mut parts));
+            text = json.to_string();
+        }
+        let marks: usize = parts.iter().map(|part| part.mark.len() + 2).sum();
+        let apart: usize = parts.iter().map(|part| part.json.len()).sum();
+        let bytes = text.len() + apart - marks;
+        let summarised = bytes > limit;
         let second = if summarised { summary::summary(&json, bytes) } else { text };
         let content =
             vec![ContentBlock::text(visible(sentence)), ContentBlock::text(visible(second))];
         let mut result = CallToolResult::success(content);
         result.structured_content = Some(json);
-        Self { result, bytes, summarised, truncated, instead: None }
+        Self { result, bytes, summarised, truncated, left_out: parts, instead: None }
     }
 
     /// What the client gets.
@@ -207,9 +242,9 @@ fn media_type(filename: &str) -> Option<&'static str> {
 }
 
 /// Structured content as it is fit to be shown, with what was done to it.
-fn shown(mut payload: JsonObject) -> JsonObject {
+fn shown(mut payload: JsonObject, before: Changes) -> JsonObject {
     let untrusted = content::untrusted(&payload);
-    let changes = content::prepare(&mut payload);
+    let changes = content::prepare(&mut payload).and(before);
     if !untrusted.is_empty() {
         payload.insert("untrusted_fields".to_owned(), untrusted.into());
     }

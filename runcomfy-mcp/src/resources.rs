@@ -133,13 +133,13 @@ pub(crate) async fn read(
     let text = match address {
         Address::Deployments => {
             let all = api.list_deployments(&ListDeployments::all()).await?;
-            let all: Vec<Value> = all.iter().map(deployment::compact).collect();
+            let all: Vec<Value> = all.into_iter().map(deployment::compact).collect();
             shown(json!({ "deployments": all }))
         }
         Address::Deployment(id) => {
             let found = api.get_deployment(id, Include::none().payload(true)).await?;
             let summary = found.payload.as_ref().map(deployment::payload_summary);
-            shown(json!({"deployment": deployment::compact(&found), "payload_summary": summary}))
+            shown(json!({"deployment": deployment::compact(found), "payload_summary": summary}))
         }
         // As it is: whoever sends it back must send what it was.
         Address::Workflow(id) => {

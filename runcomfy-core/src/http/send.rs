@@ -308,13 +308,18 @@ pub(super) enum Broken {
     TooLarge,
 }
 
+/// What an answer may only announce is not made room for.
+const MOST_RESERVED: usize = 16 * 1024 * 1024;
+
 /// Reads at most `max` bytes, counted after decompression: what came, and whether that is all.
 pub(super) async fn read_body(
     response: &mut Response,
     max: usize,
     until: Instant,
 ) -> (Vec<u8>, Result<(), Broken>) {
-    let mut body = Vec::new();
+    // A megabyte that grows by and by is moved over and over.
+    let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
+    let mut body = Vec::with_capacity(announced.unwrap_or_default().min(max).min(MOST_RESERVED));
     loop {
         match timeout_at(until, response.chunk()).await {
             Ok(Ok(Some(chunk))) => {

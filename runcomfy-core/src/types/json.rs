@@ -30,6 +30,12 @@ impl RawJson {
         self.0.get()
     }
 
+    /// The JSON text, without a copy.
+    #[must_use]
+    pub fn into_string(self) -> String {
+        Box::<str>::from(self.0).into_string()
+    }
+
     /// Parses it into `T`.
     ///
     /// # Errors

@@ -53,6 +53,12 @@ impl Payload {
         &self.0
     }
 
+    /// The payload as it came, without a copy.
+    #[must_use]
+    pub fn into_json(self) -> RawJson {
+        self.0
+    }
+
     /// The workflow's graph, whose node ids and input names are what overrides refer to; `None` where
     /// the payload has none.
     ///

@@ -4,7 +4,7 @@ use rmcp::model::JsonObject;
 use runcomfy_core::{Error, ErrorKind, Operation, Outcome};
 use serde_json::{Map, Value, json};
 
-use super::{Shaped, hint, shown, visible};
+use super::{Changes, Shaped, hint, shown, visible};
 use crate::{arguments::ArgumentFaults, gate::Busy};
 
 /// A kind of failure that is the server's own, beside those of [`ErrorKind`].
@@ -257,13 +257,13 @@ impl Fault {
         });
         let mut payload = if let Value::Object(head) = head { head } else { Map::new() };
         payload.extend(*self.more);
-        shown(payload)
+        shown(payload, Changes::default())
     }
 
     /// As an MCP result that the model reads, not as a protocol error, which it may never see.
     pub(crate) fn shape(self) -> Shaped {
         let sentence = format!("{}\nhint: {}", self.message, self.hint);
-        let mut shaped = Shaped::new(sentence, self.into_payload(), usize::MAX);
+        let mut shaped = Shaped::new(sentence, self.into_payload(), Vec::new(), usize::MAX, false);
         shaped.result.is_error = Some(true);
         shaped
     }

@@ -19,7 +19,7 @@ fn structured(result: &CallToolResult) -> &JsonObject {
 fn text_and_structure_carry_the_same_data() {
     let result = Reply::new("Request r1: in_queue.")
         .with("status", json!({"request_id": "r1"}))
-        .shape(1024, true)
+        .shape(1024, true, false)
         .result;
     let texts = texts(&result);
     assert_eq!(texts[0], "Request r1: in_queue.");
@@ -37,7 +37,7 @@ fn a_long_answer_is_whole_in_structure_and_short_in_text() {
         .collect();
     let reply =
         Reply::new("Loaded.").with("payload_summary", json!({"workflow_node_summary": nodes}));
-    let result = reply.shape(1024, true).result;
+    let result = reply.shape(1024, true, false).result;
     let text = texts(&result)[1];
     assert!(text.contains("199 | KSampler | T | seed=5"), "{text}");
     assert!(!text.contains("200 | KSampler"), "{text}");
@@ -55,7 +55,8 @@ fn files_become_links_that_a_client_can_open_and_nothing_else_does() {
         {"url": "https://x/a.png", "filename": "a.png"},
         {"url": "javascript:alert(1)", "filename": "b.png"},
     ]}}));
-    let result = Reply::new("Done.").with_files(made.output_files()).shape(1024, true).result;
+    let result =
+        Reply::new("Done.").with_files(made.output_files()).shape(1024, true, false).result;
     let links: Vec<_> = result
         .content
         .iter()
@@ -66,7 +67,7 @@ fn files_become_links_that_a_client_can_open_and_nothing_else_does() {
         .collect();
     assert_eq!(links, [("https://x/a.png", Some("image/png"))]);
     assert_eq!(structured(&result)["output_urls"].as_array().unwrap().len(), 2);
-    let old = Reply::new("Done.").with_files(made.output_files()).shape(1024, false).result;
+    let old = Reply::new("Done.").with_files(made.output_files()).shape(1024, false, false).result;
     assert_eq!(old.content.len(), 2);
 }
 
@@ -88,8 +89,10 @@ fn an_error_says_what_is_known_and_what_to_do() {
 
 #[test]
 fn what_hides_or_reorders_text_is_not_shown() {
-    let result =
-        Reply::new("a\u{202e}b\u{200b}c").with("name", "x\u{e0041}y").shape(1024, true).result;
+    let result = Reply::new("a\u{202e}b\u{200b}c")
+        .with("name", "x\u{e0041}y")
+        .shape(1024, true, false)
+        .result;
     assert_eq!(texts(&result)[0], "abc");
     assert!(texts(&result)[1].contains("\"xy\""));
     assert_eq!(structured(&result)["name"], "xy");

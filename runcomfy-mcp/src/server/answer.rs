@@ -19,7 +19,7 @@ use crate::{
     replay::{Delivery, Receipt},
     reply::{Fault, Reply},
     tools::Entry,
-    transport::http::Visit,
+    transport::http::{Insertions, Visit},
 };
 
 impl RunComfyMcp {
@@ -56,11 +56,16 @@ impl RunComfyMcp {
         own.done();
         record.came_to(&outcome);
         let refused = outcome.as_ref().is_err_and(Fault::breaks_protocol);
-        let shaped = match outcome {
-            Ok(reply) => reply.shape(self.settings.text_limit_bytes, knows_links(context)),
+        let insertions = parts.and_then(|parts| parts.extensions.get::<Insertions>());
+        let (limit, links) = (self.settings.text_limit_bytes, knows_links(context));
+        let mut shaped = match outcome {
+            Ok(reply) => reply.shape(limit, links, insertions.is_some()),
             Err(fault) => fault.shape(),
         };
         record.end(&shaped, &self.metrics);
+        if let Some(insertions) = insertions {
+            shaped.left_out.drain(..).for_each(|part| insertions.part(part));
+        }
         if refused {
             let message = "requestState is not what this server gave for this call";
             return Err(ErrorData::invalid_params(message, shaped.result.structured_content));

@@ -21,7 +21,7 @@ use crate::{
     protocol::is_modern,
     resources,
     tools::{self, Entry, TOOLS},
-    transport::http::Listing,
+    transport::http::Insertions,
 };
 
 /// For how long clients may keep what does not change, and what does.
@@ -52,9 +52,9 @@ impl ServerHandler for RunComfyMcp {
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         let parts = context.extensions.get::<http::request::Parts>();
-        let list = match parts.and_then(|parts| parts.extensions.get::<Listing>()) {
-            Some(listing) => {
-                listing.leave_out();
+        let list = match parts.and_then(|parts| parts.extensions.get::<Insertions>()) {
+            Some(insertions) => {
+                insertions.tools();
                 ListToolsResult::with_all_items(Vec::new())
             }
             None => ListToolsResult::with_all_items(Self::tools()),

@@ -25,7 +25,7 @@ impl RunComfyMcp {
         let (limit, links) = (self.settings.text_limit_bytes, knows_links(context));
         let shape = |answer: Result<Reply, Fault>| {
             json(match answer {
-                Ok(reply) => reply.shape(limit, links).into_response(),
+                Ok(reply) => reply.shape(limit, links, false).into_response(),
                 Err(fault) => fault.shape().into_response(),
             })
         };

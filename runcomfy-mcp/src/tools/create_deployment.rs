@@ -142,7 +142,7 @@ impl ToolDefinition for Tool {
         let Once { value: created, replayed, forgotten } =
             replay::once(&call, "create_deployment", key, asked, send).await?;
         let sentence = format!("Created deployment {}.{}", created.id, deployment::standing_cost(&created));
-        let reply = Reply::new(sentence).with("deployment", deployment::compact(&created));
+        let reply = Reply::new(sentence).with("deployment", deployment::compact(created));
         let reply = if forgotten { reply.with("note", FORGOTTEN) } else { reply };
         Ok(if replayed { reply.with("replayed", true) } else { reply })
     }

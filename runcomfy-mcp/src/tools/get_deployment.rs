@@ -55,6 +55,7 @@ impl ToolDefinition for Tool {
         } else {
             reply = reply.with_resource(resources::workflow(&found.id));
         }
-        Ok(reply.with("deployment", json!(found)))
+        let whole = deployment::whole(found, &mut reply);
+        Ok(reply.with("deployment", whole))
     }
 }

@@ -57,9 +57,10 @@ impl ToolDefinition for Tool {
         let all = ids.is_empty();
         let found = call.api.list_deployments(&ListDeployments::all().ids(ids).include(include)).await?;
         let plain = include == Include::none();
-        let list: Vec<Value> =
-            found.iter().map(|d| if plain { deployment::compact(d) } else { json!(d) }).collect();
         let scope = if all { "" } else { " of those asked for" };
-        Ok(Reply::new(format!("Found {} deployment(s){scope}.", list.len())).with("deployments", list))
+        let mut reply = Reply::new(format!("Found {} deployment(s){scope}.", found.len()));
+        let show = |found| if plain { deployment::compact(found) } else { deployment::whole(found, &mut reply) };
+        let list: Vec<Value> = found.into_iter().map(show).collect();
+        Ok(reply.with("deployments", list))
     }
 }

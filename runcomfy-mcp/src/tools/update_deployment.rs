@@ -122,11 +122,12 @@ impl ToolDefinition for Tool {
         let race = if updated.name_race_possible { " Its name may have been changed by somebody else: check it." } else { "" };
         let paused = if deployment.is_enabled == Some(false) { " It is paused." } else { "" };
         let sentence = format!("Updated deployment {}.{paused}{race}{}", deployment.id, deployment::standing_cost(deployment));
-        let mut reply = Reply::new(sentence).with("deployment", deployment::compact(deployment));
-        if updated.name_race_possible {
+        let (name_race_possible, found_applied) = (updated.name_race_possible, updated.found_applied);
+        let mut reply = Reply::new(sentence).with("deployment", deployment::compact(updated.deployment));
+        if name_race_possible {
             reply = reply.with("name_race_possible", true);
         }
-        if updated.found_applied {
+        if found_applied {
             reply = reply.with("found_applied", true);
         }
         Ok(reply)

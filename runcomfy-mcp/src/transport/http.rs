@@ -10,7 +10,7 @@ pub(crate) mod fuzz;
 mod head;
 mod health;
 mod inbound;
-mod listing;
+mod insertions;
 mod names;
 mod progress;
 mod socket;
@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use self::{accept::Connections, door::Door, health::Pulse, inbound::Budget, names::Names};
 use crate::{RunComfyMcp, metrics::Exposition};
 
-pub(crate) use self::{door::Visit, listing::Listing, tag::Tag};
+pub(crate) use self::{door::Visit, insertions::Insertions, tag::Tag};
 
 /// Who may reach the server by which name.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,6 +14,7 @@ mod http;
 mod isolation;
 mod modern;
 mod over_http;
+mod payloads;
 mod program;
 mod replay;
 mod results;

@@ -18,7 +18,7 @@ use super::{
     answer::{later, protocol_error, refusal},
     connection::Peer,
     inbound::{self, Budget, Load, Unread},
-    listing::Listing,
+    insertions::Insertions,
     names::the_only,
 };
 use crate::{
@@ -76,9 +76,7 @@ impl Door {
         message::check(&bytes).map_err(|unfit| {
             protocol_error(StatusCode::BAD_REQUEST, unfit.code(), unfit.message())
         })?;
-        if let Some(listing) = Listing::may_be(&bytes) {
-            parts.extensions.insert(listing);
-        }
+        parts.extensions.insert(Insertions::default());
         Ok(Request::from_parts(parts, Body::from(bytes)))
     }
 
@@ -114,14 +112,14 @@ pub(super) async fn pass(State(door): State<Door>, request: Request, next: Next)
     let ending = door.server.ending().clone();
     let mut response = match door.admit(request).await {
         Ok(request) => {
-            let listing = request.extensions().get::<Listing>().cloned();
+            let insertions = request.extensions().get::<Insertions>().cloned();
             let response = next.run(request).await;
             // The media types were right: it is the message that MCP could not read.
             match response.status() {
                 StatusCode::UNSUPPORTED_MEDIA_TYPE => not_a_message(),
                 StatusCode::BAD_REQUEST => brief(response).await,
-                _ => match listing {
-                    Some(listing) => listing.complete(response).await,
+                _ => match insertions {
+                    Some(insertions) => insertions.complete(response).await,
                     None => response,
                 },
             }

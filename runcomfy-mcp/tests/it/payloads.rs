@@ -1,0 +1,139 @@
+//! Workflows, which may be megabytes: they arrive as they are, whichever way they go.
+
+use std::sync::Arc;
+
+use runcomfy_core::{Deployment, MockRunComfyApi};
+use runcomfy_mcp::{Callers, RunComfyMcp, Settings, transport::http::HttpOptions};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    harness::connect,
+    over_http::{Answer, Server},
+};
+
+/// An account whose deployments have these payloads.
+fn account(payloads: &[&str]) -> MockRunComfyApi {
+    let all: Vec<Deployment> = payloads
+        .iter()
+        .enumerate()
+        .map(|(at, payload)| {
+            let json =
+                format!(r#"{{"id":"dep_{at}","name":"n","payload":{payload},"readme":"r"}}"#);
+            serde_json::from_str(&json).unwrap()
+        })
+        .collect();
+    let mut api = MockRunComfyApi::new();
+    let one = all[0].clone();
+    api.expect_list_deployments().returning(move |_| Ok(all.clone()));
+    api.expect_get_deployment().returning(move |_, _| Ok(one.clone()));
+    api
+}
+
+/// Calls a tool over HTTP.
+async fn over_http(api: MockRunComfyApi, tool: &str, arguments: Value) -> Answer {
+    let server = RunComfyMcp::new(Callers::One(Arc::new(api)), Settings::default());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
+    let options = HttpOptions::default();
+    tokio::spawn(runcomfy_mcp::transport::http::serve(server, options, listener, stop.clone()));
+    let head = "POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nAccept: application/json, text/event-stream\r\nMCP-Protocol-Version: 2025-11-25";
+    let params = json!({"name": tool, "arguments": arguments});
+    let message =
+        json!({"jsonrpc": "2.0", "id": "\"n\"", "method": "tools/call", "params": params});
+    let answer = Server::send_to(address, head, &message.to_string()).await;
+    stop.cancel();
+    answer
+}
+
+/// The same as structured content, over HTTP and through a pipe: they must agree.
+async fn data(payloads: &[&str], tool: &'static str, arguments: Value) -> Value {
+    let answer = over_http(account(payloads), tool, arguments.clone()).await;
+    let over_http = answer.message()["result"]["structuredContent"].clone();
+    assert_eq!(over_http, connect(account(payloads)).await.data(tool, arguments).await);
+    over_http
+}
+
+/// A workflow of about two megabytes, with digits and spaces that a tree would not keep.
+fn large(seed: u64) -> String {
+    let node =
+        format!(r#"{{"class_type": "KSampler", "inputs": {{"seed": {seed}, "cfg": 8.50}}}}"#);
+    let nodes: Vec<_> = (0..30_000).map(|id| format!("\"{id}\": {node}")).collect();
+    format!(r#"{{"workflow_api_json": {{{}}}, "overrides": null}}"#, nodes.join(",\n"))
+}
+
+#[tokio::test]
+async fn payloads_of_megabytes_arrive_to_the_byte_over_http() {
+    let payloads = [large(1), "{}".to_owned(), large(18_446_744_073_709_551_615)];
+    let all: Vec<_> = payloads.iter().map(String::as_str).collect();
+    let answer =
+        over_http(account(&all), "list_deployments", json!({"include_payload": true})).await;
+    for (at, payload) in payloads.iter().enumerate() {
+        assert!(answer.body.contains(&format!("\"payload\":{payload}")), "{at}");
+    }
+    let message = answer.message();
+    assert_eq!(message["id"], "\"n\"");
+    let data = &message["result"]["structuredContent"];
+    assert_eq!((&data["truncated"], &data["removed_characters"]), (&Value::Null, &Value::Null));
+    assert_eq!(data["deployments"][2]["readme"], "r");
+    let text = message["result"]["content"][1]["text"].as_str().unwrap();
+    assert!(text.len() < 2048 && text.contains("- dep_2"), "{text}");
+    assert!(
+        answer.head.contains(&format!("content-length: {}", answer.body.len())),
+        "{}",
+        answer.head
+    );
+}
+
+#[tokio::test]
+async fn a_payload_is_the_same_over_http_and_through_a_pipe() {
+    let payload = large(7);
+    let data = data(
+        &[&payload],
+        "get_deployment",
+        json!({"deployment_id": "dep_0", "include_payload": true}),
+    )
+    .await;
+    assert_eq!(data["deployment"]["payload"], serde_json::from_str::<Value>(&payload).unwrap());
+    assert_eq!(
+        data["untrusted_fields"],
+        json!(["deployment.name", "deployment.readme", "deployment.payload", "payload_summary"])
+    );
+}
+
+#[tokio::test]
+async fn a_short_payload_is_whole_in_the_text_too() {
+    let payload = r#"{"workflow_api_json": {"6": {"inputs": {"text": "a cat"}}}}"#;
+    let answer =
+        over_http(account(&[payload]), "list_deployments", json!({"include_payload": true})).await;
+    let result = &answer.message()["result"];
+    let text: Value = serde_json::from_str(result["content"][1]["text"].as_str().unwrap()).unwrap();
+    assert_eq!(text, result["structuredContent"]);
+    assert_eq!(text["deployments"][0]["payload"], serde_json::from_str::<Value>(payload).unwrap());
+}
+
+#[tokio::test]
+async fn c06_what_hides_in_a_payload_is_taken_out_and_counted_and_nothing_is_cut() {
+    let long = "x".repeat(100_000);
+    let payload =
+        format!(r#"{{"workflow_api_json":{{"6":{{"inputs":{{"name":"{long}\u200b"}}}}}}}}"#);
+    let data = data(&[&payload], "list_deployments", json!({"include_payload": true})).await;
+    assert_eq!(
+        data["deployments"][0]["payload"]["workflow_api_json"]["6"]["inputs"]["name"],
+        long.as_str()
+    );
+    assert_eq!((&data["removed_characters"], &data["truncated"]), (&json!(1), &Value::Null));
+}
+
+#[tokio::test]
+async fn a_payload_that_no_reader_takes_does_not_hide_the_others() {
+    let deep = format!("{}{}", "[".repeat(500), "]".repeat(500));
+    for odd in [r#"{"half": "\ud800"}"#, &deep] {
+        let data =
+            data(&[odd, "{\"a\":1}"], "list_deployments", json!({"include_payload": true})).await;
+        assert_eq!(data["deployments"][0]["payload"], Value::Null);
+        assert_eq!(data["deployments"][1]["payload"], json!({"a": 1}));
+        assert_eq!(data["truncated"], true);
+    }
+}
