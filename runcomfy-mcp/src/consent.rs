@@ -8,14 +8,15 @@ use std::{fmt, sync::Arc, time::Duration};
 use rmcp::{
     RoleServer,
     model::{
-        CallToolRequestParams, ClientCapabilities, ElicitRequest, ElicitRequestParams,
-        ElicitResult, ElicitationAction, ElicitationSchema, InputRequest, InputRequiredResult,
-        JsonObject,
+        CallToolRequestParams, CancelledNotificationParam, ClientCapabilities, ClientResult,
+        ElicitRequest, ElicitRequestParams, ElicitResult, ElicitationAction, ElicitationSchema,
+        InputRequest, InputRequiredResult, JsonObject, ServerRequest,
     },
-    service::{Peer, RequestContext},
+    service::{Peer, PeerRequestOptions, RequestContext, ServiceError},
 };
 use runcomfy_core::{Deployment, DeploymentId, ErrorKind, Include, Token, is_invisible};
 use serde_json::Value;
+use tokio::time::{Instant, interval_at, timeout};
 
 pub use self::sealing::InvalidSealingKeys;
 pub(crate) use self::sealing::Sealing;
@@ -48,6 +49,8 @@ impl fmt::Display for Confirm {
 const PATIENCE: Duration = Duration::from_secs(5 * 60);
 /// How long a deployment's name is looked for, which makes a question easier to understand.
 const LOOK: Duration = Duration::from_secs(5);
+/// How long a client may take to hear that a question is off.
+const LEAVE: Duration = Duration::from_millis(500);
 /// What the answer is called, in the round and in its form.
 const CONFIRM: &str = "confirm";
 
@@ -88,11 +91,14 @@ impl Consent {
         otherwise: Confirm,
     ) -> Result<Self, Fault> {
         let can_ask = context.client_capabilities().is_some_and(|client| shows_forms(&client));
-        if !can_ask {
-            return Ok(Self::Policy(otherwise));
-        }
         if !protocol::is_modern(context) {
-            return Ok(Self::Peer(context.peer.clone()));
+            // Over HTTP there is no session in which an answer could come, whatever the client says.
+            let has_session = context.extensions.get::<http::request::Parts>().is_none();
+            return Ok(if can_ask && has_session {
+                Self::Peer(context.peer.clone())
+            } else {
+                Self::Policy(otherwise)
+            });
         }
         let bound = bound(token, &request.name, request.arguments.as_ref());
         let state = request.request_state.take();
@@ -100,6 +106,10 @@ impl Consent {
             Some(state) => sealing.open(&state, &bound).ok_or_else(Fault::state_refused)?,
             None => Opened::Nothing,
         };
+        // After a look at the state: one that was tampered with is refused, whoever brings it.
+        if !can_ask {
+            return Ok(Self::Policy(otherwise));
+        }
         let answer = request.input_responses.take().and_then(|mut all| all.remove(CONFIRM));
         Ok(Self::Round(Box::new(Round { sealing: Arc::clone(sealing), bound, opened, answer })))
     }
@@ -155,10 +165,13 @@ async fn in_rounds(
     if let Some(said) = round.answer.take().and_then(|answer| serde_json::from_value(answer).ok())
         && let Opened::Fresh { nonce } = &round.opened
     {
+        // A no uses it up as well: it must not become a yes by being sent again. Kept for longer than it is
+        // good for, as servers' clocks differ.
+        let first = call.ledger.first_time(nonce, PATIENCE * 2).await?;
         if !agrees(&said) {
             return Err(Fault::declined());
         }
-        if call.ledger.first_time(nonce, PATIENCE).await? {
+        if first {
             return Ok(None);
         }
     }
@@ -168,20 +181,40 @@ async fn in_rounds(
     Ok(Some(InputRequiredResult::new(Some([(CONFIRM.to_owned(), ask)].into()), Some(state))))
 }
 
-async fn by_peer(call: &Call, peer: &Peer<RoleServer>, words: String) -> Result<(), Fault> {
-    let asked = peer.create_elicitation_with_timeout(form(words)?, Some(PATIENCE));
-    let said = tokio::select! {
-        said = asked => said,
-        () = call.wait_is_pointless() => return Err(Fault::shutting_down()),
-    };
-    match said {
-        Ok(said) if agrees(&said) => Ok(()),
-        Ok(_) => Err(Fault::declined()),
-        Err(error) => {
-            tracing::debug!(%error, "a question was not answered");
-            Err(Fault::declined().because("the user was asked and did not answer"))
+/// Asks while the call goes on, and says so, so that its client does not take it for dead.
+async fn by_peer(call: &mut Call, peer: &Peer<RoleServer>, words: String) -> Result<(), Fault> {
+    call.say("the user is asked").await;
+    let ask = ServerRequest::ElicitRequest(ElicitRequest::new(form(words)?));
+    let mut options = PeerRequestOptions::no_options();
+    options.timeout = Some(PATIENCE);
+    let asked = peer.send_cancellable_request(ask, options).await.map_err(unanswered)?;
+    let id = asked.id.clone();
+    let mut said = std::pin::pin!(asked.await_response());
+    let (began, every) = (Instant::now(), call.settings.heartbeat);
+    let mut heartbeat = interval_at(began + every, every);
+    let said = loop {
+        tokio::select! {
+            said = &mut said => break said,
+            () = call.wait_is_pointless() => {
+                // The question would stay on the screen of somebody who may no longer answer it.
+                let over = CancelledNotificationParam::new(Some(id), None);
+                let _ = timeout(LEAVE, peer.notify_cancelled(over)).await;
+                return Err(Fault::shutting_down());
+            }
+            _ = heartbeat.tick() => {
+                call.say(&format!("the user is asked; {} s so far", began.elapsed().as_secs())).await;
+            }
         }
+    };
+    match said.map_err(unanswered)? {
+        ClientResult::ElicitResult(said) if agrees(&said) => Ok(()),
+        _ => Err(Fault::declined()),
     }
+}
+
+fn unanswered(error: ServiceError) -> Fault {
+    tracing::debug!(%error, "a question was not answered");
+    Fault::declined().because("the user was asked and did not answer")
 }
 
 fn agrees(said: &ElicitResult) -> bool {
@@ -202,7 +235,7 @@ async fn words(call: &Call, question: Question) -> Result<Option<String>, Fault>
     let found = match &question.about {
         Some(id) => {
             let look = call.api.get_deployment(id, Include::none());
-            match tokio::time::timeout(LOOK, look).await {
+            match timeout(LOOK, look).await {
                 // What is not there need not be asked about.
                 Ok(Err(error)) if error.kind() == ErrorKind::NotFound => return Err(error.into()),
                 Ok(Err(error)) if error.kind() == ErrorKind::Unauthenticated => {

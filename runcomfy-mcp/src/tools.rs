@@ -58,6 +58,11 @@ pub(crate) trait ToolDefinition {
     /// The properties of a successful result besides `ok`, as JSON Schema.
     fn output() -> Value;
 
+    /// What no schema says of the arguments, before anybody is asked or anything is sent.
+    fn check(_args: &Self::Args) -> Result<(), ArgumentFaults> {
+        Ok(())
+    }
+
     /// What to ask the person before it is done, where it hurts if it was not meant.
     fn question(_args: &Self::Args) -> Option<Question> {
         None
@@ -141,6 +146,7 @@ impl Entry {
 
 async fn run<T: ToolDefinition>(arguments: JsonObject, mut call: Call) -> Result<Reply, Fault> {
     let args: T::Args = parse(arguments)?;
+    T::check(&args)?;
     if let Some(question) = T::question(&args)
         && let Some(asked) = consent::consent(&mut call, question).await?
     {
@@ -168,21 +174,21 @@ pub(crate) type Api = Arc<dyn RunComfyApi>;
 pub(crate) const FORGOTTEN: &str = "What came of it could not be written down: repeating it with this idempotency_key is not safe.";
 
 /// A key under which a call is made at most once.
-pub(crate) fn replay_key(key: Option<String>) -> Result<Option<String>, ArgumentFaults> {
+pub(crate) fn replay_key(key: Option<&str>) -> Result<(), ArgumentFaults> {
     match key {
         Some(key) if !key.bytes().all(|byte| byte.is_ascii_graphic()) => {
             let rule = "must be of visible ASCII characters, without spaces";
             Err(ArgumentFaults::one("idempotency_key", rule))
         }
-        key => Ok(key),
+        _ => Ok(()),
     }
 }
 
-/// A deployment's name as people can read it.
-pub(crate) fn visible_name(name: String) -> Result<String, ArgumentFaults> {
+/// A deployment's name must be one that people can read.
+pub(crate) fn visible_name(name: &str) -> Result<(), ArgumentFaults> {
     if name.chars().any(|c| c.is_control() || is_invisible(c)) {
         let rule = "must have no control characters, line breaks or characters that are not seen";
         return Err(ArgumentFaults::one("name", rule));
     }
-    Ok(name)
+    Ok(())
 }

@@ -108,6 +108,14 @@ impl ToolDefinition for Tool {
         })
     }
 
+    fn check(args: &Args) -> Result<(), ArgumentFaults> {
+        if args.min_instances > args.max_instances {
+            return Err(ArgumentFaults::one("min_instances", "must not be above max_instances"));
+        }
+        visible_name(&args.name)?;
+        replay_key(args.idempotency_key.as_deref())
+    }
+
     fn question(args: &Args) -> Option<Question> {
         let kept = deployment::kept_on(args.min_instances, args.keep_warm_duration_in_seconds)?;
         let words = format!("Create a deployment on {} that {kept}", args.hardware.sku());
@@ -115,11 +123,7 @@ impl ToolDefinition for Tool {
     }
 
     async fn run(args: Args, call: Call) -> Result<Reply, Fault> {
-        if args.min_instances > args.max_instances {
-            return Err(ArgumentFaults::one("min_instances", "must not be above max_instances").into());
-        }
-        let args = Args { name: visible_name(args.name)?, ..args };
-        let key = replay_key(args.idempotency_key)?;
+        let key = args.idempotency_key;
         let numbers = [
             args.min_instances,
             args.max_instances,

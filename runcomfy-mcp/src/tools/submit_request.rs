@@ -89,10 +89,14 @@ impl ToolDefinition for Tool {
         })
     }
 
+    fn check(args: &Args) -> Result<(), ArgumentFaults> {
+        replay_key(args.idempotency_key.as_deref())
+    }
+
     async fn run(mut args: Args, mut call: Call) -> Result<Reply, Fault> {
         let (wait, timeout) = (args.wait_for_completion, Duration::from_secs(args.timeout_seconds));
         let stray_webhook = args.webhook_intermediate_status.is_some() && args.webhook_url.is_none();
-        let key = replay_key(args.idempotency_key.take())?;
+        let key = args.idempotency_key.take();
         let asked = fingerprint(&args);
         let request = request(args, &call.settings)?;
         let deployment_id = request.deployment_id.clone();

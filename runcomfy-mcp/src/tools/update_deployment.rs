@@ -1,6 +1,6 @@
 //! `update_deployment`
 
-use runcomfy_core::{DeploymentId, UpdateDeployment};
+use runcomfy_core::{Deployment, DeploymentId, UpdateDeployment};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -60,6 +60,61 @@ pub(super) struct Args {
     confirm: Option<bool>,
 }
 
+impl Args {
+    fn changes(&self) -> UpdateDeployment {
+        let mut changes = UpdateDeployment::new();
+        changes.name = self.name.clone();
+        changes.workflow_version = self.workflow_version.clone();
+        changes.hardware = self.hardware.map(|hardware| hardware.sku().to_owned());
+        changes.min_instances = self.min_instances;
+        changes.max_instances = self.max_instances;
+        changes.queue_size = self.queue_size;
+        changes.keep_warm_duration_in_seconds = self.keep_warm_duration_in_seconds;
+        changes.is_enabled = self.is_enabled;
+        changes
+    }
+}
+
+/// What may make a deployment that is not paused cost more with nothing to do.
+struct Wanted {
+    resumes: bool,
+    hardware: Option<&'static str>,
+    min: Option<u64>,
+    warm: Option<u64>,
+}
+
+impl Wanted {
+    /// As far as can be told without a look at it.
+    fn may_keep_more_on(&self) -> bool {
+        let kept = deployment::kept_on(self.min.unwrap_or(0), self.warm.unwrap_or(0));
+        self.resumes || self.hardware.is_some() || kept.is_some()
+    }
+
+    /// What to ask, given the deployment as it is; `None` where no more is kept on than before.
+    fn words(&self, id: &DeploymentId, found: Option<&Deployment>) -> Option<String> {
+        let (change, name) = (if self.resumes { "Resume" } else { "Change" }, consent::named(id, found));
+        let Some(found) = found else {
+            return Some(format!(
+                "{change} {name}? What it is set to could not be found out: it may keep machines on around the clock, billed."
+            ));
+        };
+        let paused = found.is_enabled == Some(false);
+        if paused && !self.resumes {
+            return None;
+        }
+        let (min_set, warm_set) =
+            (found.min_instances.unwrap_or(0), found.keep_warm_duration_in_seconds.unwrap_or(0));
+        let (min_kept, warm_kept) = if paused { (0, 0) } else { (min_set, warm_set) };
+        let (min, warm) = (self.min.unwrap_or(min_set), self.warm.unwrap_or(warm_set));
+        let other = self.hardware.filter(|sku| found.hardware.as_ref().is_none_or(|now| now != &[*sku]));
+        let more = min > min_kept || (other.is_some() && min > 0);
+        let warmer = warm > warm_kept || (other.is_some() && warm > 0);
+        let kept = deployment::kept_on(if more { min } else { 0 }, if warmer { warm } else { 0 })?;
+        let on = other.map(|sku| format!("moves to {sku} and ")).unwrap_or_default();
+        Some(format!("{change} {name} so that it {on}{kept}"))
+    }
+}
+
 impl ToolDefinition for Tool {
     const TITLE: &'static str = "Update deployment";
     const DESCRIPTION: &'static str =
@@ -75,48 +130,42 @@ impl ToolDefinition for Tool {
         })
     }
 
+    fn check(args: &Args) -> Result<(), ArgumentFaults> {
+        let changes = args.changes();
+        args.name.as_deref().map_or(Ok(()), visible_name)?;
+        if changes.is_empty() {
+            let rule = "has nothing to change beside it: pass at least one field";
+            return Err(ArgumentFaults::one("deployment_id", rule));
+        }
+        match (changes.min_instances, changes.max_instances) {
+            (Some(min), Some(max)) if min > max => {
+                Err(ArgumentFaults::one("min_instances", "must not be above max_instances"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn question(args: &Args) -> Option<Question> {
         // What is paused costs nothing, whatever else it is told.
-        let (min, warm) = (args.min_instances, args.keep_warm_duration_in_seconds);
         if args.is_enabled == Some(false) {
             return None;
         }
-        let (id, resumes) = (args.deployment_id.clone(), args.is_enabled == Some(true));
-        let told = deployment::kept_on(min.unwrap_or(0), warm.unwrap_or(0));
-        (told.is_some() || resumes).then(|| Question {
+        let wanted = Wanted {
+            resumes: args.is_enabled == Some(true),
+            hardware: args.hardware.map(Hardware::sku),
+            min: args.min_instances,
+            warm: args.keep_warm_duration_in_seconds,
+        };
+        let (id, confirmed) = (args.deployment_id.clone(), args.confirm == Some(true));
+        wanted.may_keep_more_on().then(|| Question {
             about: Some(id.clone()),
-            confirmed: args.confirm == Some(true),
-            words: Box::new(move |found| {
-                // What is resumed keeps on what it was told to before.
-                let before = found.filter(|_| resumes);
-                let min = min.or(before.and_then(|found| found.min_instances)).unwrap_or(0);
-                let kept = deployment::kept_on(min, warm.unwrap_or(0))?;
-                let change = if resumes { "Resume" } else { "Change" };
-                Some(format!("{change} {} so that it {kept}", consent::named(&id, found)))
-            }),
+            confirmed,
+            words: Box::new(move |found| wanted.words(&id, found)),
         })
     }
 
     async fn run(args: Args, call: Call) -> Result<Reply, Fault> {
-        let mut changes = UpdateDeployment::new();
-        changes.name = args.name.map(visible_name).transpose()?;
-        changes.workflow_version = args.workflow_version;
-        changes.hardware = args.hardware.map(|hardware| hardware.sku().to_owned());
-        changes.min_instances = args.min_instances;
-        changes.max_instances = args.max_instances;
-        changes.queue_size = args.queue_size;
-        changes.keep_warm_duration_in_seconds = args.keep_warm_duration_in_seconds;
-        changes.is_enabled = args.is_enabled;
-        if changes.is_empty() {
-            let rule = "has nothing to change beside it: pass at least one field";
-            return Err(ArgumentFaults::one("deployment_id", rule).into());
-        }
-        if let (Some(min), Some(max)) = (changes.min_instances, changes.max_instances)
-            && min > max
-        {
-            return Err(ArgumentFaults::one("min_instances", "must not be above max_instances").into());
-        }
-        let id = args.deployment_id;
+        let (changes, id) = (args.changes(), args.deployment_id);
         let updated = call.write(|api| async move { api.update_deployment(&id, &changes).await }).await?;
         let deployment = &updated.deployment;
         let race = if updated.name_race_possible { " Its name may have been changed by somebody else: check it." } else { "" };

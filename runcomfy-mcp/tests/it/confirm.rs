@@ -1,23 +1,26 @@
 //! The person's word before what hurts.
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use rmcp::{
     ClientHandler, RoleClient, ServiceExt,
     model::{
         CallToolRequestParams, ClientCapabilities, ClientConfig, ElicitRequestParams, ElicitResult,
-        ElicitationAction, Implementation,
+        ElicitationAction, Implementation, ProgressNotificationParam,
     },
-    service::RequestContext,
+    service::{NotificationContext, RequestContext},
 };
-use runcomfy_core::{DeploymentId, Operation, RunComfyApi, UpdateDeployment};
+use runcomfy_core::{DeploymentId, Error, ErrorKind, Operation, RunComfyApi, UpdateDeployment};
 use runcomfy_mcp::{Callers, Confirm, RunComfyMcp, Settings};
 use runcomfy_testkit::{FakeBuilder, FakeRunComfy};
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     harness::{connect, connect_with},
-    modern::Replicas,
     over_http::settings,
 };
 
@@ -132,6 +135,56 @@ async fn to_resume_what_keeps_machines_on_hurts_too() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_resumed_is_asked_about_where_nobody_knows_what_it_keeps_on() {
+    let api = fake().build();
+    let gone = || Error::new(Operation::GetDeployment, ErrorKind::UpstreamUnavailable);
+    api.next_call_fails(Operation::GetDeployment, gone());
+    let session = connect_with(api.clone(), policy(Confirm::Deny)).await;
+    let resume = json!({"deployment_id": "dep_1", "is_enabled": true});
+    let fault = session.fault("update_deployment", resume).await;
+    assert_eq!(fault["kind"], "policy_denied", "{fault}");
+    assert_eq!(api.calls_of(Operation::UpdateDeployment), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_is_asked_about_where_more_is_kept_on_than_before() {
+    let api = fake().build();
+    let mut before = UpdateDeployment::new();
+    (before.min_instances, before.max_instances) = (Some(3), Some(5));
+    before.keep_warm_duration_in_seconds = Some(7200);
+    api.update_deployment(&DeploymentId::new("dep_1").unwrap(), &before).await.unwrap();
+    let session = connect_with(api.clone(), policy(Confirm::Deny)).await;
+    for (change, asked) in [
+        (json!({"hardware": "HOPPER_141"}), true),
+        (json!({"hardware": "AMPERE_48"}), false),
+        (json!({"min_instances": 4}), true),
+        (json!({"keep_warm_duration_in_seconds": 7201}), true),
+        (json!({"keep_warm_duration_in_seconds": 7200}), false),
+        (json!({"min_instances": 3, "is_enabled": true}), false),
+        (json!({"min_instances": 1}), false),
+    ] {
+        let mut arguments = change.clone();
+        arguments["deployment_id"] = json!("dep_1");
+        let answer = session.call("update_deployment", arguments).await;
+        assert_eq!(answer.is_error, Some(asked), "{change}: {answer:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_asked_about_a_call_that_could_not_be_made() {
+    let api = fake().build();
+    let session = connect_with(api.clone(), policy(Confirm::Require)).await;
+    let new = |name: &str, min: u64, key: &str| json!({"name": name, "workflow_id": "w", "workflow_version": "v1", "min_instances": min, "max_instances": 2, "idempotency_key": key});
+    for arguments in [new("n", 5, "k"), new("a\u{200b}", 1, "k"), new("n", 1, "a key")] {
+        let fault = session.fault("create_deployment", arguments.clone()).await;
+        assert_eq!(fault["kind"], "invalid_argument", "{arguments}");
+    }
+    let change = json!({"deployment_id": "dep_1", "min_instances": 5, "max_instances": 2});
+    assert_eq!(session.fault("update_deployment", change).await["kind"], "invalid_argument");
+    assert_eq!(api.calls_of(Operation::GetDeployment), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_not_there_need_not_be_asked_about() {
     let session = connect_with(fake().build(), policy(Confirm::Require)).await;
     let fault = session.fault("delete_deployment", json!({"deployment_id": "no_such"})).await;
@@ -204,118 +257,63 @@ async fn a_person_behind_an_older_client_is_asked_and_their_word_counts() {
     }
 }
 
-const YES: fn() -> Value = || json!({"action": "accept", "content": {"confirm": true}});
+/// A client of an older revision whose person does not answer. Says what it heard meanwhile, and when the
+/// question was taken back.
+#[derive(Clone, Default)]
+struct Undecided {
+    heard: Arc<Mutex<Vec<String>>>,
+    over: CancellationToken,
+}
 
-/// A call, perhaps with what a round before it gave.
-async fn call(
-    replicas: &Replicas,
-    replica: usize,
-    token: &str,
-    (tool, arguments): (&str, Value),
-    round: Option<(&Value, Value)>,
-) -> Value {
-    let mut params = json!({"name": tool, "arguments": arguments});
-    if let Some((state, answer)) = round {
-        params["requestState"] = state.clone();
-        params["inputResponses"] = json!({"confirm": answer});
+impl ClientHandler for Undecided {
+    fn get_info(&self) -> ClientConfig {
+        let capabilities = ClientCapabilities::builder().enable_elicitation().build();
+        ClientConfig::new(capabilities, Implementation::new("test", "1"))
     }
-    replicas.ask(replica, token, json!({"elicitation": {}}), "tools/call", params).await
-}
 
-fn deletion(id: &str) -> (&'static str, Value) {
-    ("delete_deployment", json!({"deployment_id": id}))
-}
+    async fn create_elicitation(
+        &self,
+        _: ElicitRequestParams,
+        context: RequestContext<RoleClient>,
+    ) -> Result<ElicitResult, rmcp::ErrorData> {
+        context.ct.cancelled().await;
+        self.over.cancel();
+        Ok(ElicitResult::new(ElicitationAction::Cancel))
+    }
 
-fn deletions(replicas: &Replicas, token: &str) -> usize {
-    replicas.emulator.account(token).map_or(0, |api| api.calls_of(Operation::DeleteDeployment))
-}
-
-#[tokio::test]
-async fn a_question_asked_by_one_server_is_answered_at_another() {
-    let replicas = Replicas::start(2, fake()).await;
-    let asked = call(&replicas, 0, "alice", deletion("dep_1"), None).await;
-    let result = &asked["result"];
-    assert_eq!(result["resultType"], "input_required", "{asked}");
-    let question = &result["inputRequests"]["confirm"];
-    assert_eq!(question["method"], "elicitation/create");
-    let words = question["params"]["message"].as_str().unwrap();
-    assert!(words.contains("dep_1") && words.len() < 300, "{words}");
-    assert_eq!(deletions(&replicas, "alice"), 0);
-    let state = &result["requestState"];
-    let done = call(&replicas, 1, "alice", deletion("dep_1"), Some((state, YES()))).await;
-    assert_eq!(done["result"]["structuredContent"]["ok"], true, "{done}");
-    assert_eq!(deletions(&replicas, "alice"), 1);
-}
-
-#[tokio::test]
-async fn a_state_is_good_for_its_caller_and_its_call_only() {
-    let replicas = Replicas::start(1, fake()).await;
-    let asked = call(&replicas, 0, "alice", deletion("dep_1"), None).await;
-    let state = asked["result"]["requestState"].clone();
-    let mut forged = state.as_str().unwrap().to_owned();
-    let last = forged.pop().unwrap();
-    forged.push(if last == 'A' { 'B' } else { 'A' });
-    let (forged, none) = (json!(forged), json!("made up"));
-    let update = ("update_deployment", json!({"deployment_id": "dep_1"}));
-    for (token, call_of, state) in [
-        ("bob", deletion("dep_1"), &state),
-        ("alice", deletion("dep_2"), &state),
-        ("alice", update, &state),
-        ("alice", deletion("dep_1"), &forged),
-        ("alice", deletion("dep_1"), &none),
-    ] {
-        let answer = call(&replicas, 0, token, call_of.clone(), Some((state, YES()))).await;
-        assert_eq!(answer["error"]["code"], -32602, "{token} {call_of:?}: {answer}");
-        assert_eq!(answer["error"]["data"]["kind"], "state_refused", "{answer}");
-        assert_eq!(deletions(&replicas, token), 0);
+    async fn on_progress(
+        &self,
+        progress: ProgressNotificationParam,
+        _: NotificationContext<RoleClient>,
+    ) {
+        self.heard.lock().unwrap().extend(progress.message);
     }
 }
 
-#[tokio::test]
-async fn a_no_is_a_no_and_what_is_no_answer_is_asked_again() {
-    let replicas = Replicas::start(1, fake()).await;
-    let asked = call(&replicas, 0, "alice", deletion("dep_1"), None).await;
-    let state = &asked["result"]["requestState"];
-    for no in [
-        json!({"action": "decline"}),
-        json!({"action": "cancel"}),
-        json!({"action": "accept", "content": {"confirm": false}}),
-        json!({"action": "accept"}),
-    ] {
-        let answer = call(&replicas, 0, "alice", deletion("dep_1"), Some((state, no))).await;
-        assert_eq!(answer["result"]["structuredContent"]["kind"], "declined", "{answer}");
-    }
-    for odd in [json!(5), json!({"action": "maybe"}), Value::Null] {
-        let answer = call(&replicas, 0, "alice", deletion("dep_1"), Some((state, odd))).await;
-        assert_eq!(answer["result"]["resultType"], "input_required", "{answer}");
-    }
-    assert_eq!(deletions(&replicas, "alice"), 0);
-}
-
-#[tokio::test]
-async fn a_yes_counts_once() {
-    let replicas = Replicas::start(1, fake()).await;
-    let new =
-        json!({"name": "n", "workflow_id": "w", "workflow_version": "v1", "min_instances": 1});
-    let new = ("create_deployment", new);
-    let asked = call(&replicas, 0, "alice", new.clone(), None).await;
-    let state = &asked["result"]["requestState"];
-    let first = call(&replicas, 0, "alice", new.clone(), Some((state, YES()))).await;
-    assert_eq!(first["result"]["resultType"], "complete", "{first}");
-    let again = call(&replicas, 0, "alice", new.clone(), Some((state, YES()))).await;
-    assert_eq!(again["result"]["resultType"], "input_required", "{again}");
-    let api = replicas.emulator.account("alice").unwrap();
-    assert_eq!(api.calls_of(Operation::CreateDeployment), 1);
-}
-
-#[tokio::test]
-async fn a_client_that_cannot_ask_needs_the_argument_over_http() {
-    let replicas = Replicas::start(1, fake()).await;
-    for capabilities in [json!({}), json!({"elicitation": {"url": {}}})] {
-        let params = json!({"name": "delete_deployment", "arguments": {"deployment_id": "dep_1"}});
-        let answer = replicas.ask(0, "alice", capabilities, "tools/call", params).await;
-        let data = &answer["result"]["structuredContent"];
-        assert_eq!(data["kind"], "confirmation_required", "{answer}");
-    }
-    assert_eq!(deletions(&replicas, "alice"), 0);
+#[tokio::test(start_paused = true)]
+async fn a_call_whose_person_thinks_is_not_silent_and_takes_its_question_back_when_it_ends() {
+    let api = fake().build();
+    let server = RunComfyMcp::new(Callers::One(Arc::new(api.clone())), Settings::default());
+    let ending = server.clone();
+    let (near, far) = tokio::io::duplex(1 << 20);
+    tokio::spawn(async move { server.serve(far).await.unwrap().waiting().await });
+    let person = Undecided::default();
+    let client = person.clone().serve(near).await.unwrap();
+    let arguments = json!({"deployment_id": "dep_1"});
+    let call = CallToolRequestParams::new("delete_deployment")
+        .with_arguments(arguments.as_object().unwrap().clone());
+    let end = async {
+        tokio::time::sleep(Duration::from_secs(25)).await;
+        ending.drain().await;
+    };
+    let (result, ()) = tokio::join!(client.call_tool(call), end);
+    let answer = result.unwrap().structured_content.unwrap();
+    assert_eq!(
+        (&answer["kind"], &answer["outcome"]),
+        (&json!("shutting_down"), &json!("not_sent"))
+    );
+    let heard = person.heard.lock().unwrap().clone();
+    assert_eq!(heard.len(), 3, "at once and every ten seconds: {heard:?}");
+    person.over.cancelled().await;
+    assert_eq!(api.calls_of(Operation::DeleteDeployment), 0);
 }

@@ -18,6 +18,7 @@ mod payloads;
 mod program;
 mod replay;
 mod results;
+mod rounds;
 mod schemas;
 mod stdio;
 mod tasks;

@@ -1,10 +1,14 @@
 //! Several servers before one emulator, and a client of the newest revision, whose requests stand by
 //! themselves: each may reach another server.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use runcomfy_core::HttpApi;
-use runcomfy_mcp::{Callers, RunComfyMcp, Settings, transport::http::HttpOptions};
+use runcomfy_mcp::{
+    Callers, RunComfyMcp, Settings,
+    replay::{MemoryStore, ReplayStore},
+    transport::http::HttpOptions,
+};
 use runcomfy_testkit::{Emulator, FakeBuilder};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinSet};
@@ -28,13 +32,36 @@ impl Replicas {
     }
 
     pub(crate) async fn start_with(many: usize, account: FakeBuilder, settings: Settings) -> Self {
+        Self::start_all(many, account, settings, None).await
+    }
+
+    /// Servers that share a store of what was done.
+    pub(crate) async fn start_sharing(
+        many: usize,
+        account: FakeBuilder,
+        settings: Settings,
+        store: Arc<MemoryStore>,
+    ) -> Self {
+        Self::start_all(many, account, settings, Some(store)).await
+    }
+
+    async fn start_all(
+        many: usize,
+        account: FakeBuilder,
+        settings: Settings,
+        store: Option<Arc<MemoryStore>>,
+    ) -> Self {
         crate::watched::watch();
         let emulator = Emulator::builder().account(account).start().await.unwrap();
         let (mut addresses, mut tasks) = (Vec::new(), JoinSet::new());
         for _ in 0..many {
             let api = HttpApi::builder().base_url(emulator.url().as_str()).build().unwrap();
             let server = RunComfyMcp::new(Callers::Each { api, anonymous: None }, settings.clone());
-            let server = server.with_sealing_keys(&[KEY]).unwrap();
+            let mut server = server.with_sealing_keys(&[KEY]).unwrap();
+            if let Some(store) = &store {
+                let store: Arc<dyn ReplayStore> = Arc::<MemoryStore>::clone(store);
+                server = server.with_replay_store(store, KEY.as_bytes());
+            }
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             addresses.push(listener.local_addr().unwrap());
             tasks.spawn(runcomfy_mcp::transport::http::serve(
