@@ -1,7 +1,9 @@
 //! MCP's tasks extension: a run as a task that its client asks for by itself. The task's id says all there
 //! is to know, so that any server answers for it from RunComfy's queue, and none keeps anything.
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use std::time::Duration;
+
+use chrono::{DateTime, Datelike, SecondsFormat, TimeDelta, Utc};
 use rmcp::model::{DetailedTask, JsonObject, Task, TaskPayload, TaskStatus};
 use runcomfy_core::{DeploymentId, Error, ErrorKind, RequestId, RequestState, RequestStatus};
 use serde_json::json;
@@ -22,6 +24,10 @@ pub(crate) struct TaskId {
 
 /// What no id of RunComfy's has.
 const BETWEEN: char = '.';
+/// Beyond it times are written in another way.
+const LAST_YEAR: i32 = 9999;
+/// So long after a submit RunComfy may not know the run yet.
+const NOT_KNOWN_YET: TimeDelta = TimeDelta::seconds(10);
 
 impl TaskId {
     /// Of a run that was submitted just now.
@@ -40,7 +46,8 @@ impl TaskId {
         Some(Self {
             deployment_id: DeploymentId::new(deployment_id).ok()?,
             request_id: RequestId::new(request_id).ok()?,
-            created: DateTime::from_timestamp(seconds.parse().ok()?, 0)?,
+            created: DateTime::from_timestamp(seconds.parse().ok()?, 0)
+                .filter(|created| created.year() <= LAST_YEAR)?,
         })
     }
 
@@ -49,6 +56,10 @@ impl TaskId {
         let words = format!("submitted request {}", self.request_id);
         let words = if note.is_empty() { words } else { format!("{words}. {note}") };
         self.task(TaskStatus::Working, &words, RequestState::InQueue)
+    }
+
+    fn is_young(&self) -> bool {
+        Utc::now() - self.created <= NOT_KNOWN_YET
     }
 
     fn task(&self, status: TaskStatus, words: &str, state: RequestState) -> Task {
@@ -83,9 +94,12 @@ pub(crate) async fn look(
     api: &Api,
     shape: impl FnOnce(Result<Reply, Fault>) -> JsonObject,
 ) -> Result<DetailedTask, Fault> {
-    let status = match api.get_request_status(&id.deployment_id, &id.request_id).await {
+    let status = match status(id, api).await {
         Ok(status) => status,
-        Err(error) => return passing(id, error, RequestState::Unknown),
+        Err(error) if error.is_retryable() => {
+            return Ok(passing(id, &error.into(), RequestState::Unknown));
+        }
+        Err(error) => return Err(error.into()),
     };
     let state = status.state();
     let words = waiting::in_words(&status);
@@ -102,6 +116,15 @@ pub(crate) async fn look(
             let task = id.task(TaskStatus::Cancelled, "cancelled", RequestState::Cancelled);
             return Ok(DetailedTask::new(task, TaskPayload::Cancelled));
         }
+        // Said to be over a moment before its result is there. A task that has ended is not asked for again.
+        Ok(result) if !result.is_final() => {
+            let task = id.task(
+                TaskStatus::Working,
+                "finished; its result is on the way",
+                RequestState::InProgress,
+            );
+            return Ok(DetailedTask::new(task, TaskPayload::Working));
+        }
         Ok(result) => {
             let described = waiting::describe_result(&result);
             let sentence = format!("Request {} finished: {described}", id.request_id);
@@ -109,7 +132,7 @@ pub(crate) async fn look(
             let reply = reply.with_files(result.output_files()).with("result", json!(result));
             Ok(named(reply, id, &status))
         }
-        Err(error) if error.is_retryable() => return passing(id, error, state),
+        Err(error) if error.is_retryable() => return Ok(passing(id, &error.into(), state)),
         Err(error) => Err(Fault::from(error)
             .after_effect("the request has finished, but")
             .with("deployment_id", id.deployment_id.as_str())
@@ -119,6 +142,22 @@ pub(crate) async fn look(
     Ok(DetailedTask::new(task, TaskPayload::Completed { result: shape(answer) }))
 }
 
+/// Where the run is. Just after a submit RunComfy may not know of it yet: a little patience, as a client takes
+/// an error for the task's end.
+async fn status(id: &TaskId, api: &Api) -> Result<RequestStatus, Error> {
+    const LOOKS: usize = 3;
+    const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
+    for _ in 1..LOOKS {
+        let looked = api.get_request_status(&id.deployment_id, &id.request_id).await;
+        let unknown = matches!(&looked, Err(error) if error.kind() == ErrorKind::NotFound);
+        if !(unknown && id.is_young()) {
+            return looked;
+        }
+        tokio::time::sleep(BETWEEN_LOOKS).await;
+    }
+    api.get_request_status(&id.deployment_id, &id.request_id).await
+}
+
 fn named(reply: Reply, id: &TaskId, status: &RequestStatus) -> Reply {
     reply
         .with("deployment_id", id.deployment_id.as_str())
@@ -126,16 +165,12 @@ fn named(reply: Reply, id: &TaskId, status: &RequestStatus) -> Reply {
         .with("status", json!(status))
 }
 
-/// A look that failed and may succeed the next time.
-fn passing(id: &TaskId, error: Error, state: RequestState) -> Result<DetailedTask, Fault> {
-    if !error.is_retryable() || error.kind() == ErrorKind::Unauthenticated {
-        return Err(error.into());
-    }
-    let words = format!("{}; the run goes on, ask again", error.kind());
+/// As after a look that failed and may succeed the next time: nothing is known to have changed.
+pub(crate) fn passing(id: &TaskId, fault: &Fault, state: RequestState) -> DetailedTask {
+    let words = format!("{}; the run goes on, ask again", fault.kind().replace('_', " "));
     let mut task = id.task(TaskStatus::Working, &words, state);
-    let told = error.retry_after().map(|delay| delay.as_secs_f64().ceil() as u64);
-    task.poll_interval_ms = Some(told.unwrap_or(5).max(1) * 1000);
-    Ok(DetailedTask::new(task, TaskPayload::Working))
+    task.poll_interval_ms = Some(fault.retry_after_seconds().unwrap_or(5).max(1) * 1000);
+    DetailedTask::new(task, TaskPayload::Working)
 }
 
 #[cfg(test)]

@@ -236,6 +236,15 @@ impl Fault {
         self.kind
     }
 
+    /// Whether the same call may succeed later, and nothing has to be done for it but to wait.
+    pub(crate) fn passes(&self) -> bool {
+        self.retryable && self.kind != ErrorKind::Unauthenticated.as_str()
+    }
+
+    pub(crate) fn retry_after_seconds(&self) -> Option<u64> {
+        self.more.get("retry_after_seconds").and_then(Value::as_u64)
+    }
+
     pub(crate) fn outcome(&self) -> Outcome {
         self.outcome
     }

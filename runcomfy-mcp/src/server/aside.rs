@@ -80,6 +80,27 @@ impl RunComfyMcp {
     where
         F: Future<Output = Result<T, Fault>>,
     {
+        let work = |api| async {
+            tokio::select! {
+                outcome = work(api) => outcome,
+                () = self.reads_are_over() => Err(Fault::shutting_down()),
+            }
+        };
+        self.aside_that_writes(what, context, work).await
+    }
+
+    /// The same for what must not break off: `work` runs in a task of its own, and the server's end waits for
+    /// it.
+    pub(super) async fn aside_that_writes<T, F>(
+        &self,
+        what: &'static str,
+        context: &RequestContext<RoleServer>,
+        work: impl FnOnce(Api) -> F,
+    ) -> Result<T, Fault>
+    where
+        F: Future<Output = Result<T, Fault>>,
+    {
+        let _under_way = self.work.token();
         let began = Instant::now();
         let outcome = self.aside_of(context, work).await;
         let ended = match &outcome {
@@ -111,7 +132,6 @@ impl RunComfyMcp {
         let outcome = tokio::select! {
             outcome = work(api) => outcome,
             () = context.ct.cancelled() => Err(Fault::shutting_down()),
-            () = self.reads_are_over() => Err(Fault::shutting_down()),
         };
         if let Err(fault) = &outcome
             && fault.is_refused_token()

@@ -5,6 +5,7 @@ use rmcp::{
     model::{CallToolResponse, CallToolResult, DetailedTask, JsonObject},
     service::RequestContext,
 };
+use runcomfy_core::RequestState;
 use serde_json::Value;
 
 use super::{RunComfyMcp, aside::told};
@@ -30,7 +31,11 @@ impl RunComfyMcp {
             })
         };
         let look = |api: Api| async move { tasks::look(id, &api, shape).await };
-        self.aside("tasks/get", context, look).await.map_err(|fault| refused(fault, id))
+        match self.aside("tasks/get", context, look).await {
+            // An error would end a task whose run goes on.
+            Err(fault) if fault.passes() => Ok(tasks::passing(id, &fault, RequestState::Unknown)),
+            looked => looked.map_err(|fault| refused(fault, id)),
+        }
     }
 
     pub(super) async fn cancel(
@@ -39,12 +44,22 @@ impl RunComfyMcp {
         context: &RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
         let id = &parsed(id)?;
-        // Whether it came in time is the task's to tell, later.
-        let cancel = |api: Api| async move {
-            api.cancel_request(&id.deployment_id, &id.request_id).await.map_err(Fault::from)
+        // In a task of its own, as every call that changes something: a client that hangs up must not leave
+        // the run going, nor be told that nothing was sent. Whether it came in time is the task's to tell,
+        // later.
+        let cancel = |api: Api| {
+            let (deployment_id, request_id) = (id.deployment_id.clone(), id.request_id.clone());
+            let cancelling = self.work.spawn(async move {
+                api.cancel_request(&deployment_id, &request_id).await.map_err(Fault::from)
+            });
+            async move {
+                let ended = cancelling.await;
+                ended
+                    .unwrap_or_else(|_| Err(Fault::internal("whether it was cancelled is unknown")))
+            }
         };
-        self.aside("tasks/cancel", context, cancel).await.map_err(|fault| refused(fault, id))?;
-        Ok(())
+        let done = self.aside_that_writes("tasks/cancel", context, cancel).await;
+        done.map(drop).map_err(|fault| refused(fault, id))
     }
 
     /// No task of ours asks for anything.

@@ -7,11 +7,11 @@ use rmcp::{
     model::{CallToolRequestParams, ClientCapabilities, ClientConfig, Implementation},
 };
 use runcomfy_core::{Error, ErrorKind, Operation, RequestId};
-use runcomfy_mcp::{Callers, RunComfyMcp, Settings};
+use runcomfy_mcp::{Callers, Limits, Rate, RunComfyMcp, Settings};
 use runcomfy_testkit::{FakeBuilder, FakeRunComfy, Script};
 use serde_json::{Value, json};
 
-use crate::modern::Replicas;
+use crate::{modern::Replicas, over_http::settings};
 
 fn fake(script: Script) -> FakeBuilder {
     let none = Duration::ZERO;
@@ -133,6 +133,75 @@ async fn a_look_that_fails_in_passing_is_no_end() {
     let read = about(&replicas, 0, "alice", "tasks/get", &made["taskId"]).await;
     assert_eq!(read["result"]["status"], "working", "{read}");
     assert!(RequestId::new(made["taskId"].as_str().unwrap().split('.').nth(1).unwrap()).is_ok());
+}
+
+#[tokio::test]
+async fn a_run_that_is_not_known_yet_is_no_end() {
+    let replicas = Replicas::start(1, fake(Script::default().running(hour()))).await;
+    let made = submit(&replicas, tasks(), true).await;
+    let api = replicas.emulator.account("alice").unwrap();
+    let unknown = Error::new(Operation::GetRequestStatus, ErrorKind::NotFound);
+    api.next_call_fails(Operation::GetRequestStatus, unknown.with_status_code(404));
+    let read = about(&replicas, 0, "alice", "tasks/get", &made["taskId"]).await;
+    assert_eq!(read["result"]["status"], "working", "{read}");
+}
+
+#[tokio::test]
+async fn a_run_whose_result_is_not_there_yet_is_no_end() {
+    let replicas = Replicas::start(1, fake(Script::default())).await;
+    let made = submit(&replicas, tasks(), true).await;
+    let api = replicas.emulator.account("alice").unwrap();
+    let early = Error::new(Operation::GetRequestResult, ErrorKind::InvalidArgument);
+    let early = early.with_status_code(400).with_error_code(400_005);
+    api.next_call_fails(Operation::GetRequestResult, early);
+    for status in ["working", "completed"] {
+        let read = about(&replicas, 0, "alice", "tasks/get", &made["taskId"]).await;
+        assert_eq!(read["result"]["status"], status, "{read}");
+    }
+}
+
+#[tokio::test]
+async fn to_ask_too_often_is_no_end() {
+    let mut limits = Limits::many_callers();
+    limits.rate = Some(Rate { per_second: 0.001, burst: 2 });
+    let mut slow = settings();
+    slow.limits = Some(limits);
+    let account = fake(Script::default().running(hour()));
+    let replicas = Replicas::start_with(1, account, slow).await;
+    let made = submit(&replicas, tasks(), true).await;
+    let asked = || about(&replicas, 0, "alice", "tasks/get", &made["taskId"]);
+    assert!(asked().await["result"]["pollIntervalMs"].as_u64().unwrap() < 60_000);
+    let refused = asked().await["result"].clone();
+    assert_eq!(refused["status"], "working", "{refused}");
+    assert!(refused["pollIntervalMs"].as_u64().unwrap() > 60_000, "{refused}");
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_while_it_cancels_has_cancelled() {
+    let replicas = Replicas::start(1, fake(Script::default().running(hour()))).await;
+    let made = submit(&replicas, tasks(), true).await;
+    let api = replicas.emulator.account("alice").unwrap();
+    let busy = Error::new(Operation::CancelRequest, ErrorKind::RateLimited).with_status_code(429);
+    api.next_call_fails(Operation::CancelRequest, busy);
+    // The first try is refused, and nobody waits for the second.
+    let tried = async {
+        while api.calls_of(Operation::CancelRequest) == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = tried => {}
+        answer = about(&replicas, 0, "alice", "tasks/cancel", &made["taskId"]) => panic!("{answer}"),
+    }
+    let cancelled = async {
+        while api.calls_of(Operation::CancelRequest) < 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), cancelled).await.unwrap();
+    let read = about(&replicas, 0, "alice", "tasks/get", &made["taskId"]).await;
+    assert_eq!(read["result"]["status"], "cancelled", "{read}");
 }
 
 /// A client of an older revision that declares tasks all the same, as there is one.
