@@ -27,6 +27,8 @@ pub(crate) struct Call {
     pub(crate) client: Client,
     /// Fires when the caller no longer waits for the answer.
     pub(crate) gone: CancellationToken,
+    /// Fires when the one client that there is has closed the pipe.
+    pub(crate) left: CancellationToken,
     pub(crate) settings: Arc<Settings>,
     /// Those who wait for the same run look at it as one.
     pub(crate) waits: SharedWaits<Principal>,

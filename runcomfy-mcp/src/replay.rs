@@ -18,7 +18,7 @@ mod undelivered;
 use std::{future::Future, sync::Arc, time::Duration};
 
 use ring::hmac;
-use runcomfy_core::{Error, Outcome, Token};
+use runcomfy_core::{Error, Outcome, RequestId, Token};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -104,6 +104,15 @@ impl Ledger {
             Fault::replay_unavailable()
         })?;
         Ok(found.is_none())
+    }
+}
+
+impl Ledger {
+    /// Does not answer this account's next submit with this run, though its answer was lost. What was
+    /// submitted under a key stays under it.
+    pub(crate) fn forget_run(&self, request_id: &RequestId) {
+        let same = |value: &Value| value["request_id"] == request_id.as_str();
+        self.replay.undelivered.forget(&self.account, same);
     }
 }
 

@@ -61,6 +61,8 @@ pub struct RunComfyMcp {
     work: TaskTracker,
     /// Fires when the server is about to end: waits answer at once.
     ending: CancellationToken,
+    /// Fires when the client behind a pipe has closed it.
+    left: CancellationToken,
 }
 
 impl RunComfyMcp {
@@ -89,6 +91,7 @@ impl RunComfyMcp {
             sealing: Arc::new(Sealing::own()),
             work: TaskTracker::new(),
             ending: CancellationToken::new(),
+            left: CancellationToken::new(),
         }
     }
 
@@ -154,6 +157,11 @@ impl RunComfyMcp {
         &self.ending
     }
 
+    /// Fires when the client behind a pipe has closed it.
+    pub(crate) fn left(&self) -> &CancellationToken {
+        &self.left
+    }
+
     /// Has waits answer at once, then lets calls and writes under way finish, for as long as the settings
     /// allow.
     pub async fn drain(&self) {
@@ -209,6 +217,7 @@ impl RunComfyMcp {
             client,
             gone,
             ending: self.ending.clone(),
+            left: self.left.clone(),
             settings: Arc::clone(&self.settings),
             work: self.work.clone(),
             waits: self.waits.clone(),

@@ -69,16 +69,17 @@ pub(crate) async fn until_finished(
 ) -> Result<Reply, Fault> {
     let (deployment_id, request_id) =
         (submitted.deployment_id.clone(), submitted.submission.request_id.clone());
-    call.say(&format!("submitted request {request_id}")).await;
+    let begun = format!("submitted request {request_id}");
     let started = Instant::now();
-    match watch(call, (deployment_id, request_id), timeout, |_| false).await {
+    match watch(call, (deployment_id, request_id), &begun, timeout, |_| false).await {
         Ok(Watched::Finished(finished)) => ended(&submitted, *finished),
         Ok(Watched::TimedOut(timed_out, reason)) => {
             Ok(with_note(ran_out(&submitted, *timed_out), reason))
         }
         Ok(Watched::Enough(last)) => Ok(submitted.interrupted(started.elapsed(), last.state())),
         Ok(Watched::Interrupted(last)) => {
-            if call.settings.cancel_abandoned && call.gone.is_cancelled() {
+            let abandoned = call.gone.is_cancelled() || call.left.is_cancelled();
+            if call.settings.cancel_abandoned && abandoned {
                 cancel(&submitted, call);
             }
             let last = last.map_or(RequestState::InQueue, |last| last.state());
@@ -93,9 +94,14 @@ fn cancel(submitted: &Submitted, call: &Call) {
     let api = Arc::clone(&call.api);
     let deployment_id = submitted.deployment_id.clone();
     let request_id = submitted.submission.request_id.clone();
+    let ledger = call.ledger.clone();
     call.work.spawn(async move {
         let answer = api.cancel_request(&deployment_id, &request_id).await;
         let accepted = answer.as_ref().ok().and_then(Cancellation::accepted);
+        if answer.is_ok() {
+            // Who submits the same again wants a run, not this one.
+            ledger.forget_run(&request_id);
+        }
         let error = answer.err().map(|error| error.kind().as_str());
         tracing::info!(%request_id, accepted, error, "cancelled request {request_id}, which was abandoned");
     });

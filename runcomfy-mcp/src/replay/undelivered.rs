@@ -157,6 +157,24 @@ impl Undelivered {
         number
     }
 
+    /// Drops what came of this account's calls where it is `done`.
+    pub(super) fn forget(&self, account: &str, done: impl Fn(&serde_json::Value) -> bool) {
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let stays = |one: &Attempt| {
+            let known = one.outcome.borrow();
+            !matches!(&*known, Some(Effect::Done(value)) if done(value))
+        };
+        let found: Vec<_> = open
+            .attempts
+            .iter()
+            .filter(|((whose, ..), _)| whose == account)
+            .flat_map(|(asked, alike)| alike.iter().map(move |one| (asked.clone(), one)))
+            .filter(|(_, one)| !stays(one))
+            .map(|(asked, one)| (asked, one.number))
+            .collect();
+        found.into_iter().for_each(|(asked, number)| open.close(&asked, number));
+    }
+
     fn ended(&self, asked: &Asked, number: u64, delivered: bool) {
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if delivered {

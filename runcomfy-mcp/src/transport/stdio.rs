@@ -30,8 +30,12 @@ pub(crate) async fn serve_pipes(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     // rmcp lets calls finish for five seconds after the client has gone: a wait must not use them up.
-    let ending = server.ending().clone();
-    let lines = Lines::new(input, output, server.settings().max_line_bytes, ending);
+    let (left, ending) = (server.left().clone(), server.ending().clone());
+    let lines = Lines::new(input, output, server.settings().max_line_bytes, left.clone());
+    tokio::spawn(async move {
+        left.cancelled().await;
+        ending.cancel();
+    });
     let service = CancellationToken::new();
     let (stopping, stop) = (server.clone(), service.clone());
     tokio::spawn(async move {

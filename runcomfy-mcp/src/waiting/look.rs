@@ -16,6 +16,9 @@ use crate::{
     reply::{Fault, Reply},
 };
 
+/// What is said until something is seen.
+const LOOKING: &str = "looking";
+
 /// The arguments of a look.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -53,7 +56,7 @@ pub(crate) async fn until_changed(args: &LookArgs, call: &mut Call) -> Result<Re
         let state = status.state();
         state.is_finished() || *first.get_or_insert(state) != state
     };
-    let watched = watch(call, args.ids(), args.timeout(), changed).await?;
+    let watched = watch(call, args.ids(), LOOKING, args.timeout(), changed).await?;
     let (status, how, reason) = match watched {
         Watched::Finished(finished) => (finished.status, None, None),
         Watched::Enough(status) => (*status, None, None),
@@ -74,7 +77,7 @@ pub(crate) async fn until_changed(args: &LookArgs, call: &mut Call) -> Result<Re
 pub(crate) async fn until_result(args: &LookArgs, call: &mut Call) -> Result<Reply, Fault> {
     call.take_seat()?;
     let started = Instant::now();
-    let watched = watch(call, args.ids(), args.timeout(), |_| false).await?;
+    let watched = watch(call, args.ids(), LOOKING, args.timeout(), |_| false).await?;
     let (status, how, reason) = match watched {
         Watched::Finished(finished) => {
             let result = finished.result?;

@@ -29,17 +29,20 @@ pub(crate) enum Watched {
 }
 
 /// Watches until the run is over or `enough` says so of a change, the first look included. No longer than
-/// the operator allows. The call must have its seat.
+/// the operator allows. The call must have its seat. `begun` is said at once, for who waits to know that
+/// something goes on.
 ///
 /// # Errors
 /// As [`Wait::events`]; they name the run.
 pub(crate) async fn watch(
     call: &mut Call,
     (deployment_id, request_id): (DeploymentId, RequestId),
+    begun: &str,
     timeout: Duration,
     mut enough: impl FnMut(&RequestStatus) -> bool,
 ) -> Result<Watched, Error> {
     call.sit_down();
+    call.say(begun).await;
     let mut policy = call.settings.wait.clone();
     let timeout = timeout.min(call.settings.longest_wait());
     policy.timeout = Some(timeout);
@@ -53,7 +56,7 @@ pub(crate) async fn watch(
     let mut nearly_over =
         std::pin::pin!(sleep_until(started + timeout.saturating_sub(LOOK)).fuse());
     let (mut reason, mut why) = (std::pin::pin!(Fuse::terminated()), None);
-    let (mut seen, mut told): (Option<Box<RequestStatus>>, _) = (None, "submitted".to_owned());
+    let (mut seen, mut told): (Option<Box<RequestStatus>>, _) = (None, begun.to_owned());
     loop {
         let event = tokio::select! {
             biased;

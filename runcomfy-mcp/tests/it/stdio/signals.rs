@@ -50,6 +50,35 @@ async fn s08_a_submit_whose_client_has_gone_is_made_and_its_id_is_told_to_the_lo
     assert!(said.contains("submitted request "), "{said}");
 }
 
+#[tokio::test]
+async fn who_closes_the_pipe_abandons_a_wait_and_its_run_where_the_operator_wants_it() {
+    for wants in [true, false] {
+        let emulator = Emulator::builder().start().await.unwrap();
+        let arguments = ["--base-url", emulator.url().as_str(), "--cancel-abandoned"];
+        let mut program = program(&arguments[..if wants { 3 } else { 2 }]);
+        let mut child = program.env("RUNCOMFY_API_KEY", "CANARY-tok").spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut raw = Raw { child, lines };
+        raw.hello("2025-06-18").await;
+        let deployments = raw.call("list_deployments", json!({})).await;
+        let id = &deployments["deployments"][0]["id"];
+        let call = json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {
+            "name": "submit_request", "arguments": {"deployment_id": id, "wait_for_completion": true},
+        }});
+        raw.send(&call.to_string()).await;
+        let submitted = async {
+            while emulator.counters().totals.submits.confirmed == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(SOON, submitted).await.unwrap();
+        let (code, ..) = timeout(SOON, raw.end()).await.unwrap();
+        assert_eq!(code, Some(0));
+        let cancelled = emulator.counters().totals.calls_of(Operation::CancelRequest);
+        assert_eq!(cancelled, u64::from(wants));
+    }
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn s10_a_request_to_end_lets_a_submit_be_answered() {
