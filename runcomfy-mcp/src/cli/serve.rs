@@ -119,6 +119,12 @@ impl Serve {
         let mut settings = settings(options);
         let many = matches!(callers, Callers::Each { .. });
         self.bounds.apply(&mut settings, callers.need_token());
+        make_room(settings.connections.most);
+        if sealing::is_shared() && !self.replay.is_shared() {
+            tracing::warn!(
+                "servers that share sealing keys and no --replay-store: a user's yes counts once at each of them"
+            );
+        }
         let server = RunComfyMcp::new(callers, settings).with_metrics(metrics);
         let server = sealing::apply(self.replay.apply(server, many).await?)?;
         let stop = stop_signal();
@@ -142,6 +148,23 @@ impl Serve {
         }
         transport::http::serve_with(server, http, listener, exposition, stop).await?;
         Ok(0)
+    }
+}
+
+/// Has the system let the process open as many files as it may have connections, each with one to RunComfy
+/// at the most.
+fn make_room(connections: usize) {
+    const BESIDE: usize = 128;
+    let wanted = (2 * connections + BESIDE) as u64;
+    match rlimit::increase_nofile_limit(wanted) {
+        Ok(room) if room >= wanted => {}
+        Ok(room) => {
+            tracing::warn!(
+                room,
+                "the system allows fewer open files than {connections} connections need"
+            );
+        }
+        Err(error) => tracing::warn!(%error, "could not ask for more open files"),
     }
 }
 

@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn callers_beyond_the_most_make_the_longest_away_be_forgotten() {
-        let mut limits = Limits::many_callers();
+        let mut limits = Limits::hosted();
         limits.callers = 10;
         let (known, hasher) = (Known::new(&limits), Hasher::new());
         let principal = |n: usize| hasher.principal(&Token::new(format!("t{n}")).unwrap());

@@ -3,7 +3,7 @@
 use super::*;
 
 fn gate(change: impl FnOnce(&mut Limits)) -> Gate {
-    let mut limits = Limits::many_callers();
+    let mut limits = Limits::hosted();
     change(&mut limits);
     Gate::new(limits)
 }

@@ -29,7 +29,7 @@ pub struct ConnectionSettings {
 impl Default for ConnectionSettings {
     fn default() -> Self {
         Self {
-            most: 1024,
+            most: 4096,
             header: Duration::from_secs(10),
             body: Duration::from_secs(30),
             body_bytes_per_second: 4 * 1024,

@@ -48,9 +48,25 @@ impl Limits {
         }
     }
 
-    /// Where callers come with tokens of their own: none may take the others' share.
+    /// Where callers come with tokens of their own, who know each other: what one program of theirs may come
+    /// to need, as fast as it likes.
     #[must_use]
     pub fn many_callers() -> Self {
+        Self {
+            calls_per_caller: 1024,
+            calls: 4096,
+            waits_per_caller: 2000,
+            waits: 4096,
+            rate: None,
+            paid_rate: None,
+            refusals_per_minute: Some(10),
+            callers: 10_000,
+        }
+    }
+
+    /// Where anyone may come who has a token: none may take the others' share.
+    #[must_use]
+    pub fn hosted() -> Self {
         Self {
             calls_per_caller: 16,
             calls: 512,

@@ -217,7 +217,7 @@ fn retries() -> RetryPolicy {
 
 fn settings() -> Settings {
     let mut settings = Settings::default();
-    let mut limits = Limits::many_callers();
+    let mut limits = Limits::hosted();
     (limits.rate, limits.paid_rate, limits.refusals_per_minute) = (None, None, None);
     settings.limits = Some(limits);
     settings.linger = Duration::ZERO;

@@ -33,7 +33,7 @@ impl Server {
 
 fn generous() -> runcomfy_mcp::Settings {
     let mut settings = settings();
-    let mut limits = runcomfy_mcp::Limits::many_callers();
+    let mut limits = runcomfy_mcp::Limits::hosted();
     (limits.rate, limits.paid_rate, limits.refusals_per_minute) = (None, None, None);
     settings.limits = Some(limits);
     settings

@@ -55,7 +55,7 @@ fn deployment(caller: usize) -> String {
 /// A server before such accounts, which leaves its callers all they ask for.
 async fn server(emulator: Emulator, timeouts: Timeouts) -> Server {
     let mut settings = settings();
-    let mut limits = Limits::many_callers();
+    let mut limits = Limits::hosted();
     (limits.rate, limits.paid_rate, limits.refusals_per_minute) = (None, None, None);
     settings.limits = Some(limits);
     settings.wait.shortest = Duration::from_millis(10);

@@ -162,7 +162,7 @@ async fn a_run_whose_result_is_not_there_yet_is_no_end() {
 
 #[tokio::test]
 async fn to_ask_too_often_is_no_end() {
-    let mut limits = Limits::many_callers();
+    let mut limits = Limits::hosted();
     limits.rate = Some(Rate { per_second: 0.001, burst: 2 });
     let mut slow = settings();
     slow.limits = Some(limits);

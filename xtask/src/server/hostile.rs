@@ -47,12 +47,12 @@ pub(super) fn slow(runtime: &Runtime) -> anyhow::Result<Vec<Figure>> {
     }])
 }
 
-/// Ten times as many connections as there may be.
+/// Three times as many connections as there may be where anyone may come.
 pub(super) fn idle(runtime: &Runtime) -> anyhow::Result<Vec<Figure>> {
     // Each has two ends, one of them here: within what a process may open.
     const ASKED: usize = 3_000;
     const ROOM: usize = 1_024;
-    let pair = Pair::start(&[], &[])?;
+    let pair = Pair::start(&[], &["--limits", "hosted"])?;
     let address = pair.server.address;
     let (open, served, again) = runtime.block_on(async {
         let mut streams = Vec::new();

@@ -6,17 +6,31 @@ use clap::Args;
 
 use crate::{Limits, Rate, Settings};
 
+/// Whom the server is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Preset {
+    /// People who know each other: generous, and as fast as they like
+    Team,
+    /// Anyone with a token: none takes the others' share
+    Hosted,
+}
+
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Limits")]
 pub(super) struct Bounds {
-    /// Connections at once; one more is closed
+    /// What callers may ask for where nothing below says otherwise
     #[arg(
         long,
-        value_name = "NUMBER",
-        env = "RUNCOMFY_MCP_MAX_CONNECTIONS",
-        default_value = "1024"
+        value_name = "FOR",
+        env = "RUNCOMFY_MCP_LIMITS",
+        value_enum,
+        default_value_t = Preset::Team
     )]
-    max_connections: u16,
+    limits: Preset,
+
+    /// Connections at once; one more is closed [default: 4096; 1024 with --limits hosted]
+    #[arg(long, value_name = "NUMBER", env = "RUNCOMFY_MCP_MAX_CONNECTIONS")]
+    max_connections: Option<u16>,
 
     /// The largest message, in MiB (1 to 64)
     #[arg(
@@ -28,21 +42,23 @@ pub(super) struct Bounds {
     )]
     max_message_mib: u16,
 
-    /// Calls of one caller at once, waits aside [default: 16; 64 where all act as one account]
+    /// Calls of one caller at once, waits aside [default: 1024; 16 with --limits hosted; 64 where
+    /// all act as one account]
     #[arg(long, value_name = "NUMBER", env = "RUNCOMFY_MCP_CALLS_AT_ONCE")]
     calls_at_once: Option<u16>,
 
-    /// Runs that one caller waits for at once [default: 32; 1000 where all act as one account]
+    /// Runs that one caller waits for at once [default: 2000; 32 with --limits hosted; 1000 where
+    /// all act as one account]
     #[arg(long, value_name = "NUMBER", env = "RUNCOMFY_MCP_WAITS_AT_ONCE")]
     waits_at_once: Option<u16>,
 
-    /// Calls of one caller a second, three times that after a pause; 0: no limit [default: 10; no limit
-    /// where all act as one account]
+    /// Calls of one caller a second, three times that after a pause; 0: no limit [default: no limit; 10 with
+    /// --limits hosted]
     #[arg(long, value_name = "NUMBER", env = "RUNCOMFY_MCP_CALLS_PER_SECOND")]
     calls_per_second: Option<u16>,
 
-    /// Those of them that can cost money, five times that after a pause; 0: no limit [default: 1; no limit
-    /// where all act as one account]
+    /// Those of them that can cost money, five times that after a pause; 0: no limit [default: no limit; 1
+    /// with --limits hosted]
     #[arg(long, value_name = "NUMBER", env = "RUNCOMFY_MCP_PAID_CALLS_PER_SECOND")]
     paid_calls_per_second: Option<u16>,
 
@@ -74,13 +90,23 @@ impl Bounds {
     pub(super) fn apply(&self, settings: &mut Settings, many: bool) {
         const MIB: usize = 1024 * 1024;
         let seconds = |seconds: u16| Duration::from_secs(seconds.into());
-        settings.connections.most = self.max_connections.into();
+        let hosted = self.limits == Preset::Hosted;
+        if hosted {
+            settings.connections.most = HOSTED_CONNECTIONS;
+        }
+        if let Some(most) = self.max_connections {
+            settings.connections.most = most.into();
+        }
         settings.max_body_bytes = usize::from(self.max_message_mib) * MIB;
         settings.longest_wait = self.longest_wait.map(seconds);
         settings.linger = seconds(self.linger);
         settings.drain = seconds(self.drain);
         settings.drain_reads = seconds(self.drain_reads);
-        let mut limits = if many { Limits::many_callers() } else { Limits::one_caller() };
+        let mut limits = match self.limits {
+            _ if !many => Limits::one_caller(),
+            Preset::Team => Limits::many_callers(),
+            Preset::Hosted => Limits::hosted(),
+        };
         if let Some(most) = self.calls_at_once {
             limits.calls_per_caller = most.into();
             limits.calls = limits.calls.max(most.into());
@@ -101,6 +127,8 @@ impl Bounds {
         settings.limits = Some(limits);
     }
 }
+
+const HOSTED_CONNECTIONS: usize = 1024;
 
 fn rate(per_second: u16, seconds: u32) -> Option<Rate> {
     (per_second > 0)

@@ -19,6 +19,11 @@ pub(super) struct Replay {
 const SECRET: &str = "RUNCOMFY_MCP_REPLAY_SECRET";
 
 impl Replay {
+    /// Whether servers share what they have done.
+    pub(super) fn is_shared(&self) -> bool {
+        self.replay_store.is_some()
+    }
+
     /// Gives the server its store.
     pub(super) async fn apply(
         self,

@@ -12,6 +12,11 @@ RUNCOMFY_MCP_SEALING_KEYS: what servers behind one name sign their questions to 
 reach any of them: 32 random characters or more, the same for all; to change it without a gap, NEW,OLD (first OLD,NEW \
 everywhere). Without it, a key of this process's own.";
 
+/// Whether servers share keys, and so the questions that they ask.
+pub(super) fn is_shared() -> bool {
+    std::env::var(KEYS).is_ok_and(|keys| !keys.trim().is_empty())
+}
+
 /// Gives the server the keys of the environment, if there are any.
 pub(super) fn apply(server: RunComfyMcp) -> anyhow::Result<RunComfyMcp> {
     let keys = std::env::var(KEYS).unwrap_or_default();

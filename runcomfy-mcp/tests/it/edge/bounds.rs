@@ -16,7 +16,7 @@ use crate::over_http::{Server, list, listing, post_head, read_one, settings};
 const SOON: Duration = Duration::from_secs(30);
 
 fn limited(change: impl FnOnce(&mut Limits)) -> Settings {
-    let (mut settings, mut limits) = (settings(), Limits::many_callers());
+    let (mut settings, mut limits) = (settings(), Limits::hosted());
     (limits.rate, limits.paid_rate) = (None, None);
     change(&mut limits);
     settings.limits = Some(limits);

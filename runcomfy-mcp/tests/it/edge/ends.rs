@@ -42,7 +42,7 @@ async fn until(reached: impl Fn() -> bool) {
 
 #[tokio::test]
 async fn p16_who_hangs_up_during_a_wait_frees_its_place_and_the_run_goes_on() {
-    let mut limits = runcomfy_mcp::Limits::many_callers();
+    let mut limits = runcomfy_mcp::Limits::hosted();
     (limits.waits, limits.rate, limits.paid_rate) = (1, None, None);
     let mut settings = settings();
     settings.limits = Some(limits);
