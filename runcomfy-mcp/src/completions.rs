@@ -6,9 +6,6 @@ use runcomfy_core::{DeploymentId, HARDWARE, Include, ListDeployments, Workflow};
 
 use crate::{reply::Fault, tools::Api};
 
-/// How many are offered at most.
-const MOST: usize = 100;
-
 /// Values for `argument` that begin with, or are named like, what is there. `known` are the fields that are filled in already.
 pub(crate) async fn values(
     argument: &str,
@@ -46,7 +43,7 @@ pub(crate) async fn values(
         }
         _ => Vec::new(),
     };
-    Ok(found.into_iter().take(MOST).collect())
+    Ok(found)
 }
 
 /// What the deployment that was chosen runs.

@@ -112,16 +112,19 @@ pub(crate) fn workflow(id: &DeploymentId) -> Resource {
         .with_mime_type(JSON)
 }
 
-/// What is there to be read: all deployments, and each.
-pub(crate) async fn list(api: &Api) -> Result<Vec<Resource>, Fault> {
+/// What is there to be read: all deployments, and each, from this place in their list. And from which place
+/// there is more.
+pub(crate) async fn list(api: &Api, from: usize) -> Result<(Vec<Resource>, Option<usize>), Fault> {
     let found = api.list_deployments(&ListDeployments::all()).await?;
-    let each = found.iter().take(MOST_LISTED).map(|deployment| {
+    let to = from.saturating_add(MOST_LISTED);
+    let each = found.iter().skip(from).take(MOST_LISTED).map(|deployment| {
         let uri = format!("{ALL}/{}", deployment.id);
         let name = deployment.name.as_deref().map(content::clean).unwrap_or_default();
         let name = if name.is_empty() { deployment.id.as_str() } else { name.as_ref() };
         Resource::new(uri, name).with_mime_type(JSON)
     });
-    Ok(std::iter::once(deployments()).chain(each).collect())
+    let all = (from == 0).then(deployments);
+    Ok((all.into_iter().chain(each).collect(), (to < found.len()).then_some(to)))
 }
 
 /// What is at an address.

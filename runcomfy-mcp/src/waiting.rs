@@ -46,7 +46,7 @@ impl Submitted {
             "Request {} was submitted; the wait for it was cut short after {} s. It goes on by itself; call \
              get_request_status next, and do not submit it again.",
             self.submission.request_id,
-            waited.as_secs()
+            waited.as_secs_f64().round()
         );
         with_state(self.fill(Reply::new(sentence)), last)
             .with("interrupted", true)

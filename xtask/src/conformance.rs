@@ -29,6 +29,7 @@ const SCENARIOS: [(&str, &[&str]); 2] = [
             "http-header-validation",
             "server-sse-multiple-streams",
             "input-required-result-unsupported-methods",
+            "input-required-result-validate-input",
         ],
     ),
     (

@@ -108,6 +108,26 @@ impl Peer {
         Ok(result["structuredContent"].take())
     }
 
+    /// Calls a tool as a client that wants to hear how it goes. Gives its structured content, and how often
+    /// it heard.
+    pub(crate) async fn call_and_listen(
+        &mut self,
+        tool: &str,
+        arguments: Value,
+    ) -> anyhow::Result<(Value, usize)> {
+        let mut message = calling(tool, arguments);
+        message["params"]["_meta"] = json!({"progressToken": 1});
+        let answer = self.send(Method::POST, "/mcp", message.to_string()).await?;
+        ensure!(answer.status == StatusCode::OK, "{}", answer.status);
+        let text = std::str::from_utf8(&answer.body)?;
+        let events = text.lines().filter_map(|line| line.strip_prefix("data:"));
+        let events: Vec<_> = events.filter(|data| !data.trim().is_empty()).collect();
+        let (last, heard) = events.split_last().context("no stream of events")?;
+        let mut message: Value = serde_json::from_str(last)?;
+        ensure!(message["result"].is_object(), "no result: {message}");
+        Ok((message["result"]["structuredContent"].take(), heard.len()))
+    }
+
     /// Asks the emulator.
     pub(crate) async fn get(&mut self, path: &str) -> anyhow::Result<Value> {
         let answer = self.send(Method::GET, path, Bytes::new()).await?;

@@ -22,10 +22,14 @@ use crate::{
 
 impl RunComfyMcp {
     /// What there is to be read. A caller who is not let in to RunComfy sees what everyone does.
-    pub(super) async fn resources(&self, context: &RequestContext<RoleServer>) -> Vec<Resource> {
-        let list = |api: Api| async move { resources::list(&api).await };
+    pub(super) async fn resources(
+        &self,
+        from: usize,
+        context: &RequestContext<RoleServer>,
+    ) -> (Vec<Resource>, Option<usize>) {
+        let list = |api: Api| async move { resources::list(&api, from).await };
         let listed = self.aside("resources/list", context, list).await;
-        listed.unwrap_or_else(|_| vec![resources::deployments()])
+        listed.unwrap_or_else(|_| (vec![resources::deployments()], None))
     }
 
     pub(super) async fn resource(

@@ -74,10 +74,19 @@ impl ServerHandler for RunComfyMcp {
 
     async fn list_resources(
         &self,
-        _request: Option<PaginatedRequestParams>,
+        request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
-        let list = ListResourcesResult::with_all_items(self.resources(&context).await);
+        // A cursor is a place in the account's list: any server goes on from it.
+        let from = match request.and_then(|request| request.cursor) {
+            Some(cursor) => cursor.parse().map_err(|_| {
+                ErrorData::invalid_params("the cursor is none of this list's", None)
+            })?,
+            None => 0,
+        };
+        let (resources, more) = self.resources(from, &context).await;
+        let mut list = ListResourcesResult::with_all_items(resources);
+        list.next_cursor = more.map(|place| place.to_string());
         let modern = is_modern(&context);
         // The account's own, and soon another.
         Ok(if modern {
@@ -154,8 +163,11 @@ impl ServerHandler for RunComfyMcp {
         request: CompleteRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CompleteResult, ErrorData> {
-        let values = self.completions(request, &context).await;
-        let values = CompletionInfo::with_all_values(values)
+        let mut values = self.completions(request, &context).await;
+        let (all, most) = (values.len(), CompletionInfo::MAX_VALUES);
+        values.truncate(most);
+        let total = u32::try_from(all).ok();
+        let values = CompletionInfo::with_pagination(values, total, all > most)
             .map_err(|error| ErrorData::internal_error(error, None))?;
         Ok(CompleteResult::new(values))
     }

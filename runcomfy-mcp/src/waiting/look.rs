@@ -36,7 +36,7 @@ pub(crate) struct LookArgs {
 }
 
 impl LookArgs {
-    fn ids(&self) -> (DeploymentId, RequestId) {
+    fn ids(&self) -> Run {
         (self.deployment_id.clone(), self.request_id.clone())
     }
 
@@ -60,7 +60,9 @@ pub(crate) async fn until_changed(args: &LookArgs, call: &mut Call) -> Result<Re
     let (status, how, reason) = match watched {
         Watched::Finished(finished) => (finished.status, None, None),
         Watched::Enough(status) => (*status, None, None),
-        Watched::TimedOut(timed_out, reason) => (last(*timed_out)?, Some("timed_out"), reason),
+        Watched::TimedOut(timed_out, reason) => {
+            (last(*timed_out, args.ids())?, Some("timed_out"), reason)
+        }
         Watched::Interrupted(status) => {
             (*status.ok_or_else(Fault::shutting_down)?, Some("interrupted"), None)
         }
@@ -87,7 +89,9 @@ pub(crate) async fn until_result(args: &LookArgs, call: &mut Call) -> Result<Rep
             return Ok(waited(reply, started, None));
         }
         Watched::Enough(status) => (*status, Some("timed_out"), None),
-        Watched::TimedOut(timed_out, reason) => (last(*timed_out)?, Some("timed_out"), reason),
+        Watched::TimedOut(timed_out, reason) => {
+            (last(*timed_out, args.ids())?, Some("timed_out"), reason)
+        }
         Watched::Interrupted(status) => {
             (*status.ok_or_else(Fault::shutting_down)?, Some("interrupted"), None)
         }
@@ -105,9 +109,15 @@ fn waited(reply: Reply, started: Instant, how: Option<&str>) -> Reply {
     }
 }
 
+type Run = (DeploymentId, RequestId);
+
 /// What was seen last, or why nothing was.
-fn last(timed_out: TimedOut) -> Result<RequestStatus, Fault> {
-    let error = || Error::new(Operation::GetRequestStatus, ErrorKind::TimedOut);
+fn last(timed_out: TimedOut, (deployment_id, request_id): Run) -> Result<RequestStatus, Fault> {
+    let error = || {
+        Error::new(Operation::GetRequestStatus, ErrorKind::TimedOut)
+            .with_deployment_id(deployment_id)
+            .with_request_id(request_id)
+    };
     let seen = timed_out.last_status.ok_or_else(|| timed_out.last_error.unwrap_or_else(error))?;
     Ok(seen)
 }

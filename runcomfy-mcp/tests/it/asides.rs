@@ -2,7 +2,7 @@
 
 use rmcp::model::{
     ArgumentInfo, CompleteRequestParams, CompletionContext, GetPromptRequestParams,
-    ReadResourceRequestParams, Reference, ResourceContents,
+    PaginatedRequestParams, ReadResourceRequestParams, Reference, ResourceContents,
 };
 use runcomfy_core::{Error, ErrorKind, HARDWARE, Operation};
 use runcomfy_testkit::FakeRunComfy;
@@ -72,6 +72,38 @@ async fn a_deployments_workflow_and_a_run_can_be_read_and_what_is_not_there_is_s
     }
     let long = format!("runcomfy://deployments/{}", "x".repeat(1_000_000));
     assert_eq!(code(&session, &long).await, MISSING);
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_deployments_are_listed_in_pages_and_completed_with_how_many_there_are() {
+    let names: Vec<_> = (0..250).map(|number| format!("dep_{number}")).collect();
+    let fake =
+        names.iter().fold(FakeRunComfy::builder().empty(), |fake, name| fake.deployment(name));
+    let session = connect(fake.build()).await;
+    let first = session.client().list_resources(None).await.unwrap();
+    assert_eq!((first.resources.len(), first.next_cursor.as_deref()), (101, Some("100")));
+    let all = session.client().list_all_resources().await.unwrap();
+    let uris: std::collections::HashSet<_> = all.iter().map(|resource| &resource.uri).collect();
+    assert_eq!((all.len(), uris.len()), (251, 251));
+    let odd = PaginatedRequestParams::default().with_cursor(Some("x".to_owned()));
+    session.client().list_resources(Some(odd)).await.unwrap_err();
+    let reference = Reference::for_resource("runcomfy://deployments/{deployment_id}");
+    let argument = ArgumentInfo::new("deployment_id", "dep_");
+    let asked = CompleteRequestParams::new(reference, argument);
+    let completed = session.client().complete(asked).await.unwrap().completion;
+    assert_eq!(
+        (completed.values.len(), completed.total, completed.has_more),
+        (100, Some(250), Some(true))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_readme_can_be_read() {
+    let session = connect(FakeRunComfy::builder().build()).await;
+    let uri = format!("runcomfy://deployments/{}/readme", first(&session).await);
+    let (kind, text) = read(&session, &uri).await.unwrap();
+    assert_eq!(kind, "text/markdown");
+    assert!(text.starts_with('#'), "{text}");
 }
 
 #[tokio::test(start_paused = true)]
