@@ -117,6 +117,8 @@ mod tests {
             Some(r#"["ab","red","cd",""]"#),
             8,
         );
+        check(r#"["c\rd"]"#, Some(r#"["cd"]"#), 1);
+        check(r#"["c\fd"]"#, Some(r#"["cd"]"#), 1);
         check("[\"a\u{7f}b\"]", Some(r#"["ab"]"#), 1);
     }
 

@@ -314,6 +314,7 @@ async fn a_call_whose_person_thinks_is_not_silent_and_takes_its_question_back_wh
     );
     let heard = person.heard.lock().unwrap().clone();
     assert_eq!(heard.len(), 3, "at once and every ten seconds: {heard:?}");
-    person.over.cancelled().await;
+    let over = person.over.cancelled();
+    tokio::time::timeout(Duration::from_secs(10), over).await.expect("the question is taken back");
     assert_eq!(api.calls_of(Operation::DeleteDeployment), 0);
 }
