@@ -75,8 +75,8 @@ struct Run {
 struct Wanted {
     /// When the youngest wait began: the young look often.
     since: Instant,
-    /// A look no older than this.
-    fresh: Instant,
+    /// A look no older than this; `None` while only those wait who know that there is no news yet.
+    fresh: Option<Instant>,
 }
 
 /// What the poller has seen.
@@ -146,14 +146,15 @@ impl<C: Clone + Eq + Hash + Send + Sync + 'static> SharedWaits<C> {
             let seat = Seat::shared(&run, &key, &policy);
             run.want(|wanted| {
                 wanted.since = now;
-                wanted.fresh = wanted.fresh.max(seat::fresh(&policy, now));
+                wanted.fresh = wanted.fresh.max(Some(seat::fresh(&policy, now)));
             });
             return seat;
         }
+        let fresh = (!wait.just_submitted).then_some(now);
         let run = Arc::new(Run {
             seen: watch::Sender::new(Seen::default()),
             asked: Notify::new(),
-            wanted: Mutex::new(Wanted { since: now, fresh: now }),
+            wanted: Mutex::new(Wanted { since: now, fresh }),
         });
         let seat = Seat::shared(&run, &key, &policy);
         runs.insert(key.clone(), Arc::downgrade(&run));

@@ -10,6 +10,7 @@ mod downloads;
 mod endpoints;
 #[cfg(feature = "http")]
 mod faults;
+mod just_submitted;
 #[cfg(feature = "http")]
 mod keep_alive;
 #[cfg(feature = "http")]
