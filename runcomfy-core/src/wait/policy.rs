@@ -14,8 +14,10 @@ pub struct WaitPolicy {
     /// When to stop waiting, kept exactly; `None` waits for ever. Zero looks once, for as long as single
     /// calls may take.
     pub timeout: Option<Duration>,
-    /// The shortest time between two looks.
+    /// The shortest time between two looks where it is not known how long the deployment's runs take.
     pub shortest: Duration,
+    /// The shortest time between two looks where it is known, as [`SharedWaits`](super::SharedWaits) may.
+    pub shortest_when_known: Duration,
     /// The shortest time between two looks while the run is in queue.
     pub shortest_in_queue: Duration,
     /// The longest time between two looks; doubled after half an hour.
@@ -30,7 +32,7 @@ pub struct WaitPolicy {
 }
 
 impl Default for WaitPolicy {
-    /// 300 s; a look after 2.9 s (2 s in queue), then
+    /// 300 s; a look after 2.9 s (2 s in queue, half a second where it is known how long runs take), then
     /// after a tenth of the time waited, at most 15 s, all varied by a fifth; 10 s of patience with "not
     /// found".
     fn default() -> Self {
@@ -38,6 +40,7 @@ impl Default for WaitPolicy {
             timeout: Some(Duration::from_secs(300)),
             // With the variation, an end is known as soon as by a look every 3 s.
             shortest: Duration::from_millis(2900),
+            shortest_when_known: Duration::from_millis(500),
             shortest_in_queue: Duration::from_secs(2),
             longest: Duration::from_secs(15),
             growth: 0.1,
@@ -54,7 +57,7 @@ impl WaitPolicy {
         Self { timeout: Some(timeout), ..Self::default() }
     }
 
-    /// The time to the next look, before jitter; never under 10 ms.
+    /// The time to the next look where nothing is known of other runs, before jitter; never under 10 ms.
     #[must_use]
     pub fn interval(&self, waited: Duration, state: RequestState) -> Duration {
         // Most runs are over by then, and a machine that has to start takes minutes.
@@ -69,7 +72,7 @@ impl WaitPolicy {
     }
 
     /// The longest time between two looks after so long a wait.
-    fn longest(&self, waited: Duration) -> Duration {
+    pub(super) fn longest(&self, waited: Duration) -> Duration {
         const LONG: Duration = Duration::from_secs(30 * 60);
         if waited > LONG { self.longest.saturating_mul(2) } else { self.longest }
     }
@@ -86,7 +89,7 @@ impl WaitPolicy {
     }
 
     /// One, varied by `random`, a number from 0 to 1.
-    fn varied(&self, random: f64) -> f64 {
+    pub(super) fn varied(&self, random: f64) -> f64 {
         let varied = 1.0 + self.jitter.clamp(0.0, 1.0) * (2.0 * random - 1.0);
         if varied.is_nan() { 1.0 } else { varied }
     }
@@ -96,7 +99,7 @@ impl WaitPolicy {
 const SHORTEST_EVER: Duration = Duration::from_millis(10);
 
 /// `duration` times `factor`; what can't be held is as long as can be, what is no number is no change.
-fn scaled(duration: Duration, factor: f64) -> Duration {
+pub(super) fn scaled(duration: Duration, factor: f64) -> Duration {
     let factor = if factor.is_nan() { 1.0 } else { factor };
     let seconds = duration.as_secs_f64() * factor;
     if seconds <= 0.0 {

@@ -6,12 +6,12 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
-use super::{End, Inner, Key, Run, Seen};
+use super::{End, Inner, Key, Run, Seen, lengths::Lengths};
 use crate::{
     RunComfyApi,
-    types::RequestState,
+    types::{RequestResult, RequestState},
     wait::{
         alarm,
         looks::{Look, Looks, RESULT_TRIES},
@@ -30,21 +30,35 @@ pub(super) struct Poller<A, C: Eq + Hash> {
     next_look: Instant,
     /// Until when the service asked to be left alone.
     not_before: Instant,
+    /// When the run worked, and how long others did.
     work: Work,
+    lengths: Arc<Lengths>,
+    news: watch::Receiver<()>,
 }
 
 impl<A: RunComfyApi, C: Eq + Hash> Poller<A, C> {
-    pub(super) fn new(inner: Arc<Inner<C>>, key: Key<C>, run: Arc<Run>, looks: Looks<A>) -> Self {
-        let now = Instant::now();
+    pub(super) fn new(
+        inner: Arc<Inner<C>>,
+        key: Key<C>,
+        run: Arc<Run>,
+        looks: Looks<A>,
+        lengths: Arc<Lengths>,
+    ) -> Self {
+        let (now, mut first) = (Instant::now(), looks.first());
+        if let Some(known) = lengths.pause(Duration::ZERO, first, looks.policy(), fastrand::f64()) {
+            first = first.min(known);
+        }
         Self {
-            next_look: after(looks.first()),
+            next_look: after(first),
             not_before: now,
             work: Work::new(looks.just_submitted().then_some(now)),
+            news: lengths.news(),
             last: None,
             inner,
             key,
             run,
             looks,
+            lengths,
         }
     }
 
@@ -61,6 +75,10 @@ impl<A: RunComfyApi, C: Eq + Hash> Poller<A, C> {
                 }
                 () = run.asked.notified() => {
                     self.hurry();
+                    continue;
+                }
+                Ok(()) = self.news.changed() => {
+                    self.heed();
                     continue;
                 }
                 () = alarm::until(self.next_look, SystemTime::now) => {}
@@ -89,7 +107,7 @@ impl<A: RunComfyApi, C: Eq + Hash> Poller<A, C> {
             let (over, refused) = (matches!(look, Look::Over(_)), matches!(look, Look::Refused(_)));
             run.seen.send_modify(|seen| seen.take(look, began, took));
             if over {
-                return self.finish().await;
+                return self.finish(began).await;
             }
             if refused {
                 return;
@@ -107,21 +125,43 @@ impl<A: RunComfyApi, C: Eq + Hash> Poller<A, C> {
         let age = self.work.age(at);
         // Who waited long in queue waits anew for the run's end.
         let usual = policy.interval(waited.min(age.unwrap_or(waited)), state);
-        policy.jittered(usual, random)
+        age.and_then(|age| self.lengths.pause(age, usual, policy, random))
+            .unwrap_or_else(|| policy.jittered(usual, random))
+    }
+
+    /// Plans anew, now that another run of this deployment was over sooner than could be expected. From now on,
+    /// not from the last look: nothing says that this one is over too, and many who wait would look at once.
+    fn heed(&mut self) {
+        let now = Instant::now();
+        if let Some((_, Some(state))) = self.last
+            && self.work.age(now).is_some()
+            && !self.owes_look()
+        {
+            self.next_look = after(self.pause(state, now, fastrand::f64()));
+        }
     }
 
     /// Gets the result, unless nobody is left to want it.
-    async fn finish(self) {
+    async fn finish(self, over: Instant) {
         loop {
             tokio::select! {
                 biased;
                 result = self.looks.result(None, RESULT_TRIES) => {
+                    self.learn(over, result.as_ref().ok());
                     let end = End::Result(Arc::new(result));
                     self.run.seen.send_modify(|seen| seen.end = Some(end));
                     return;
                 }
                 () = self.run.seen.closed() => if self.leave() { return },
             }
+        }
+    }
+
+    /// Remembers how long the run worked. Not one that failed or was cancelled: such ends come at any time.
+    fn learn(&self, over: Instant, result: Option<&RequestResult>) {
+        let result = result.filter(|result| result.state() == RequestState::Succeeded);
+        if let Some(length) = result.and_then(|result| self.work.length(over, result)) {
+            self.lengths.remember(length);
         }
     }
 
