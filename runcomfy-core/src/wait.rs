@@ -5,6 +5,7 @@ mod looks;
 mod policy;
 mod shared;
 mod watch;
+mod work;
 
 use std::{fmt, time::Duration};
 
@@ -28,6 +29,7 @@ pub struct Wait<A> {
     deployment_id: DeploymentId,
     request_id: RequestId,
     policy: WaitPolicy,
+    just_submitted: bool,
 }
 
 impl<A: RunComfyApi> Wait<A> {
@@ -37,13 +39,22 @@ impl<A: RunComfyApi> Wait<A> {
     /// task of its own.
     #[must_use]
     pub fn new(api: A, deployment_id: DeploymentId, request_id: RequestId) -> Self {
-        Self { api, deployment_id, request_id, policy: WaitPolicy::default() }
+        let policy = WaitPolicy::default();
+        Self { api, deployment_id, request_id, policy, just_submitted: false }
     }
 
     /// With another policy.
     #[must_use]
     pub fn policy(mut self, policy: WaitPolicy) -> Self {
         self.policy = policy;
+        self
+    }
+
+    /// Of a run whose submit was answered just now, so that there can be no news of it yet: the first look
+    /// comes after the usual time between two, or shortly before the deadline, instead of at once.
+    #[must_use]
+    pub fn just_submitted(mut self) -> Self {
+        self.just_submitted = true;
         self
     }
 
@@ -82,6 +93,7 @@ impl<A> fmt::Debug for Wait<A> {
             .field("deployment_id", &self.deployment_id)
             .field("request_id", &self.request_id)
             .field("policy", &self.policy)
+            .field("just_submitted", &self.just_submitted)
             .finish_non_exhaustive()
     }
 }

@@ -8,7 +8,7 @@ use super::{Wait, WaitPolicy};
 use crate::{
     RunComfyApi,
     error::{Error, ErrorKind, Operation},
-    types::{RequestResult, RequestStatus},
+    types::{RequestResult, RequestState, RequestStatus},
 };
 
 /// The looks at one run.
@@ -22,8 +22,8 @@ pub(super) struct Looks<A> {
 
 /// What a look came to.
 pub(super) enum Look {
-    /// The run goes on; when to look again.
-    GoesOn(RequestStatus, Duration),
+    /// The run goes on.
+    GoesOn(RequestStatus),
     /// The run is over.
     Over(RequestStatus),
     /// Nothing was seen; when to look again.
@@ -41,28 +41,38 @@ impl<A: RunComfyApi> Looks<A> {
         &self.wait.policy
     }
 
+    /// How long after the wait began the first of them is made.
+    pub(super) fn first(&self) -> Duration {
+        let policy = self.policy();
+        if !self.wait.just_submitted {
+            return Duration::ZERO;
+        }
+        let usual = policy.interval(Duration::ZERO, RequestState::InProgress);
+        let latest = policy.timeout.map(|timeout| timeout.saturating_sub(reserve(Duration::ZERO)));
+        policy.jittered(usual, fastrand::f64()).min(latest.unwrap_or(Duration::MAX))
+    }
+
+    /// Whether the run was submitted just before the wait began.
+    pub(super) fn just_submitted(&self) -> bool {
+        self.wait.just_submitted
+    }
+
     /// Asks. Dropping it leaves all as it is.
     pub(super) async fn ask(&mut self) -> Result<RequestStatus, Error> {
         self.polls += 1;
         self.wait.api.get_request_status(&self.wait.deployment_id, &self.wait.request_id).await
     }
 
-    /// What the answer to the look at `at` means, after so long a wait.
-    pub(super) fn judge(
-        &mut self,
-        answer: Result<RequestStatus, Error>,
-        at: Instant,
-        waited: Duration,
-    ) -> Look {
+    /// What the answer to the look at `at` means.
+    pub(super) fn judge(&mut self, answer: Result<RequestStatus, Error>, at: Instant) -> Look {
         let error = match answer {
             Ok(status) => {
                 (self.failures_in_a_row, self.not_found_since) = (0, None);
-                let state = status.state();
-                if state.is_finished() {
-                    return Look::Over(status);
-                }
-                let interval = self.policy().interval(waited, state);
-                return Look::GoesOn(status, self.policy().jittered(interval, fastrand::f64()));
+                return if status.state().is_finished() {
+                    Look::Over(status)
+                } else {
+                    Look::GoesOn(status)
+                };
             }
             Err(error) => error,
         };
@@ -91,7 +101,7 @@ impl<A: RunComfyApi> Looks<A> {
             if ready || attempt == tries {
                 break;
             }
-            if within(deadline, tokio::time::sleep(wait.policy.shortest)).await.is_none() {
+            if within(deadline, tokio::time::sleep(wait.policy.briefly())).await.is_none() {
                 break;
             }
         }

@@ -6,21 +6,24 @@ use crate::types::RequestState;
 
 /// How long to wait, and how often to look.
 ///
-/// Looks are frequent while a run is young and rarer as it ages, so that a short run is noticed at once
-/// and an hour costs under 300 looks.
+/// Looks are frequent while a run is young and rarer as it ages, so that the end of a short run is known within
+/// seconds and an hour costs under 300 looks.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct WaitPolicy {
     /// When to stop waiting, kept exactly; `None` waits for ever. Zero looks once, for as long as single
     /// calls may take.
     pub timeout: Option<Duration>,
-    /// The shortest time between two looks.
+    /// The shortest time between two looks where it is not known how long the deployment's runs take.
     pub shortest: Duration,
+    /// The shortest time between two looks where it is known, as [`SharedWaits`](super::SharedWaits) may.
+    pub shortest_when_known: Duration,
     /// The shortest time between two looks while the run is in queue.
     pub shortest_in_queue: Duration,
     /// The longest time between two looks; doubled after half an hour.
     pub longest: Duration,
-    /// The time between two looks as a share of the time waited so far.
+    /// The time between two looks as a share of the time waited so far; of that beyond the first half minute
+    /// while the run is in progress.
     pub growth: f64,
     /// How far that is varied at random, as a share of it, so that many who wait don't look together.
     pub jitter: f64,
@@ -29,12 +32,15 @@ pub struct WaitPolicy {
 }
 
 impl Default for WaitPolicy {
-    /// 300 s; a look after 1 s (2 s in queue), then after a tenth of the time waited, at most 15 s, all
-    /// varied by a fifth; 10 s of patience with "not found".
+    /// 300 s; a look after 2.9 s (2 s in queue, half a second where it is known how long runs take), then
+    /// after a tenth of the time waited, at most 15 s, all varied by a fifth; 10 s of patience with "not
+    /// found".
     fn default() -> Self {
         Self {
             timeout: Some(Duration::from_secs(300)),
-            shortest: Duration::from_secs(1),
+            // With the variation, an end is known as soon as by a look every 3 s.
+            shortest: Duration::from_millis(2900),
+            shortest_when_known: Duration::from_millis(500),
             shortest_in_queue: Duration::from_secs(2),
             longest: Duration::from_secs(15),
             growth: 0.1,
@@ -51,20 +57,41 @@ impl WaitPolicy {
         Self { timeout: Some(timeout), ..Self::default() }
     }
 
-    /// The time to the next look, before jitter; never under 10 ms.
+    /// The time to the next look where nothing is known of other runs, before jitter; never under 10 ms.
     #[must_use]
     pub fn interval(&self, waited: Duration, state: RequestState) -> Duration {
+        // Most runs are over by then, and a machine that has to start takes minutes.
+        const YOUNG: Duration = Duration::from_secs(30);
+        let (shortest, old_for) = if state == RequestState::InQueue {
+            (self.shortest_in_queue, waited)
+        } else {
+            (self.shortest, waited.saturating_sub(YOUNG))
+        };
+        let grown = scaled(old_for, self.growth.max(0.0));
+        grown.min(self.longest(waited)).max(shortest).max(SHORTEST_EVER)
+    }
+
+    /// The longest time between two looks after so long a wait.
+    pub(super) fn longest(&self, waited: Duration) -> Duration {
         const LONG: Duration = Duration::from_secs(30 * 60);
-        let longest = if waited > LONG { self.longest.saturating_mul(2) } else { self.longest };
-        let shortest =
-            if state == RequestState::InQueue { self.shortest_in_queue } else { self.shortest };
-        scaled(waited, self.growth.max(0.0)).min(longest).max(shortest).max(SHORTEST_EVER)
+        if waited > LONG { self.longest.saturating_mul(2) } else { self.longest }
+    }
+
+    /// How old news may be that are called fresh, and how soon something is asked for again that should be
+    /// there any moment.
+    pub(super) fn briefly(&self) -> Duration {
+        self.shortest.min(Duration::from_secs(1))
     }
 
     /// `interval` varied by `random`, a number from 0 to 1.
     pub(super) fn jittered(&self, interval: Duration, random: f64) -> Duration {
-        let share = 1.0 + self.jitter.clamp(0.0, 1.0) * (2.0 * random - 1.0);
-        scaled(interval, share).max(SHORTEST_EVER)
+        scaled(interval, self.varied(random)).max(SHORTEST_EVER)
+    }
+
+    /// One, varied by `random`, a number from 0 to 1.
+    pub(super) fn varied(&self, random: f64) -> f64 {
+        let varied = 1.0 + self.jitter.clamp(0.0, 1.0) * (2.0 * random - 1.0);
+        if varied.is_nan() { 1.0 } else { varied }
     }
 }
 
@@ -72,7 +99,7 @@ impl WaitPolicy {
 const SHORTEST_EVER: Duration = Duration::from_millis(10);
 
 /// `duration` times `factor`; what can't be held is as long as can be, what is no number is no change.
-fn scaled(duration: Duration, factor: f64) -> Duration {
+pub(super) fn scaled(duration: Duration, factor: f64) -> Duration {
     let factor = if factor.is_nan() { 1.0 } else { factor };
     let seconds = duration.as_secs_f64() * factor;
     if seconds <= 0.0 {
@@ -97,16 +124,18 @@ mod tests {
 
     #[test]
     fn looks_grow_rarer_as_a_run_ages() {
-        assert_eq!([looks(30), looks(300), looks(3600)], [23, 50, 210]);
+        assert_eq!([looks(30), looks(300), looks(3600)], [12, 47, 207]);
     }
 
     #[test]
-    fn a_run_in_queue_is_looked_at_half_as_often_at_first() {
+    fn looks_at_a_run_in_queue_grow_rarer_from_the_start() {
         let policy = WaitPolicy::default();
         assert_eq!(policy.interval(Duration::ZERO, RequestState::InQueue), Duration::from_secs(2));
         assert_eq!(
-            policy.interval(Duration::ZERO, RequestState::InProgress),
-            Duration::from_secs(1)
+            [0, 30, 80].map(|age| {
+                policy.interval(Duration::from_secs(age), RequestState::InProgress).as_millis()
+            }),
+            [2900, 2900, 5000]
         );
         assert_eq!(
             policy.interval(Duration::from_secs(100), RequestState::InQueue),

@@ -1,5 +1,7 @@
 //! Many who wait for the same run, and one who looks.
 
+mod lengths;
+mod pace;
 mod poller;
 mod seat;
 
@@ -20,7 +22,7 @@ use tokio::{
     time::Instant,
 };
 
-use self::{poller::Poller, seat::Seat};
+use self::{lengths::Memory, poller::Poller, seat::Seat};
 use super::{Wait, WaitEvent, looks::Looks};
 use crate::{
     RunComfyApi,
@@ -33,6 +35,9 @@ use crate::{
 ///
 /// `C` tells callers apart, such as a hash of a token. Waits of different callers share nothing; those of one
 /// caller must be made with an `api` of the same account, as any of them may do the asking.
+///
+/// They also share what they learn: how long a caller's last runs of a deployment took tells when to look at the
+/// next. It is kept for the 1,024 deployments last waited for, in memory alone.
 ///
 /// Cheap to clone: clones share everything. Looks are made by a task on the tokio runtime in which the
 /// first wait for a run was begun; it ends with the last of them.
@@ -59,6 +64,7 @@ type Key<C> = (C, DeploymentId, RequestId);
 
 struct Inner<C> {
     runs: Mutex<HashMap<Key<C>, Weak<Run>>>,
+    memory: Memory<C>,
     looks: AtomicU64,
 }
 
@@ -75,8 +81,8 @@ struct Run {
 struct Wanted {
     /// When the youngest wait began: the young look often.
     since: Instant,
-    /// A look no older than this.
-    fresh: Instant,
+    /// A look no older than this; `None` while only those wait who know that there is no news yet.
+    fresh: Option<Instant>,
 }
 
 /// What the poller has seen.
@@ -104,14 +110,15 @@ impl<C: Clone + Eq + Hash + Send + Sync + 'static> SharedWaits<C> {
     /// Where nobody waits yet.
     #[must_use]
     pub fn new() -> Self {
-        Self(Arc::new(Inner { runs: Mutex::default(), looks: AtomicU64::new(0) }))
+        let (runs, memory, looks) = (Mutex::default(), Memory::new(), AtomicU64::new(0));
+        Self(Arc::new(Inner { runs, memory, looks }))
     }
 
     /// What happens while `caller` waits, as [`Wait::events`] tells it; the time runs from this call. That
     /// the run is over is a change like any other, told before the end, which brings the result.
     ///
-    /// How often the run is looked at goes by the policy of whoever began to wait for it first, and by the
-    /// age of the youngest wait. Each has its own deadline, kept exactly. A wait of no time asks for itself.
+    /// How often the run is looked at goes by the policy of whoever began to wait for it first, by the age of
+    /// the youngest wait, and by how long the caller's runs of this deployment took before. Each has its own deadline, kept exactly. A wait of no time asks for itself.
     /// Dropping the stream ends this wait, and leaves the run and the others alone.
     ///
     /// # Panics
@@ -146,19 +153,21 @@ impl<C: Clone + Eq + Hash + Send + Sync + 'static> SharedWaits<C> {
             let seat = Seat::shared(&run, &key, &policy);
             run.want(|wanted| {
                 wanted.since = now;
-                wanted.fresh = wanted.fresh.max(seat::fresh(&policy, now));
+                wanted.fresh = wanted.fresh.max(Some(seat::fresh(&policy, now)));
             });
             return seat;
         }
+        let fresh = (!wait.just_submitted).then_some(now);
         let run = Arc::new(Run {
             seen: watch::Sender::new(Seen::default()),
             asked: Notify::new(),
-            wanted: Mutex::new(Wanted { since: now, fresh: now }),
+            wanted: Mutex::new(Wanted { since: now, fresh }),
         });
         let seat = Seat::shared(&run, &key, &policy);
         runs.insert(key.clone(), Arc::downgrade(&run));
         drop(runs);
-        tokio::spawn(Poller::new(Arc::clone(&self.0), key, run, Looks::new(wait)).run());
+        let lengths = self.0.memory.of(&key.0, &key.1);
+        tokio::spawn(Poller::new(Arc::clone(&self.0), key, run, Looks::new(wait), lengths).run());
         seat
     }
 }

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::{
     Finished, TimedOut, Wait, WaitEnd, WaitEvent, alarm,
     looks::{Look, Looks, RESULT_TRIES, differs, reserve, within},
+    work::Work,
 };
 use crate::{RunComfyApi, error::Error, types::RequestStatus};
 
@@ -16,6 +17,7 @@ pub(super) struct Watch<A> {
     started: Instant,
     deadline: Option<Instant>,
     next_look: Instant,
+    work: Work,
     last_status: Option<RequestStatus>,
     last_error: Option<Error>,
     over: bool,
@@ -29,11 +31,13 @@ impl<A: RunComfyApi> Watch<A> {
         let started = Instant::now();
         // A timeout beyond what the clock can hold is no timeout.
         let deadline = wait.policy.timeout.and_then(|timeout| started.checked_add(timeout));
+        let looks = Looks::new(wait);
         Self {
-            looks: Looks::new(wait),
             started,
             deadline,
-            next_look: started,
+            next_look: started.checked_add(looks.first()).unwrap_or(started),
+            work: Work::new(looks.just_submitted().then_some(started)),
+            looks,
             last_status: None,
             last_error: None,
             over: false,
@@ -55,9 +59,14 @@ impl<A: RunComfyApi> Watch<A> {
             let Some(answer) = within(deadline, self.looks.ask()).await else {
                 return Ok(Some(self.timed_out()));
             };
-            match self.looks.judge(answer, looked_at, looked_at - self.started) {
-                Look::GoesOn(status, pause) => {
-                    self.plan(looked_at, pause);
+            match self.looks.judge(answer, looked_at) {
+                Look::GoesOn(status) => {
+                    let policy = self.looks.policy();
+                    self.work.seen(status.state(), looked_at);
+                    // Who waited long in queue waits anew for the run's end.
+                    let age = self.work.age(looked_at).unwrap_or(looked_at - self.started);
+                    let usual = policy.interval(age, status.state());
+                    self.plan(looked_at, policy.jittered(usual, fastrand::f64()));
                     let changed = differs(self.last_status.as_ref(), &status);
                     self.last_error = None;
                     self.last_status = Some(status.clone());

@@ -10,12 +10,16 @@ mod downloads;
 mod endpoints;
 #[cfg(feature = "http")]
 mod faults;
+mod just_submitted;
 #[cfg(feature = "http")]
 mod keep_alive;
+mod learning;
+mod many_waits;
 #[cfg(feature = "http")]
 mod odd_answers;
 #[cfg(feature = "http")]
 mod refusals;
+mod runs;
 #[cfg(feature = "http")]
 mod settled;
 mod shared_waits;

@@ -6,15 +6,16 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
-use super::{End, Inner, Key, Run, Seen};
+use super::{End, Inner, Key, Run, Seen, lengths::Lengths};
 use crate::{
     RunComfyApi,
-    types::RequestState,
+    types::{RequestResult, RequestState},
     wait::{
         alarm,
         looks::{Look, Looks, RESULT_TRIES},
+        work::Work,
     },
 };
 
@@ -29,12 +30,36 @@ pub(super) struct Poller<A, C: Eq + Hash> {
     next_look: Instant,
     /// Until when the service asked to be left alone.
     not_before: Instant,
+    /// When the run worked, and how long others did.
+    work: Work,
+    lengths: Arc<Lengths>,
+    news: watch::Receiver<()>,
 }
 
 impl<A: RunComfyApi, C: Eq + Hash> Poller<A, C> {
-    pub(super) fn new(inner: Arc<Inner<C>>, key: Key<C>, run: Arc<Run>, looks: Looks<A>) -> Self {
-        let now = Instant::now();
-        Self { inner, key, run, looks, last: None, next_look: now, not_before: now }
+    pub(super) fn new(
+        inner: Arc<Inner<C>>,
+        key: Key<C>,
+        run: Arc<Run>,
+        looks: Looks<A>,
+        lengths: Arc<Lengths>,
+    ) -> Self {
+        let (now, mut first) = (Instant::now(), looks.first());
+        if let Some(known) = lengths.pause(Duration::ZERO, first, looks.policy(), fastrand::f64()) {
+            first = first.min(known);
+        }
+        Self {
+            next_look: after(first),
+            not_before: now,
+            work: Work::new(looks.just_submitted().then_some(now)),
+            news: lengths.news(),
+            last: None,
+            inner,
+            key,
+            run,
+            looks,
+            lengths,
+        }
     }
 
     pub(super) async fn run(mut self) {
@@ -52,6 +77,10 @@ impl<A: RunComfyApi, C: Eq + Hash> Poller<A, C> {
                     self.hurry();
                     continue;
                 }
+                Ok(()) = self.news.changed() => {
+                    self.heed();
+                    continue;
+                }
                 () = alarm::until(self.next_look, SystemTime::now) => {}
             }
             let began = Instant::now();
@@ -63,10 +92,12 @@ impl<A: RunComfyApi, C: Eq + Hash> Poller<A, C> {
             };
             self.inner.looks.fetch_add(1, Ordering::Relaxed);
             let took = began.elapsed();
-            let age = began.saturating_duration_since(run.wanted().since);
-            let look = self.looks.judge(answer, began, age);
+            let look = self.looks.judge(answer, began);
             let (state, pause) = match &look {
-                Look::GoesOn(status, pause) => (Some(status.state()), *pause),
+                Look::GoesOn(status) => {
+                    self.work.seen(status.state(), began);
+                    (Some(status.state()), self.pause(status.state(), began, fastrand::f64()))
+                }
                 Look::Failed(error, pause) => {
                     self.not_before = after(error.retry_after().unwrap_or_default());
                     (None, *pause)
@@ -76,24 +107,47 @@ impl<A: RunComfyApi, C: Eq + Hash> Poller<A, C> {
             let (over, refused) = (matches!(look, Look::Over(_)), matches!(look, Look::Refused(_)));
             run.seen.send_modify(|seen| seen.take(look, began, took));
             if over {
-                return self.finish().await;
+                return self.finish(began).await;
             }
             if refused {
                 return;
             }
             self.last = Some((began, state));
+            // Who came during the look and wants another has left word.
             self.next_look = after(pause);
-            // Who came during the look may want another.
-            self.hurry();
+        }
+    }
+
+    /// The time to the next look at a run that was in this state at `at`, varied by `random`.
+    fn pause(&self, state: RequestState, at: Instant, random: f64) -> Duration {
+        let policy = self.looks.policy();
+        let waited = at.saturating_duration_since(self.run.wanted().since);
+        let age = self.work.age(at);
+        // Who waited long in queue waits anew for the run's end.
+        let usual = policy.interval(waited.min(age.unwrap_or(waited)), state);
+        age.and_then(|age| self.lengths.pause(age, usual, policy, random))
+            .unwrap_or_else(|| policy.jittered(usual, random))
+    }
+
+    /// Plans anew, now that another run of this deployment was over sooner than could be expected. From now on,
+    /// not from the last look: nothing says that this one is over too, and many who wait would look at once.
+    fn heed(&mut self) {
+        let now = Instant::now();
+        if let Some((_, Some(state))) = self.last
+            && self.work.age(now).is_some()
+            && !self.owes_look()
+        {
+            self.next_look = after(self.pause(state, now, fastrand::f64()));
         }
     }
 
     /// Gets the result, unless nobody is left to want it.
-    async fn finish(self) {
+    async fn finish(self, over: Instant) {
         loop {
             tokio::select! {
                 biased;
                 result = self.looks.result(None, RESULT_TRIES) => {
+                    self.learn(over, result.as_ref().ok());
                     let end = End::Result(Arc::new(result));
                     self.run.seen.send_modify(|seen| seen.end = Some(end));
                     return;
@@ -103,20 +157,29 @@ impl<A: RunComfyApi, C: Eq + Hash> Poller<A, C> {
         }
     }
 
+    /// Remembers how long the run worked. Not one that failed or was cancelled: such ends come at any time.
+    fn learn(&self, over: Instant, result: Option<&RequestResult>) {
+        let result = result.filter(|result| result.state() == RequestState::Succeeded);
+        if let Some(length) = result.and_then(|result| self.work.length(over, result)) {
+            self.lengths.remember(length);
+        }
+    }
+
     /// Looks sooner where somebody wants it, but never before the service asked.
     fn hurry(&mut self) {
-        let Some((began, state)) = self.last else { return };
-        let (wanted, now) = (self.run.wanted(), Instant::now());
-        let soonest = match state {
-            _ if began < wanted.fresh => now,
-            Some(state) => {
-                let age = now.saturating_duration_since(wanted.since);
-                began + self.looks.policy().interval(age, state)
-            }
+        let soonest = match self.last {
+            _ if self.owes_look() => Instant::now(),
+            Some((began, Some(state))) => began + self.pause(state, began, 0.5),
             // After a failure, the pause stands.
-            None => return,
+            Some((_, None)) | None => return,
         };
         self.next_look = self.next_look.min(soonest.max(self.not_before));
+    }
+
+    /// Whether somebody wants a look since the last.
+    fn owes_look(&self) -> bool {
+        let fresh = self.run.wanted().fresh;
+        fresh.is_some() && self.last.map(|(began, _)| began) < fresh
     }
 
     /// Says that nobody looks any more, unless somebody has come to wait.
@@ -151,7 +214,7 @@ impl Seen {
     fn take(&mut self, look: Look, began: Instant, took: Duration) {
         (self.looks, self.last_look, self.error) = (self.looks + 1, Some((began, took)), None);
         match look {
-            Look::GoesOn(status, _) => self.status = Some(status),
+            Look::GoesOn(status) => self.status = Some(status),
             Look::Over(status) => (self.over, self.status) = (true, Some(status)),
             Look::Failed(error, _) => {
                 (self.failures, self.error) = (self.failures + 1, Some(error));

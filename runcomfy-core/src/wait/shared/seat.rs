@@ -81,7 +81,7 @@ impl Shared {
             // A timeout beyond what the clock can hold is no timeout.
             deadline: timeout.and_then(|timeout| started.checked_add(timeout)),
             fresh: fresh(policy, started),
-            patience: (timeout.unwrap_or_default() / 50).max(SHORT).min(policy.shortest),
+            patience: (timeout.unwrap_or_default() / 50).max(SHORT).min(policy.briefly()),
             asked: false,
             earlier_looks,
             failures_told,
@@ -156,7 +156,7 @@ impl Shared {
         let Some(run) = self.run.upgrade() else { return };
         let now = Instant::now();
         let fresh = now.checked_sub(self.patience).unwrap_or(now);
-        run.want(|wanted| wanted.fresh = wanted.fresh.max(fresh));
+        run.want(|wanted| wanted.fresh = wanted.fresh.max(Some(fresh)));
     }
 
     fn polls(&self, seen: &Seen) -> u32 {
@@ -203,7 +203,7 @@ const SHORT: Duration = Duration::from_millis(100);
 
 /// The oldest look that is good enough for a wait that begins now.
 pub(super) fn fresh(policy: &WaitPolicy, now: Instant) -> Instant {
-    now.checked_sub(policy.shortest).unwrap_or(now)
+    now.checked_sub(policy.briefly()).unwrap_or(now)
 }
 
 /// Completes at `time`; never where there is none.

@@ -1,0 +1,83 @@
+//! How soon ends are known and what that costs, beside a look every three seconds.
+
+use std::time::Duration;
+
+use runcomfy_core::SharedWaits;
+
+use crate::{
+    runs::{Figures, Run, Service, Waited, every_three_seconds},
+    wait::secs,
+};
+
+/// 10 s, give or take 1.5 s.
+fn lengths(many: usize) -> impl Iterator<Item = Duration> {
+    std::iter::repeat_with(|| secs(10).mul_f64(0.85 + 0.3 * fastrand::f64())).take(many)
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_ends_of_a_thousand_runs_are_known_sooner_than_by_looking_every_three_seconds() {
+    const BATCHES: [(usize, u64); 6] =
+        [(1000, 1), (1000, 2), (256, 3), (256, 4), (256, 5), (256, 6)];
+    let (mut unlearned, mut learned) = (Vec::new(), Vec::new());
+    for (many, seed) in BATCHES {
+        fastrand::seed(seed);
+        let (service, waits) = (Service::new(seed % 2 == 0), SharedWaits::new());
+        let before = Figures::of(lengths(many).map(every_three_seconds).collect());
+        let first = service.run_all(&waits, lengths(many).map(Run::takes)).await;
+        let second = service.run_all(&waits, lengths(many).map(Run::takes)).await;
+        let told = format!("{many} by seed {seed}: {before:?} {first:?} {second:?}");
+        println!("{told}");
+        assert!(before.p50 > 1250 && before.p99 > 2900 && before.looks > 4.7, "{told}");
+        for now in [&first, &second] {
+            assert!(now.p50 <= 750 && now.p99 <= 2000 && now.looks <= 4.8, "{told}");
+        }
+        unlearned.push(first);
+        learned.push(second);
+    }
+    let (unlearned, learned) = (Figures::mean(&unlearned), Figures::mean(&learned));
+    println!("{unlearned:?} {learned:?}");
+    assert!(unlearned.p50 <= 650 && unlearned.p99 <= 1800 && unlearned.looks <= 4.6);
+    assert!(learned.p50 * 10 < unlearned.p50 * 9 && learned.looks < unlearned.looks * 0.9);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_run_of_unknown_length_costs_no_more_than_a_look_every_three_seconds() {
+    const MANY: u32 = 2000;
+    fastrand::seed(1);
+    let service = Service::new(true);
+    let (mut ours, mut fixed) = ([0.0; 2], [0.0; 2]);
+    for step in 0..MANY {
+        let works = secs(3) + secs(57) * step / MANY;
+        let add = |sums: &mut [f64; 2], waited: Waited| {
+            sums[0] += waited.delay.as_secs_f64() / f64::from(MANY);
+            sums[1] += f64::from(waited.looks) / f64::from(MANY);
+        };
+        // Nothing is learned from one to the next.
+        add(&mut ours, service.run(&SharedWaits::new(), 1, Run::takes(works)).await);
+        add(&mut fixed, every_three_seconds(works));
+    }
+    println!("{ours:?} {fixed:?}");
+    assert!(ours[0] <= fixed[0] && ours[1] <= fixed[1], "{ours:?} {fixed:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn runs_that_take_turns_on_a_few_machines_are_known_sooner_too() {
+    fastrand::seed(1);
+    let (service, waits) = (Service::new(true), SharedWaits::new());
+    let turns = || {
+        let mut free = [Duration::ZERO; 8];
+        let turns: Vec<_> = lengths(200)
+            .map(|works| {
+                let machine = free.iter_mut().min().unwrap();
+                let queued = *machine;
+                *machine += works;
+                Run { queued, ..Run::takes(works) }
+            })
+            .collect();
+        turns
+    };
+    let first = service.run_all(&waits, turns()).await;
+    let second = service.run_all(&waits, turns()).await;
+    println!("{first:?} {second:?}");
+    assert!(first.p50 <= 1000 && second.p50 <= 1000, "{first:?} {second:?}");
+}
