@@ -1,6 +1,7 @@
 //! The developer's one command: `cargo xtask ci`, and what it is made of.
 #![expect(clippy::print_stdout, reason = "a command line tool answers on stdout")]
 
+mod bench;
 mod browser;
 mod canary;
 mod cases;
@@ -38,7 +39,9 @@ cargo xtask history [SEED]     10,000 calls under each of 20 seeds, or under thi
 cargo xtask load               10,000 requests against the emulator: speed, size, and books that agree
 cargo xtask load --kill [SEED] the same, killed in the middle ten times: nothing is lost or run twice
 cargo xtask soak [MINUTES]     20 users and faults for 10 minutes, a restart within: nothing is kept that should go
-cargo xtask server [NAME]      the MCP server under load and abuse, beside a bare one: speed, size, manners";
+cargo xtask server [NAME]      the MCP server under load and abuse, beside a bare one: speed, size, manners
+cargo xtask bench [--quick]    the MCP server beside others, as ratios; --only PART, --peer NAME=URL with --upstream-port PORT,
+                               --peer-cmd NAME='command with {port} and {upstream}', --peer-stdio-cmd NAME='command'";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         }
         ["soak"] => soak::run(10),
         ["soak", minutes] => minutes.parse().context("MINUTES").and_then(soak::run),
+        ["bench", words @ ..] => bench::run(words),
         ["server"] => server::run(None),
         ["server", name] => server::run(Some(name)),
         _ => {

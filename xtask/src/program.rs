@@ -140,7 +140,7 @@ fn is_routine(line: &str) -> bool {
 }
 
 /// Of user and system together.
-fn cpu_seconds(stat: &str) -> Option<f64> {
+pub(crate) fn cpu_seconds(stat: &str) -> Option<f64> {
     /// What Linux counts in here, whatever the machine.
     const TICKS_PER_SECOND: f64 = 100.0;
     // The name, in parentheses, may hold anything.

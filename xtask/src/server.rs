@@ -47,7 +47,7 @@ pub(crate) fn run(name: Option<&str>) -> anyhow::Result<()> {
         for what in [
             "--package runcomfy-mcp --bins",
             "--package runcomfy-testkit --bins",
-            "--package runcomfy-mcp --example bare",
+            "--package peers --bin peer-bare",
         ] {
             run_command(&mut command(&format!("cargo build --release --locked {what}"))?)?;
         }

@@ -52,7 +52,7 @@ pub(super) fn start(runtime: &Runtime) -> anyhow::Result<Vec<Figure>> {
 }
 
 pub(super) fn speed(runtime: &Runtime) -> anyhow::Result<Vec<Figure>> {
-    let bare = Program::start_as("bare", "examples/bare", &[])?;
+    let bare = Program::start("peer-bare", &[])?;
     let list = |address| runtime.block_on(each(address, |_| listing()));
     let bare_list = list(bare.address)?;
     let bare_call = runtime.block_on(each(bare.address, |_| calling("echo", json!({}))))?;
