@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::{Watched, describe, describe_result, queue::with_note, watch, with_state};
+use super::{Submit, Watched, describe, describe_result, queue::with_note, watch, with_state};
 use crate::{
     call::Call,
     reply::{Fault, Reply},
@@ -53,7 +53,7 @@ pub(crate) async fn until_changed(args: &LookArgs, call: &mut Call) -> Result<Re
         let state = status.state();
         state.is_finished() || *first.get_or_insert(state) != state
     };
-    let watched = watch(call, args.ids(), args.timeout(), changed).await?;
+    let watched = watch(call, args.ids(), Submit::Earlier, args.timeout(), changed).await?;
     let (status, how, reason) = match watched {
         Watched::Finished(finished) => (finished.status, None, None),
         Watched::Enough(status) => (*status, None, None),
@@ -74,7 +74,7 @@ pub(crate) async fn until_changed(args: &LookArgs, call: &mut Call) -> Result<Re
 pub(crate) async fn until_result(args: &LookArgs, call: &mut Call) -> Result<Reply, Fault> {
     call.take_seat()?;
     let started = Instant::now();
-    let watched = watch(call, args.ids(), args.timeout(), |_| false).await?;
+    let watched = watch(call, args.ids(), Submit::Earlier, args.timeout(), |_| false).await?;
     let (status, how, reason) = match watched {
         Watched::Finished(finished) => {
             let result = finished.result?;

@@ -28,6 +28,15 @@ pub(crate) enum Watched {
     Interrupted(Option<Box<RequestStatus>>),
 }
 
+/// When the run that is watched was submitted.
+#[derive(Clone, Copy)]
+pub(crate) enum Submit {
+    /// By another call.
+    Earlier,
+    /// By this one, just now: there can be no news yet.
+    JustNow,
+}
+
 /// Watches until the run is over or `enough` says so of a change, the first look included. No longer than
 /// the operator allows. The call must have its seat.
 ///
@@ -36,6 +45,7 @@ pub(crate) enum Watched {
 pub(crate) async fn watch(
     call: &mut Call,
     (deployment_id, request_id): (DeploymentId, RequestId),
+    submit: Submit,
     timeout: Duration,
     mut enough: impl FnMut(&RequestStatus) -> bool,
 ) -> Result<Watched, Error> {
@@ -45,6 +55,10 @@ pub(crate) async fn watch(
     policy.timeout = Some(timeout);
     let (api, deployment) = (Arc::clone(&call.api), deployment_id.clone());
     let wait = Wait::new(Arc::clone(&call.api), deployment_id, request_id).policy(policy);
+    let wait = match submit {
+        Submit::Earlier => wait,
+        Submit::JustNow => wait.just_submitted(),
+    };
     let mut events = std::pin::pin!(call.waits.events(call.standing.principal, wait));
     let started = Instant::now();
     let mut heartbeat = interval_at(started + call.settings.heartbeat, call.settings.heartbeat);
