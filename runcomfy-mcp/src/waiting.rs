@@ -16,7 +16,7 @@ use tokio::time::Instant;
 pub(crate) use self::look::{LookArgs, until_changed, until_result};
 use self::queue::with_note;
 pub(crate) use self::queue::with_reason;
-pub(crate) use self::watch::in_words;
+pub(crate) use self::watch::{Submit, in_words};
 use self::watch::{Watched, watch};
 
 use crate::{
@@ -28,6 +28,7 @@ use crate::{
 pub(crate) struct Submitted {
     pub(crate) deployment_id: DeploymentId,
     pub(crate) submission: Submission,
+    pub(crate) submit: Submit,
 }
 
 impl Submitted {
@@ -71,7 +72,8 @@ pub(crate) async fn until_finished(
         (submitted.deployment_id.clone(), submitted.submission.request_id.clone());
     let begun = format!("submitted request {request_id}");
     let started = Instant::now();
-    match watch(call, (deployment_id, request_id), &begun, timeout, |_| false).await {
+    let begun = (begun.as_str(), submitted.submit);
+    match watch(call, (deployment_id, request_id), begun, timeout, |_| false).await {
         Ok(Watched::Finished(finished)) => ended(&submitted, *finished),
         Ok(Watched::TimedOut(timed_out, reason)) => {
             Ok(with_note(ran_out(&submitted, *timed_out), reason))

@@ -2,7 +2,7 @@
 
 mod session;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::Context;
 use clap::Args;
@@ -35,7 +35,10 @@ impl Demo {
         say(
             "An assistant and RunComfy, on the built-in emulator: the pictures are drawn, the prices are not charged.",
         );
-        let server = RunComfyMcp::new(backend.one(), settings(&options));
+        let mut settings = settings(&options);
+        // Somebody watches, and nobody else is asked.
+        settings.wait.shortest = Duration::from_millis(500);
+        let server = RunComfyMcp::new(backend.one(), settings);
         let mut session = Session::start(server).await?;
         let saved = play(&mut session, &backend, &self.out).await;
         session.end().await?;

@@ -119,7 +119,8 @@ impl ToolDefinition for Tool {
             "webhook_intermediate_status without webhook_url has no effect: it was not sent.";
         let notes = [(stray_webhook, NO_EFFECT), (forgotten, FORGOTTEN)];
         let notes: Vec<_> = notes.iter().filter(|(said, _)| *said).map(|(_, note)| *note).collect();
-        let submitted = waiting::Submitted { deployment_id, submission };
+        let submit = if replayed { waiting::Submit::Earlier } else { waiting::Submit::JustNow };
+        let submitted = waiting::Submitted { deployment_id, submission, submit };
         let reply = if as_task {
             let id = TaskId::new(submitted.deployment_id.clone(), submitted.submission.request_id.clone());
             submitted.reply().with_task(CreateTaskResult::new(id.submitted(&notes.join(" "))))

@@ -10,14 +10,14 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::{Watched, describe, describe_result, queue::with_note, watch, with_state};
+use super::{Submit, Watched, describe, describe_result, queue::with_note, watch, with_state};
 use crate::{
     call::Call,
     reply::{Fault, Reply},
 };
 
 /// What is said until something is seen.
-const LOOKING: &str = "looking";
+const LOOKING: (&str, Submit) = ("looking", Submit::Earlier);
 
 /// The arguments of a look.
 #[derive(Deserialize, JsonSchema)]

@@ -28,16 +28,25 @@ pub(crate) enum Watched {
     Interrupted(Option<Box<RequestStatus>>),
 }
 
+/// When the run that is watched was submitted.
+#[derive(Clone, Copy)]
+pub(crate) enum Submit {
+    /// By another call.
+    Earlier,
+    /// By this one, just now: there can be no news yet.
+    JustNow,
+}
+
 /// Watches until the run is over or `enough` says so of a change, the first look included. No longer than
 /// the operator allows. The call must have its seat. `begun` is said at once, for who waits to know that
-/// something goes on.
+/// something goes on; and when the run was submitted.
 ///
 /// # Errors
 /// As [`Wait::events`]; they name the run.
 pub(crate) async fn watch(
     call: &mut Call,
     (deployment_id, request_id): (DeploymentId, RequestId),
-    begun: &str,
+    (begun, submit): (&str, Submit),
     timeout: Duration,
     mut enough: impl FnMut(&RequestStatus) -> bool,
 ) -> Result<Watched, Error> {
@@ -48,6 +57,10 @@ pub(crate) async fn watch(
     policy.timeout = Some(timeout);
     let (api, deployment) = (Arc::clone(&call.api), deployment_id.clone());
     let wait = Wait::new(Arc::clone(&call.api), deployment_id, request_id).policy(policy);
+    let wait = match submit {
+        Submit::Earlier => wait,
+        Submit::JustNow => wait.just_submitted(),
+    };
     let mut events = std::pin::pin!(call.waits.events(call.standing.principal, wait));
     let started = Instant::now();
     let mut heartbeat = interval_at(started + call.settings.heartbeat, call.settings.heartbeat);

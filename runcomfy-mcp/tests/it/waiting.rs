@@ -131,6 +131,22 @@ async fn waiting_no_time_at_all_looks_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_submits_and_waits_does_not_look_before_there_can_be_news() {
+    let api = fake(Script::default().queued(seconds(60)));
+    let session = connect(api.clone()).await;
+    let arguments = json!({
+        "deployment_id": "dep_1", "wait_for_completion": true, "timeout_seconds": 1, "idempotency_key": "one",
+    });
+    session.data("submit_request", arguments.clone()).await;
+    // The last, shortly before the deadline.
+    assert_eq!(api.calls_of(Operation::GetRequestStatus), 1);
+    // Of a run that was there before there may be news: at once, and in the end.
+    let again = session.data("submit_request", arguments).await;
+    assert_eq!(again["replayed"], true);
+    assert_eq!(api.calls_of(Operation::GetRequestStatus), 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn q15_waits_for_one_run_ask_together() {
     let looks = async |many: usize| {
         let api = fake(Script::default().queued(seconds(20)).running(seconds(40)));
