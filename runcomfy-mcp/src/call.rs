@@ -18,6 +18,7 @@ use crate::{
     settings::Settings,
     tools::Api,
     transport::http::Visit,
+    waiting::Reasons,
 };
 
 /// What a tool gets besides its arguments.
@@ -32,6 +33,8 @@ pub(crate) struct Call {
     pub(crate) settings: Arc<Settings>,
     /// Those who wait for the same run look at it as one.
     pub(crate) waits: SharedWaits<Principal>,
+    /// Why runs stand in queue.
+    pub(crate) reasons: Arc<Reasons>,
     /// Fires when the server is about to end.
     pub(crate) ending: CancellationToken,
     /// What is under way, which shutdown lets finish.

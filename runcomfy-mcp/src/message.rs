@@ -97,7 +97,7 @@ impl<'de> Visitor<'de> for Reading<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
-        let mut keys = HashSet::new();
+        let mut keys = Keys::default();
         while let Some(key) = fields.next_key_seed(Key)? {
             if !keys.insert(key) {
                 self.duplicate.set(true);
@@ -106,6 +106,29 @@ impl<'de> Visitor<'de> for Reading<'_> {
             fields.next_value_seed(self)?;
         }
         Ok(())
+    }
+}
+
+/// The keys of an object so far.
+#[derive(Default)]
+struct Keys<'de> {
+    few: Vec<Cow<'de, str>>,
+    many: HashSet<Cow<'de, str>>,
+}
+
+impl<'de> Keys<'de> {
+    /// `false` where it is there already.
+    fn insert(&mut self, key: Cow<'de, str>) -> bool {
+        /// So many are found sooner by a look at each; nearly all objects have fewer.
+        const FEW: usize = 12;
+        if self.few.contains(&key) {
+            return false;
+        }
+        if self.few.len() < FEW {
+            self.few.push(key);
+            return true;
+        }
+        self.many.insert(key)
     }
 }
 

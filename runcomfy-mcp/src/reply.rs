@@ -259,7 +259,9 @@ fn shown(mut payload: JsonObject, before: Changes) -> JsonObject {
 
 /// Text as it looks: without characters that hide or reorder it.
 fn visible(mut text: String) -> String {
-    text.retain(|c| !is_invisible(c));
+    if !text.is_ascii() {
+        text.retain(|c| !is_invisible(c));
+    }
     text
 }
 

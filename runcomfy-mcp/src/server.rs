@@ -25,6 +25,7 @@ use crate::{
     settings::{LONGEST_WAIT, LONGEST_WAIT_OF_MANY, Limits, Settings},
     tools::{Api, Entry, TOOLS},
     transport::http::Visit,
+    waiting::Reasons,
 };
 
 /// How to get from a wish to a picture; shown to the model where the client shows it. Clients cut at 2 KB.
@@ -55,6 +56,7 @@ pub struct RunComfyMcp {
     gate: Arc<Gate>,
     replay: Arc<Replay>,
     waits: SharedWaits<Principal>,
+    reasons: Arc<Reasons>,
     metrics: Arc<Metrics>,
     sealing: Arc<Sealing>,
     /// Calls under way, and writes that outlive theirs.
@@ -87,6 +89,7 @@ impl RunComfyMcp {
             gate: Arc::new(Gate::new(limits)),
             replay: Arc::new(replay),
             waits: SharedWaits::new(),
+            reasons: Arc::new(Reasons::new()),
             metrics: Arc::new(Metrics::new()),
             sealing: Arc::new(Sealing::own()),
             work: TaskTracker::new(),
@@ -221,6 +224,7 @@ impl RunComfyMcp {
             settings: Arc::clone(&self.settings),
             work: self.work.clone(),
             waits: self.waits.clone(),
+            reasons: Arc::clone(&self.reasons),
             standing,
             ledger,
         }

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 pub(crate) use self::look::{LookArgs, until_changed, until_result};
 use self::queue::with_note;
-pub(crate) use self::queue::with_reason;
+pub(crate) use self::queue::{Reasons, with_reason};
 pub(crate) use self::watch::{Submit, in_words};
 use self::watch::{Watched, watch};
 

@@ -222,6 +222,7 @@ impl ServerHandler for RunComfyMcp {
             let message = format!("unknown tool; there are {}", known.join(", "));
             return Err(ErrorData::invalid_params(message, Some(Value::from(known))));
         };
-        self.answer(entry, request, &context).await
+        // Boxed: it is large, and moved about on its way to where it runs.
+        Box::pin(self.answer(entry, request, &context)).await
     }
 }

@@ -53,7 +53,9 @@ impl ToolDefinition for Tool {
 
     async fn run(args: Args, call: Call) -> Result<Reply, Fault> {
         let id = args.deployment_id.clone();
-        let deleted = call.write(|api| async move { api.delete_deployment(&id).await }).await?;
+        let deleted = call.write(|api| async move { api.delete_deployment(&id).await }).await;
+        call.reasons.forget(call.standing.principal, &args.deployment_id);
+        let deleted = deleted?;
         let found = if deleted.already_deleted { " RunComfy's answer was lost; it was found gone." } else { "" };
         let mut reply = Reply::new(format!("Deleted deployment {}.{found}", args.deployment_id));
         reply = reply.with("response", deleted.response);

@@ -166,7 +166,10 @@ impl ToolDefinition for Tool {
 
     async fn run(args: Args, call: Call) -> Result<Reply, Fault> {
         let (changes, id) = (args.changes(), args.deployment_id);
-        let updated = call.write(|api| async move { api.update_deployment(&id, &changes).await }).await?;
+        let changed = id.clone();
+        let updated = call.write(|api| async move { api.update_deployment(&id, &changes).await }).await;
+        call.reasons.forget(call.standing.principal, &changed);
+        let updated = updated?;
         let deployment = &updated.deployment;
         let race = if updated.name_race_possible { " Its name may have been changed by somebody else: check it." } else { "" };
         let paused = if deployment.is_enabled == Some(false) { " It is paused." } else { "" };

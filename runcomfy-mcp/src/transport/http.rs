@@ -4,6 +4,7 @@ mod accept;
 mod answer;
 mod connection;
 mod door;
+mod endpoint;
 mod figures;
 #[cfg(feature = "fuzz")]
 pub(crate) mod fuzz;
@@ -18,7 +19,13 @@ mod tag;
 
 use std::sync::Arc;
 
-use axum::{Router, middleware, routing::get};
+use axum::{
+    Router,
+    extract::{Request, State},
+    middleware::{self, Next},
+    response::Response,
+    routing::{any, get},
+};
 use rmcp::{
     ServerHandler,
     transport::streamable_http_server::{
@@ -28,8 +35,11 @@ use rmcp::{
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use self::{accept::Connections, door::Door, health::Pulse, inbound::Budget, names::Names};
-use crate::{RunComfyMcp, metrics::Exposition};
+use self::{
+    accept::Connections, door::Door, endpoint::Endpoint, health::Pulse, inbound::Budget,
+    names::Names,
+};
+use crate::{Metrics, RunComfyMcp, metrics::Exposition};
 
 pub(crate) use self::{door::Visit, insertions::Insertions, tag::Tag};
 
@@ -172,13 +182,26 @@ fn router_with(
         Arc::new(NeverSessionManager::default()),
         config,
     );
+    let cors = names::cors(Arc::clone(&names));
+    let endpoint = Arc::new(Endpoint { names, cors, door, mcp });
     Router::new()
-        .route_service("/mcp", mcp)
-        .route_layer(middleware::from_fn_with_state(door, door::pass))
-        .route_layer(names::cors(Arc::clone(&names)))
-        .route_layer(middleware::from_fn_with_state(names, names::check))
-        .layer(middleware::from_fn_with_state(metrics, figures::count))
-        .route("/healthz", get(move || async move { pulse.health() }))
-        .route("/readyz", get(move || async move { health::readiness(draining.is_cancelled()) }))
-        .layer(middleware::from_fn(tag::name))
+        .route("/mcp", any(move |request| Arc::clone(&endpoint).answer(request)))
+        .route(health::PATHS[0], get(move || async move { pulse.health() }))
+        .route(
+            health::PATHS[1],
+            get(move || async move { health::readiness(draining.is_cancelled()) }),
+        )
+        .layer(middleware::from_fn_with_state(metrics, around))
+}
+
+/// What is done around every request.
+async fn around(State(metrics): State<Arc<Metrics>>, mut request: Request, next: Next) -> Response {
+    let name = tag::name(&mut request);
+    let is_probe = health::PATHS.contains(&request.uri().path());
+    let mut response = next.run(request).await;
+    if !is_probe {
+        figures::count(&metrics, &response);
+    }
+    tag::say(name, &mut response);
+    response
 }

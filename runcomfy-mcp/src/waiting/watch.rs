@@ -10,10 +10,7 @@ use runcomfy_core::{
 };
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 
-use super::{
-    describe,
-    queue::{LOOK, likely_reason},
-};
+use super::{describe, queue::LOOK};
 use crate::call::Call;
 
 /// Why a watch is over.
@@ -77,8 +74,9 @@ pub(crate) async fn watch(
             event = events.next() => event,
             () = &mut nearly_over, if seen.is_some() => {
                 if let Some(status) = seen.as_deref().cloned() {
-                    let (api, deployment) = (Arc::clone(&api), deployment.clone());
-                    reason.set(likely_reason(api, deployment, status).fuse());
+                    let (api, reasons) = (Arc::clone(&api), Arc::clone(&call.reasons));
+                    let whose = (call.standing.principal, deployment.clone());
+                    reason.set(reasons.likely(api, whose, status).fuse());
                 }
                 continue;
             }

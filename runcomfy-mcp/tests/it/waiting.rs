@@ -296,6 +296,20 @@ async fn a_run_in_queue_is_said_why_and_one_that_works_is_not() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_reason_is_asked_for_every_quarter_of_a_minute_and_not_with_every_look() {
+    let api = fake(Script::default().queued(seconds(600)));
+    let session = connect(api.clone()).await;
+    let run = session.data("submit_request", json!({"deployment_id": "dep_1"})).await;
+    let ids = json!({"deployment_id": "dep_1", "request_id": run["request_id"]});
+    for looks in [1, 1, 1, 2] {
+        let seen = session.data("get_request_status", ids.clone()).await;
+        assert!(seen["note"].is_string(), "{seen}");
+        assert_eq!(api.calls_of(Operation::GetDeployment), looks);
+        tokio::time::advance(seconds(6)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn why_a_run_was_in_queue_is_no_news_once_it_works() {
     let api = fake(Script::default().queued(seconds(59)).running(seconds(60)));
     let session = connect(api.clone()).await;

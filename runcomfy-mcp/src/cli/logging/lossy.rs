@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Write},
+    iter,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -15,6 +16,10 @@ use tracing_subscriber::fmt::MakeWriter;
 
 /// Lines that may wait to be written.
 const LINES: usize = 8 * 1024;
+/// Written at once, as far as there is as much.
+const CHUNK: usize = 64 * 1024;
+/// How long lines may lie before they are written, together.
+const PAUSE: Duration = Duration::from_millis(5);
 /// How long the end waits for the last lines.
 const FAREWELL: Duration = Duration::from_millis(300);
 
@@ -61,16 +66,33 @@ impl Lossy {
 }
 
 fn write(mut sink: impl Write, items: &Receiver<Item>, dropped: &AtomicU64) {
-    for item in items {
+    let mut lines = Vec::new();
+    while let Ok(first) = items.recv() {
         // There is nowhere to report a failure to.
-        let _ = match item {
-            Item::Line(line) => sink.write_all(&line),
-            Item::Written(written) => written.try_send(()).map_err(io::Error::other),
-        };
+        for item in iter::once(first).chain(items.try_iter()) {
+            match item {
+                Item::Line(line) => {
+                    lines.extend_from_slice(&line);
+                    if lines.len() >= CHUNK {
+                        let _ = sink.write_all(&lines);
+                        lines.clear();
+                    }
+                }
+                Item::Written(written) => {
+                    let _ = sink.write_all(&lines);
+                    lines.clear();
+                    let _ = written.try_send(());
+                }
+            }
+        }
+        let _ = sink.write_all(&lines);
+        lines.clear();
         let lost = dropped.swap(0, Ordering::Relaxed);
         if lost > 0 {
             let _ = writeln!(sink, "{lost} log line(s) were dropped: nobody read them in time");
         }
+        // A thread that waits has to be woken for each line, which costs whoever logs more than the line.
+        thread::park_timeout(PAUSE);
     }
 }
 

@@ -2,12 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use axum::{
-    body::Body,
-    extract::{Request, State},
-    middleware::Next,
-    response::Response,
-};
+use axum::{body::Body, extract::Request, response::Response};
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
     header::{CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER},
@@ -29,7 +24,6 @@ use crate::{
 };
 
 /// What the door needs to know.
-#[derive(Clone)]
 pub(super) struct Door {
     server: RunComfyMcp,
     budget: Budget,
@@ -107,13 +101,19 @@ impl Door {
     }
 }
 
-/// Passes on what may come in, and says in JSON-RPC's words what was wrong with a message.
-pub(super) async fn pass(State(door): State<Door>, request: Request, next: Next) -> Response {
-    let ending = door.server.ending().clone();
+/// Passes on to `mcp` what may come in, and says in JSON-RPC's words what was wrong with a message.
+pub(super) async fn pass<F>(
+    door: &Door,
+    request: Request,
+    mcp: impl FnOnce(Request) -> F,
+) -> Response
+where
+    F: Future<Output = Response>,
+{
     let mut response = match door.admit(request).await {
         Ok(request) => {
             let insertions = request.extensions().get::<Insertions>().cloned();
-            let response = next.run(request).await;
+            let response = mcp(request).await;
             // The media types were right: it is the message that MCP could not read.
             match response.status() {
                 StatusCode::UNSUPPORTED_MEDIA_TYPE => not_a_message(),
@@ -127,7 +127,7 @@ pub(super) async fn pass(State(door): State<Door>, request: Request, next: Next)
         Err(response) => *response,
     };
     // A server that ends soon takes no more over this connection.
-    if ending.is_cancelled() {
+    if door.server.ending().is_cancelled() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response

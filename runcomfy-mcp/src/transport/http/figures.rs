@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::{Request, State},
-    middleware::{self, Next},
+    extract::State,
+    middleware,
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -34,12 +34,7 @@ pub(super) async fn serve(exposition: Option<Exposition>, metrics: Arc<Metrics>)
 const SCRAPERS: usize = 16;
 
 /// Counts what was not let in.
-pub(super) async fn count(
-    State(metrics): State<Arc<Metrics>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let response = next.run(request).await;
+pub(super) fn count(metrics: &Metrics, response: &Response) {
     let status = response.status();
     if status.is_client_error() || status.is_server_error() {
         metrics.rejected(status);
@@ -47,7 +42,6 @@ pub(super) async fn count(
             metrics.auth_failed("door");
         }
     }
-    response
 }
 
 /// Shows the page. Where it is for this machine only, a web page that has had its own name lead here is

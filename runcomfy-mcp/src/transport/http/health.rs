@@ -16,6 +16,9 @@ use http::{StatusCode, header::CACHE_CONTROL};
 use serde_json::json;
 use tokio::time::Instant;
 
+/// Where it is asked after.
+pub(super) const PATHS: [&str; 2] = ["/healthz", "/readyz"];
+
 /// The pulse of the runtime.
 #[derive(Clone, Debug)]
 pub(super) struct Pulse {

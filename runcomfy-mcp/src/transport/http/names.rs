@@ -101,17 +101,18 @@ pub(super) fn the_only(headers: &HeaderMap, name: HeaderName) -> Option<&HeaderV
 
 /// Turns away what is no POST, and what comes by a wrong name or from a wrong page, before anything else of
 /// it is looked at.
-pub(super) async fn check(
-    State(names): State<Arc<Names>>,
-    request: Request,
-    next: Next,
-) -> Response {
+pub(super) fn refused(names: &Names, request: &Request) -> Option<Response> {
     if ![Method::POST, Method::OPTIONS].contains(request.method()) {
         let mut response = refusal(StatusCode::METHOD_NOT_ALLOWED, "POST messages here");
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
-        return response;
+        return Some(response);
     }
-    check_names(State(names), request, next).await
+    names.objection(request).map(|(status, why)| refusal(status, why))
+}
+
+/// Whether a browser asks on behalf of a page.
+pub(super) fn is_from_page(request: &Request) -> bool {
+    request.method() == Method::OPTIONS || request.headers().contains_key(ORIGIN)
 }
 
 /// Turns away what comes by a wrong name or from a wrong page.

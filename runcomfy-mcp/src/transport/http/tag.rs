@@ -1,6 +1,6 @@
 //! A name for each request, for whoever compares logs.
 
-use axum::{extract::Request, middleware::Next, response::Response};
+use axum::{extract::Request, response::Response};
 use http::{HeaderName, HeaderValue};
 
 use crate::random;
@@ -12,17 +12,20 @@ pub(crate) struct Tag(pub(crate) String);
 const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 const LONGEST: usize = 64;
 
-/// Names the request, and says the name in the answer.
-pub(super) async fn name(mut request: Request, next: Next) -> Response {
+/// Names the request: what to say in the answer.
+pub(super) fn name(request: &mut Request) -> Option<HeaderValue> {
     let own = request.headers().get(HEADER).and_then(|value| value.to_str().ok());
     let tag = own.filter(|text| is_fit(text)).map_or_else(random::name, str::to_owned);
     let header = HeaderValue::try_from(tag.as_str());
     request.extensions_mut().insert(Tag(tag));
-    let mut response = next.run(request).await;
-    if let Ok(header) = header {
-        response.headers_mut().insert(HEADER, header);
+    header.ok()
+}
+
+/// Says the request's name in its answer.
+pub(super) fn say(name: Option<HeaderValue>, response: &mut Response) {
+    if let Some(name) = name {
+        response.headers_mut().insert(HEADER, name);
     }
-    response
 }
 
 fn is_fit(text: &str) -> bool {
