@@ -2,6 +2,7 @@
 //! is told as ratios, to calling the service directly, to a bare server of the same library, and to about the
 //! least that one more hop can cost: times alone say more of the machine than of the server.
 
+pub(crate) mod budget;
 mod calls;
 mod cold;
 mod contestant;
