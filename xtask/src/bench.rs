@@ -2,17 +2,21 @@
 //! is told as ratios, to calling the service directly, to a bare server of the same library, and to about the
 //! least that one more hop can cost: times alone say more of the machine than of the server.
 
+pub(crate) mod budget;
 mod calls;
 mod cold;
 mod contestant;
 mod figures;
 mod large;
 mod load;
+mod machine;
 mod message;
 mod options;
+mod plot;
 mod process;
 mod report;
 mod rounds;
+mod stand_ins;
 mod table;
 mod upstream;
 mod waits;
@@ -63,6 +67,9 @@ pub(crate) fn run(words: &[&str]) -> anyhow::Result<()> {
     }
     let mut contestants = Contestant::own()?;
     contestants.extend(options.peers()?);
+    if options.stand_ins {
+        contestants.extend(stand_ins::install()?);
+    }
     // One thread: it is enough, and leaves the other cores to those who are measured.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let bench = Bench {
@@ -83,8 +90,8 @@ pub(crate) fn run(words: &[&str]) -> anyhow::Result<()> {
     }
     let notes = bench.notes.take();
     println!("{}", table::of(&figures, &notes));
-    if !options.quick && options.only.is_empty() {
-        report::write(&figures, &notes, words)?;
+    if let Some(folder) = &options.report {
+        report::write(folder, &figures, &notes, words)?;
     }
     let missed = figures.iter().filter(|figure| figure.held() == Some(false)).count();
     if missed > 0 && options.strict {

@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, anyhow, bail, ensure};
 use serde_json::Value;
 
-pub(crate) use self::install::{node, npm_ci};
+pub(crate) use self::install::{node, npm_ci, python_1};
 use self::table::Seen;
 use crate::{
     program::Program,

@@ -40,7 +40,9 @@ cargo xtask load               10,000 requests against the emulator: speed, size
 cargo xtask load --kill [SEED] the same, killed in the middle ten times: nothing is lost or run twice
 cargo xtask soak [MINUTES]     20 users and faults for 10 minutes, a restart within: nothing is kept that should go
 cargo xtask server [NAME]      the MCP server under load and abuse, beside a bare one: speed, size, manners
-cargo xtask bench [--quick]    the MCP server beside others, as ratios; --only PART, --peer NAME=URL with --upstream-port PORT,
+cargo xtask budget [--write]   instructions and memory of hot paths against docs/benchmarks/budget.json (needs valgrind)
+cargo xtask bench [--quick]    the MCP server beside others, as ratios; the full run writes docs/benchmarks. More: --only PART,
+                               --stand-ins (needs python3, npm), --strict, --report FOLDER, --peer NAME=URL with --upstream-port PORT,
                                --peer-cmd NAME='command with {port} and {upstream}', --peer-stdio-cmd NAME='command'";
 
 fn main() -> ExitCode {
@@ -67,6 +69,8 @@ fn main() -> ExitCode {
         }
         ["soak"] => soak::run(10),
         ["soak", minutes] => minutes.parse().context("MINUTES").and_then(soak::run),
+        ["budget"] => bench::budget::run(false),
+        ["budget", "--write"] => bench::budget::run(true),
         ["bench", words @ ..] => bench::run(words),
         ["server"] => server::run(None),
         ["server", name] => server::run(Some(name)),

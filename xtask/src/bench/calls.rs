@@ -50,13 +50,13 @@ pub(super) fn calls(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
     let (more, most) = (Some(Target::TimesBare(1.2)), Some(Target::TimesBare(1.3)));
     Ok(vec![
         row(&middle, "`get_request_status`, 1 caller, p50", "µs", None),
-        row(&middle.over(DIRECT), "… added to the direct call, p50", "µs", more),
+        row(&middle.over(DIRECT), "`get_request_status`, 1 caller, added p50", "µs", more),
         row(&late, "`get_request_status`, 1 caller, p99", "µs", None),
-        row(&late.over(DIRECT), "… added to the direct call, p99", "µs", None),
-        row(&one, "Calls, 1 caller", "/s", None),
-        row(&cpu, "CPU for 10,000 calls, 32 callers", "s", most),
-        row(&some, "Calls, 32 callers", "/s", eighty()),
-        row(&many, "Calls, 256 callers", "/s", eighty()),
+        row(&late.over(DIRECT), "`get_request_status`, 1 caller, added p99", "µs", None),
+        row(&one, "`get_request_status`, 1 caller", "/s", None),
+        row(&cpu, "`get_request_status`, 32 callers, CPU for 10,000", "s", most),
+        row(&some, "`get_request_status`, 32 callers", "/s", eighty()),
+        row(&many, "`get_request_status`, 256 callers", "/s", eighty()),
     ])
 }
 

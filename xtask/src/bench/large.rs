@@ -89,8 +89,13 @@ impl Found {
         let named = format!("`list_deployments` with payload, {size}, {CALLERS} callers");
         vec![
             row(&self.paces, named, "/s", pace),
-            row(&self.peak, format!("… {size}: peak memory"), "MiB", peak),
-            row(&self.after, format!("… {size}: memory afterwards"), "MiB", after),
+            row(&self.peak, format!("`list_deployments`, {size}: peak memory"), "MiB", peak),
+            row(
+                &self.after,
+                format!("`list_deployments`, {size}: memory afterwards"),
+                "MiB",
+                after,
+            ),
         ]
     }
 }

@@ -35,13 +35,16 @@ pub(super) enum Verdict {
 /// All ids have as many digits, so that the message stays as long as it is.
 const FIRST_ID: u64 = 1_000_000_000;
 
+/// With some port, as some servers know their names with one only.
+const HOST: &str = "127.0.0.1:8000";
+
 impl Message {
     /// A request of MCP.
     pub(super) fn mcp(token: &str, method: &str, params: &str, expected: Expected) -> Self {
         let body =
             format!(r#"{{"jsonrpc":"2.0","id":{FIRST_ID},"method":"{method}","params":{params}}}"#);
         let head = format!(
-            "POST /mcp HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {token}\r\n\
+            "POST /mcp HTTP/1.1\r\nhost: {HOST}\r\nauthorization: Bearer {token}\r\n\
              content-type: application/json\r\naccept: application/json, text/event-stream\r\n\
              mcp-protocol-version: 2025-11-25\r\ncontent-length: {}\r\n\r\n",
             body.len()
@@ -64,7 +67,7 @@ impl Message {
     pub(super) fn direct(token: &str, method: &str, path: &str, expected: Expected) -> Self {
         let length = if method == "POST" { "content-length: 0\r\n" } else { "" };
         let bytes = format!(
-            "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {token}\r\n\
+            "{method} {path} HTTP/1.1\r\nhost: {HOST}\r\nauthorization: Bearer {token}\r\n\
              accept: application/json\r\n{length}\r\n"
         );
         Self { bytes: bytes.into(), id_at: None, id: 0, expected }

@@ -1,8 +1,11 @@
 //! What a run is told.
 
+use std::path::PathBuf;
+
 use anyhow::{Context as _, bail};
 
 use super::{Contestant, PARTS};
+use crate::shell::root;
 
 #[derive(Default)]
 pub(super) struct Options {
@@ -10,7 +13,11 @@ pub(super) struct Options {
     /// Targets that are not held fail the run.
     pub(super) strict: bool,
     pub(super) port: Option<u16>,
+    /// Those of `clients/peers`, too.
+    pub(super) stand_ins: bool,
     pub(super) only: Vec<String>,
+    /// Where the report goes; that of a full run is the documentation's.
+    pub(super) report: Option<PathBuf>,
     at: Vec<(String, String)>,
     commands: Vec<(String, String)>,
     stdio: Vec<(String, String)>,
@@ -24,8 +31,10 @@ impl Options {
             let mut value = || words.next().with_context(|| format!("{word} wants a value"));
             match *word {
                 "--quick" => options.quick = true,
+                "--stand-ins" => options.stand_ins = true,
                 "--strict" => options.strict = true,
                 "--upstream-port" => options.port = Some(value()?.parse().context("a port")?),
+                "--report" => options.report = Some(value()?.into()),
                 "--peer" => options.at.push(named(value()?)?),
                 "--peer-cmd" => options.commands.push(named(value()?)?),
                 "--peer-stdio-cmd" => options.stdio.push(named(value()?)?),
@@ -37,6 +46,9 @@ impl Options {
             bail!(
                 "a --peer that runs already calls an upstream whose address it knows: say --upstream-port"
             );
+        }
+        if !options.quick && options.only.is_empty() && options.report.is_none() {
+            options.report = Some(root()?.join("docs/benchmarks"));
         }
         Ok(options)
     }

@@ -13,21 +13,9 @@ use crate::shell::{self, root};
 
 /// Installs what is not there yet.
 pub(super) fn all(folder: &Path) -> anyhow::Result<()> {
-    for (name, lock) in [
-        ("python-1", "requirements-1.txt"),
-        ("python-2", "requirements-2.txt"),
-        ("fastmcp", "requirements-fastmcp.txt"),
-    ] {
-        let wanted = root()?.join("clients/python").join(lock);
-        let place = folder.join(name);
-        once(&place, &wanted, || {
-            shell::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&place))?;
-            // A lock names all that it needs.
-            let mut pip = Command::new(place.join("bin/pip"));
-            pip.args(["install", "--quiet", "--disable-pip-version-check", "--no-deps"]);
-            shell::run(pip.arg("--requirement").arg(&wanted))
-        })?;
-    }
+    python_1(folder)?;
+    python(folder, "python-2", "requirements-2.txt")?;
+    python(folder, "fastmcp", "requirements-fastmcp.txt")?;
     npm_ci("inspector", &folder.join("inspector"))?;
     let (source, place) = (root()?.join("clients/typescript"), folder.join("typescript"));
     npm_ci("typescript", &place)?;
@@ -36,6 +24,25 @@ pub(super) fn all(folder: &Path) -> anyhow::Result<()> {
         fs::copy(source.join(script), place.join(script))?;
     }
     Ok(())
+}
+
+/// The Python that has the official SDK, 1.x.
+pub(crate) fn python_1(folder: &Path) -> anyhow::Result<PathBuf> {
+    python(folder, "python-1", "requirements-1.txt")
+}
+
+/// Installs what a lock of `clients/python` says, where it is not there yet, and gives its Python.
+fn python(folder: &Path, name: &str, lock: &str) -> anyhow::Result<PathBuf> {
+    let wanted = root()?.join("clients/python").join(lock);
+    let place = folder.join(name);
+    once(&place, &wanted, || {
+        shell::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&place))?;
+        // A lock names all that it needs.
+        let mut pip = Command::new(place.join("bin/pip"));
+        pip.args(["install", "--quiet", "--disable-pip-version-check", "--no-deps"]);
+        shell::run(pip.arg("--requirement").arg(&wanted))
+    })?;
+    Ok(place.join("bin/python"))
 }
 
 /// Installs what the lock of `clients/NAME` says, where it is not there yet.

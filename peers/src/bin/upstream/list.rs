@@ -2,13 +2,11 @@
 
 use std::fmt::Write as _;
 
-const DEPLOYMENTS: usize = 10;
-
-/// Ten deployments, with payloads of exactly so many bytes each. Numbers are whole and texts are plain ASCII,
+/// So many deployments, with payloads of exactly so many bytes each. Numbers are whole and texts are plain ASCII,
 /// so that whoever parses and writes it again writes the same bytes.
-pub(super) fn deployments(payload_bytes: Option<usize>) -> String {
+pub(super) fn deployments(count: usize, payload_bytes: Option<usize>) -> String {
     let mut list = String::from("[");
-    for number in 0..DEPLOYMENTS {
+    for number in 0..count {
         let comma = if number == 0 { "" } else { "," };
         let _ = write!(
             list,
@@ -58,7 +56,7 @@ mod tests {
     fn a_payload_has_its_size_and_is_json_that_is_written_as_it_was() {
         for bytes in [1_000, 100_000] {
             assert_eq!(payload(3, bytes).len(), bytes);
-            let list = deployments(Some(bytes));
+            let list = deployments(10, Some(bytes));
             let parsed: serde_json::Value = serde_json::from_str(&list).unwrap();
             assert_eq!(parsed.to_string(), list);
         }

@@ -101,7 +101,8 @@ async fn main() -> anyhow::Result<()> {
         number("--seed", 6)?,
     );
     let bytes = number("--payload-bytes", 1_000)?;
-    let list = [list::deployments(Some(bytes)).into(), list::deployments(None).into()];
+    let count = number("--deployments", 10)?;
+    let list = [Some(bytes), None].map(|bytes| list::deployments(count, bytes).into());
     let upstream = Rc::new(Upstream { runs: RefCell::new(runs), lists: RefCell::new(0), list });
     let listener = tokio::net::TcpListener::bind(listen()?).await?;
     eprintln!("an upstream at http://{}/", listener.local_addr()?);
