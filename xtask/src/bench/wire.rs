@@ -39,14 +39,28 @@ impl Line {
 
     /// Sends a whole request and reads the answer to its end.
     pub(super) async fn exchange(&mut self, request: &[u8]) -> anyhow::Result<Answer<'_>> {
-        let mut stream = match self.stream.take() {
-            Some(stream) => stream,
-            None => {
-                let stream = TcpStream::connect(self.address).await?;
-                stream.set_nodelay(true)?;
-                stream
-            }
+        let head = match self.stream.take() {
+            Some(stream) => match self.over(stream, request).await {
+                // Some servers close what lay idle while others were served: that is no wrong answer.
+                Err(_) if self.came.is_empty() => self.over(self.connect().await?, request).await?,
+                seen => seen?,
+            },
+            None => self.over(self.connect().await?, request).await?,
         };
+        let body = match head.length {
+            Length::Bytes(bytes) => &self.came[head.ends..head.ends + bytes],
+            Length::Chunks => &self.joined,
+        };
+        Ok(Answer { status: head.status, body })
+    }
+
+    async fn connect(&self) -> anyhow::Result<TcpStream> {
+        let stream = TcpStream::connect(self.address).await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
+    async fn over(&mut self, mut stream: TcpStream, request: &[u8]) -> anyhow::Result<Head> {
         self.came.clear();
         let whole = async {
             stream.write_all(request).await?;
@@ -56,11 +70,7 @@ impl Line {
         if !head.closes {
             self.stream = Some(stream);
         }
-        let body = match head.length {
-            Length::Bytes(bytes) => &self.came[head.ends..head.ends + bytes],
-            Length::Chunks => &self.joined,
-        };
-        Ok(Answer { status: head.status, body })
+        Ok(head)
     }
 }
 
