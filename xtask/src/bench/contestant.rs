@@ -44,9 +44,6 @@ pub(super) struct Live {
     pub(super) process: Option<Process>,
 }
 
-/// Callers, each as fast as they like, from one address: what is measured is the server and not its limits.
-const FREELY: &str = "--calls-per-second 0 --paid-calls-per-second 0 --refusals-per-minute 0";
-
 impl Contestant {
     /// Ours, and the two that are built along.
     pub(super) fn own() -> anyhow::Result<Vec<Self>> {
@@ -58,9 +55,7 @@ impl Contestant {
         Ok(vec![
             Self {
                 name: OURS.into(),
-                http: Http::Command(format!(
-                    "{server} {base} serve --listen 127.0.0.1:{{port}} {FREELY}"
-                )),
+                http: Http::Command(format!("{server} {base} serve --listen 127.0.0.1:{{port}}")),
                 stdio: Some(format!("{server} {base}")),
                 binary: Some(ours),
             },
