@@ -162,11 +162,11 @@ impl Shaped {
     ) -> Self {
         let truncated = payload.contains_key("truncated");
         let mut json = Value::Object(payload);
-        let mut text = json.to_string();
+        let mut text = written(&json);
         let apart: usize = parts.iter().map(|part| part.json.len()).sum();
         if apart > 0 && (text.len() + apart <= limit || !puts_in) {
             put_in(&mut json, &std::mem::take(&mut parts));
-            text = json.to_string();
+            text = written(&json);
         }
         let marks: usize = parts.iter().map(|part| part.mark.len() + 2).sum();
         let apart: usize = parts.iter().map(|part| part.json.len()).sum();
@@ -239,6 +239,12 @@ fn media_type(filename: &str) -> Option<&'static str> {
         "zip" => "application/zip",
         _ => return None,
     })
+}
+
+/// As JSON. A value's own `Display` goes by way of text formatting.
+fn written(json: &Value) -> String {
+    // Keys are text: nothing can fail.
+    serde_json::to_string(json).unwrap_or_default()
 }
 
 /// Structured content as it is fit to be shown, with what was done to it.

@@ -303,7 +303,8 @@ async fn a_call_whose_person_thinks_is_not_silent_and_takes_its_question_back_wh
     let call = CallToolRequestParams::new("delete_deployment")
         .with_arguments(arguments.as_object().unwrap().clone());
     let end = async {
-        tokio::time::sleep(Duration::from_secs(25)).await;
+        let thinking = std::future::pending::<()>();
+        tokio::time::timeout(Duration::from_secs(25), thinking).await.unwrap_err();
         ending.drain().await;
     };
     let (result, ()) = tokio::join!(client.call_tool(call), end);
