@@ -66,31 +66,32 @@ impl Lossy {
 }
 
 fn write(mut sink: impl Write, items: &Receiver<Item>, dropped: &AtomicU64) {
-    let mut lines = Vec::new();
-    while let Ok(first) = items.recv() {
-        // There is nowhere to report a failure to.
-        for item in iter::once(first).chain(items.try_iter()) {
-            match item {
-                Item::Line(line) => {
-                    lines.extend_from_slice(&line);
-                    if lines.len() >= CHUNK {
-                        let _ = sink.write_all(&lines);
-                        lines.clear();
-                    }
-                }
-                Item::Written(written) => {
-                    let _ = sink.write_all(&lines);
-                    lines.clear();
-                    let _ = written.try_send(());
-                }
-            }
-        }
-        let _ = sink.write_all(&lines);
+    // There is nowhere to report a failure to.
+    let mut put = |lines: &mut Vec<u8>| {
+        let _ = sink.write_all(lines);
         lines.clear();
         let lost = dropped.swap(0, Ordering::Relaxed);
         if lost > 0 {
             let _ = writeln!(sink, "{lost} log line(s) were dropped: nobody read them in time");
         }
+    };
+    let mut lines = Vec::new();
+    while let Ok(first) = items.recv() {
+        for item in iter::once(first).chain(items.try_iter()) {
+            match item {
+                Item::Line(line) => {
+                    lines.extend_from_slice(&line);
+                    if lines.len() >= CHUNK {
+                        put(&mut lines);
+                    }
+                }
+                Item::Written(written) => {
+                    put(&mut lines);
+                    let _ = written.try_send(());
+                }
+            }
+        }
+        put(&mut lines);
         // A thread that waits has to be woken for each line, which costs whoever logs more than the line.
         thread::park_timeout(PAUSE);
     }
