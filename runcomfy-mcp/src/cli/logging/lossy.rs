@@ -16,8 +16,8 @@ use tracing_subscriber::fmt::MakeWriter;
 
 /// Lines that may wait to be written.
 const LINES: usize = 8 * 1024;
-/// Written at once, as far as there is as much.
-const CHUNK: usize = 64 * 1024;
+/// How many of them are written at once.
+const TOGETHER: usize = 256;
 /// How long lines may lie before they are written, together.
 const PAUSE: Duration = Duration::from_millis(5);
 /// How long the end waits for the last lines.
@@ -41,7 +41,7 @@ enum Item {
 impl Lossy {
     /// Begins to write to `sink`. What can't be written, because nobody is there to read it, say, is gone.
     pub(super) fn begin(sink: impl Write + Send + 'static) -> io::Result<Self> {
-        let (queue, items) = sync_channel(LINES);
+        let (queue, items) = sync_channel(LINES - TOGETHER);
         let dropped = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&dropped);
         thread::Builder::new()
@@ -75,14 +75,16 @@ fn write(mut sink: impl Write, items: &Receiver<Item>, dropped: &AtomicU64) {
             let _ = writeln!(sink, "{lost} log line(s) were dropped: nobody read them in time");
         }
     };
-    let mut lines = Vec::new();
+    let (mut lines, mut count) = (Vec::new(), 0);
     while let Ok(first) = items.recv() {
         for item in iter::once(first).chain(items.try_iter()) {
             match item {
                 Item::Line(line) => {
                     lines.extend_from_slice(&line);
-                    if lines.len() >= CHUNK {
+                    count += 1;
+                    if count >= TOGETHER {
                         put(&mut lines);
+                        count = 0;
                     }
                 }
                 Item::Written(written) => {
@@ -92,6 +94,7 @@ fn write(mut sink: impl Write, items: &Receiver<Item>, dropped: &AtomicU64) {
             }
         }
         put(&mut lines);
+        count = 0;
         // A thread that waits has to be woken for each line, which costs whoever logs more than the line.
         thread::park_timeout(PAUSE);
     }
