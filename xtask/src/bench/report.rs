@@ -10,7 +10,7 @@ const HEAD: &str = "\
 Written by `cargo xtask bench`, all of it in one go on one machine.
 Ratios travel, times do not: compare columns, and measure again where it matters.
 
-- **ours**: the release build of `runcomfy-mcp serve`.
+- **ours**: the release build of `runcomfy-mcp serve`, with all its defaults.
 - **direct**: the service itself, called without anything between: what a call costs at the least.
 - **hop**: a JSON-RPC pass-through written by hand on hyper, with no check and no library of MCP: about the least that one more hop can cost ([source](../../peers/src/bin/hop.rs)).
 - **bare**: a throw-away server on rmcp, the library that ours is on, with the same calls and nothing else ([source](../../peers/src/bin/bare.rs)).
