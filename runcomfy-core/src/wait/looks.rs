@@ -41,15 +41,16 @@ impl<A: RunComfyApi> Looks<A> {
         &self.wait.policy
     }
 
-    /// How long after the wait began the first of them is made.
-    pub(super) fn first(&self) -> Duration {
+    /// How long after the wait began the first of them is made; `place` is that of the run among those of its
+    /// deployment, from 0 to 1.
+    pub(super) fn first(&self, place: f64) -> Duration {
         let policy = self.policy();
         if !self.wait.just_submitted {
             return Duration::ZERO;
         }
         let usual = policy.interval(Duration::ZERO, RequestState::InProgress);
         let latest = policy.timeout.map(|timeout| timeout.saturating_sub(reserve(Duration::ZERO)));
-        policy.jittered(usual, fastrand::f64()).min(latest.unwrap_or(Duration::MAX))
+        policy.spread(usual, place).min(latest.unwrap_or(Duration::MAX))
     }
 
     /// Whether the run was submitted just before the wait began.

@@ -32,7 +32,7 @@ pub struct WaitPolicy {
 }
 
 impl Default for WaitPolicy {
-    /// 300 s; a look after 2.9 s (2 s in queue, half a second where it is known how long runs take), then
+    /// 300 s; a look after 2.9 s (2 s in queue, 750 ms where it is known how long runs take), then
     /// after a tenth of the time waited, at most 15 s, all varied by a fifth; 10 s of patience with "not
     /// found".
     fn default() -> Self {
@@ -40,7 +40,7 @@ impl Default for WaitPolicy {
             timeout: Some(Duration::from_secs(300)),
             // With the variation, an end is known as soon as by a look every 3 s.
             shortest: Duration::from_millis(2900),
-            shortest_when_known: Duration::from_millis(500),
+            shortest_when_known: Duration::from_millis(750),
             shortest_in_queue: Duration::from_secs(2),
             longest: Duration::from_secs(15),
             growth: 0.1,
@@ -86,6 +86,16 @@ impl WaitPolicy {
     /// `interval` varied by `random`, a number from 0 to 1.
     pub(super) fn jittered(&self, interval: Duration, random: f64) -> Duration {
         scaled(interval, self.varied(random)).max(SHORTEST_EVER)
+    }
+
+    /// `interval`, the time to a first look, spread over about as long a time by `place`, a number from 0 to 1.
+    ///
+    /// Runs that were submitted together are then looked at in turn from there on: whichever ends first is
+    /// known soon, and tells when to look at the others.
+    pub(super) fn spread(&self, interval: Duration, place: f64) -> Duration {
+        const WIDER: f64 = 2.5;
+        let jitter = (self.jitter * WIDER).clamp(0.0, 0.9);
+        scaled(interval, 1.0 + jitter * (2.0 * place - 1.0)).max(SHORTEST_EVER)
     }
 
     /// One, varied by `random`, a number from 0 to 1.

@@ -35,7 +35,7 @@ impl<A: RunComfyApi> Watch<A> {
         Self {
             started,
             deadline,
-            next_look: started.checked_add(looks.first()).unwrap_or(started),
+            next_look: started.checked_add(looks.first(fastrand::f64())).unwrap_or(started),
             work: Work::new(looks.just_submitted().then_some(started)),
             looks,
             last_status: None,

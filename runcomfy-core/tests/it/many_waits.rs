@@ -41,6 +41,23 @@ async fn the_ends_of_a_thousand_runs_are_known_sooner_than_by_looking_every_thre
 }
 
 #[tokio::test(start_paused = true)]
+async fn fifty_callers_who_learn_nothing_from_each_other_know_their_ends_as_soon() {
+    const SEEDS: u64 = 6;
+    let (mut first, mut second) = (Vec::new(), Vec::new());
+    for seed in 1..=SEEDS {
+        fastrand::seed(seed);
+        let (service, waits) = (Service::new(true), SharedWaits::new());
+        for figures in [&mut first, &mut second] {
+            figures.push(service.run_all_of(50, &waits, lengths(1000).map(Run::takes)).await);
+        }
+    }
+    let [first, second] = [first, second].map(|figures| Figures::mean(&figures));
+    println!("{first:?} {second:?}");
+    assert!(first.p50 <= 750 && first.p99 <= 2000 && first.looks <= 4.8, "{first:?}");
+    assert!(second.p50 <= 500 && second.p99 <= 1600 && second.looks <= 3.5, "{second:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_run_of_unknown_length_costs_no_more_than_a_look_every_three_seconds() {
     const MANY: u32 = 2000;
     fastrand::seed(1);

@@ -12,7 +12,7 @@ use runcomfy_core::{
     MockRunComfyApi, RequestId, RequestResult, RequestStatus, SharedWaits, Wait, WaitEnd,
     WaitEvent, WaitPolicy,
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use crate::wait::d1;
 
@@ -108,6 +108,21 @@ impl Service {
         runs: impl IntoIterator<Item = Run>,
     ) -> Figures {
         Figures::of(join_all(runs.into_iter().map(|run| self.run(waits, 1, run))).await)
+    }
+
+    /// Submits them one shortly after the other, as so many callers in turn, and waits for each.
+    pub(crate) async fn run_all_of(
+        &self,
+        callers: u8,
+        waits: &SharedWaits<u8>,
+        runs: impl IntoIterator<Item = Run>,
+    ) -> Figures {
+        let all = runs.into_iter().zip((0..callers).cycle()).zip(0..);
+        let all = all.map(|((run, caller), number)| async move {
+            sleep(Duration::from_millis(2) * number).await;
+            self.run(waits, caller, run).await
+        });
+        Figures::of(join_all(all).await)
     }
 }
 

@@ -53,11 +53,14 @@ struct Known {
     /// When the period began, and how many there were in it.
     since: Instant,
     seen: usize,
+    /// The last that was given away.
+    place: f64,
 }
 
 impl Lengths {
     pub(super) fn new() -> Self {
-        let known = Known { sorted: Vec::new(), since: Instant::now(), seen: 0 };
+        let known =
+            Known { sorted: Vec::new(), since: Instant::now(), seen: 0, place: fastrand::f64() };
         Self { known: Mutex::new(known), news: watch::Sender::new(()) }
     }
 
@@ -85,6 +88,14 @@ impl Lengths {
         let known = self.known();
         let known = &known.sorted;
         (!known.is_empty()).then(|| pace::pause(known, age, usual, policy, random))
+    }
+
+    /// A place from 0 to 1 for the next run that is waited for: far from those of the last few.
+    pub(super) fn place(&self) -> f64 {
+        // Multiples of the golden ratio lie evenly, however many there are.
+        let mut known = self.known();
+        known.place = (known.place + std::f64::consts::GOLDEN_RATIO).fract();
+        known.place
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -119,7 +130,7 @@ mod tests {
 
     fn known() -> (Known, Instant) {
         let now = Instant::now();
-        (Known { sorted: Vec::new(), since: now, seen: 0 }, now)
+        (Known { sorted: Vec::new(), since: now, seen: 0, place: 0.0 }, now)
     }
 
     fn mean(known: &Known) -> f64 {

@@ -44,7 +44,7 @@ impl<A: RunComfyApi, C: Eq + Hash> Poller<A, C> {
         looks: Looks<A>,
         lengths: Arc<Lengths>,
     ) -> Self {
-        let (now, mut first) = (Instant::now(), looks.first());
+        let (now, mut first) = (Instant::now(), looks.first(lengths.place()));
         if let Some(known) = lengths.pause(Duration::ZERO, first, looks.policy(), fastrand::f64()) {
             first = first.min(known);
         }
@@ -129,15 +129,21 @@ impl<A: RunComfyApi, C: Eq + Hash> Poller<A, C> {
             .unwrap_or_else(|| policy.jittered(usual, random))
     }
 
-    /// Plans anew, now that another run of this deployment was over sooner than could be expected. From now on,
-    /// not from the last look: nothing says that this one is over too, and many who wait would look at once.
+    /// Plans anew, now that another run of this deployment was over sooner than could be expected.
     fn heed(&mut self) {
         let now = Instant::now();
-        if let Some((_, Some(state))) = self.last
+        if let Some((looked, Some(state))) = self.last
             && self.work.age(now).is_some()
             && !self.owes_look()
         {
-            self.next_look = after(self.pause(state, now, fastrand::f64()));
+            let pause = self.pause(state, now, fastrand::f64());
+            self.next_look = if pause > self.looks.policy().shortest {
+                after(pause)
+            } else {
+                // It may be over since the last look; but not all who wait should look at once.
+                let soonest = now + pause.mul_f64(fastrand::f64());
+                (looked + pause).max(soonest).min(self.next_look).max(self.not_before)
+            };
         }
     }
 
