@@ -5,6 +5,7 @@ mod config;
 mod download;
 #[cfg(feature = "fuzz")]
 pub mod fuzz;
+mod gather;
 mod locks;
 mod observer;
 mod pools;

@@ -14,7 +14,8 @@ mod workflow;
 
 pub use deployment::Deployment;
 #[cfg(feature = "http")]
-pub(crate) use deployment::Listed;
+#[cfg(feature = "http")]
+pub(crate) use deployment::Read;
 pub use deployment_request::{
     CreateDeployment, DEFAULT_HARDWARE, Deleted, HARDWARE, Include, ListDeployments,
     UpdateDeployment, Updated,

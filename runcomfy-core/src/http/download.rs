@@ -96,7 +96,7 @@ impl HttpApi {
         if response.content_length().is_some_and(|length| length > max_bytes as u64) {
             return Err(DownloadError::TooLarge { max_bytes });
         }
-        let (bytes, end) = read_body(&mut response, max_bytes, until).await;
+        let (bytes, end) = read_body::<Vec<u8>>(&mut response, max_bytes, until).await;
         match end {
             Ok(()) => {}
             Err(Broken::Cut(error)) => return Err(broken(error)),

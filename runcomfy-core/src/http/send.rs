@@ -15,6 +15,7 @@ use url::Url;
 
 use super::{
     Shared,
+    gather::{Body, Gather},
     observer::Tried,
     pools::Purpose,
     retry_after::retry_after,
@@ -208,7 +209,7 @@ impl Shared {
             ) => limits.max_small_response_bytes.min(limits.max_response_bytes),
             (true, _) => limits.max_response_bytes,
         };
-        let (mut body, end) = read_body(&mut response, max, until).await;
+        let (mut body, end) = read_body::<Body>(&mut response, max, until).await;
         // An error's status says enough where its body is broken.
         if success && let Err(broken) = end {
             let lasting = matches!(broken, Broken::TooLarge);
@@ -231,7 +232,7 @@ impl Shared {
             content_type: text(response.headers(), CONTENT_TYPE),
             retry_after: text(response.headers(), RETRY_AFTER)
                 .and_then(|value| retry_after(&value, text(response.headers(), DATE).as_deref())),
-            body,
+            body: body.into(),
         };
         let secrets: Vec<&str> =
             std::iter::once(token.expose()).chain(call.secrets.iter().copied()).collect();
@@ -312,19 +313,19 @@ pub(super) enum Broken {
 const MOST_RESERVED: usize = 16 * 1024 * 1024;
 
 /// Reads at most `max` bytes, counted after decompression: what came, and whether that is all.
-pub(super) async fn read_body(
+pub(super) async fn read_body<B: Gather>(
     response: &mut Response,
     max: usize,
     until: Instant,
-) -> (Vec<u8>, Result<(), Broken>) {
+) -> (B, Result<(), Broken>) {
     // A megabyte that grows by and by is moved over and over.
     let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
-    let mut body = Vec::with_capacity(announced.unwrap_or_default().min(max).min(MOST_RESERVED));
+    let mut body = B::with_room(announced.unwrap_or_default().min(max).min(MOST_RESERVED));
     loop {
         match timeout_at(until, response.chunk()).await {
             Ok(Ok(Some(chunk))) => {
                 let room = max - body.len();
-                body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+                body.push(&chunk[..chunk.len().min(room)]);
                 if chunk.len() > room {
                     return (body, Err(Broken::TooLarge));
                 }

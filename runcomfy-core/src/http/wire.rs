@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use bytestring::ByteString;
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, value::RawValue};
 
 use crate::{
     error::{Error, ErrorKind, Operation},
     types::{
-        Cancellation, Deleted, Deployment, Listed, ProxyReply, RequestId, RequestResult,
+        Cancellation, Deleted, Deployment, ProxyReply, RawJson, Read, RequestId, RequestResult,
         RequestStatus, Submission,
     },
 };
@@ -21,7 +23,7 @@ pub(super) struct Answer {
     pub(super) retry_after: Option<Duration>,
     /// All of it where the status is a success, otherwise its beginning, without what may be the first half
     /// of a token.
-    pub(super) body: Vec<u8>,
+    pub(super) body: Bytes,
 }
 
 impl Answer {
@@ -32,6 +34,11 @@ impl Answer {
     /// The body from where its JSON would begin. The content type is not asked: some send JSON as text.
     pub(super) fn json(&self) -> &[u8] {
         self.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.body).trim_ascii()
+    }
+
+    /// The same as text; `None` where it is none.
+    fn text(&self) -> Option<ByteString> {
+        ByteString::try_from(self.body.slice_ref(self.json())).ok()
     }
 
     /// Whether it is a page for people, such as a gateway makes.
@@ -58,20 +65,22 @@ pub(super) struct Context<'a> {
 /// A list of deployments: bare, or wrapped in an object.
 pub(super) fn deployments(context: &Context<'_>, answer: Answer) -> Result<Vec<Deployment>, Error> {
     #[derive(Deserialize)]
-    struct Wrapped {
-        deployments: Vec<Listed>,
+    struct Wrapped<'json> {
+        #[serde(borrow)]
+        deployments: Vec<Listed<'json>>,
     }
     context.check(&answer)?;
+    let unreadable = || context.unreadable(&answer, "no list of deployments");
+    let text = answer.text().ok_or_else(unreadable)?;
     // Told apart by hand: serde's `untagged` would take the payloads apart on the way.
-    let list = if answer.json().starts_with(b"[") {
-        serde_json::from_slice(answer.json())
+    let list = if text.starts_with('[') {
+        serde_json::from_str(&text)
     } else {
-        serde_json::from_slice(answer.json()).map(|Wrapped { deployments }| deployments)
+        serde_json::from_str(&text).map(|Wrapped { deployments }| deployments)
     };
-    let list: Vec<Listed> =
-        list.map_err(|_| context.unreadable(&answer, "no list of deployments"))?;
+    let list: Vec<Listed<'_>> = list.map_err(|_| unreadable())?;
     let (all, mut usable) = (list.len(), Vec::with_capacity(list.len()));
-    usable.extend(list.into_iter().filter_map(|Listed(deployment)| deployment));
+    usable.extend(list.into_iter().filter_map(|listed| listed.deployment(of(&text))));
     if usable.len() < all {
         // One that can't be named must not hide the others.
         tracing::warn!("left out {} deployment(s) without a usable id", all - usable.len());
@@ -82,8 +91,20 @@ pub(super) fn deployments(context: &Context<'_>, answer: Answer) -> Result<Vec<D
 /// One deployment.
 pub(super) fn deployment(context: &Context<'_>, answer: Answer) -> Result<Deployment, Error> {
     context.check(&answer)?;
-    serde_json::from_slice(answer.json())
-        .map_err(|_| context.unreadable(&answer, "no deployment with a usable id"))
+    let text = answer.text();
+    let read = text.as_ref().and_then(|text| {
+        let read: Listed<'_> = serde_json::from_str(text).ok()?;
+        read.deployment(of(text))
+    });
+    read.ok_or_else(|| context.unreadable(&answer, "no deployment with a usable id"))
+}
+
+/// A deployment whose payload is still a part of the answer.
+type Listed<'json> = Read<&'json RawValue>;
+
+/// Keeps a payload as the part of the answer that it is.
+fn of<'json>(text: &'json ByteString) -> impl Fn(&'json RawValue) -> RawJson {
+    |payload| RawJson::part(text, payload)
 }
 
 /// Any success at all: what a deletion answers is not documented.
@@ -158,7 +179,7 @@ pub(super) fn proxy_reply(context: &Context<'_>, answer: Answer) -> Result<Proxy
     if let Ok(value) = serde_json::from_slice(answer.json()) {
         return Ok(ProxyReply::Json(value));
     }
-    Ok(match String::from_utf8(answer.body) {
+    Ok(match String::from_utf8(answer.body.into()) {
         Ok(text) => ProxyReply::Text(text),
         Err(error) => {
             ProxyReply::Binary { content_type: answer.content_type, bytes: error.into_bytes() }

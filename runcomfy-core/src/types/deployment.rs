@@ -1,11 +1,13 @@
 //! Deployments as the service describes them.
 
+use std::marker::PhantomData;
+
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{Error as _, MapAccess, Visitor},
     ser::SerializeMap,
 };
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, value::RawValue};
 
 use super::{
     ids::DeploymentId,
@@ -85,50 +87,79 @@ impl Deployment {
 
 impl<'de> Deserialize<'de> for Deployment {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Listed(deployment) = Listed::deserialize(deserializer)?;
-        deployment.ok_or_else(|| D::Error::custom("a deployment without a usable id"))
+        let read = Read::<RawJson>::deserialize(deserializer)?;
+        read.deployment(|json| json)
+            .ok_or_else(|| D::Error::custom("a deployment without a usable id"))
     }
 }
 
-/// A deployment in a list, unless it has no usable id.
-pub(crate) struct Listed(pub(crate) Option<Deployment>);
+/// A deployment as it is read, its payload as JSON text of type `J`.
+pub(crate) struct Read<J> {
+    fields: Fields,
+    payload: Option<J>,
+}
 
-impl<'de> Deserialize<'de> for Listed {
+impl<J> Read<J> {
+    /// With its payload kept as `keep` has it; `None` where it has no usable id.
+    pub(crate) fn deployment(mut self, keep: impl FnOnce(J) -> RawJson) -> Option<Deployment> {
+        let id = self.fields.parsed("id", |text| DeploymentId::new(text).ok())?;
+        let payload = self.payload.map(|json| Payload::from(keep(json)));
+        Some(Deployment::from_fields(id, self.fields, payload))
+    }
+}
+
+/// JSON text, here or elsewhere.
+pub(crate) trait JsonText {
+    fn text(&self) -> &str;
+}
+
+impl JsonText for RawJson {
+    fn text(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl JsonText for &RawValue {
+    fn text(&self) -> &str {
+        self.get()
+    }
+}
+
+impl<'de, J: JsonText + Deserialize<'de>> Deserialize<'de> for Read<J> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct DeploymentVisitor;
+        struct DeploymentVisitor<J>(PhantomData<J>);
 
-        impl<'de> Visitor<'de> for DeploymentVisitor {
-            type Value = Listed;
+        impl<'de, J: JsonText + Deserialize<'de>> Visitor<'de> for DeploymentVisitor<J> {
+            type Value = Read<J>;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("a deployment")
             }
 
             // By hand, so that the payload stays text: it is most of the answer's bytes.
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Listed, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Read<J>, A::Error> {
                 let mut fields = Fields(Map::new());
                 let mut payload = None;
                 while let Some(key) = map.next_key::<String>()? {
                     if key == "payload" {
-                        let raw: RawJson = map.next_value()?;
+                        let json: J = map.next_value()?;
                         // Of a key that comes twice, the last counts.
                         fields.0.shift_remove(&key);
                         payload = None;
-                        if raw.as_str() == "null" {
+                        if json.text() == "null" {
                             fields.0.insert(key, Value::Null);
                         } else {
-                            payload = Some(Payload::from(raw));
+                            payload = Some(json);
                         }
                     } else {
                         fields.0.insert(key, map.next_value()?);
                     }
                 }
-                let id = fields.parsed("id", |text| DeploymentId::new(text).ok());
-                Ok(Listed(id.map(|id| Deployment::from_fields(id, fields, payload))))
+                Ok(Read { fields, payload })
             }
         }
 
-        deserializer.deserialize_map(DeploymentVisitor)
+        deserializer.deserialize_map(DeploymentVisitor(PhantomData))
     }
 }
 

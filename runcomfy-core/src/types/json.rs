@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use bytes::Bytes;
+use bytestring::ByteString;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
 use serde_json::{Map, Value, value::RawValue};
 
 use super::ids::{InstanceId, RequestId};
@@ -10,10 +12,17 @@ use super::ids::{InstanceId, RequestId};
 /// A JSON document kept as the text it came as: every digit, key and space of it.
 ///
 /// A workflow can be a megabyte; most callers hand it on or read a part of it, so it is parsed only
-/// when asked. `Debug` prints its length, as it may hold pictures and prompts.
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct RawJson(Box<RawValue>);
+/// when asked. What came in an answer is a part of that answer's bytes and keeps all of them in memory.
+/// `Debug` prints its length, as it may hold pictures and prompts.
+#[derive(Clone)]
+pub struct RawJson(Text);
+
+#[derive(Clone)]
+enum Text {
+    Own(Box<RawValue>),
+    /// Of an answer, and well-formed.
+    Part(ByteString),
+}
 
 impl RawJson {
     /// Writes `value` as JSON.
@@ -21,19 +30,31 @@ impl RawJson {
     /// # Errors
     /// What serde reports: a map with keys that are no strings, say. A [`Value`] never fails.
     pub fn new(value: &impl Serialize) -> Result<Self, serde_json::Error> {
-        serde_json::value::to_raw_value(value).map(Self)
+        serde_json::value::to_raw_value(value).map(|raw| Self(Text::Own(raw)))
+    }
+
+    /// A document within `whole`, without a copy. It must be of that very text.
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "answers come over HTTP"))]
+    pub(crate) fn part(whole: &ByteString, document: &RawValue) -> Self {
+        Self(Text::Part(whole.slice_ref(document.get())))
     }
 
     /// The JSON text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        self.0.get()
+        match &self.0 {
+            Text::Own(raw) => raw.get(),
+            Text::Part(text) => text,
+        }
     }
 
-    /// The JSON text, without a copy.
+    /// The JSON text, in UTF-8, without a copy.
     #[must_use]
-    pub fn into_string(self) -> String {
-        Box::<str>::from(self.0).into_string()
+    pub fn into_bytes(self) -> Bytes {
+        match self.0 {
+            Text::Own(raw) => Box::<str>::from(raw).into_string().into(),
+            Text::Part(text) => text.into_bytes(),
+        }
     }
 
     /// Parses it into `T`.
@@ -51,6 +72,23 @@ impl RawJson {
     /// beyond what a float holds.
     pub fn to_value(&self) -> Result<Value, serde_json::Error> {
         self.parse()
+    }
+}
+
+impl<'de> Deserialize<'de> for RawJson {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Box::deserialize(deserializer).map(|raw| Self(Text::Own(raw)))
+    }
+}
+
+impl Serialize for RawJson {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.0 {
+            Text::Own(raw) => raw.serialize(serializer),
+            Text::Part(text) => serde_json::from_str::<&RawValue>(text)
+                .map_err(serde::ser::Error::custom)?
+                .serialize(serializer),
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! JSON of RunComfy's that is large and goes out as it came: no tree is made of it on the way.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use runcomfy_core::RawJson;
 use serde_json::Value;
@@ -14,7 +16,7 @@ use crate::{
 pub(super) struct LeftOut {
     /// What nobody else can have put into the data.
     name: String,
-    parts: Vec<String>,
+    parts: Vec<Bytes>,
 }
 
 /// A part, and the text that stands for it: for whoever writes the answer to put in.
@@ -30,7 +32,7 @@ impl LeftOut {
         if self.parts.is_empty() {
             self.name = random::name();
         }
-        self.parts.push(json.into_string());
+        self.parts.push(json.into_bytes());
         Value::String(self.mark(self.parts.len() - 1))
     }
 
@@ -41,12 +43,15 @@ impl LeftOut {
     /// Each part fit to be shown, in order. One that can't be is null.
     pub(super) fn shown(self, changes: &mut Changes) -> Vec<Part> {
         let marks: Vec<_> = (0..self.parts.len()).map(|at| self.mark(at)).collect();
-        let mut fit = |json: String| match content::fit(&json, changes) {
-            Some(fit) if fit.len() == json.len() => Bytes::from(json),
-            Some(cleaned) => Bytes::from(cleaned.into_owned()),
-            None => {
-                changes.truncated = true;
-                Bytes::from_static(b"null")
+        let mut fit = |json: Bytes| {
+            let text = std::str::from_utf8(&json).ok();
+            match text.and_then(|text| content::fit(text, changes)) {
+                Some(Cow::Borrowed(_)) => json,
+                Some(Cow::Owned(cleaned)) => cleaned.into(),
+                None => {
+                    changes.truncated = true;
+                    Bytes::from_static(b"null")
+                }
             }
         };
         let parts = self.parts.into_iter().map(&mut fit);

@@ -93,8 +93,9 @@ impl Lengths {
     /// A place from 0 to 1 for the next run that is waited for: far from those of the last few.
     pub(super) fn place(&self) -> f64 {
         // Multiples of the golden ratio lie evenly, however many there are.
+        const GOLDEN: f64 = 0.618_033_988_749_895;
         let mut known = self.known();
-        known.place = (known.place + std::f64::consts::GOLDEN_RATIO).fract();
+        known.place = (known.place + GOLDEN).fract();
         known.place
     }
 
