@@ -10,8 +10,8 @@ use clap::ValueEnum;
 use serde_json::json;
 use tracing::{Level, Metadata};
 use tracing_subscriber::{
-    EnvFilter, Layer,
-    filter::{FilterExt, filter_fn},
+    Layer,
+    filter::{FilterExt, Targets, filter_fn},
     fmt::{
         self, MakeWriter,
         time::{FormatTime, SystemTime},
@@ -36,7 +36,7 @@ pub(super) enum Format {
 /// Starts logging: what happened per call while serving, only warnings otherwise.
 pub(super) fn start(options: &Options, serving: bool) -> anyhow::Result<()> {
     let asked = options.log.as_deref().unwrap_or(if serving { "info" } else { "warn" });
-    let filter = EnvFilter::from_str(asked)
+    let filter = Targets::from_str(asked)
         .with_context(|| format!("could not read the log filter {asked:?}"))?;
     let lines = tracing_subscriber::fmt::layer().with_writer(writer(serving)?).with_ansi(false);
     let lines = match options.log_format {
