@@ -23,7 +23,7 @@ use crate::{
     replay::{Delivery, Ledger, Receipt, Replay, ReplayStore},
     reply::{Fault, Reply},
     settings::{LONGEST_WAIT, LONGEST_WAIT_OF_MANY, Limits, Settings},
-    tools::{Api, Entry, TOOLS},
+    tools::{self, Api, Entry},
     transport::http::Visit,
     waiting::Reasons,
 };
@@ -128,7 +128,14 @@ impl RunComfyMcp {
     /// The tools as they are published, by name.
     #[must_use]
     pub fn tools() -> Vec<Tool> {
-        TOOLS.iter().map(|entry| entry.listed.clone()).collect()
+        tools::published::tools()
+    }
+
+    /// The same as the code has them, for `cargo xtask codegen` to write down.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn tools_as_written() -> Vec<Tool> {
+        tools::as_written()
     }
 
     pub(crate) fn callers(&self) -> &Callers {

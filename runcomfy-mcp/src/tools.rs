@@ -1,9 +1,11 @@
 //! The ten tools: a list of words, and what a tool is.
 
+pub(crate) mod published;
+
 use std::{
     future::Future,
     pin::Pin,
-    sync::{Arc, LazyLock},
+    sync::{Arc, OnceLock},
 };
 
 use rmcp::model::{JsonObject, Tool as Listed, ToolAnnotations};
@@ -26,7 +28,13 @@ macro_rules! tools {
         $(mod $name;)+
 
         /// The tools, by name.
-        pub(crate) static TOOLS: LazyLock<Vec<Entry>> = LazyLock::new(|| vec![$(Entry::of::<$name::Tool>(stringify!($name))),+]);
+        pub(crate) static TOOLS: [Entry; [$(stringify!($name)),+].len()] =
+            [$(Entry::of::<$name::Tool>(stringify!($name))),+];
+
+        /// The tools as the code has them, from which [`published`] is written.
+        pub(crate) fn as_written() -> Vec<Listed> {
+            vec![$(listed::<$name::Tool>(stringify!($name))),+]
+        }
     };
 }
 
@@ -98,50 +106,70 @@ pub(crate) const READS: Hints =
 
 type Run = fn(JsonObject, Call) -> Pin<Box<dyn Future<Output = Result<Reply, Fault>> + Send>>;
 
-/// A tool as the server holds it: what is listed, and what is run.
+/// A tool as the server holds it: what is run, and the schema it is called by.
 pub(crate) struct Entry {
-    pub(crate) listed: Listed,
+    name: &'static str,
+    description: &'static str,
+    hints: Hints,
+    /// As published, once somebody has called it.
+    input: OnceLock<Arc<JsonObject>>,
     run: Run,
 }
 
 impl Entry {
-    fn of<T: ToolDefinition + 'static>(name: &'static str) -> Self {
-        let hints = T::HINTS;
-        let annotations = ToolAnnotations::new()
-            .read_only(hints.read_only)
-            .destructive(hints.destructive)
-            .idempotent(hints.idempotent)
-            .open_world(hints.open_world);
-        let listed = Listed::new(name, T::DESCRIPTION, Arc::new(schema::input::<T::Args>()))
-            .with_title(T::TITLE)
-            .with_raw_output_schema(Arc::new(schema::output(T::output())))
-            .with_annotations(annotations);
-        Self { listed, run: |arguments, call| Box::pin(run::<T>(arguments, call)) }
+    const fn of<T: ToolDefinition + 'static>(name: &'static str) -> Self {
+        Self {
+            name,
+            description: T::DESCRIPTION,
+            hints: T::HINTS,
+            input: OnceLock::new(),
+            run: |arguments, call| Box::pin(run::<T>(arguments, call)),
+        }
     }
 
-    pub(crate) fn name(&self) -> &str {
-        &self.listed.name
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
     }
 
     /// Whether it changes nothing.
     pub(crate) fn only_reads(&self) -> bool {
-        self.hint(|hints| hints.read_only_hint)
+        self.hints.read_only
     }
 
     /// Whether doing it twice can cost twice.
     pub(crate) fn may_cost(&self) -> bool {
-        !self.hint(|hints| hints.idempotent_hint)
+        !self.hints.idempotent
     }
 
-    fn hint(&self, hint: impl FnOnce(&ToolAnnotations) -> Option<bool>) -> bool {
-        self.listed.annotations.as_ref().and_then(hint) == Some(true)
+    /// The published schema of its arguments.
+    fn input(&self) -> &Arc<JsonObject> {
+        self.input.get_or_init(|| Arc::new(published::input(self.name)))
+    }
+
+    /// How it is called, without all else that is published of it.
+    pub(crate) fn in_short(&self) -> Listed {
+        Listed::new(self.name, self.description, Arc::clone(self.input()))
     }
 
     /// Checks the arguments against the published schema, then runs the tool.
     pub(crate) async fn call(&self, arguments: JsonObject, call: Call) -> Result<Reply, Fault> {
-        let arguments = arguments::check(&self.listed.input_schema, arguments)?;
+        let arguments = arguments::check(self.input(), arguments)?;
         (self.run)(arguments, call).await
     }
+}
+
+/// All that is published of a tool.
+fn listed<T: ToolDefinition>(name: &'static str) -> Listed {
+    let hints = T::HINTS;
+    let annotations = ToolAnnotations::new()
+        .read_only(hints.read_only)
+        .destructive(hints.destructive)
+        .idempotent(hints.idempotent)
+        .open_world(hints.open_world);
+    Listed::new(name, T::DESCRIPTION, Arc::new(schema::input::<T::Args>()))
+        .with_title(T::TITLE)
+        .with_raw_output_schema(Arc::new(schema::output(T::output())))
+        .with_annotations(annotations)
 }
 
 async fn run<T: ToolDefinition>(arguments: JsonObject, mut call: Call) -> Result<Reply, Fault> {

@@ -2,4 +2,7 @@
 
 mod brief;
 pub mod http;
+mod insertions;
 pub mod stdio;
+
+pub(crate) use self::insertions::Insertions;

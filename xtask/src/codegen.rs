@@ -19,6 +19,10 @@ pub(crate) enum Mode {
 
 pub(crate) fn run(mode: Mode) -> anyhow::Result<()> {
     let root = root()?;
+    let written = read(&mut command(
+        "cargo run --quiet --locked --package runcomfy-mcp --example as_written",
+    )?)?;
+    let published = ensure(&root.join("runcomfy-mcp/tools.json"), &format!("{written}\n"), mode)?;
     // The built program is asked, so that this crate stays small and what is written is what is served.
     let tools =
         read(&mut command("cargo run --quiet --locked --package runcomfy-mcp -- tools --json")?)?;
@@ -30,6 +34,7 @@ pub(crate) fn run(mode: Mode) -> anyhow::Result<()> {
     let kinds = kinds.as_array().context("the errors are no list")?;
     let readme = fs::read_to_string(root.join("README.md")).context("could not read README.md")?;
     let stale: Vec<_> = [
+        published,
         ensure(&root.join("docs/tools.json"), &tools, mode)?,
         ensure(&root.join("docs/tools.md"), &tools_page(list), mode)?,
         ensure(&root.join("docs/errors.md"), &errors_page(kinds), mode)?,

@@ -19,7 +19,7 @@ use crate::{
     replay::{Delivery, Receipt},
     reply::{Fault, Reply},
     tools::Entry,
-    transport::http::{Insertions, Visit},
+    transport::{Insertions, http::Visit},
 };
 
 impl RunComfyMcp {
@@ -56,7 +56,7 @@ impl RunComfyMcp {
         own.done();
         record.came_to(&outcome);
         let refused = outcome.as_ref().is_err_and(Fault::breaks_protocol);
-        let insertions = parts.and_then(|parts| parts.extensions.get::<Insertions>());
+        let insertions = Insertions::of(context);
         let (limit, links) = (self.settings.text_limit_bytes, knows_links(context));
         let mut shaped = match outcome {
             Ok(reply) => reply.shape(limit, links, insertions.is_some()),

@@ -21,7 +21,7 @@ use crate::{
     protocol::is_modern,
     resources,
     tools::{self, Entry, TOOLS},
-    transport::http::Insertions,
+    transport::Insertions,
 };
 
 /// For how long clients may keep what does not change, and what does.
@@ -51,8 +51,7 @@ impl ServerHandler for RunComfyMcp {
         _request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let parts = context.extensions.get::<http::request::Parts>();
-        let list = match parts.and_then(|parts| parts.extensions.get::<Insertions>()) {
+        let list = match Insertions::of(&context) {
             Some(insertions) => {
                 insertions.tools();
                 ListToolsResult::with_all_items(Vec::new())
@@ -69,7 +68,7 @@ impl ServerHandler for RunComfyMcp {
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
-        tools::find(name).map(|entry| entry.listed.clone())
+        tools::find(name).map(Entry::in_short)
     }
 
     async fn list_resources(

@@ -2,6 +2,7 @@
 
 mod accept;
 mod answer;
+mod complete;
 mod connection;
 mod door;
 mod endpoint;
@@ -11,7 +12,6 @@ pub(crate) mod fuzz;
 mod head;
 mod health;
 mod inbound;
-mod insertions;
 mod names;
 mod progress;
 mod socket;
@@ -41,7 +41,7 @@ use self::{
 };
 use crate::{Metrics, RunComfyMcp, metrics::Exposition};
 
-pub(crate) use self::{door::Visit, insertions::Insertions, tag::Tag};
+pub(crate) use self::{door::Visit, tag::Tag};
 
 /// Who may reach the server by which name.
 #[derive(Clone, Debug, PartialEq, Eq)]

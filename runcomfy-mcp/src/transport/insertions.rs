@@ -1,35 +1,32 @@
 //! JSON that is put into an answer on its way out, as the bytes that it is: MCP's library can only write trees,
 //! and a tree of ten megabytes takes ten times as much, and tens of times as long.
 
-use std::{
-    convert::Infallible,
-    sync::{Arc, LazyLock, Mutex, PoisonError},
-};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-use axum::{body::Body, response::Response};
 use bytes::Bytes;
-use futures_util::stream;
-use http::{
-    HeaderValue, StatusCode,
-    header::{CONTENT_LENGTH, CONTENT_TYPE},
-};
 use memchr::memmem;
+use rmcp::{RoleServer, service::RequestContext};
 
-use super::answer::protocol_error;
-use crate::{RunComfyMcp, reply::Part};
+use crate::{reply::Part, tools::published};
 
 /// Stands beside a request: whoever answers may leave parts out of the answer, and say so here.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Insertions(Arc<Mutex<Vec<Insertion>>>);
 
 #[derive(Debug)]
-struct Insertion {
+pub(super) struct Insertion {
     /// How the answer, as JSON, says that something belongs here.
     mark: Bytes,
     json: Bytes,
 }
 
 impl Insertions {
+    /// Those of a request whose transport puts in what is left out of its answer.
+    pub(crate) fn of(context: &RequestContext<RoleServer>) -> Option<&Self> {
+        let parts = || context.extensions.get::<http::request::Parts>();
+        context.extensions.get().or_else(|| parts()?.extensions.get())
+    }
+
     /// The tools are left out. They are the same for everyone: 50 kB that are written once.
     pub(crate) fn tools(&self) {
         // In a text within the JSON, as an id may be one, the quotes would have backslashes before them.
@@ -46,34 +43,20 @@ impl Insertions {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(insertion);
     }
 
-    /// Puts in what was left out. A response without such parts stays as it is, unread.
-    pub(super) async fn complete(&self, response: Response) -> Response {
-        let all = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        if all.is_empty() {
-            return response;
-        }
-        let (mut parts, body) = response.into_parts();
-        let body = axum::body::to_bytes(body, MOST).await.unwrap_or_default();
-        let Some(pieces) = cut(body, all) else {
-            tracing::error!("an answer without a place for what belongs into it");
-            return protocol_error(StatusCode::INTERNAL_SERVER_ERROR, INTERNAL, "internal error");
-        };
-        let json = parts.headers.get(CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
-        if json {
-            let length: usize = pieces.iter().map(Bytes::len).sum();
-            parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
-        }
-        let pieces = stream::iter(pieces.into_iter().map(Ok::<_, Infallible>));
-        Response::from_parts(parts, Body::from_stream(pieces))
+    pub(super) fn take(&self) -> Vec<Insertion> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-/// The answer in pieces, with each insertion in its place. `None` where one has none.
-fn cut(answer: Bytes, insertions: Vec<Insertion>) -> Option<Vec<Bytes>> {
+/// The answer in pieces, with each insertion in its place. `None`, and a line in the log, where one has none.
+pub(super) fn cut(answer: Bytes, insertions: Vec<Insertion>) -> Option<Vec<Bytes>> {
     let mut pieces = Vec::with_capacity(2 * insertions.len() + 1);
     let mut rest = answer;
     for Insertion { mark, json } in insertions {
-        let place = memmem::find(&rest, &mark)?;
+        let Some(place) = memmem::find(&rest, &mark) else {
+            tracing::error!("an answer without a place for what belongs into it");
+            return None;
+        };
         pieces.extend([rest.slice(..place), json]);
         rest = rest.slice(place + mark.len()..);
     }
@@ -81,16 +64,9 @@ fn cut(answer: Bytes, insertions: Vec<Insertion>) -> Option<Vec<Bytes>> {
     Some(pieces)
 }
 
-/// Longer than any answer without its insertions: its data is at most a mebibyte, and its text is short.
-const MOST: usize = 4 * 1024 * 1024;
-/// JSON-RPC's own.
-const INTERNAL: i32 = -32603;
-
 /// How an answer says that there are these tools.
-static TOOLS: LazyLock<Bytes> = LazyLock::new(|| {
-    let tools = serde_json::to_string(&RunComfyMcp::tools()).unwrap_or_else(|_| "[]".to_owned());
-    Bytes::from(format!("\"tools\":{tools}"))
-});
+static TOOLS: LazyLock<Bytes> =
+    LazyLock::new(|| Bytes::from(format!("\"tools\":{}", published::JSON)));
 
 #[cfg(test)]
 mod tests {

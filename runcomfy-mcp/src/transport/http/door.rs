@@ -11,16 +11,16 @@ use serde_json::Value;
 
 use super::{
     answer::{later, protocol_error, refusal},
+    complete::complete,
     connection::Peer,
     inbound::{self, Budget, Load, Unread},
-    insertions::Insertions,
     names::the_only,
 };
 use crate::{
     RunComfyMcp,
     caller::{BearerError, bearer},
     message,
-    transport::brief::shorten,
+    transport::{Insertions, brief::shorten},
 };
 
 /// What the door needs to know.
@@ -119,7 +119,7 @@ where
                 StatusCode::UNSUPPORTED_MEDIA_TYPE => not_a_message(),
                 StatusCode::BAD_REQUEST => brief(response).await,
                 _ => match insertions {
-                    Some(insertions) => insertions.complete(response).await,
+                    Some(insertions) => complete(&insertions, response).await,
                     None => response,
                 },
             }

@@ -1,7 +1,7 @@
 //! Messages as lines: each is read within bounds, checked, and answered even where it is none.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, hash_map},
     io,
     pin::Pin,
     sync::{
@@ -10,9 +10,10 @@ use std::{
     },
 };
 
+use bytes::Bytes;
 use rmcp::{
     RoleServer,
-    model::{ErrorCode, ErrorData, JsonRpcMessage, RequestId},
+    model::{ErrorCode, ErrorData, GetExtensions as _, JsonRpcMessage, RequestId},
     service::{RxJsonRpcMessage, TxJsonRpcMessage},
     transport::Transport,
 };
@@ -23,7 +24,14 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{message, transport::brief::shorten_error};
+use crate::{
+    message,
+    transport::{
+        Insertions,
+        brief::shorten_error,
+        insertions::{Insertion, cut},
+    },
+};
 
 /// Requests that may be under way; after that, no line is read until one is answered.
 const MOST_IN_FLIGHT: usize = 1_200;
@@ -57,21 +65,27 @@ struct Writer<W> {
 /// The requests that are not answered yet.
 #[derive(Default)]
 struct Open {
-    ids: Mutex<HashSet<RequestId>>,
+    /// By their ids, each with what is left out of its answer.
+    ids: Mutex<HashMap<RequestId, Insertions>>,
     /// Answers on their way out.
     leaving: AtomicUsize,
     answered: Notify,
 }
 
 impl Open {
-    /// `false` where there is one of that id already.
-    fn begin(&self, id: &RequestId) -> bool {
-        self.ids.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone())
+    /// `None` where there is one of that id already.
+    fn begin(&self, id: &RequestId) -> Option<Insertions> {
+        match self.ids.lock().unwrap_or_else(PoisonError::into_inner).entry(id.clone()) {
+            hash_map::Entry::Occupied(_) => None,
+            hash_map::Entry::Vacant(place) => Some(place.insert(Insertions::default()).clone()),
+        }
     }
 
-    fn end(&self, id: &RequestId) {
-        self.ids.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+    /// What belongs into its answer.
+    fn end(&self, id: &RequestId) -> Vec<Insertion> {
+        let ended = self.ids.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
         self.answered.notify_one();
+        ended.map(|insertions| insertions.take()).unwrap_or_default()
     }
 
     /// From here on until it is dropped, an answer takes up the room of its request.
@@ -96,11 +110,13 @@ impl Drop for Leaving {
 }
 
 impl<W: AsyncWrite + Unpin + Send> Writer<W> {
-    async fn write(&self, mut line: Vec<u8>) -> io::Result<()> {
-        line.push(b'\n');
+    /// Writes a line that came in pieces.
+    async fn write(&self, pieces: &[Bytes]) -> io::Result<()> {
         let mut pipe = self.pipe.lock().await;
         let written = async {
-            pipe.write_all(&line).await?;
+            for piece in pieces {
+                pipe.write_all(piece).await?;
+            }
             pipe.flush().await
         };
         written.await.inspect_err(|_| self.closed.cancel())
@@ -168,7 +184,7 @@ where
             return Some(Err(Refusal::new(unfit.code(), unfit.message())));
         }
         let invalid = |message| Some(Err(Refusal::new(ErrorCode::INVALID_REQUEST.0, message)));
-        let Ok(message) = serde_json::from_slice::<RxJsonRpcMessage<RoleServer>>(line) else {
+        let Ok(mut message) = serde_json::from_slice::<RxJsonRpcMessage<RoleServer>>(line) else {
             let Ok(head) = serde_json::from_slice::<Head>(line) else {
                 return invalid("the id is a text or a whole number");
             };
@@ -182,14 +198,15 @@ where
                 _ => invalid("the message is no JSON-RPC request or notification"),
             };
         };
-        if let JsonRpcMessage::Request(request) = &message {
+        if let JsonRpcMessage::Request(request) = &mut message {
             if !is_short(&request.id) {
                 return invalid("an id has at most 256 bytes");
             }
-            if !self.open.begin(&request.id) {
+            let Some(insertions) = self.open.begin(&request.id) else {
                 // Not under that id: it would be taken for the other's answer.
                 return invalid("a request of this id is under way: each needs an id of its own");
-            }
+            };
+            request.request.extensions_mut().insert(insertions);
         }
         Some(Ok(message))
     }
@@ -199,12 +216,33 @@ where
         let writer = Arc::clone(&self.writer);
         let error = ErrorData::new(ErrorCode(refusal.code), refusal.message, None);
         let answer = TxJsonRpcMessage::<RoleServer>::error(error, refusal.id);
-        let Ok(line) = serde_json::to_vec(&answer) else { return };
+        let Ok(line) = line(&answer, Vec::new()) else { return };
         self.answering = Some(Box::pin(async move {
             // Whether anybody takes it shows at the next line.
-            let _ = writer.write(line).await;
+            let _ = writer.write(&line).await;
         }));
     }
+}
+
+/// A message as a line, in pieces, with what was left out of it.
+fn line(
+    message: &TxJsonRpcMessage<RoleServer>,
+    left_out: Vec<Insertion>,
+) -> io::Result<Vec<Bytes>> {
+    let mut json = serde_json::to_vec(message)?;
+    json.push(b'\n');
+    if left_out.is_empty() {
+        return Ok(vec![json.into()]);
+    }
+    if let Some(pieces) = cut(json.into(), left_out) {
+        return Ok(pieces);
+    }
+    let id = match message {
+        JsonRpcMessage::Response(response) => Some(response.id.clone()),
+        _ => None,
+    };
+    let error = ErrorData::internal_error("internal error", None);
+    line(&TxJsonRpcMessage::<RoleServer>::error(error, id), Vec::new())
 }
 
 enum Line {
@@ -260,18 +298,20 @@ where
     ) -> impl Future<Output = io::Result<()>> + Send + 'static {
         let (writer, leaving) = (Arc::clone(&self.writer), self.open.leaving());
         // Before it is out: whoever has the answer may use its id again at once.
-        match &mut message {
+        let left_out = match &mut message {
             JsonRpcMessage::Response(response) => self.open.end(&response.id),
             JsonRpcMessage::Error(error) => {
                 shorten_error(&mut error.error);
-                error.id.as_ref().into_iter().for_each(|id| self.open.end(id));
+                let left_out = error.id.as_ref().map(|id| self.open.end(id));
+                drop(left_out); // an error has no place for it
+                Vec::new()
             }
-            _ => {}
-        }
+            _ => Vec::new(),
+        };
         async move {
-            let written = match serde_json::to_vec(&message) {
-                Ok(line) => writer.write(line).await,
-                Err(error) => Err(error.into()),
+            let written = match line(&message, left_out) {
+                Ok(line) => writer.write(&line).await,
+                Err(error) => Err(error),
             };
             drop(leaving);
             written
@@ -305,7 +345,7 @@ where
                         && let rmcp::model::ClientNotification::CancelledNotification(cancelled) =
                             &told.notification
                     {
-                        cancelled.params.request_id.iter().for_each(|id| self.open.end(id));
+                        cancelled.params.request_id.iter().for_each(|id| drop(self.open.end(id)));
                     }
                     return Some(message);
                 }
