@@ -73,6 +73,12 @@ impl Gate {
         token.map_or(Principal::Everyone, |token| self.hasher.principal(token))
     }
 
+    /// How others than this process know the caller's account, found out with `name` where it is not known yet.
+    pub(crate) fn account(&self, principal: Principal, name: impl FnOnce() -> String) -> Arc<str> {
+        let caller = self.known.caller(principal, &self.limits);
+        Arc::clone(caller.account.get_or_init(|| name().into()))
+    }
+
     /// A request of any kind, before it is read: `Err` is how long to stay away.
     pub(crate) fn knock(
         &self,

@@ -56,7 +56,7 @@ pub(crate) struct Replay {
 pub(crate) struct Ledger {
     pub(crate) replay: Arc<Replay>,
     /// Which account calls: nothing that a token could be told from.
-    pub(crate) account: String,
+    pub(crate) account: Arc<str>,
     pub(crate) receipt: Receipt,
 }
 

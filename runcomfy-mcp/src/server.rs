@@ -193,7 +193,7 @@ impl RunComfyMcp {
         let (api, token) = self.callers.acting(None)?;
         let standing = self.standing(entry, Principal::Everyone, None)?;
         let delivery = Delivery::default();
-        let ledger = self.ledger(token.as_ref(), delivery.receipt());
+        let ledger = self.ledger(Principal::Everyone, token.as_ref(), delivery.receipt());
         let gone = CancellationToken::new();
         let client = Client { progress, consent: Consent::Given, tasks: false };
         let call = self.call(api, client, gone, standing, ledger);
@@ -237,8 +237,9 @@ impl RunComfyMcp {
         }
     }
 
-    fn ledger(&self, token: Option<&Token>, receipt: Receipt) -> Ledger {
+    fn ledger(&self, principal: Principal, token: Option<&Token>, receipt: Receipt) -> Ledger {
         let replay = Arc::clone(&self.replay);
-        Ledger { account: replay.account(token), replay, receipt }
+        let account = self.gate.account(principal, || replay.account(token));
+        Ledger { account, replay, receipt }
     }
 }

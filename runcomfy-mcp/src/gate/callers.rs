@@ -4,7 +4,7 @@ use std::{
     hash::Hash,
     net::IpAddr,
     num::NonZeroUsize,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -45,6 +45,8 @@ impl Hasher {
 pub(super) struct Caller {
     pub(super) calls: Arc<Semaphore>,
     pub(super) waits: Arc<Semaphore>,
+    /// How others than this process know the account.
+    pub(super) account: OnceLock<Arc<str>>,
     pace: Mutex<Pace>,
 }
 
@@ -66,6 +68,7 @@ impl Caller {
         Self {
             calls: room(limits.calls_per_caller),
             waits: room(limits.waits_per_caller),
+            account: OnceLock::new(),
             pace: Mutex::default(),
         }
     }

@@ -41,7 +41,7 @@ struct Open {
 }
 
 /// Who asked for what.
-type Asked = (String, &'static str, Fingerprint);
+type Asked = (Arc<str>, &'static str, Fingerprint);
 
 #[derive(Debug)]
 struct Attempt {
@@ -167,7 +167,7 @@ impl Undelivered {
         let found: Vec<_> = open
             .attempts
             .iter()
-            .filter(|((whose, ..), _)| whose == account)
+            .filter(|((whose, ..), _)| **whose == *account)
             .flat_map(|(asked, alike)| alike.iter().map(move |one| (asked.clone(), one)))
             .filter(|(_, one)| !stays(one))
             .map(|(asked, one)| (asked, one.number))
@@ -233,7 +233,7 @@ mod tests {
     use super::*;
 
     fn asked() -> Asked {
-        ("a".to_owned(), "submit_request", Fingerprint::of().text("x").done())
+        ("a".into(), "submit_request", Fingerprint::of().text("x").done())
     }
 
     #[tokio::test(start_paused = true)]
@@ -280,7 +280,7 @@ mod tests {
         for number in 0..MOST_ALIKE * 2 {
             undelivered.open(&asked(), outcome.clone(), Some(Instant::now()));
             let other = (
-                "a".to_owned(),
+                "a".into(),
                 "submit_request",
                 Fingerprint::of().text(&number.to_string()).done(),
             );

@@ -88,10 +88,12 @@ impl RunComfyMcp {
             None => Progress::Silent,
         };
         let (api, token) = self.callers.acting(parts.map(|parts| &parts.headers))?;
-        let ledger = self.ledger(token.as_ref(), receipt);
-        record.caller(&ledger.account);
-        let principal = self.gate.principal(token.as_ref());
         let visit = parts.and_then(|parts| parts.extensions.get::<Visit>()).cloned();
+        // The door has read the same header, where a token is needed.
+        let holder = visit.as_ref().and_then(|visit| visit.holder).filter(|_| token.is_some());
+        let principal = holder.unwrap_or_else(|| self.gate.principal(token.as_ref()));
+        let ledger = self.ledger(principal, token.as_ref(), receipt);
+        record.caller(&ledger.account);
         let source = visit.as_ref().and_then(|visit| visit.source);
         let standing = self.standing(entry, principal, visit)?;
         // A peer of an older revision that declares them still expects a result.

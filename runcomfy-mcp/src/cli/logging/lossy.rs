@@ -5,8 +5,8 @@ use std::{
     iter,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
-        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+        mpsc::{Receiver, Sender, SyncSender, channel, sync_channel},
     },
     thread,
     time::Duration,
@@ -26,7 +26,9 @@ const FAREWELL: Duration = Duration::from_millis(300);
 /// Takes lines.
 #[derive(Clone)]
 pub(super) struct Lossy {
-    queue: SyncSender<Item>,
+    /// Bounded by `waiting`: a channel with a bound of its own takes the room for all of it at once.
+    queue: Sender<Item>,
+    waiting: Arc<AtomicUsize>,
     dropped: Arc<AtomicU64>,
     /// Those that are told of already, too.
     dropped_in_all: Arc<AtomicU64>,
@@ -41,13 +43,22 @@ enum Item {
 impl Lossy {
     /// Begins to write to `sink`. What can't be written, because nobody is there to read it, say, is gone.
     pub(super) fn begin(sink: impl Write + Send + 'static) -> io::Result<Self> {
-        let (queue, items) = sync_channel(LINES - TOGETHER);
-        let dropped = Arc::new(AtomicU64::new(0));
-        let counted = Arc::clone(&dropped);
+        let (queue, items) = channel();
+        let (waiting, dropped) = (Arc::<AtomicUsize>::default(), Arc::<AtomicU64>::default());
+        let (taken, told) = (Arc::clone(&waiting), Arc::clone(&dropped));
         thread::Builder::new()
             .name("log".to_owned())
-            .spawn(move || write(sink, &items, &counted))?;
-        Ok(Self { queue, dropped, dropped_in_all: Arc::default() })
+            .spawn(move || write(sink, &items, &taken, &told))?;
+        Ok(Self { queue, waiting, dropped, dropped_in_all: Arc::default() })
+    }
+
+    /// `false` where too much waits already.
+    fn put(&self, item: Item) -> bool {
+        if self.waiting.fetch_add(1, Ordering::Relaxed) >= LINES - TOGETHER {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            return false;
+        }
+        self.queue.send(item).is_ok()
     }
 
     /// How many lines were dropped since it began.
@@ -58,14 +69,19 @@ impl Lossy {
     /// Waits until all so far is written, but not for long.
     pub(super) fn flush(&self) {
         let (written, all) = sync_channel(1);
-        if self.queue.try_send(Item::Written(written)).is_ok() {
+        if self.put(Item::Written(written)) {
             // Late or never: the end does not wait for it.
             let _ = all.recv_timeout(FAREWELL);
         }
     }
 }
 
-fn write(mut sink: impl Write, items: &Receiver<Item>, dropped: &AtomicU64) {
+fn write(
+    mut sink: impl Write,
+    items: &Receiver<Item>,
+    waiting: &AtomicUsize,
+    dropped: &AtomicU64,
+) {
     // There is nowhere to report a failure to.
     let mut put = |lines: &mut Vec<u8>| {
         let _ = sink.write_all(lines);
@@ -78,6 +94,7 @@ fn write(mut sink: impl Write, items: &Receiver<Item>, dropped: &AtomicU64) {
     let (mut lines, mut count) = (Vec::new(), 0);
     while let Ok(first) = items.recv() {
         for item in iter::once(first).chain(items.try_iter()) {
+            waiting.fetch_sub(1, Ordering::Relaxed);
             match item {
                 Item::Line(line) => {
                     lines.extend_from_slice(&line);
@@ -103,7 +120,7 @@ fn write(mut sink: impl Write, items: &Receiver<Item>, dropped: &AtomicU64) {
 impl Write for Lossy {
     /// Takes a line: the formatter hands over each as a whole.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if let Err(TrySendError::Full(_)) = self.queue.try_send(Item::Line(line.to_vec())) {
+        if !self.put(Item::Line(line.to_vec())) {
             self.dropped.fetch_add(1, Ordering::Relaxed);
             self.dropped_in_all.fetch_add(1, Ordering::Relaxed);
         }
@@ -153,7 +170,7 @@ mod tests {
         }
         Lossy::flush(&log);
         drop(held);
-        while log.queue.try_send(Item::Line(b"more\n".to_vec())).is_err() {
+        while !log.put(Item::Line(b"more\n".to_vec())) {
             thread::yield_now();
         }
         Lossy::flush(&log);

@@ -19,6 +19,7 @@ use super::{
 use crate::{
     RunComfyMcp,
     caller::{BearerError, bearer},
+    gate::Principal,
     message,
     transport::{Insertions, brief::shorten},
 };
@@ -34,6 +35,8 @@ pub(super) struct Door {
 pub(crate) struct Visit {
     /// Where it came from.
     pub(crate) source: Option<IpAddr>,
+    /// Who holds its token, where one is needed.
+    pub(crate) holder: Option<Principal>,
     /// What its message holds of the memory for messages.
     pub(crate) load: Arc<Load>,
     /// The message's length.
@@ -57,7 +60,7 @@ impl Door {
     async fn admit(&self, request: Request) -> Result<Request, Refused> {
         let source = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
         check_headers(request.headers())?;
-        self.check_token(request.headers(), source)?;
+        let holder = self.check_token(request.headers(), source)?;
         let settings = self.server.settings();
         let length = request.headers().get(CONTENT_LENGTH);
         let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
@@ -66,7 +69,7 @@ impl Door {
         let (bytes, load) = inbound::read(body, length, most, times, &self.budget)
             .await
             .map_err(|unread| Box::new(not_read(unread, most)))?;
-        parts.extensions.insert(Visit { source, load: Arc::new(load), bytes: bytes.len() });
+        parts.extensions.insert(Visit { source, holder, load: Arc::new(load), bytes: bytes.len() });
         message::check(&bytes).map_err(|unfit| {
             protocol_error(StatusCode::BAD_REQUEST, unfit.code(), unfit.message())
         })?;
@@ -76,7 +79,11 @@ impl Door {
 
     /// Exactly one well-formed token, where one is needed, of somebody who does not come too often. What
     /// the token may do is RunComfy's to say.
-    fn check_token(&self, headers: &HeaderMap, source: Option<IpAddr>) -> Result<(), Refused> {
+    fn check_token(
+        &self,
+        headers: &HeaderMap,
+        source: Option<IpAddr>,
+    ) -> Result<Option<Principal>, Refused> {
         let (gate, need_token) = (self.server.gate(), self.server.callers().need_token());
         let failed = |status, message: &str| match source.map(|source| gate.failed(source)) {
             Some(Err(wait)) => {
@@ -97,7 +104,8 @@ impl Door {
         };
         let principal = gate.principal(token.as_ref());
         gate.knock(principal, source)
-            .map_err(|wait| later(StatusCode::TOO_MANY_REQUESTS, "too many requests", wait).into())
+            .map_err(|wait| later(StatusCode::TOO_MANY_REQUESTS, "too many requests", wait))?;
+        Ok(need_token.then_some(principal))
     }
 }
 
