@@ -67,14 +67,21 @@ impl Call {
     /// Says what the call is doing, unless nobody listens any more: once a connection has closed, rmcp
     /// never gets round to notifications, and a call that waits for one to be sent is not answered.
     pub(crate) async fn say(&mut self, sentence: &str) {
-        let (gone, ending) = (self.gone.clone(), self.ending.clone());
-        tokio::select! {
-            biased;
-            () = gone.cancelled() => {}
-            () = ending.cancelled() => {}
-            () = self.client.progress.say(sentence) => {}
-            () = tokio::time::sleep(PATIENCE) => tracing::debug!("the client is slow to take progress"),
+        if matches!(self.client.progress, Progress::Silent) {
+            return;
         }
+        let (gone, ending) = (self.gone.clone(), self.ending.clone());
+        let said = async {
+            tokio::select! {
+                biased;
+                () = gone.cancelled() => {}
+                () = ending.cancelled() => {}
+                () = self.client.progress.say(sentence) => {}
+                () = tokio::time::sleep(PATIENCE) => tracing::debug!("the client is slow to take progress"),
+            }
+        };
+        // Boxed: whoever waits says something now and then, and would keep the room for it all along.
+        Box::pin(said).await;
     }
 
     /// Takes a place among those who wait: before anything is sent, as a run that nobody may wait for is

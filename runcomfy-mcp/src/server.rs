@@ -221,8 +221,9 @@ impl RunComfyMcp {
         gone: CancellationToken,
         standing: Standing,
         ledger: Ledger,
-    ) -> Call {
-        Call {
+    ) -> Box<Call> {
+        // Boxed: it goes through many hands, and each keeps the room for it.
+        Box::new(Call {
             api,
             client,
             gone,
@@ -234,7 +235,7 @@ impl RunComfyMcp {
             reasons: Arc::clone(&self.reasons),
             standing,
             ledger,
-        }
+        })
     }
 
     fn ledger(&self, principal: Principal, token: Option<&Token>, receipt: Receipt) -> Ledger {

@@ -77,7 +77,7 @@ pub(crate) trait ToolDefinition {
     }
 
     /// Makes the one call and shapes its answer.
-    fn run(args: Self::Args, call: Call) -> impl Future<Output = Result<Reply, Fault>> + Send;
+    fn run(args: Self::Args, call: Box<Call>) -> impl Future<Output = Result<Reply, Fault>> + Send;
 }
 
 /// The arguments of every question about one run.
@@ -104,7 +104,7 @@ pub(crate) struct Hints {
 pub(crate) const READS: Hints =
     Hints { read_only: true, destructive: false, idempotent: true, open_world: false };
 
-type Run = fn(JsonObject, Call) -> Pin<Box<dyn Future<Output = Result<Reply, Fault>> + Send>>;
+type Run = fn(JsonObject, Box<Call>) -> Pin<Box<dyn Future<Output = Result<Reply, Fault>> + Send>>;
 
 /// A tool as the server holds it: what is run, and the schema it is called by.
 pub(crate) struct Entry {
@@ -152,7 +152,11 @@ impl Entry {
     }
 
     /// Checks the arguments against the published schema, then runs the tool.
-    pub(crate) async fn call(&self, arguments: JsonObject, call: Call) -> Result<Reply, Fault> {
+    pub(crate) async fn call(
+        &self,
+        arguments: JsonObject,
+        call: Box<Call>,
+    ) -> Result<Reply, Fault> {
         let arguments = arguments::check(self.input(), arguments)?;
         (self.run)(arguments, call).await
     }
@@ -172,11 +176,15 @@ fn listed<T: ToolDefinition>(name: &'static str) -> Listed {
         .with_annotations(annotations)
 }
 
-async fn run<T: ToolDefinition>(arguments: JsonObject, mut call: Call) -> Result<Reply, Fault> {
+async fn run<T: ToolDefinition>(
+    arguments: JsonObject,
+    mut call: Box<Call>,
+) -> Result<Reply, Fault> {
     let args: T::Args = parse(arguments)?;
     T::check(&args)?;
     if let Some(question) = T::question(&args)
-        && let Some(asked) = consent::consent(&mut call, question).await?
+        // Boxed, as all that is rare: those who wait would keep the room for it.
+        && let Some(asked) = Box::pin(consent::consent(&mut call, question)).await?
     {
         return Ok(Reply::question(asked));
     }

@@ -50,7 +50,11 @@ impl<A: RunComfyApi> Looks<A> {
         }
         let usual = policy.interval(Duration::ZERO, RequestState::InProgress);
         let latest = policy.timeout.map(|timeout| timeout.saturating_sub(reserve(Duration::ZERO)));
-        policy.spread(usual, place).min(latest.unwrap_or(Duration::MAX))
+        match latest {
+            // Whoever waits no longer than that looks once.
+            Some(latest) if latest <= usual => latest,
+            _ => policy.spread(usual, place).min(latest.unwrap_or(Duration::MAX)),
+        }
     }
 
     /// Whether the run was submitted just before the wait began.

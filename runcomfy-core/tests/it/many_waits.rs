@@ -36,25 +36,26 @@ async fn the_ends_of_a_thousand_runs_are_known_sooner_than_by_looking_every_thre
     }
     let (unlearned, learned) = (Figures::mean(&unlearned), Figures::mean(&learned));
     println!("{unlearned:?} {learned:?}");
-    assert!(unlearned.p50 <= 650 && unlearned.p99 <= 1800 && unlearned.looks <= 4.6);
+    assert!(unlearned.p50 <= 700 && unlearned.p99 <= 1700 && unlearned.looks <= 4.65);
     assert!(learned.p50 * 10 < unlearned.p50 * 9 && learned.looks < unlearned.looks * 0.9);
 }
 
 #[tokio::test(start_paused = true)]
 async fn fifty_callers_who_learn_nothing_from_each_other_know_their_ends_as_soon() {
-    const SEEDS: u64 = 6;
-    let (mut first, mut second) = (Vec::new(), Vec::new());
-    for seed in 1..=SEEDS {
-        fastrand::seed(seed);
-        let (service, waits) = (Service::new(true), SharedWaits::new());
-        for figures in [&mut first, &mut second] {
-            figures.push(service.run_all_of(50, &waits, lengths(1000).map(Run::takes)).await);
+    for (many, most) in [(1000, [750, 2000, 500, 1600]), (256, [900, 2500, 600, 1900])] {
+        let (mut first, mut second) = (Vec::new(), Vec::new());
+        for seed in 1..=6 {
+            fastrand::seed(seed);
+            let (service, waits) = (Service::new(true), SharedWaits::new());
+            for figures in [&mut first, &mut second] {
+                figures.push(service.run_all_of(50, &waits, lengths(many).map(Run::takes)).await);
+            }
         }
+        let [first, second] = [first, second].map(|figures| Figures::mean(&figures));
+        println!("{many}: {first:?} {second:?}");
+        assert!(first.p50 <= most[0] && first.p99 <= most[1] && first.looks <= 4.8);
+        assert!(second.p50 <= most[2] && second.p99 <= most[3] && second.looks <= 3.5);
     }
-    let [first, second] = [first, second].map(|figures| Figures::mean(&figures));
-    println!("{first:?} {second:?}");
-    assert!(first.p50 <= 750 && first.p99 <= 2000 && first.looks <= 4.8, "{first:?}");
-    assert!(second.p50 <= 500 && second.p99 <= 1600 && second.looks <= 3.5, "{second:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -79,8 +80,7 @@ async fn one_run_of_unknown_length_costs_no_more_than_a_look_every_three_seconds
 
 #[tokio::test(start_paused = true)]
 async fn runs_that_take_turns_on_a_few_machines_are_known_sooner_too() {
-    fastrand::seed(1);
-    let (service, waits) = (Service::new(true), SharedWaits::new());
+    let (mut first, mut second) = (Vec::new(), Vec::new());
     let turns = || {
         let mut free = [Duration::ZERO; 8];
         let turns: Vec<_> = lengths(200)
@@ -93,8 +93,13 @@ async fn runs_that_take_turns_on_a_few_machines_are_known_sooner_too() {
             .collect();
         turns
     };
-    let first = service.run_all(&waits, turns()).await;
-    let second = service.run_all(&waits, turns()).await;
+    for seed in 1..=4 {
+        fastrand::seed(seed);
+        let (service, waits) = (Service::new(true), SharedWaits::new());
+        first.push(service.run_all(&waits, turns()).await);
+        second.push(service.run_all(&waits, turns()).await);
+    }
+    let [first, second] = [first, second].map(|figures| Figures::mean(&figures));
     println!("{first:?} {second:?}");
-    assert!(first.p50 <= 1000 && second.p50 <= 1000, "{first:?} {second:?}");
+    assert!(first.p50 <= 1150 && second.p50 <= 1000, "{first:?} {second:?}");
 }

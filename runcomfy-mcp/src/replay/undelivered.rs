@@ -279,11 +279,8 @@ mod tests {
         let (_tell, outcome) = watch::channel(Some(Effect::Unknown));
         for number in 0..MOST_ALIKE * 2 {
             undelivered.open(&asked(), outcome.clone(), Some(Instant::now()));
-            let other = (
-                "a".into(),
-                "submit_request",
-                Fingerprint::of().text(&number.to_string()).done(),
-            );
+            let other =
+                ("a".into(), "submit_request", Fingerprint::of().text(&number.to_string()).done());
             undelivered.open(&other, outcome.clone(), Some(Instant::now()));
         }
         let open = undelivered.0.lock().unwrap();

@@ -41,7 +41,7 @@ impl ToolDefinition for Tool {
         json!({ "response": {"description": "ComfyUI's answer: any JSON, text, null where empty; for binary data its content_type and number of bytes."} })
     }
 
-    async fn run(args: Args, call: Call) -> Result<Reply, Fault> {
+    async fn run(args: Args, call: Box<Call>) -> Result<Reply, Fault> {
         let path = ProxyPath::new(&args.comfy_backend_path).map_err(|error| ArgumentFaults::general(&error.to_string()))?;
         let level = call.settings.proxy_level.unwrap_or(ProxyLevel::Safe);
         policy::check_route(&path, level, call.settings.allow_manager_routes)?;

@@ -26,7 +26,7 @@ impl ToolDefinition for Tool {
         })
     }
 
-    async fn run(args: RequestArgs, call: Call) -> Result<Reply, Fault> {
+    async fn run(args: RequestArgs, call: Box<Call>) -> Result<Reply, Fault> {
         let (deployment_id, request_id) = (args.deployment_id, args.request_id.clone());
         let cancel = call.write(|api| async move { api.cancel_request(&deployment_id, &request_id).await }).await?;
         let request_id = args.request_id;

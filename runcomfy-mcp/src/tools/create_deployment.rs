@@ -122,7 +122,7 @@ impl ToolDefinition for Tool {
         Some(Question { about: None, confirmed: args.confirm == Some(true), words: Box::new(|_| Some(words)) })
     }
 
-    async fn run(args: Args, call: Call) -> Result<Reply, Fault> {
+    async fn run(args: Args, call: Box<Call>) -> Result<Reply, Fault> {
         let key = args.idempotency_key;
         let numbers = [
             args.min_instances,

@@ -51,7 +51,7 @@ impl ToolDefinition for Tool {
         })
     }
 
-    async fn run(args: Args, call: Call) -> Result<Reply, Fault> {
+    async fn run(args: Args, call: Box<Call>) -> Result<Reply, Fault> {
         let id = args.deployment_id.clone();
         let deleted = call.write(|api| async move { api.delete_deployment(&id).await }).await;
         call.reasons.forget(call.standing.principal, &args.deployment_id);

@@ -43,7 +43,7 @@ impl ToolDefinition for Tool {
         })
     }
 
-    async fn run(args: Args, call: Call) -> Result<Reply, Fault> {
+    async fn run(args: Args, call: Box<Call>) -> Result<Reply, Fault> {
         let include = Include::none().payload(args.include_payload).readme(args.include_readme);
         let found = call.api.get_deployment(&args.deployment_id, include).await?;
         let paused = if found.is_enabled == Some(false) { " It is paused." } else { "" };

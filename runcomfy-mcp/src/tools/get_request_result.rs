@@ -34,9 +34,9 @@ impl ToolDefinition for Tool {
         })
     }
 
-    async fn run(args: LookArgs, mut call: Call) -> Result<Reply, Fault> {
+    async fn run(args: LookArgs, mut call: Box<Call>) -> Result<Reply, Fault> {
         if args.wait_seconds > 0 {
-            return waiting::until_result(&args, &mut call).await;
+            return Box::pin(waiting::until_result(&args, &mut call)).await;
         }
         let result = call.api.get_request_result(&args.deployment_id, &args.request_id).await?;
         let sentence = format!("Result for {}: {}", args.request_id, waiting::describe_result(&result));

@@ -32,9 +32,9 @@ impl ToolDefinition for Tool {
         })
     }
 
-    async fn run(args: LookArgs, mut call: Call) -> Result<Reply, Fault> {
+    async fn run(args: LookArgs, mut call: Box<Call>) -> Result<Reply, Fault> {
         if args.wait_seconds > 0 {
-            return waiting::until_changed(&args, &mut call).await;
+            return Box::pin(waiting::until_changed(&args, &mut call)).await;
         }
         let status = call.api.get_request_status(&args.deployment_id, &args.request_id).await?;
         let sentence = format!("Request {}: {}.", args.request_id, waiting::describe(&status));

@@ -42,7 +42,7 @@ impl ToolDefinition for Tool {
         json!({ "deployments": schema::upstream_list("The deployments; without an include flag, thirteen keys each, null where unknown.") })
     }
 
-    async fn run(args: Args, call: Call) -> Result<Reply, Fault> {
+    async fn run(args: Args, call: Box<Call>) -> Result<Reply, Fault> {
         let mut ids: Vec<DeploymentId> = Vec::new();
         for (at, id) in args.ids.unwrap_or_default().into_iter().enumerate() {
             let id = DeploymentId::new(id).map_err(|error| {

@@ -93,7 +93,7 @@ impl ToolDefinition for Tool {
         replay_key(args.idempotency_key.as_deref())
     }
 
-    async fn run(mut args: Args, mut call: Call) -> Result<Reply, Fault> {
+    async fn run(mut args: Args, mut call: Box<Call>) -> Result<Reply, Fault> {
         let (wait, timeout) = (args.wait_for_completion, Duration::from_secs(args.timeout_seconds));
         let stray_webhook = args.webhook_intermediate_status.is_some() && args.webhook_url.is_none();
         let key = args.idempotency_key.take();
@@ -112,7 +112,7 @@ impl ToolDefinition for Tool {
             Ok(submission)
         };
         let Once { value: submission, replayed, forgotten } =
-            replay::once(&call, "submit_request", key, asked, send)
+            Box::pin(replay::once(&call, "submit_request", key, asked, send))
                 .await
                 .map_err(|fault| fault.with("deployment_id", deployment_id.as_str()))?;
         const NO_EFFECT: &str =

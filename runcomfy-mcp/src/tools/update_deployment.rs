@@ -164,7 +164,7 @@ impl ToolDefinition for Tool {
         })
     }
 
-    async fn run(args: Args, call: Call) -> Result<Reply, Fault> {
+    async fn run(args: Args, call: Box<Call>) -> Result<Reply, Fault> {
         let (changes, id) = (args.changes(), args.deployment_id);
         let changed = id.clone();
         let updated = call.write(|api| async move { api.update_deployment(&id, &changes).await }).await;

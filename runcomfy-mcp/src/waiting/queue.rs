@@ -101,8 +101,12 @@ pub(crate) async fn with_reason(
     deployment_id: &DeploymentId,
     status: &RequestStatus,
 ) -> Reply {
+    if status.state() != RequestState::InQueue {
+        return reply;
+    }
     let whose = (call.standing.principal, deployment_id.clone());
     let look = Arc::clone(&call.reasons).likely(Arc::clone(&call.api), whose, status.clone());
+    let look = Box::pin(look); // most are not in queue
     let found = tokio::select! {
         found = look => found,
         () = call.wait_is_pointless() => None,

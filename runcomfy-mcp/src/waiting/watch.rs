@@ -65,7 +65,7 @@ pub(crate) async fn watch(
     // Why it still waits is found out in the last moments, so that nobody is kept beyond their time.
     let mut nearly_over =
         std::pin::pin!(sleep_until(started + timeout.saturating_sub(LOOK)).fuse());
-    let (mut reason, mut why) = (std::pin::pin!(Fuse::terminated()), None);
+    let (mut reason, mut why) = (Fuse::terminated(), None);
     let (mut seen, mut told): (Option<Box<RequestStatus>>, _) = (None, begun.to_owned());
     loop {
         let event = tokio::select! {
@@ -76,7 +76,7 @@ pub(crate) async fn watch(
                 if let Some(status) = seen.as_deref().cloned() {
                     let (api, reasons) = (Arc::clone(&api), Arc::clone(&call.reasons));
                     let whose = (call.standing.principal, deployment.clone());
-                    reason.set(reasons.likely(api, whose, status).fuse());
+                    reason = reasons.likely(api, whose, status).boxed().fuse();
                 }
                 continue;
             }

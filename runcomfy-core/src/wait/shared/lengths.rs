@@ -71,6 +71,11 @@ impl Lengths {
         self.news.subscribe()
     }
 
+    /// How many runs are looked at.
+    pub(super) fn waiting(&self) -> usize {
+        self.news.receiver_count()
+    }
+
     pub(super) fn remember(&self, length: Duration) {
         if self.known().remember(length, Instant::now()) {
             self.news.send_replace(());

@@ -107,7 +107,8 @@ impl<A: RunComfyApi, C: Eq + Hash> Poller<A, C> {
             let (over, refused) = (matches!(look, Look::Over(_)), matches!(look, Look::Refused(_)));
             run.seen.send_modify(|seen| seen.take(look, began, took));
             if over {
-                return self.finish(began).await;
+                // Boxed: there is one of these for each who waits.
+                return Box::pin(self.finish(began)).await;
             }
             if refused {
                 return;
@@ -126,7 +127,21 @@ impl<A: RunComfyApi, C: Eq + Hash> Poller<A, C> {
         // Who waited long in queue waits anew for the run's end.
         let usual = policy.interval(waited.min(age.unwrap_or(waited)), state);
         age.and_then(|age| self.lengths.pause(age, usual, policy, random))
-            .unwrap_or_else(|| policy.jittered(usual, random))
+            .unwrap_or_else(|| policy.jittered(self.alone(usual, waited), random))
+    }
+
+    /// The time to the next look where nothing is known yet. The fewer other runs there are whose end would tell,
+    /// the more this one is looked at itself; while it is young, as that makes up for the look that a wait which
+    /// begins with the submit does not begin with.
+    fn alone(&self, usual: Duration, waited: Duration) -> Duration {
+        const YOUNG: Duration = Duration::from_secs(12);
+        const MANY: u32 = 16;
+        const LESS: f64 = 0.15;
+        let runs = u32::try_from(self.lengths.waiting()).unwrap_or(u32::MAX);
+        if waited > YOUNG || !self.looks.just_submitted() || runs >= MANY {
+            return usual;
+        }
+        usual.mul_f64(1.0 - LESS * f64::from(MANY - runs) / f64::from(MANY - 1))
     }
 
     /// Plans anew, now that another run of this deployment was over sooner than could be expected.
@@ -141,7 +156,7 @@ impl<A: RunComfyApi, C: Eq + Hash> Poller<A, C> {
                 after(pause)
             } else {
                 // It may be over since the last look; but not all who wait should look at once.
-                let soonest = now + pause.mul_f64(fastrand::f64());
+                let soonest = now + pause.mul_f64(0.95 * fastrand::f64());
                 (looked + pause).max(soonest).min(self.next_look).max(self.not_before)
             };
         }

@@ -40,7 +40,8 @@ impl<A: RunComfyApi> Seat<A> {
     /// The next event; `None` after the last.
     pub(super) async fn next(&mut self) -> Result<Option<WaitEvent>, Error> {
         match self {
-            Self::Alone(watch) => watch.next().await,
+            // Boxed: those who wait among others would keep the room for it.
+            Self::Alone(watch) => Box::pin(watch.next()).await,
             Self::Shared(shared) => shared.next().await,
         }
     }

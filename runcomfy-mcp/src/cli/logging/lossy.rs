@@ -76,12 +76,7 @@ impl Lossy {
     }
 }
 
-fn write(
-    mut sink: impl Write,
-    items: &Receiver<Item>,
-    waiting: &AtomicUsize,
-    dropped: &AtomicU64,
-) {
+fn write(mut sink: impl Write, items: &Receiver<Item>, waiting: &AtomicUsize, dropped: &AtomicU64) {
     // There is nowhere to report a failure to.
     let mut put = |lines: &mut Vec<u8>| {
         let _ = sink.write_all(lines);
