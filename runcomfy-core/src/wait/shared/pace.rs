@@ -25,7 +25,7 @@ pub(super) fn pause(
     if later.is_empty() {
         // Overdue: likely to end any moment, and the less so the longer it does not.
         let overdue = age.saturating_sub(*last) / 2;
-        return policy.jittered(overdue.max(shortest * 5 / 3).min(usual), random);
+        return policy.jittered(overdue.max(shortest * 7 / 4).min(usual), random);
     }
     let wanted = later[nth(later.len(), SHARE * policy.varied(random))] - age;
     // Runs that began together would otherwise be looked at together, one known length being one moment.
@@ -74,7 +74,7 @@ mod tests {
     fn one_that_is_overdue_is_looked_at_often_and_then_as_usual() {
         let known = [10.0];
         let pauses = [10.0, 12.0, 14.0, 20.0].map(|age| next(&known, age));
-        assert_eq!(pauses, [1.25, 1.25, 2.0, 3.0]);
+        assert_eq!(pauses, [1.3125, 1.3125, 2.0, 3.0]);
         // A run that did nothing says nothing of one that does something.
         assert_eq!(next(&[0.1], 10.0), 3.0);
     }

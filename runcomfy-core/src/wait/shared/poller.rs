@@ -156,7 +156,7 @@ impl<A: RunComfyApi, C: Eq + Hash> Poller<A, C> {
                 after(pause)
             } else {
                 // It may be over since the last look; but not all who wait should look at once.
-                let soonest = now + pause.mul_f64(0.95 * fastrand::f64());
+                let soonest = now + pause.mul_f64(0.9 * fastrand::f64());
                 (looked + pause).max(soonest).min(self.next_look).max(self.not_before)
             };
         }
