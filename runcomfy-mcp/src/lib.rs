@@ -21,6 +21,7 @@ mod metrics;
 mod policy;
 mod prompts;
 mod protocol;
+mod published;
 mod random;
 pub mod replay;
 mod reply;

@@ -20,6 +20,7 @@ use crate::{
     gate::{Gate, Principal},
     metrics::Metrics,
     policy::{ProxyLevel, WebhookHosts},
+    published,
     replay::{Delivery, Ledger, Receipt, Replay, ReplayStore},
     reply::{Fault, Reply},
     settings::{LONGEST_WAIT, LONGEST_WAIT_OF_MANY, Limits, Settings},
@@ -128,7 +129,7 @@ impl RunComfyMcp {
     /// The tools as they are published, by name.
     #[must_use]
     pub fn tools() -> Vec<Tool> {
-        tools::published::tools()
+        published::tools()
     }
 
     /// The same as the code has them, for `cargo xtask codegen` to write down.

@@ -1,7 +1,5 @@
 //! The ten tools: a list of words, and what a tool is.
 
-pub(crate) mod published;
-
 use std::{
     future::Future,
     pin::Pin,
@@ -18,6 +16,7 @@ use crate::{
     arguments::{self, ArgumentFaults},
     call::Call,
     consent::{self, Question},
+    published,
     reply::{Fault, Reply},
     schema,
 };
@@ -31,7 +30,7 @@ macro_rules! tools {
         pub(crate) static TOOLS: [Entry; [$(stringify!($name)),+].len()] =
             [$(Entry::of::<$name::Tool>(stringify!($name))),+];
 
-        /// The tools as the code has them, from which [`published`] is written.
+        /// The tools as the code has them, from which `published` is written.
         pub(crate) fn as_written() -> Vec<Listed> {
             vec![$(listed::<$name::Tool>(stringify!($name))),+]
         }

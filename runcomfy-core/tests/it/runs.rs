@@ -12,7 +12,7 @@ use runcomfy_core::{
     MockRunComfyApi, RequestId, RequestResult, RequestStatus, SharedWaits, Wait, WaitEnd,
     WaitEvent, WaitPolicy,
 };
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep_until};
 
 use crate::wait::d1;
 
@@ -119,7 +119,7 @@ impl Service {
     ) -> Figures {
         let all = runs.into_iter().zip((0..callers).cycle()).zip(0..);
         let all = all.map(|((run, caller), number)| async move {
-            sleep(Duration::from_millis(2) * number).await;
+            sleep_until(Instant::now() + Duration::from_millis(2) * number).await;
             self.run(waits, caller, run).await
         });
         Figures::of(join_all(all).await)

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use memchr::memmem;
 use rmcp::{RoleServer, service::RequestContext};
 
-use crate::{reply::Part, tools::published};
+use crate::{published, reply::Part};
 
 /// Stands beside a request: whoever answers may leave parts out of the answer, and say so here.
 #[derive(Clone, Debug, Default)]

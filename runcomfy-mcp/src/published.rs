@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 /// The list, as JSON without space in it.
-pub(crate) const JSON: &str = include_str!("../../tools.json").trim_ascii_end();
+pub(crate) const JSON: &str = include_str!("../tools.json").trim_ascii_end();
 
 /// The list.
 pub(crate) fn tools() -> Vec<Tool> {
