@@ -25,7 +25,8 @@ pub struct WaitPolicy {
     /// The time between two looks as a share of the time waited so far; of that beyond the first half minute
     /// while the run is in progress.
     pub growth: f64,
-    /// How far that is varied at random, as a share of it, so that many who wait don't look together.
+    /// How far that is varied at random, as a share of it, so that many who wait don't look together. The first
+    /// look of a wait that begins with the submit, two and a half times as far.
     pub jitter: f64,
     /// How long "not found" is taken for a run that the service does not know yet.
     pub not_found_grace: Duration,
