@@ -12,7 +12,7 @@ use rmcp::{
         ElicitRequest, ElicitRequestParams, ElicitResult, ElicitationAction, ElicitationSchema,
         InputRequest, InputRequiredResult, JsonObject, ServerRequest,
     },
-    service::{Peer, PeerRequestOptions, RequestContext, ServiceError},
+    service::{Peer, PeerRequestOptions, ServiceError},
 };
 use runcomfy_core::{Deployment, DeploymentId, ErrorKind, Include, Token, is_invisible};
 use serde_json::Value;
@@ -21,7 +21,7 @@ use tokio::time::{Instant, interval_at, timeout};
 pub use self::sealing::InvalidSealingKeys;
 pub(crate) use self::sealing::Sealing;
 use self::sealing::{Opened, Round};
-use crate::{call::Call, protocol, replay::Fingerprint, reply::Fault};
+use crate::{call::Call, protocol, replay::Fingerprint, reply::Fault, server::CallContext};
 
 /// What is done about a call that hurts where the person can't be asked by way of the client. Where they
 /// can, they always are.
@@ -85,19 +85,16 @@ impl Consent {
     /// The call brings a state that this server did not give, or gave for another call.
     pub(crate) fn of(
         request: &mut CallToolRequestParams,
-        context: &RequestContext<RoleServer>,
+        context: &CallContext,
         token: Option<&Token>,
         sealing: &Arc<Sealing>,
         otherwise: Confirm,
     ) -> Result<Self, Fault> {
-        let can_ask = context.client_capabilities().is_some_and(|client| shows_forms(&client));
-        if !protocol::is_modern(context) {
-            // Over HTTP there is no session in which an answer could come, whatever the client says.
-            let has_session = context.extensions.get::<http::request::Parts>().is_none();
-            return Ok(if can_ask && has_session {
-                Self::Peer(context.peer.clone())
-            } else {
-                Self::Policy(otherwise)
+        let can_ask = shows_forms(&context.client);
+        if !protocol::is_modern(context.version.as_ref()) {
+            return Ok(match &context.session {
+                Some(peer) if can_ask => Self::Peer(peer.clone()),
+                _ => Self::Policy(otherwise),
             });
         }
         let bound = bound(token, &request.name, request.arguments.as_ref());

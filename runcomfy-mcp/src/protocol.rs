@@ -1,13 +1,13 @@
 //! What a client's protocol revision knows.
 
-use rmcp::{RoleServer, model::ProtocolVersion, service::RequestContext};
+use rmcp::model::ProtocolVersion;
 
 /// Whether it is one without a handshake: hints on how long answers stay good, questions in rounds, tasks.
-pub(crate) fn is_modern(context: &RequestContext<RoleServer>) -> bool {
-    context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2026_07_28)
+pub(crate) fn is_modern(version: Option<&ProtocolVersion>) -> bool {
+    version.is_some_and(|version| *version >= ProtocolVersion::V_2026_07_28)
 }
 
 /// Links to resources came with the revision of 2025-06-18; older clients reject results that have one.
-pub(crate) fn knows_links(context: &RequestContext<RoleServer>) -> bool {
-    context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2025_06_18)
+pub(crate) fn knows_links(version: Option<&ProtocolVersion>) -> bool {
+    version.is_some_and(|version| *version >= ProtocolVersion::V_2025_06_18)
 }

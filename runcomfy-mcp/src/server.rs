@@ -2,6 +2,7 @@
 
 mod answer;
 mod aside;
+mod context;
 mod handler;
 mod record;
 mod task;
@@ -28,6 +29,8 @@ use crate::{
     transport::http::Visit,
     waiting::Reasons,
 };
+
+pub(crate) use self::context::CallContext;
 
 /// How to get from a wish to a picture; shown to the model where the client shows it. Clients cut at 2 KB.
 const INSTRUCTIONS: &str = "\

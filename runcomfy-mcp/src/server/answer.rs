@@ -4,13 +4,12 @@ use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
 use rmcp::{
-    ErrorData, RoleServer,
+    ErrorData,
     model::{CallToolRequestParams, CallToolResponse},
-    service::RequestContext,
 };
 use serde_json::Value;
 
-use super::{RunComfyMcp, record::Record};
+use super::{RunComfyMcp, context::CallContext, record::Record};
 use crate::{
     call::{Client, Progress},
     consent::Consent,
@@ -19,32 +18,34 @@ use crate::{
     replay::{Delivery, Receipt},
     reply::{Fault, Reply},
     tools::Entry,
-    transport::{Insertions, http::Visit},
+    transport::http::Visit,
 };
 
 impl RunComfyMcp {
     /// Answers a call, whatever comes of it, and says so in the log and in figures.
-    pub(super) async fn answer(
+    pub(crate) async fn answer(
         &self,
         entry: &'static Entry,
         request: CallToolRequestParams,
-        context: &RequestContext<RoleServer>,
+        mut context: CallContext,
     ) -> Result<CallToolResponse, ErrorData> {
-        let mut record = Record::begin(entry.name(), request.arguments.as_ref(), context);
+        let mut record = Record::begin(entry.name(), request.arguments.as_ref(), &context);
         let _under_way = self.work.token();
-        let parts = context.extensions.get::<http::request::Parts>();
         // Over HTTP the connection knows what becomes of the answer. Elsewhere all there is to know is
         // whether the caller had gone before there was one.
         let own = Delivery::default();
-        let receipt = parts.and_then(|parts| parts.extensions.get::<Receipt>()).cloned();
+        let receipt = context.extension::<Receipt>().cloned();
         let receipt = receipt.unwrap_or_else(|| own.receipt());
+        let (gone, insertions) = (context.gone.clone(), context.insertions.take());
+        let (limit, links) =
+            (self.settings.text_limit_bytes, knows_links(context.version.as_ref()));
         let run = self.run(entry, request, context, receipt, &mut record);
         let run = async {
             let mut run = std::pin::pin!(run);
             tokio::select! {
                 biased;
                 outcome = &mut run => return outcome,
-                () = context.ct.cancelled() => own.lost(),
+                () = gone.cancelled() => own.lost(),
             }
             run.await
         };
@@ -56,8 +57,6 @@ impl RunComfyMcp {
         own.done();
         record.came_to(&outcome);
         let refused = outcome.as_ref().is_err_and(Fault::breaks_protocol);
-        let insertions = Insertions::of(context);
-        let (limit, links) = (self.settings.text_limit_bytes, knows_links(context));
         let mut shaped = match outcome {
             Ok(reply) => reply.shape(limit, links, insertions.is_some()),
             Err(fault) => fault.shape(),
@@ -78,17 +77,13 @@ impl RunComfyMcp {
         &self,
         entry: &Entry,
         mut request: CallToolRequestParams,
-        context: &RequestContext<RoleServer>,
+        mut context: CallContext,
         receipt: Receipt,
         record: &mut Record,
     ) -> Result<Reply, Fault> {
-        let parts = context.extensions.get::<http::request::Parts>();
-        let progress = match context.meta.get_progress_token() {
-            Some(token) => Progress::Peer { peer: context.peer.clone(), token, said: 0 },
-            None => Progress::Silent,
-        };
-        let (api, token) = self.callers.acting(parts.map(|parts| &parts.headers))?;
-        let visit = parts.and_then(|parts| parts.extensions.get::<Visit>()).cloned();
+        let headers = context.http.as_ref().map(|parts| &parts.headers);
+        let (api, token) = self.callers.acting(headers)?;
+        let visit = context.extension::<Visit>().cloned();
         // The door has read the same header, where a token is needed.
         let holder = visit.as_ref().and_then(|visit| visit.holder).filter(|_| token.is_some());
         let principal = holder.unwrap_or_else(|| self.gate.principal(token.as_ref()));
@@ -97,17 +92,12 @@ impl RunComfyMcp {
         let source = visit.as_ref().and_then(|visit| visit.source);
         let standing = self.standing(entry, principal, visit)?;
         // A peer of an older revision that declares them still expects a result.
-        let tasks = is_modern(context)
-            && context.client_capabilities().is_some_and(|client| client.supports_tasks());
+        let tasks = is_modern(context.version.as_ref()) && context.client.supports_tasks();
         let policy = self.settings.confirm();
-        let consent = Consent::of(&mut request, context, token.as_ref(), &self.sealing, policy)?;
-        let call = self.call(
-            api,
-            Client { progress, consent, tasks },
-            context.ct.clone(),
-            standing,
-            ledger,
-        );
+        let consent = Consent::of(&mut request, &context, token.as_ref(), &self.sealing, policy)?;
+        let progress = std::mem::replace(&mut context.progress, Progress::Silent);
+        let client = Client { progress, consent, tasks };
+        let call = self.call(api, client, context.gone, standing, ledger);
         let run = entry.call(request.arguments.unwrap_or_default(), call);
         let outcome = tokio::select! {
             outcome = run => outcome,

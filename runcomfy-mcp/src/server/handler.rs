@@ -59,7 +59,7 @@ impl ServerHandler for RunComfyMcp {
             None => ListToolsResult::with_all_items(Self::tools()),
         };
         // The list is the same for everyone and changes only with the server's version.
-        let modern = is_modern(&context);
+        let modern = is_modern(context.protocol_version().as_ref());
         Ok(if modern {
             list.with_ttl_ms(HOUR_MS).with_cache_scope(CacheScope::Public)
         } else {
@@ -86,7 +86,7 @@ impl ServerHandler for RunComfyMcp {
         let (resources, more) = self.resources(from, &context).await;
         let mut list = ListResourcesResult::with_all_items(resources);
         list.next_cursor = more.map(|place| place.to_string());
-        let modern = is_modern(&context);
+        let modern = is_modern(context.protocol_version().as_ref());
         // The account's own, and soon another.
         Ok(if modern {
             list.with_ttl_ms(MINUTE_MS).with_cache_scope(CacheScope::Private)
@@ -101,7 +101,7 @@ impl ServerHandler for RunComfyMcp {
         context: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
         let list = ListResourceTemplatesResult::with_all_items(resources::templates());
-        let modern = is_modern(&context);
+        let modern = is_modern(context.protocol_version().as_ref());
         Ok(if modern {
             list.with_ttl_ms(HOUR_MS).with_cache_scope(CacheScope::Public)
         } else {
@@ -116,7 +116,7 @@ impl ServerHandler for RunComfyMcp {
     ) -> Result<ReadResourceResponse, ErrorData> {
         let contents = self.resource(&request.uri, &context).await?;
         let read = ReadResourceResult::new(vec![contents]);
-        Ok(if is_modern(&context) {
+        Ok(if is_modern(context.protocol_version().as_ref()) {
             // A run may be elsewhere the next moment.
             read.with_ttl_ms(0).with_cache_scope(CacheScope::Private)
         } else {
@@ -131,7 +131,7 @@ impl ServerHandler for RunComfyMcp {
         context: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, ErrorData> {
         let list = ListPromptsResult::with_all_items(prompts::list());
-        let modern = is_modern(&context);
+        let modern = is_modern(context.protocol_version().as_ref());
         Ok(if modern {
             list.with_ttl_ms(HOUR_MS).with_cache_scope(CacheScope::Public)
         } else {
@@ -222,6 +222,6 @@ impl ServerHandler for RunComfyMcp {
             return Err(ErrorData::invalid_params(message, Some(Value::from(known))));
         };
         // Boxed: it is large, and moved about on its way to where it runs.
-        Box::pin(self.answer(entry, request, &context)).await
+        Box::pin(self.answer(entry, request, context.into())).await
     }
 }

@@ -1,15 +1,12 @@
 //! What is said of a call once it is over: a line in the log, and figures. Names, numbers and words of
 //! ours: never an argument, a token, or a text of anybody's.
 
-use rmcp::{
-    RoleServer,
-    model::{JsonObject, NumberOrString},
-    service::RequestContext,
-};
+use rmcp::model::{JsonObject, NumberOrString};
 use runcomfy_core::is_id;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::context::CallContext;
 use crate::{
     metrics::{Ended, Metrics},
     reply::{Fault, Reply, Shaped},
@@ -37,9 +34,9 @@ impl Record {
     pub(super) fn begin(
         tool: &'static str,
         arguments: Option<&JsonObject>,
-        context: &RequestContext<RoleServer>,
+        context: &CallContext,
     ) -> Self {
-        let parts = context.extensions.get::<http::request::Parts>();
+        let parts = context.http.as_ref();
         let extensions = parts.map(|parts| &parts.extensions);
         let tag = extensions.and_then(|extensions| extensions.get::<Tag>());
         let number = match &context.id {
@@ -51,7 +48,7 @@ impl Record {
             began: Instant::now(),
             tool,
             transport: if parts.is_some() { "http" } else { "stdio" },
-            protocol: context.protocol_version().map(|version| version.to_string()),
+            protocol: context.version.as_ref().map(ToString::to_string),
             call_id: tag.map(|tag| tag.0.clone()).or(number),
             caller: None,
             deployment_id: arguments.and_then(|arguments| id(arguments, "deployment_id")),

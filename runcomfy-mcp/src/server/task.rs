@@ -23,7 +23,8 @@ impl RunComfyMcp {
         context: &RequestContext<RoleServer>,
     ) -> Result<DetailedTask, ErrorData> {
         let id = &parsed(id)?;
-        let (limit, links) = (self.settings.text_limit_bytes, knows_links(context));
+        let (limit, links) =
+            (self.settings.text_limit_bytes, knows_links(context.protocol_version().as_ref()));
         let shape = |answer: Result<Reply, Fault>| {
             json(match answer {
                 Ok(reply) => reply.shape(limit, links, false).into_response(),

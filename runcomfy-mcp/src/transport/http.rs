@@ -4,6 +4,7 @@ mod accept;
 mod answer;
 mod complete;
 mod connection;
+mod direct;
 mod door;
 mod endpoint;
 mod figures;
@@ -12,7 +13,9 @@ pub(crate) mod fuzz;
 mod head;
 mod health;
 mod inbound;
+mod library;
 mod names;
+mod outliving;
 mod progress;
 mod socket;
 mod tag;
@@ -89,7 +92,8 @@ pub async fn serve_with(
     exposition: Option<Exposition>,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    serve_handler(server.clone(), server, options, listener, exposition, shutdown).await
+    let direct = Some(Arc::new(server.clone()));
+    serve_either(server.clone(), direct, server, options, listener, exposition, shutdown).await
 }
 
 /// The same for another handler of MCP's methods, behind the doors and within the bounds of `server`: how a
@@ -105,10 +109,23 @@ pub async fn serve_handler(
     exposition: Option<Exposition>,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
+    serve_either(handler, None, server, options, listener, exposition, shutdown).await
+}
+
+/// `direct` answers calls without MCP's library, where `handler` is the server itself.
+async fn serve_either(
+    handler: impl ServerHandler + Clone,
+    direct: Option<Arc<RunComfyMcp>>,
+    server: RunComfyMcp,
+    options: HttpOptions,
+    listener: TcpListener,
+    exposition: Option<Exposition>,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
     let (streams, pulse) = (CancellationToken::new(), Pulse::new());
     let budget = Budget::new(server.settings().connections.body_bytes_in_flight);
-    let app =
-        router_with(handler, server.clone(), &options, &streams, pulse.clone(), budget.clone());
+    let door = Door::new(server.clone(), budget.clone());
+    let app = router_with(handler, direct, door, &options, &streams, pulse.clone());
     let settings = server.settings();
     let connections = Connections::new(app, settings.connections.clone());
     let stop = async {
@@ -154,17 +171,19 @@ pub async fn serve_handler(
 /// Everything behind the socket. `streams` ends open answers when it fires.
 pub fn router(server: RunComfyMcp, options: &HttpOptions, streams: &CancellationToken) -> Router {
     let budget = Budget::new(server.settings().connections.body_bytes_in_flight);
-    router_with(server.clone(), server, options, streams, Pulse::new(), budget)
+    let (direct, door) = (Some(Arc::new(server.clone())), Door::new(server.clone(), budget));
+    router_with(server, direct, door, options, streams, Pulse::new())
 }
 
 fn router_with(
     handler: impl ServerHandler + Clone,
-    server: RunComfyMcp,
+    direct: Option<Arc<RunComfyMcp>>,
+    door: Door,
     options: &HttpOptions,
     streams: &CancellationToken,
     pulse: Pulse,
-    budget: Budget,
 ) -> Router {
+    let server = door.server();
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false) // any replica answers any request
         .with_json_response(true)
@@ -174,7 +193,6 @@ fn router_with(
         .with_allowed_origins(options.allowed_origins.clone())
         .enforce_origin_validation(); // rmcp serves any web page otherwise
     let names = Arc::new(Names::new(options));
-    let door = Door::new(server.clone(), budget);
     let draining = server.ending().clone();
     let metrics = Arc::clone(server.metrics());
     let mcp = StreamableHttpService::new(
@@ -183,7 +201,7 @@ fn router_with(
         config,
     );
     let cors = names::cors(Arc::clone(&names));
-    let endpoint = Arc::new(Endpoint { names, cors, door, mcp });
+    let endpoint = Arc::new(Endpoint { names, cors, door, mcp, direct, streams: streams.clone() });
     Router::new()
         .route("/mcp", any(move |request| Arc::clone(&endpoint).answer(request)))
         .route(health::PATHS[0], get(move || async move { pulse.health() }))

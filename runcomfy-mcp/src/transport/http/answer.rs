@@ -23,6 +23,13 @@ pub(super) fn protocol_error(status: StatusCode, code: i32, message: &str) -> Re
     with_body(status, json!({"jsonrpc": "2.0", "id": null, "error": error}))
 }
 
+/// Said where what went wrong is in the log, and nobody else's matter.
+pub(super) fn internal_error() -> Response {
+    /// JSON-RPC's own.
+    const INTERNAL: i32 = -32603;
+    protocol_error(StatusCode::INTERNAL_SERVER_ERROR, INTERNAL, "internal error")
+}
+
 /// A refusal that passes.
 pub(super) fn later(status: StatusCode, message: &str, wait: Duration) -> Response {
     let mut response = refusal(status, message);

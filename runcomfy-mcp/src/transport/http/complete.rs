@@ -6,17 +6,15 @@ use axum::{body::Body, response::Response};
 use bytes::Bytes;
 use futures_util::stream;
 use http::{
-    HeaderValue, StatusCode,
+    HeaderValue,
     header::{CONTENT_LENGTH, CONTENT_TYPE},
 };
 
-use super::answer::protocol_error;
+use super::answer::internal_error;
 use crate::transport::insertions::{Insertions, cut};
 
 /// Longer than any answer without its insertions: its data is at most a mebibyte, and its text is short.
 const MOST: usize = 4 * 1024 * 1024;
-/// JSON-RPC's own.
-const INTERNAL: i32 = -32603;
 
 /// The response with all of it. One of which nothing was left out stays as it is, unread.
 pub(super) async fn complete(insertions: &Insertions, response: Response) -> Response {
@@ -26,9 +24,7 @@ pub(super) async fn complete(insertions: &Insertions, response: Response) -> Res
     }
     let (mut parts, body) = response.into_parts();
     let body = axum::body::to_bytes(body, MOST).await.unwrap_or_default();
-    let Some(pieces) = cut(body, all) else {
-        return protocol_error(StatusCode::INTERNAL_SERVER_ERROR, INTERNAL, "internal error");
-    };
+    let Some(pieces) = cut(body, all) else { return internal_error() };
     let json = parts.headers.get(CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
     if json {
         let length: usize = pieces.iter().map(Bytes::len).sum();

@@ -2,16 +2,16 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use axum::{body::Body, extract::Request, response::Response};
+use axum::{extract::Request, response::Response};
+use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
     header::{CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER},
+    request::Parts,
 };
-use serde_json::Value;
 
 use super::{
     answer::{later, protocol_error, refusal},
-    complete::complete,
     connection::Peer,
     inbound::{self, Budget, Load, Unread},
     names::the_only,
@@ -21,7 +21,6 @@ use crate::{
     caller::{BearerError, bearer},
     gate::Principal,
     message,
-    transport::{Insertions, brief::shorten},
 };
 
 /// What the door needs to know.
@@ -46,8 +45,6 @@ pub(crate) struct Visit {
 /// What is answered in place of MCP. Boxed: it is far larger than what it stands in for.
 type Refused = Box<Response>;
 
-/// JSON-RPC's own.
-const INVALID_REQUEST: i32 = -32600;
 /// MCP's: a header contradicts the message, or another header.
 const HEADER_MISMATCH: i32 = -32020;
 
@@ -56,8 +53,12 @@ impl Door {
         Self { server, budget }
     }
 
-    /// Lets the request in as it is, or says why not.
-    async fn admit(&self, request: Request) -> Result<Request, Refused> {
+    pub(super) fn server(&self) -> &RunComfyMcp {
+        &self.server
+    }
+
+    /// Lets the request in as it is, its message read, or says why not.
+    pub(super) async fn admit(&self, request: Request) -> Result<(Parts, Bytes), Refused> {
         let source = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
         check_headers(request.headers())?;
         let holder = self.check_token(request.headers(), source)?;
@@ -73,8 +74,14 @@ impl Door {
         message::check(&bytes).map_err(|unfit| {
             protocol_error(StatusCode::BAD_REQUEST, unfit.code(), unfit.message())
         })?;
-        parts.extensions.insert(Insertions::default());
-        Ok(Request::from_parts(parts, Body::from(bytes)))
+        Ok((parts, bytes))
+    }
+
+    /// What is said in the end: a server that ends soon takes no more over this connection.
+    pub(super) fn close(&self, response: &mut Response) {
+        if self.server.ending().is_cancelled() {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
     }
 
     /// Exactly one well-formed token, where one is needed, of somebody who does not come too often. What
@@ -107,38 +114,6 @@ impl Door {
             .map_err(|wait| later(StatusCode::TOO_MANY_REQUESTS, "too many requests", wait))?;
         Ok(need_token.then_some(principal))
     }
-}
-
-/// Passes on to `mcp` what may come in, and says in JSON-RPC's words what was wrong with a message.
-pub(super) async fn pass<F>(
-    door: &Door,
-    request: Request,
-    mcp: impl FnOnce(Request) -> F,
-) -> Response
-where
-    F: Future<Output = Response>,
-{
-    let mut response = match door.admit(request).await {
-        Ok(request) => {
-            let insertions = request.extensions().get::<Insertions>().cloned();
-            let response = mcp(request).await;
-            // The media types were right: it is the message that MCP could not read.
-            match response.status() {
-                StatusCode::UNSUPPORTED_MEDIA_TYPE => not_a_message(),
-                StatusCode::BAD_REQUEST => brief(response).await,
-                _ => match insertions {
-                    Some(insertions) => complete(&insertions, response).await,
-                    None => response,
-                },
-            }
-        }
-        Err(response) => *response,
-    };
-    // A server that ends soon takes no more over this connection.
-    if door.server.ending().is_cancelled() {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    response
 }
 
 /// Headers that two readers could read in two ways, and bodies in a form that is not taken.
@@ -181,29 +156,4 @@ fn not_read(unread: Unread, most: usize) -> Response {
         }
         Unread::Broken => refusal(StatusCode::BAD_REQUEST, "the message did not come whole"),
     }
-}
-
-/// A refusal of the library's, which repeats headers at any length: no more of them than tells which.
-async fn brief(response: Response) -> Response {
-    let (mut parts, body) = response.into_parts();
-    let Ok(bytes) = axum::body::to_bytes(body, MAX_REFUSAL_BYTES).await else {
-        return refusal(StatusCode::BAD_REQUEST, "the request is not right");
-    };
-    let Ok(mut message) = serde_json::from_slice::<Value>(&bytes) else {
-        return Response::from_parts(parts, Body::from(bytes));
-    };
-    if !message.get_mut("error").is_some_and(shorten) {
-        return Response::from_parts(parts, Body::from(bytes));
-    }
-    parts.headers.remove(CONTENT_LENGTH);
-    Response::from_parts(parts, Body::from(message.to_string()))
-}
-
-/// Larger than any: headers are bounded.
-const MAX_REFUSAL_BYTES: usize = 256 * 1024;
-
-/// A message that MCP could not read although it is JSON.
-fn not_a_message() -> Response {
-    let why = "the message is no JSON-RPC request or notification";
-    protocol_error(StatusCode::BAD_REQUEST, INVALID_REQUEST, why)
 }

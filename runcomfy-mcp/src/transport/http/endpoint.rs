@@ -3,20 +3,26 @@
 
 use std::{convert::Infallible, sync::Arc};
 
-use axum::{body::Body, extract::Request, response::Response};
+use axum::{extract::Request, response::Response};
+use bytes::Bytes;
+use http::request::Parts;
 use rmcp::{
     ServerHandler,
     transport::streamable_http_server::{
         StreamableHttpService, session::never::NeverSessionManager,
     },
 };
+use tokio_util::sync::CancellationToken;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_http::cors::CorsLayer;
 
 use super::{
-    door::{self, Door},
+    direct,
+    door::Door,
+    library,
     names::{self, Names},
 };
+use crate::RunComfyMcp;
 
 /// What answers there.
 pub(super) struct Endpoint<H> {
@@ -24,6 +30,10 @@ pub(super) struct Endpoint<H> {
     pub(super) cors: CorsLayer,
     pub(super) door: Door,
     pub(super) mcp: StreamableHttpService<H, NeverSessionManager>,
+    /// Answers calls of tools without the library, where its handler is ours.
+    pub(super) direct: Option<Arc<RunComfyMcp>>,
+    /// Ends open answers when it fires.
+    pub(super) streams: CancellationToken,
 }
 
 impl<H: ServerHandler> Endpoint<H> {
@@ -44,7 +54,22 @@ impl<H: ServerHandler> Endpoint<H> {
     }
 
     async fn enter(&self, request: Request) -> Response {
-        let mcp = |request| async { self.mcp.handle(request).await.map(Body::new) };
-        door::pass(&self.door, request, mcp).await
+        let mut response = match self.door.admit(request).await {
+            Ok((parts, message)) => self.serve(parts, message).await,
+            Err(refused) => *refused,
+        };
+        self.door.close(&mut response);
+        response
+    }
+
+    async fn serve(&self, parts: Parts, message: Bytes) -> Response {
+        if let Some(server) = &self.direct
+            && let Some(call) = direct::read(&parts.headers, &message)
+        {
+            drop(message); // nothing of it is needed while the call goes on
+            return direct::answer(server, call, parts, &self.streams).await;
+        }
+        // Boxed: it is large, and calls that wait would keep the room for it.
+        Box::pin(library::answer(&self.mcp, parts, message)).await
     }
 }

@@ -1,0 +1,79 @@
+//! What a call is made with besides its arguments, by whatever way it came.
+
+use http::request::Parts;
+use rmcp::{
+    RoleServer,
+    model::{ClientCapabilities, ProtocolVersion, RequestId, RequestMetaObject},
+    service::{Peer, RequestContext},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{call::Progress, transport::Insertions};
+
+/// A request's own words and circumstances.
+pub(crate) struct CallContext {
+    pub(crate) id: RequestId,
+    /// The protocol's revision that it is written in.
+    pub(crate) version: Option<ProtocolVersion>,
+    /// What its client says that it can do.
+    pub(crate) client: ClientCapabilities,
+    /// How it hears of what goes on.
+    pub(crate) progress: Progress,
+    /// The client itself, to be asked while the call goes on, where there is a session.
+    pub(crate) session: Option<Peer<RoleServer>>,
+    /// Its head, where it came over HTTP.
+    pub(crate) http: Option<Parts>,
+    /// Where its transport puts in what is left out of the answer.
+    pub(crate) insertions: Option<Insertions>,
+    /// Fires when nobody waits for the answer any more.
+    pub(crate) gone: CancellationToken,
+}
+
+impl CallContext {
+    /// Of a request over HTTP that asks for no progress: nobody has to be reached while it goes on.
+    pub(crate) fn of_http(
+        id: RequestId,
+        version: ProtocolVersion,
+        meta: &RequestMetaObject,
+        http: Parts,
+        insertions: Insertions,
+    ) -> Self {
+        Self {
+            id,
+            version: Some(version),
+            client: meta.client_capabilities().unwrap_or_default(),
+            progress: Progress::Silent,
+            session: None,
+            http: Some(http),
+            insertions: Some(insertions),
+            gone: CancellationToken::new(),
+        }
+    }
+
+    /// What the doors have said of it.
+    pub(super) fn extension<T: Send + Sync + 'static>(&self) -> Option<&T> {
+        self.http.as_ref()?.extensions.get()
+    }
+}
+
+impl From<RequestContext<RoleServer>> for CallContext {
+    fn from(mut context: RequestContext<RoleServer>) -> Self {
+        let progress = match context.meta.get_progress_token() {
+            Some(token) => Progress::Peer { peer: context.peer.clone(), token, said: 0 },
+            None => Progress::Silent,
+        };
+        let insertions = Insertions::of(&context).cloned();
+        let http = context.extensions.remove::<Parts>();
+        Self {
+            version: context.protocol_version(),
+            client: context.client_capabilities().unwrap_or_default(),
+            progress,
+            insertions,
+            // Over HTTP there is none in which an answer could come, whatever the client says.
+            session: http.is_none().then_some(context.peer),
+            http,
+            id: context.id,
+            gone: context.ct,
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Calls of tools whose client has not to be reached before they are answered: nearly all of them. They are read,
+//! checked and answered here. MCP's library sets up a session of three channels and three tasks for each request,
+//! which takes longer than all else that is done for a call, and as much memory as all else of a wait.
+//!
+//! Only what is certainly as the protocol wants it is taken. Whatever is missing, unusual or wrong goes the library's
+//! way, and gets its answer from there.
+
+use std::{borrow::Cow, sync::Arc};
+
+use axum::{body::Body, response::Response};
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{ACCEPT, CONTENT_TYPE, ORIGIN},
+    request::Parts,
+};
+use rmcp::model::{
+    CallToolRequestParams, JsonRpcVersion2_0, ProtocolVersion, RequestId, RequestMetaObject,
+    ServerJsonRpcMessage, ServerResult,
+};
+use serde::Deserialize;
+use tokio_util::sync::CancellationToken;
+
+use super::{answer::internal_error, complete::complete, names::the_only, outliving::Outliving};
+use crate::{
+    RunComfyMcp,
+    protocol::is_modern,
+    server::CallContext,
+    tools::{self, Entry},
+    transport::Insertions,
+};
+
+/// A call that can be answered without more ado.
+pub(super) struct ToolCall {
+    id: RequestId,
+    version: ProtocolVersion,
+    entry: &'static Entry,
+    meta: RequestMetaObject,
+    params: CallToolRequestParams,
+}
+
+/// One as it comes.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Message<'a> {
+    #[serde(rename = "jsonrpc")]
+    _jsonrpc: JsonRpcVersion2_0,
+    id: RequestId,
+    #[serde(borrow)]
+    method: Cow<'a, str>,
+    params: CallToolRequestParams,
+}
+
+const METHOD: &str = "tools/call";
+const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+
+/// Reads a message that has come through the door. `None`: it is for the library.
+pub(super) fn read(headers: &HeaderMap, bytes: &[u8]) -> Option<ToolCall> {
+    if headers.contains_key(ORIGIN) || !takes_both(headers) {
+        return None;
+    }
+    let Message { id, method, mut params, .. } = serde_json::from_slice(bytes).ok()?;
+    let meta = params.meta.take().unwrap_or_default();
+    if method != METHOD || meta.get_progress_token().is_some() {
+        return None;
+    }
+    let entry = tools::find(&params.name)?;
+    let version = version(headers, &meta, entry.name())?;
+    Some(ToolCall { id, version, entry, meta, params })
+}
+
+/// The revision that it is written in, where headers and message agree on one and have all that it asks for.
+fn version(headers: &HeaderMap, meta: &RequestMetaObject, tool: &str) -> Option<ProtocolVersion> {
+    let header = headers.get(PROTOCOL_VERSION);
+    let own = meta.protocol_version();
+    let version = match header {
+        // As the revision of 2025-06-18 wants it.
+        None => ProtocolVersion::V_2025_03_26,
+        Some(header) => {
+            let known = |known: &&ProtocolVersion| header == known.as_str();
+            ProtocolVersion::KNOWN_VERSIONS.iter().find(known)?.clone()
+        }
+    };
+    if !is_modern(Some(&version)) {
+        return own.is_none().then_some(version);
+    }
+    let says = |name: &'static str, what: &str| {
+        the_only(headers, HeaderName::from_static(name)).is_some_and(|value| value == what)
+    };
+    let agrees = own.as_ref() == Some(&version)
+        && meta.missing_required_keys(&version).is_empty()
+        && says("mcp-method", METHOD)
+        && says("mcp-name", tool);
+    agrees.then_some(version)
+}
+
+/// Whether the client says in plain words that it takes both forms of an answer.
+fn takes_both(headers: &HeaderMap) -> bool {
+    let Some(accept) = the_only(headers, ACCEPT).and_then(|accept| accept.to_str().ok()) else {
+        return false;
+    };
+    let has = |kind: &str| accept.split(',').any(|one| one.trim().eq_ignore_ascii_case(kind));
+    has("application/json") && has("text/event-stream")
+}
+
+/// Answers it. `streams` ends open answers when it fires.
+pub(super) async fn answer(
+    server: &Arc<RunComfyMcp>,
+    call: ToolCall,
+    parts: Parts,
+    streams: &CancellationToken,
+) -> Response {
+    let ToolCall { id, version, entry, meta, params } = call;
+    let insertions = Insertions::default();
+    let context =
+        CallContext::of_http(id.clone(), version.clone(), &meta, parts, insertions.clone());
+    let (server, gone) = (Arc::clone(server), context.gone.clone());
+    let run = Box::pin(async move { server.answer(entry, params, context).await });
+    let answered = tokio::select! {
+        biased;
+        answered = Outliving::new(run, gone) => answered,
+        () = streams.cancelled() => return internal_error(),
+    };
+    let message = match answered {
+        Ok(response) => {
+            let mut result = ServerResult::from(response);
+            if !is_modern(Some(&version)) {
+                result.strip_result_type_for_legacy_peer();
+            }
+            ServerJsonRpcMessage::response(result, id)
+        }
+        Err(error) => ServerJsonRpcMessage::error(error, Some(id)),
+    };
+    let Ok(json) = serde_json::to_vec(&message) else { return internal_error() };
+    let mut response = Response::new(Body::from(json));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    complete(&insertions, response).await
+}
+
+#[cfg(test)]
+mod tests;
