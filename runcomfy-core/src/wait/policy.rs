@@ -26,14 +26,14 @@ pub struct WaitPolicy {
     /// while the run is in progress.
     pub growth: f64,
     /// How far that is varied at random, as a share of it, so that many who wait don't look together. The first
-    /// look of a wait that begins with the submit, two and a half times as far.
+    /// look of a wait that begins with the submit, half as far again.
     pub jitter: f64,
     /// How long "not found" is taken for a run that the service does not know yet.
     pub not_found_grace: Duration,
 }
 
 impl Default for WaitPolicy {
-    /// 300 s; a look after 2.9 s (2 s in queue, 750 ms where it is known how long runs take), then
+    /// 300 s; a look after 2.9 s (2 s in queue, 500 ms where it is known how long runs take), then
     /// after a tenth of the time waited, at most 15 s, all varied by a fifth; 10 s of patience with "not
     /// found".
     fn default() -> Self {
@@ -41,7 +41,7 @@ impl Default for WaitPolicy {
             timeout: Some(Duration::from_secs(300)),
             // With the variation, an end is known as soon as by a look every 3 s.
             shortest: Duration::from_millis(2900),
-            shortest_when_known: Duration::from_millis(750),
+            shortest_when_known: Duration::from_millis(500),
             shortest_in_queue: Duration::from_secs(2),
             longest: Duration::from_secs(15),
             growth: 0.1,
@@ -89,12 +89,12 @@ impl WaitPolicy {
         scaled(interval, self.varied(random)).max(SHORTEST_EVER)
     }
 
-    /// `interval`, the time to a first look, spread over about as long a time by `place`, a number from 0 to 1.
+    /// `interval`, the time to a first look, spread by `place`, a number from 0 to 1.
     ///
     /// Runs that were submitted together are then looked at in turn from there on: whichever ends first is
     /// known soon, and tells when to look at the others.
     pub(super) fn spread(&self, interval: Duration, place: f64) -> Duration {
-        const WIDER: f64 = 2.5;
+        const WIDER: f64 = 1.5;
         let jitter = (self.jitter * WIDER).clamp(0.0, 0.9);
         scaled(interval, 1.0 + jitter * (2.0 * place - 1.0)).max(SHORTEST_EVER)
     }

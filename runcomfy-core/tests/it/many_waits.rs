@@ -29,21 +29,20 @@ async fn the_ends_of_a_thousand_runs_are_known_sooner_than_by_looking_every_thre
         println!("{told}");
         assert!(before.p50 > 1250 && before.p99 > 2900 && before.looks > 4.7, "{told}");
         for now in [&first, &second] {
-            // One batch strays from the mean, which is what counts below.
-            assert!(now.p50 <= 900 && now.p99 <= 2000 && now.looks <= 5.0, "{told}");
+            assert!(now.p50 <= 750 && now.p99 <= 2000 && now.looks <= 4.8, "{told}");
         }
         unlearned.push(first);
         learned.push(second);
     }
     let (unlearned, learned) = (Figures::mean(&unlearned), Figures::mean(&learned));
     println!("{unlearned:?} {learned:?}");
-    assert!(unlearned.p50 <= 700 && unlearned.p99 <= 1700 && unlearned.looks <= 4.65);
+    assert!(unlearned.p50 <= 650 && unlearned.p99 <= 1700 && unlearned.looks <= 4.6);
     assert!(learned.p50 * 10 < unlearned.p50 * 9 && learned.looks < unlearned.looks * 0.9);
 }
 
 #[tokio::test(start_paused = true)]
 async fn fifty_callers_who_learn_nothing_from_each_other_know_their_ends_as_soon() {
-    for (many, most) in [(1000, [750, 2000, 500, 1600]), (256, [900, 2500, 650, 2200])] {
+    for (many, most) in [(1000, [550, 2000, 450, 1600]), (256, [800, 2400, 550, 2000])] {
         let (mut first, mut second) = (Vec::new(), Vec::new());
         for seed in 1..=6 {
             fastrand::seed(seed);
@@ -102,5 +101,5 @@ async fn runs_that_take_turns_on_a_few_machines_are_known_sooner_too() {
     }
     let [first, second] = [first, second].map(|figures| Figures::mean(&figures));
     println!("{first:?} {second:?}");
-    assert!(first.p50 <= 1150 && second.p50 <= 1000, "{first:?} {second:?}");
+    assert!(first.p50 <= 1000 && second.p50 <= 1000, "{first:?} {second:?}");
 }

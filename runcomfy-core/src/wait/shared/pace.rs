@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::wait::{WaitPolicy, policy::scaled};
 
 /// Which share of the runs that may still be like this one will be over at the next look.
-const SHARE: f64 = 0.3;
+const SHARE: f64 = 1.0 / 3.0;
 
 /// The time to the next look at a run that has worked for `age`, where others worked as long as `known` says,
 /// sorted and not empty; `usual` is that time where nothing is known. Varied by `random`, a number from 0 to 1.
@@ -25,7 +25,7 @@ pub(super) fn pause(
     if later.is_empty() {
         // Overdue: likely to end any moment, and the less so the longer it does not.
         let overdue = age.saturating_sub(*last) / 2;
-        return policy.jittered(overdue.max(shortest * 7 / 4).min(usual), random);
+        return policy.jittered(overdue.max(shortest * 2).min(usual), random);
     }
     let wanted = later[nth(later.len(), SHARE * policy.varied(random))] - age;
     // Runs that began together would otherwise be looked at together, one known length being one moment.
@@ -67,14 +67,14 @@ mod tests {
         assert_eq!(next(&known, 2.0), 7.0);
         // Some of those that remain, again and again.
         assert_eq!([next(&known, 9.0), next(&known, 10.0), next(&known, 11.0)], [1.0, 1.0, 1.0]);
-        assert_eq!(next(&known, 11.9), 0.75);
+        assert_eq!(next(&known, 11.9), 0.5);
     }
 
     #[test]
-    fn one_that_is_overdue_is_looked_at_often_and_then_as_usual() {
+    fn one_that_is_overdue_is_looked_at_every_second_and_then_as_usual() {
         let known = [10.0];
         let pauses = [10.0, 12.0, 14.0, 20.0].map(|age| next(&known, age));
-        assert_eq!(pauses, [1.3125, 1.3125, 2.0, 3.0]);
+        assert_eq!(pauses, [1.0, 1.0, 2.0, 3.0]);
         // A run that did nothing says nothing of one that does something.
         assert_eq!(next(&[0.1], 10.0), 3.0);
     }
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn looks_at_a_run_of_minutes_are_not_a_second_apart() {
+    fn looks_at_a_run_of_minutes_are_not_half_a_second_apart() {
         assert_eq!(next(&[300.0, 300.1, 300.2], 299.9), 2.999);
         assert_eq!(next(&[100.0, 100.1, 100.2], 99.9), 0.999);
     }

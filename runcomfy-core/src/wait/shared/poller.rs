@@ -130,18 +130,22 @@ impl<A: RunComfyApi, C: Eq + Hash> Poller<A, C> {
             .unwrap_or_else(|| policy.jittered(self.alone(usual, waited), random))
     }
 
-    /// The time to the next look where nothing is known yet. The fewer other runs there are whose end would tell,
-    /// the more this one is looked at itself; while it is young, as that makes up for the look that a wait which
-    /// begins with the submit does not begin with.
+    /// The time to the next look where nothing is known yet. Whichever of these runs ends first tells when to look at
+    /// the others: where there are many, each is looked at less until then. Where there are few, more, while they
+    /// are young: that makes up for the look that a wait which begins with the submit does not begin with.
     fn alone(&self, usual: Duration, waited: Duration) -> Duration {
         const YOUNG: Duration = Duration::from_secs(12);
-        const MANY: u32 = 16;
-        const LESS: f64 = 0.15;
-        let runs = u32::try_from(self.lengths.waiting()).unwrap_or(u32::MAX);
-        if waited > YOUNG || !self.looks.just_submitted() || runs >= MANY {
+        const FEW: u32 = 6;
+        const MORE_OFTEN: f64 = 0.87;
+        const RARER: f64 = 0.4;
+        if waited > YOUNG || !self.looks.just_submitted() {
             return usual;
         }
-        usual.mul_f64(1.0 - LESS * f64::from(MANY - runs) / f64::from(MANY - 1))
+        let runs = u32::try_from(self.lengths.waiting()).unwrap_or(u32::MAX);
+        if runs <= FEW {
+            return usual.mul_f64(MORE_OFTEN);
+        }
+        usual.mul_f64(1.0 + RARER * (1.0 - f64::from(FEW) / f64::from(runs)))
     }
 
     /// Plans anew, now that another run of this deployment was over sooner than could be expected.
