@@ -110,15 +110,15 @@ async fn news_do_not_put_off_a_last_look() {
         let wait = Wait::new(Arc::clone(&service.api), d1(), service.submit(run));
         waits.events(1, wait.policy(policy.clone()).just_submitted())
     };
-    // The end of the first is known after 5.394 s, which is when the second looks for the last time.
+    // The end of the first is known after 5.423 s, which is when the second looks for the last time.
     let first = wait(Run::takes(millis(5000)), secs(60)).collect::<Vec<_>>();
     let second = async {
         sleep_until(start + secs(1)).await;
-        wait(Run::takes(millis(4250)), millis(4494)).collect::<Vec<_>>().await
+        wait(Run::takes(millis(4250)), millis(4523)).collect::<Vec<_>>().await
     };
     let (_, second) = tokio::join!(first, second);
     let Some(Ok(WaitEvent::Ended(WaitEnd::Finished(ended)))) = second.last() else {
         panic!("{second:?}");
     };
-    assert_eq!(ended.waited, millis(4394));
+    assert_eq!(ended.waited, millis(4423));
 }
