@@ -42,7 +42,7 @@ async fn the_ends_of_a_thousand_runs_are_known_sooner_than_by_looking_every_thre
 
 #[tokio::test(start_paused = true)]
 async fn fifty_callers_who_learn_nothing_from_each_other_know_their_ends_as_soon() {
-    for (many, most) in [(1000, [550, 2000, 450, 1600]), (256, [800, 2400, 550, 2000])] {
+    for (many, most) in [(1000, [500, 1850, 450, 1550]), (256, [750, 2250, 550, 2000])] {
         let (mut first, mut second) = (Vec::new(), Vec::new());
         for seed in 1..=6 {
             fastrand::seed(seed);
@@ -53,7 +53,7 @@ async fn fifty_callers_who_learn_nothing_from_each_other_know_their_ends_as_soon
         }
         let [first, second] = [first, second].map(|figures| Figures::mean(&figures));
         println!("{many}: {first:?} {second:?}");
-        assert!(first.p50 <= most[0] && first.p99 <= most[1] && first.looks <= 4.8);
+        assert!(first.p50 <= most[0] && first.p99 <= most[1] && first.looks <= 4.75);
         assert!(second.p50 <= most[2] && second.p99 <= most[3] && second.looks <= 3.5);
     }
 }

@@ -137,7 +137,7 @@ impl<A: RunComfyApi, C: Eq + Hash> Poller<A, C> {
         const YOUNG: Duration = Duration::from_secs(12);
         const FEW: u32 = 6;
         const MORE_OFTEN: f64 = 0.87;
-        const RARER: f64 = 0.4;
+        const RARER: f64 = 0.48;
         if waited > YOUNG || !self.looks.just_submitted() {
             return usual;
         }
@@ -159,8 +159,12 @@ impl<A: RunComfyApi, C: Eq + Hash> Poller<A, C> {
             self.next_look = if pause > self.looks.policy().shortest {
                 after(pause)
             } else {
-                // It may be over since the last look; but not all who wait should look at once.
-                let soonest = now + pause.mul_f64(0.9 * fastrand::f64());
+                // It may be over since the last look, and the longer ago that was the likelier; but not all who
+                // wait should look at once.
+                let usual = self.looks.policy().shortest.as_secs_f64();
+                let fresh = 1.0 - ((now - looked).as_secs_f64() / usual).min(1.0);
+                let latest = pause.mul_f64(0.2 + 0.7 * fresh);
+                let soonest = now + latest.mul_f64(fastrand::f64());
                 (looked + pause).max(soonest).min(self.next_look).max(self.not_before)
             };
         }
