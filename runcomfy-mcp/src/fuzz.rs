@@ -177,7 +177,12 @@ fn jsonrpc_line(bytes: &[u8]) {
             assert!(answered.is_cancelled(), "the server hung up");
             said
         };
-        let served = stdio::serve_pipes(server(), input, output, CancellationToken::new());
+        let served = stdio::serve_pipes(
+            server(),
+            Box::new(input),
+            Box::new(output),
+            CancellationToken::new(),
+        );
         let (served, (), said) = tokio::join!(served, ask, listen);
         assert!(served.is_ok(), "{served:?}");
         said

@@ -5,6 +5,9 @@
 //! inside a program of their own: [`RunComfyMcp`] is an rmcp `ServerHandler`.
 
 mod arguments;
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench;
 mod call;
 mod caller;
 pub mod cli;

@@ -35,7 +35,7 @@ use self::{
     process::Process,
     upstream::Upstream,
 };
-use crate::shell::{command, root, run as run_command, step};
+use crate::shell::{built, command, run as run_command, step};
 
 type Part = fn(&Bench) -> anyhow::Result<Vec<Figure>>;
 
@@ -104,14 +104,16 @@ pub(crate) fn run(words: &[&str]) -> anyhow::Result<()> {
 fn again_as_release(words: &[&str]) -> anyhow::Result<()> {
     step("the release programs", || {
         // Apart, as each is to have the features that it asks for and no others.
-        for what in ["runcomfy-mcp --bins", "peers --bins", "xtask"] {
-            run_command(&mut command(&format!(
-                "cargo build --release --locked --package {what}"
-            ))?)?;
+        for what in [
+            "--release --package runcomfy-mcp --bins",
+            "--profile reference --package peers --bins",
+            "--profile reference --package xtask",
+        ] {
+            run_command(&mut command(&format!("cargo build --locked {what}"))?)?;
         }
         Ok(())
     })?;
-    run_command(Command::new(root()?.join("target/release/xtask")).arg("bench").args(words))
+    run_command(Command::new(built("xtask")?).arg("bench").args(words))
 }
 
 impl Bench {

@@ -17,7 +17,7 @@ pub(crate) use self::install::{node, npm_ci, python_1};
 use self::table::Seen;
 use crate::{
     program::Program,
-    shell::{self, command, read, root, step},
+    shell::{self, built, command, read, root, step},
 };
 
 /// What the clients need: a server that asks before it deletes, and no limits in their way.
@@ -40,7 +40,7 @@ pub(crate) fn run(write: bool) -> anyhow::Result<()> {
         shell::run(&mut command("cargo build --release --locked --package runcomfy-mcp")?)
     })?;
     step("install clients", || install::all(&folder))?;
-    let binary = root()?.join("target/release/runcomfy-mcp");
+    let binary = built("runcomfy-mcp")?;
     let seen = step("clients", || drive(&binary, &folder))?;
     table::keep(&seen, write)
 }

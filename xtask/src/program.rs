@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 
-use crate::{measure, shell::root};
+use crate::{measure, shell::built};
 
 /// One that listens on a port of its own. Killed when dropped.
 pub(crate) struct Program {
@@ -52,7 +52,7 @@ impl Program {
         arguments: &[&str],
         variables: &[(&str, &str)],
     ) -> anyhow::Result<Self> {
-        let program = root()?.join("target/release").join(file);
+        let program = built(file)?;
         let begun = measure::now();
         let mut command = Command::new(&program);
         command.args(arguments).stderr(Stdio::piped());

@@ -45,11 +45,11 @@ pub(crate) fn run(name: Option<&str>) -> anyhow::Result<()> {
     }
     step("the release programs", || {
         for what in [
-            "--package runcomfy-mcp --bins",
-            "--package runcomfy-testkit --bins",
-            "--package peers --bin peer-bare",
+            "--release --package runcomfy-mcp --bins",
+            "--release --package runcomfy-testkit --bins",
+            "--profile reference --package peers --bin peer-bare",
         ] {
-            run_command(&mut command(&format!("cargo build --release --locked {what}"))?)?;
+            run_command(&mut command(&format!("cargo build --locked {what}"))?)?;
         }
         Ok(())
     })?;

@@ -14,6 +14,14 @@ pub(crate) fn root() -> anyhow::Result<PathBuf> {
     Ok(PathBuf::from(here).parent().context("xtask stands in the workspace's root")?.to_owned())
 }
 
+/// Where a program is once it is built: ours as they are shipped. What they are measured with and beside has a profile
+/// of its own, as how ours are built must not change that.
+pub(crate) fn built(file: &str) -> anyhow::Result<PathBuf> {
+    let reference = file.starts_with("peer-") || file == "xtask";
+    let profile = if reference { "reference" } else { "release" };
+    Ok(root()?.join("target").join(profile).join(file))
+}
+
 /// A command line, split at spaces, to be run in the root.
 pub(crate) fn command(line: &str) -> anyhow::Result<Command> {
     let mut words = line.split_whitespace();

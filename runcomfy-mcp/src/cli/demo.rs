@@ -18,7 +18,7 @@ use crate::RunComfyMcp;
 
 /// See the whole job done on the built-in emulator, step by step, with pictures.
 ///
-/// A real MCP client calls all ten tools. No account, no GPU, no network.
+/// An MCP client calls all ten tools. No account, no GPU, no network.
 #[derive(Args, Debug)]
 pub(super) struct Demo {
     /// Where to save the pictures

@@ -46,6 +46,12 @@ use crate::{Metrics, RunComfyMcp, metrics::Exposition};
 
 pub(crate) use self::{door::Visit, tag::Tag};
 
+/// Whether a message is answered without MCP's library.
+#[cfg(feature = "bench")]
+pub(crate) fn reads_directly(headers: &http::HeaderMap, message: &[u8]) -> bool {
+    direct::read(headers, message).is_some()
+}
+
 /// Who may reach the server by which name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -19,14 +19,14 @@ use crate::RunComfyMcp;
 /// Where the pipes fail, or what came through them is no MCP.
 pub async fn serve(server: RunComfyMcp, shutdown: CancellationToken) -> anyhow::Result<()> {
     let (stdin, stdout) = stdio_pipes();
-    serve_pipes(server, stdin, stdout, shutdown).await
+    serve_pipes(server, Box::new(stdin), Box::new(stdout), shutdown).await
 }
 
-/// The same over any two pipes.
+/// The same over any two pipes. Boxed, so that there is all of this once in the program.
 pub(crate) async fn serve_pipes(
     server: RunComfyMcp,
-    input: impl AsyncRead + Send + Unpin + 'static,
-    output: impl AsyncWrite + Send + Unpin + 'static,
+    input: Box<dyn AsyncRead + Send + Unpin>,
+    output: Box<dyn AsyncWrite + Send + Unpin>,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     // rmcp lets calls finish for five seconds after the client has gone: a wait must not use them up.

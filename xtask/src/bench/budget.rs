@@ -13,7 +13,7 @@ use anyhow::{Context as _, anyhow, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::{figures::number, upstream::Upstream};
-use crate::shell::{command, root, run as run_command, step};
+use crate::shell::{built, command, root, run as run_command, step};
 
 /// What is measured: a name, the path by the name that `budget` has for it, how often, and before what.
 const PATHS: [(&str, &str, u32, &str); 6] = [
@@ -45,10 +45,11 @@ struct Budget {
 /// Counts, and compares with what may be, or writes down what is.
 pub(crate) fn run(write: bool) -> anyhow::Result<()> {
     step("the release programs", || {
-        for what in ["budget", "peers --bin peer-upstream"] {
-            run_command(&mut command(&format!(
-                "cargo build --release --locked --package {what}"
-            ))?)?;
+        for what in [
+            "--release --package budget",
+            "--profile reference --package peers --bin peer-upstream",
+        ] {
+            run_command(&mut command(&format!("cargo build --locked {what}"))?)?;
         }
         Ok(())
     })?;
@@ -168,7 +169,7 @@ fn bytes(path: &str, times: u32, url: &str) -> anyhow::Result<f64> {
 }
 
 fn valgrind(tool: &str, out: &str, path: &str, times: u32, url: &str) -> anyhow::Result<String> {
-    let program: PathBuf = root()?.join("target/release/budget");
+    let program: PathBuf = built("budget")?;
     let output = Command::new("valgrind")
         .arg(format!("--tool={tool}"))
         .arg(out)

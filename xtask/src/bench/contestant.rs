@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, ensure};
 
 use super::process::{Process, plain};
-use crate::{measure, shell::root};
+use crate::{measure, shell::built};
 
 /// Ours.
 pub(super) const OURS: &str = "ours";
@@ -47,9 +47,7 @@ pub(super) struct Live {
 impl Contestant {
     /// Ours, and the two that are built along.
     pub(super) fn own() -> anyhow::Result<Vec<Self>> {
-        let release = root()?.join("target/release");
-        let file = |name: &str| release.join(name);
-        let (ours, bare, hop) = (file("runcomfy-mcp"), file("peer-bare"), file("peer-hop"));
+        let (ours, bare, hop) = (built("runcomfy-mcp")?, built("peer-bare")?, built("peer-hop")?);
         let shown = |file: &PathBuf| file.display().to_string();
         let (server, base) = (shown(&ours), "--base-url {upstream}");
         Ok(vec![

@@ -11,7 +11,7 @@ use super::{
     process::{Process, plain},
     wire::Line,
 };
-use crate::shell::root;
+use crate::shell::built;
 
 pub(super) struct Upstream {
     /// Kept for its end.
@@ -25,7 +25,7 @@ pub(super) const DEPLOYMENT: &str = "a1b2c3d4-0000-4000-8000-000000000001";
 impl Upstream {
     /// Starts one on this port, or on a free one.
     pub(super) fn start(port: Option<u16>, arguments: &str) -> anyhow::Result<Self> {
-        let program = root()?.join("target/release/peer-upstream");
+        let program = built("peer-upstream")?;
         let program = program.display();
         if let Some(port) = port {
             let listen = format!("127.0.0.1:{port}");

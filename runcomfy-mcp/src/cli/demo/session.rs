@@ -1,70 +1,43 @@
-//! A real MCP session within the process: client and server, with a pipe between them.
+//! A real MCP session within the process: the server as a client starts it, with a pipe in place of its input and
+//! output.
 
-use anyhow::{Context, bail};
-use rmcp::{
-    ClientHandler, RoleClient, ServiceExt,
-    model::{
-        CallToolRequestParams, CallToolResult, ClientConfig, Implementation,
-        ProgressNotificationParam,
-    },
-    service::{NotificationContext, RunningService},
+use anyhow::{Context, bail, ensure};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream, Lines, duplex},
+    task::JoinHandle,
 };
-use serde_json::Value;
-use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
-use crate::{RunComfyMcp, cli::terminal::say};
+use crate::{RunComfyMcp, cli::terminal::say, transport::stdio};
 
-/// A client that shows what it does.
+/// A client that shows what it does. It is written here: the library's would be a tenth of the program.
 pub(super) struct Session {
-    client: RunningService<RoleClient, Client>,
+    said: Lines<BufReader<DuplexStream>>,
+    input: DuplexStream,
+    asked: u64,
     server: JoinHandle<anyhow::Result<()>>,
-}
-
-/// Prints progress as it comes.
-struct Client;
-
-impl ClientHandler for Client {
-    fn get_info(&self) -> ClientConfig {
-        let mut config = ClientConfig::default();
-        config.client_info = Implementation::new("runcomfy-mcp-demo", env!("CARGO_PKG_VERSION"));
-        config
-    }
-
-    async fn on_progress(
-        &self,
-        progress: ProgressNotificationParam,
-        _context: NotificationContext<RoleClient>,
-    ) {
-        if let Some(message) = progress.message {
-            say(&format!("    … {message}"));
-        }
-    }
 }
 
 impl Session {
     /// Connects and says who is there.
     pub(super) async fn start(server: RunComfyMcp) -> anyhow::Result<Self> {
         const PIPE_BYTES: usize = 64 * 1024;
-        let (near, far) = tokio::io::duplex(PIPE_BYTES);
-        let server = tokio::spawn(async move {
-            server
-                .serve(far)
-                .await
-                .context("the server did not start")?
-                .waiting()
-                .await
-                .context("the server failed")?;
-            Ok(())
-        });
-        let client = Client.serve(near).await.context("the client could not connect")?;
-        let tools = client.list_all_tools().await.context("tools/list failed")?;
-        let info = client.peer_info().and_then(|info| info.server_info.clone());
-        let name = info.map_or_else(
-            || "a server".to_owned(),
-            |info| format!("{} {}", info.name, info.version),
-        );
-        say(&format!("MCP: connected to {name}; {} tools.", tools.len()));
-        Ok(Self { client, server })
+        let ((input, stdin), (stdout, output)) = (duplex(PIPE_BYTES), duplex(PIPE_BYTES));
+        let serving =
+            stdio::serve_pipes(server, Box::new(stdin), Box::new(stdout), CancellationToken::new());
+        let said = BufReader::new(output).lines();
+        let mut session = Self { said, input, asked: 0, server: tokio::spawn(serving) };
+        let client = json!({"name": "runcomfy-mcp-demo", "version": env!("CARGO_PKG_VERSION")});
+        let greeting =
+            json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client});
+        let server = session.ask("initialize", greeting).await?;
+        session.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"})).await?;
+        let tools = session.ask("tools/list", json!({})).await?;
+        let text = |key: &str| server["serverInfo"][key].as_str().unwrap_or_default();
+        let many = tools["tools"].as_array().map_or(0, Vec::len);
+        say(&format!("MCP: connected to {} {}; {many} tools.", text("name"), text("version")));
+        Ok(session)
     }
 
     /// What the person says.
@@ -83,11 +56,13 @@ impl Session {
         tool: &'static str,
         arguments: Value,
     ) -> anyhow::Result<Value> {
-        let result = self.request(tool, arguments).await?;
-        if result.is_error == Some(true) {
+        let mut result = self.request(tool, arguments).await?;
+        if result["isError"] == true {
             bail!("{tool} failed");
         }
-        result.structured_content.with_context(|| format!("{tool} gave no structured content"))
+        let data = result["structuredContent"].take();
+        ensure!(data.is_object(), "{tool} gave no structured content");
+        Ok(data)
     }
 
     /// Calls a tool with arguments that it must refuse.
@@ -96,41 +71,52 @@ impl Session {
         tool: &'static str,
         arguments: Value,
     ) -> anyhow::Result<()> {
-        let result = self.request(tool, arguments).await?;
-        if result.is_error != Some(true) {
+        if self.request(tool, arguments).await?["isError"] != true {
             bail!("{tool} took arguments that it must refuse");
         }
         Ok(())
     }
 
-    async fn request(
-        &mut self,
-        tool: &'static str,
-        arguments: Value,
-    ) -> anyhow::Result<CallToolResult> {
+    async fn request(&mut self, tool: &'static str, arguments: Value) -> anyhow::Result<Value> {
         say(&format!("  {tool} {arguments}"));
-        let Value::Object(arguments) = arguments else { bail!("arguments are an object") };
-        let request = CallToolRequestParams::new(tool).with_arguments(arguments);
-        let result = self
-            .client
-            .call_tool(request)
-            .await
-            .with_context(|| format!("{tool} could not be called"))?;
-        for line in result
-            .content
-            .first()
-            .and_then(|block| block.as_text())
-            .into_iter()
-            .flat_map(|text| text.text.lines())
-        {
+        let meta = json!({"progressToken": tool});
+        let params = json!({"name": tool, "arguments": arguments, "_meta": meta});
+        let result = self.ask("tools/call", params).await?;
+        for line in result["content"][0]["text"].as_str().unwrap_or_default().lines() {
             say(&format!("    {line}"));
         }
         Ok(result)
     }
 
+    /// Sends a request and waits for its result. Prints progress as it comes.
+    async fn ask(&mut self, method: &str, params: Value) -> anyhow::Result<Value> {
+        self.asked += 1;
+        let id = self.asked;
+        self.send(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params})).await?;
+        while let Some(line) = self.said.next_line().await.context("the pipe broke")? {
+            let mut message: Value =
+                serde_json::from_str(&line).context("the server said what is no JSON")?;
+            if message["id"] == id {
+                ensure!(message["result"].is_object(), "{method} failed: {}", message["error"]);
+                return Ok(message["result"].take());
+            }
+            if message["method"] == "notifications/progress"
+                && let Some(sentence) = message["params"]["message"].as_str()
+            {
+                say(&format!("    … {sentence}"));
+            }
+        }
+        bail!("the server ended before it answered {method}")
+    }
+
+    async fn send(&mut self, message: &Value) -> anyhow::Result<()> {
+        let line = format!("{message}\n");
+        self.input.write_all(line.as_bytes()).await.context("the server takes no more")
+    }
+
     /// Disconnects and waits for the server's end.
     pub(super) async fn end(self) -> anyhow::Result<()> {
-        self.client.cancel().await.context("the client did not end")?;
+        drop(self.input);
         self.server.await.context("the server's task failed")?
     }
 }
