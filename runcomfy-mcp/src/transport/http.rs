@@ -17,6 +17,7 @@ mod library;
 mod names;
 mod outliving;
 mod progress;
+mod site;
 mod socket;
 mod tag;
 
@@ -27,7 +28,7 @@ use axum::{
     extract::{Request, State},
     middleware::{self, Next},
     response::Response,
-    routing::{any, get},
+    routing::get,
 };
 use rmcp::{
     ServerHandler,
@@ -39,8 +40,13 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    accept::Connections, door::Door, endpoint::Endpoint, health::Pulse, inbound::Budget,
+    accept::Connections,
+    door::Door,
+    endpoint::Endpoint,
+    health::Pulse,
+    inbound::Budget,
     names::Names,
+    site::{Answer, Site},
 };
 use crate::{Metrics, RunComfyMcp, metrics::Exposition};
 
@@ -131,7 +137,7 @@ async fn serve_either(
     let (streams, pulse) = (CancellationToken::new(), Pulse::new());
     let budget = Budget::new(server.settings().connections.body_bytes_in_flight);
     let door = Door::new(server.clone(), budget.clone());
-    let app = router_with(handler, direct, door, &options, &streams, pulse.clone());
+    let app = site(handler, direct, door, &options, &streams, pulse.clone());
     let settings = server.settings();
     let connections = Connections::new(app, settings.connections.clone());
     let stop = async {
@@ -178,17 +184,17 @@ async fn serve_either(
 pub fn router(server: RunComfyMcp, options: &HttpOptions, streams: &CancellationToken) -> Router {
     let budget = Budget::new(server.settings().connections.body_bytes_in_flight);
     let (direct, door) = (Some(Arc::new(server.clone())), Door::new(server.clone(), budget));
-    router_with(server, direct, door, options, streams, Pulse::new())
+    site(server, direct, door, options, streams, Pulse::new()).into_router()
 }
 
-fn router_with(
+fn site(
     handler: impl ServerHandler + Clone,
     direct: Option<Arc<RunComfyMcp>>,
     door: Door,
     options: &HttpOptions,
     streams: &CancellationToken,
     pulse: Pulse,
-) -> Router {
+) -> Site {
     let server = door.server();
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false) // any replica answers any request
@@ -208,17 +214,28 @@ fn router_with(
     );
     let cors = names::cors(Arc::clone(&names));
     let endpoint = Arc::new(Endpoint { names, cors, door, mcp, direct, streams: streams.clone() });
-    Router::new()
-        .route("/mcp", any(move |request| Arc::clone(&endpoint).answer(request)))
+    let counted = Arc::clone(&metrics);
+    let mcp = move |mut request: Request| -> Answer {
+        let (endpoint, metrics) = (Arc::clone(&endpoint), Arc::clone(&counted));
+        Box::pin(async move {
+            let name = tag::name(&mut request);
+            let mut response = endpoint.answer(request).await;
+            figures::count(&metrics, &response);
+            tag::say(name, &mut response);
+            response
+        })
+    };
+    let rest = Router::new()
         .route(health::PATHS[0], get(move || async move { pulse.health() }))
         .route(
             health::PATHS[1],
             get(move || async move { health::readiness(draining.is_cancelled()) }),
         )
-        .layer(middleware::from_fn_with_state(metrics, around))
+        .layer(middleware::from_fn_with_state(metrics, around));
+    Site::new(mcp, rest)
 }
 
-/// What is done around every request.
+/// What is done around every request that is not for MCP.
 async fn around(State(metrics): State<Arc<Metrics>>, mut request: Request, next: Next) -> Response {
     let name = tag::name(&mut request);
     let is_probe = health::PATHS.contains(&request.uri().path());

@@ -2,7 +2,6 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use axum::Router;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -11,12 +10,15 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::connection::{self, Ends, Peer};
+use super::{
+    connection::{self, Ends, Peer},
+    site::Site,
+};
 use crate::ConnectionSettings;
 
 /// Those who are connected.
 pub(super) struct Connections {
-    app: Router,
+    app: Site,
     settings: ConnectionSettings,
     room: Arc<Semaphore>,
     served: TaskTracker,
@@ -32,7 +34,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 const ASK_AFTER: Duration = Duration::from_secs(30);
 
 impl Connections {
-    pub(super) fn new(app: Router, settings: ConnectionSettings) -> Self {
+    pub(super) fn new(app: Site, settings: ConnectionSettings) -> Self {
         let room = Arc::new(Semaphore::new(settings.most.min(Semaphore::MAX_PERMITS)));
         let ends = Ends { softly: CancellationToken::new(), hard: CancellationToken::new() };
         Self { app, settings, room, served: TaskTracker::new(), ends }

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, body::Body, extract::Request, response::Response};
+use axum::{body::Body, extract::Request, response::Response};
 use bytes::Bytes;
 use http::{
     HeaderValue, StatusCode,
@@ -17,14 +17,14 @@ use http::{
 };
 use http_body::{Frame, SizeHint};
 use hyper::{body::Incoming, server::conn::http1, service::Service};
-use hyper_util::{rt::TokioIo, service::TowerToHyperService};
+use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::sleep,
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{answer, progress::Progress, socket::Socket};
+use super::{answer, progress::Progress, site::Site, socket::Socket};
 use crate::{ConnectionSettings, replay::Delivery};
 
 /// Headers larger than this, or more than a hundred of them, get a 431.
@@ -51,13 +51,13 @@ pub(super) struct Peer(pub(super) SocketAddr);
 pub(super) async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     peer: Peer,
-    app: Router,
+    app: Site,
     times: ConnectionSettings,
     ends: Ends,
 ) {
     let progress = Progress::new();
     let socket = Socket::new(stream, Arc::clone(&progress), times.write);
-    let service = Watched { app: TowerToHyperService::new(app), progress: progress.clone(), peer };
+    let service = Watched { app, progress: progress.clone(), peer };
     let mut connection = pin!(
         http1::Builder::new()
             // Ours tell an idle peer from a slow one.
@@ -98,7 +98,7 @@ pub(super) async fn serve(
 
 /// What answers, told of each request's beginning and end.
 struct Watched {
-    app: TowerToHyperService<Router>,
+    app: Site,
     progress: Arc<Progress>,
     peer: Peer,
 }
@@ -119,10 +119,10 @@ impl Service<Request<Incoming>> for Watched {
         request.extensions_mut().insert(self.peer);
         let delivery = Delivery::default();
         request.extensions_mut().insert(delivery.receipt());
-        let answer = sound.then(|| self.app.call(request));
+        let answer = sound.then(|| self.app.answer(request));
         Box::pin(async move {
             let mut response = match answer {
-                Some(answer) => answer.await?,
+                Some(answer) => answer.await,
                 None => answer::refusal(
                     StatusCode::BAD_REQUEST,
                     "end each line with CR LF, and send a request after the last one's answer",

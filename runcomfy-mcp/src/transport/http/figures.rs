@@ -26,7 +26,7 @@ pub(super) async fn serve(exposition: Option<Exposition>, metrics: Arc<Metrics>)
     let loopback_only = exposition.address().ip().is_loopback();
     let (listener, page) = exposition.page(metrics);
     let settings = ConnectionSettings { most: SCRAPERS, ..ConnectionSettings::default() };
-    let connections = Connections::new(router(page, loopback_only), settings);
+    let connections = Connections::new(router(page, loopback_only).into(), settings);
     connections.accept(listener, std::future::pending()).await;
 }
 

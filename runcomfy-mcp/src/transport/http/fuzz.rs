@@ -15,6 +15,7 @@ use super::{
     HttpOptions,
     connection::{self, Ends, Peer},
     router,
+    site::Site,
 };
 use crate::RunComfyMcp;
 
@@ -40,7 +41,7 @@ pub(crate) async fn converse(server: RunComfyMcp, bytes: &[u8]) -> Vec<u8> {
         }
     };
     let listen = async { drop(read.read_to_end(&mut said).await) };
-    let serving = connection::serve(far, peer, app, times, ends);
+    let serving = connection::serve(far, peer, Site::from(app), times, ends);
     let ended = timeout(ENOUGH, async { tokio::join!(serving, ask, listen) }).await;
     assert!(ended.is_ok(), "the connection has no end");
     said

@@ -12,7 +12,7 @@ use tower::ServiceExt;
 use super::*;
 use crate::{
     Callers, Settings,
-    transport::http::{Door, HttpOptions, Pulse, inbound::Budget, router_with},
+    transport::http::{Door, HttpOptions, Pulse, inbound::Budget, site},
 };
 
 /// A header's values, any number of them.
@@ -154,7 +154,7 @@ fn what_is_answered_directly_is_answered_as_the_library_answers_it() {
         Settings::default(),
     );
     let router = |direct: bool| {
-        router_with(
+        site(
             server.clone(),
             direct.then(|| Arc::new(server.clone())),
             Door::new(server.clone(), Budget::new(1 << 20)),
@@ -162,6 +162,7 @@ fn what_is_answered_directly_is_answered_as_the_library_answers_it() {
             &CancellationToken::new(),
             Pulse::new(),
         )
+        .into_router()
     };
     let (with, without) = runtime.block_on(async { (router(true), router(false)) });
     let answer = |app: &axum::Router, asked: &Asked| {
