@@ -14,8 +14,6 @@ Ratios travel, times do not: compare columns, and measure again where it matters
 - **direct**: the service itself, called without anything between: what a call costs at the least.
 - **hop**: a JSON-RPC pass-through written by hand on hyper, with no check and no library of MCP: about the least that one more hop can cost ([source](../../peers/src/bin/hop.rs)).
 - **bare**: a throw-away server on rmcp, the library that ours is on, with the same calls and nothing else ([source](../../peers/src/bin/bare.rs)).
-
-Ours is built for size where speed does not matter; the others, and the driver, for speed (`[profile.reference]` in `Cargo.toml`).
 ";
 
 const STAND_INS: &str = "\
@@ -31,6 +29,7 @@ const HOW: &str = "\
 - Contestants take turns in short slices, several rounds of them. A figure is the median of the rounds; what is added to a direct call is told within each round.
 - CPU and memory are those of the server's process with all that it started, from `/proc`. Peaks are of a process that has done nothing else.
 - Waits are `submit_request` with `wait_for_completion` and 60 s, by 50 accounts, one every 2 ms, for runs of 10 s, give or take up to 1.5. The delay is from the run's `finished_at` to the answer. \"Once more\" is the same again in the same process.
+- Ours is built as it is shipped: for size where speed does not matter. The others, and the driver, are built for speed (`[profile.reference]` in `Cargo.toml`).
 - `number × NAME` as a target is in terms of that contestant's figure of the same run. Targets are those that were set before the work began.
 - Instructions and memory per call, which no busy machine disturbs, are kept in [budget.json](budget.json): `cargo xtask budget`. How long the parts of a call take: `cargo bench -p budget`.
 ";
