@@ -49,7 +49,9 @@ impl<F: Future<Output: Send> + Send + 'static> Drop for Outliving<F> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::sync::oneshot;
+    use std::time::Duration;
+
+    use tokio::{sync::oneshot, time::timeout};
 
     use super::*;
 
@@ -60,7 +62,7 @@ mod tests {
         assert!(!gone.is_cancelled());
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn work_that_nobody_waits_for_goes_on_and_hears_of_it() {
         let (gone, (tell, told)) = (CancellationToken::new(), oneshot::channel());
         let heard = gone.clone();
@@ -69,6 +71,6 @@ mod tests {
             tell.send("done").unwrap();
         };
         drop(Outliving::new(work, gone));
-        assert_eq!(told.await, Ok("done"));
+        assert_eq!(timeout(Duration::from_secs(1), told).await, Ok(Ok("done")));
     }
 }
