@@ -1,5 +1,7 @@
 //! Arguments against the published schema: every fault at once, by name and rule, never by value.
 
+mod coerce;
+
 use rmcp::model::JsonObject;
 use runcomfy_core::is_invisible;
 use serde_json::{Map, Value};
@@ -38,27 +40,64 @@ impl ArgumentFaults {
     }
 }
 
-/// Checks `arguments` against `schema` and brings them into the form that the tools read: nulls are
-/// taken as left out, and 300.0 as 300.
-pub(crate) fn check(
-    schema: &JsonObject,
-    arguments: JsonObject,
-) -> Result<JsonObject, ArgumentFaults> {
+/// Arguments in the form that the tools read.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Checked {
+    pub(crate) arguments: JsonObject,
+    /// The names of those that came as text and were read as what the text says.
+    pub(crate) read_from_text: Vec<String>,
+}
+
+impl Checked {
+    /// What the caller should know of how its arguments were read.
+    pub(crate) fn note(&self) -> Option<String> {
+        (!self.read_from_text.is_empty())
+            .then(|| format!("Sent as text, read as JSON: {}.", self.read_from_text.join(", ")))
+    }
+}
+
+/// Checks `arguments` against `schema` and brings them into the form that the tools read: null and an
+/// empty optional value count as left out, 300.0 as 300, and a text as the value that it spells where
+/// the schema wants no text. Names that clients add by themselves are dropped.
+pub(crate) fn check(schema: &JsonObject, arguments: JsonObject) -> Result<Checked, ArgumentFaults> {
     let empty = Map::new();
     let known = schema.get("properties").and_then(Value::as_object).unwrap_or(&empty);
+    let required: Vec<_> = schema
+        .get("required")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
     let mut faults = Vec::new();
     let mut checked = Map::new();
+    let mut read_from_text = Vec::new();
     let mut strangers = 0_usize;
     let mut listed = false;
     for (name, value) in arguments {
         let Some(rules) = known.get(&name) else {
+            if ADDED_BY_CLIENTS.contains(&name.as_str()) {
+                continue;
+            }
             strangers += 1;
             if strangers <= MOST_UNKNOWN {
                 faults.push(unknown(&name, known, &mut listed));
             }
             continue;
         };
-        if value.is_null() {
+        let optional = !required.contains(&name.as_str());
+        if value.is_null() || (optional && coerce::is_empty(&value)) {
+            continue;
+        }
+        if optional && let Some(rule) = coerce::placeholder_rule(rules, &value) {
+            faults.push(ArgumentFault { argument: name, rule });
+            continue;
+        }
+        let (value, was_text) = coerce::from_text(rules, value);
+        if was_text {
+            read_from_text.push(name.clone());
+        }
+        if value.is_null() || (optional && coerce::is_empty(&value)) {
             continue;
         }
         match fit(rules, value) {
@@ -73,18 +112,33 @@ pub(crate) fn check(
         faults.push(ArgumentFault { argument: "arguments".to_owned(), rule });
     }
     let named = |name: &str| faults.iter().any(|fault| fault.argument == name);
-    let missing: Vec<_> = schema
-        .get("required")
-        .and_then(Value::as_array)
+    let missing: Vec<_> = required
         .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
         .filter(|name| !checked.contains_key(*name) && !named(name))
         .map(|name| ArgumentFault { argument: name.to_owned(), rule: "is required".to_owned() })
         .collect();
     faults.extend(missing);
-    if faults.is_empty() { Ok(checked) } else { Err(ArgumentFaults(faults)) }
+    if faults.is_empty() {
+        Ok(Checked { arguments: checked, read_from_text })
+    } else {
+        Err(ArgumentFaults(faults))
+    }
 }
+
+/// Names that clients add to every call, whatever the tool's schema says. Models don't choose them, so an
+/// error about one is no help. None is, or resembles, an argument of a tool.
+const ADDED_BY_CLIENTS: [&str; 10] = [
+    "action",               // n8n
+    "chatInput",            // n8n
+    "random_string",        // Cursor, for tools without required arguments
+    "sessionId",            // n8n
+    "tool",                 // n8n
+    "toolAction",           // Antigravity, Windsurf
+    "toolCallId",           // n8n
+    "toolSummary",          // Antigravity, Windsurf
+    "waitForPreviousTools", // Antigravity, Windsurf
+    "wait_for_previous",    // Gemini CLI
+];
 
 /// How many unknown names an error lists: an answer must not be many times its question.
 const MOST_UNKNOWN: usize = 8;

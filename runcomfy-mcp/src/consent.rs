@@ -211,20 +211,20 @@ async fn by_peer(call: &mut Call, peer: &Peer<RoleServer>, words: String) -> Res
 
 fn unanswered(error: ServiceError) -> Fault {
     tracing::debug!(%error, "a question was not answered");
-    Fault::declined().because("the user was asked and did not answer")
+    Fault::declined().because("the question to the user was not answered")
 }
 
+/// To accept is to agree: the form has no field. A client that fills in one of its own and says no there
+/// means no.
 fn agrees(said: &ElicitResult) -> bool {
     let content = said.content.as_ref();
     said.action == ElicitationAction::Accept
-        && content.and_then(|content| content.get(CONFIRM)) == Some(&Value::Bool(true))
+        && content.and_then(|content| content.get(CONFIRM)) != Some(&Value::Bool(false))
 }
 
 fn form(message: String) -> Result<ElicitRequestParams, Fault> {
-    let schema = ElicitationSchema::builder()
-        .required_bool_with(CONFIRM, |field| field.title("Yes, do it"))
-        .build();
-    let requested_schema = schema.map_err(Fault::internal)?;
+    // With a field, some clients want it ticked before they take the yes.
+    let requested_schema = ElicitationSchema::builder().build().map_err(Fault::internal)?;
     Ok(ElicitRequestParams::FormElicitationParams { meta: None, message, requested_schema })
 }
 

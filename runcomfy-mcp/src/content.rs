@@ -1,13 +1,14 @@
 //! What RunComfy and its workflows say, made fit to be shown: no characters that hide, reorder or erase,
 //! and no more of it than a reader can take.
 
+mod shrink;
 mod written;
 
 use std::borrow::Cow;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
-pub(crate) use self::written::fit;
+pub(crate) use self::{shrink::shrink, written::fit};
 
 /// What had to be done to show it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,35 +34,13 @@ const MAX_TEXT: usize = 64 * 1024;
 const MAX_README: usize = 32 * 1024;
 const MAX_NAME: usize = 1024;
 
-/// Cleans all texts in a result, then cuts it to size, longest texts first, then lists and objects.
-/// Addresses stay as they are: a changed one leads elsewhere.
+/// Cleans all texts in a result, then cuts it to [`MAX_RESULT_BYTES`]. Addresses stay as they are: a changed
+/// one leads elsewhere. Whole floats become integers, as a client that reads and writes them would make them.
 pub(crate) fn prepare(payload: &mut Map<String, Value>) -> Changes {
     let mut changes = Changes::default();
     payload.iter_mut().for_each(|(key, value)| tidy(key, value, Some(MAX_TEXT), &mut changes));
-    if payload.iter().map(|(key, value)| at_most(key, value)).sum::<usize>() <= MAX_RESULT_BYTES {
-        return changes;
-    }
-    let mut size = bytes(payload);
-    for most in [8 * 1024, 1024, 256] {
-        if size <= MAX_RESULT_BYTES {
-            return changes;
-        }
-        payload.iter_mut().for_each(|(key, value)| tidy(key, value, Some(most), &mut changes));
-        size = bytes(payload);
-    }
-    for most in [1_000, 200, 50, 10] {
-        if size <= MAX_RESULT_BYTES {
-            return changes;
-        }
-        payload.values_mut().for_each(|value| thin(value, most, &mut changes));
-        size = bytes(payload);
-    }
-    // Deep rather than wide: nobody reads that.
-    while bytes(payload) > MAX_RESULT_BYTES {
-        let largest = payload.iter_mut().max_by_key(|(_, value)| value.to_string().len());
-        let Some((_, largest)) = largest else { break };
-        *largest = Value::Null;
-        changes.truncated = true;
+    if payload.iter().map(|(key, value)| at_most(key, value)).sum::<usize>() > MAX_RESULT_BYTES {
+        changes.truncated |= shrink(payload, MAX_RESULT_BYTES, &[]);
     }
     changes
 }
@@ -81,25 +60,6 @@ fn at_most(key: &str, value: &Value) -> usize {
     key.len() * ESCAPE + inner + AROUND
 }
 
-fn bytes(payload: &Map<String, Value>) -> usize {
-    let mut count = Count(0);
-    serde_json::to_writer(&mut count, payload).map_or(usize::MAX, |()| count.0)
-}
-
-/// Counts what is written.
-struct Count(usize);
-
-impl std::io::Write for Count {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0 += bytes.len();
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 /// Cleans all texts, and cuts those that are longer than `most`, where there is one.
 fn tidy(key: &str, value: &mut Value, most: Option<usize>, changes: &mut Changes) {
     match value {
@@ -116,8 +76,9 @@ fn tidy(key: &str, value: &mut Value, most: Option<usize>, changes: &mut Changes
                 "name" => most.min(MAX_NAME),
                 _ => most,
             });
-            changes.truncated |= most.is_some_and(|most| cut(text, most));
+            changes.truncated |= most.is_some_and(|most| shrink::cut(text, most));
         }
+        Value::Number(_) => whole_numbers(value),
         Value::Array(items) => items.iter_mut().for_each(|item| tidy(key, item, most, changes)),
         Value::Object(map) => {
             map.iter_mut().for_each(|(key, value)| tidy(key, value, most, changes));
@@ -134,34 +95,28 @@ fn tidy(key: &str, value: &mut Value, most: Option<usize>, changes: &mut Changes
     }
 }
 
-fn cut(text: &mut String, most: usize) -> bool {
-    if text.len() <= most {
-        return false;
+/// The same number without a fraction, where it has none.
+fn whole(number: &Number) -> Option<Number> {
+    /// Up to here a float holds every integer.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    if !number.is_f64() {
+        return None;
     }
-    let end = (0..=most).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-    let left = text.len() - end;
-    text.truncate(end);
-    text.push_str(&format!("… ({left} bytes more)"));
-    // What says how much was cut must not be cut itself for ever.
-    true
+    let float = number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() < EXACT)?;
+    #[expect(clippy::cast_possible_truncation, reason = "whole and below 2^53")]
+    Some(Number::from(float as i64))
 }
 
-/// Keeps the first of many.
-fn thin(value: &mut Value, most: usize, changes: &mut Changes) {
+/// Gives all numbers without a fraction as integers.
+pub(crate) fn whole_numbers(value: &mut Value) {
     match value {
-        Value::Array(items) => {
-            changes.truncated |= items.len() > most;
-            items.truncate(most);
-            items.iter_mut().for_each(|item| thin(item, most, changes));
-        }
-        Value::Object(map) => {
-            if map.len() > most {
-                changes.truncated = true;
-                let fields = std::mem::take(map);
-                map.extend(fields.into_iter().take(most));
+        Value::Number(number) => {
+            if let Some(integer) = whole(number) {
+                *number = integer;
             }
-            map.values_mut().for_each(|value| thin(value, most, changes));
         }
+        Value::Array(items) => items.iter_mut().for_each(whole_numbers),
+        Value::Object(map) => map.values_mut().for_each(whole_numbers),
         _ => {}
     }
 }
@@ -301,7 +256,8 @@ mod tests {
             let (payload, changes) = prepared(
                 json!({"ok": true, "state": "succeeded", "request_id": "r1", "response": large}),
             );
-            assert!(bytes(&payload) <= MAX_RESULT_BYTES, "{}", bytes(&payload));
+            let size = Value::Object(payload.clone()).to_string().len();
+            assert!(size <= MAX_RESULT_BYTES, "{size}");
             assert!(changes.truncated);
             assert_eq!((&payload["ok"], &payload["state"]), (&json!(true), &json!("succeeded")));
             assert_eq!(payload["request_id"], "r1");

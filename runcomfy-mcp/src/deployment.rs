@@ -1,9 +1,9 @@
 //! Deployments as tools show them.
 
-use runcomfy_core::{Deployment, Node, Payload, WorkflowError};
+use runcomfy_core::{Deployment, Node, Payload, Workflow, WorkflowError};
 use serde_json::{Map, Value, json};
 
-use crate::reply::Reply;
+use crate::{reply::Reply, uri};
 
 /// The thirteen keys of a deployment in short, in the official order; null where unknown.
 const COMPACT: [&str; 13] = [
@@ -25,10 +25,10 @@ const COMPACT: [&str; 13] = [
 /// A deployment as RunComfy describes it, within `reply`. Its payload, which may be megabytes, goes out as it
 /// came.
 pub(crate) fn whole(mut deployment: Deployment, reply: &mut Reply) -> Value {
-    let payload = deployment.payload.take();
+    let (id, payload) = (deployment.id.clone(), deployment.payload.take());
     let mut whole = json!(deployment);
     if let Some(payload) = payload {
-        whole["payload"] = reply.leave_out(payload.into_json());
+        whole["payload"] = reply.leave_out(payload.into_json(), uri::workflow(&id));
     }
     whole
 }
@@ -72,11 +72,14 @@ pub(crate) fn kept_on(min_instances: u64, keep_warm_seconds: u64) -> Option<Stri
     }
 }
 
-/// How many nodes and saved overrides a summary names at most, as the official server does.
-const MOST_NODES: usize = 200;
+/// How many saved overrides a summary names at most, as the official server does.
 const MOST_OVERRIDES: usize = 100;
-/// How much of a current value a summary shows, in characters.
+/// How much of a title or a current value a summary shows, in characters; of a value, where there are many.
 const CLIP: usize = 120;
+const CLIP_OF_MANY: usize = 40;
+/// What the nodes of a summary may take, in bytes of JSON: with all that is beside them, an answer stays
+/// short enough for every client.
+const MOST_BYTES: usize = 7 * 1024;
 
 /// What a payload holds, at a glance: which nodes there are and what can be set on them.
 pub(crate) fn payload_summary(payload: &Payload) -> Value {
@@ -101,8 +104,11 @@ pub(crate) fn payload_summary(payload: &Payload) -> Value {
     });
     match payload.workflow() {
         Ok(Some(workflow)) => {
-            summary["workflow_node_summary"] =
-                workflow.nodes().take(MOST_NODES).map(node_summary).collect();
+            let (nodes, left_out) = nodes(&workflow);
+            summary["workflow_node_summary"] = nodes.into();
+            if left_out > 0 {
+                summary["nodes_left_out"] = left_out.into();
+            }
         }
         Ok(None) => summary["workflow_node_summary"] = json!([]),
         Err(error) => {
@@ -113,28 +119,63 @@ pub(crate) fn payload_summary(payload: &Payload) -> Value {
     summary
 }
 
-fn node_summary(node: Node<'_>) -> Value {
+/// The nodes in rows, and how many have none. Where all would be too much, first those go on which nothing
+/// can be set, with the names of linked inputs and the ends of long values; then the last ones.
+fn nodes(workflow: &Workflow) -> (Vec<Value>, usize) {
+    let all = workflow.nodes().count();
+    let rows = within(workflow.nodes().map(|node| node_summary(node, CLIP)));
+    if rows.len() == all {
+        return (rows, 0);
+    }
+    let settable = workflow.nodes().filter(|node| node.settable_inputs().next().is_some());
+    let rows = within(settable.map(|node| {
+        let mut row = node_summary(node, CLIP_OF_MANY);
+        row.as_object_mut().and_then(|row| row.shift_remove("input_names"));
+        row
+    }));
+    let left_out = all - rows.len();
+    (rows, left_out)
+}
+
+/// As many of the first rows as fit.
+fn within(rows: impl Iterator<Item = Value>) -> Vec<Value> {
+    let mut bytes = 0;
+    rows.take_while(|row| {
+        bytes += row.to_string().len() + 1;
+        bytes <= MOST_BYTES
+    })
+    .collect()
+}
+
+fn node_summary(node: Node<'_>, clip_at: usize) -> Value {
     let mut names: Vec<_> = node.inputs().keys().collect();
     names.sort_unstable();
-    let settable: Map<String, Value> =
-        node.settable_inputs().map(|(name, value)| (name.to_owned(), clip(value))).collect();
+    let settable: Map<String, Value> = node
+        .settable_inputs()
+        .map(|(name, value)| (name.to_owned(), clip(value, clip_at)))
+        .collect();
     json!({
         "node_id": node.id(),
-        "title": node.title(),
-        "class_type": node.class_type(),
+        "title": node.title().map(|title| clip_text(title, CLIP)),
+        "class_type": clip_text(node.class_type(), CLIP),
         "input_names": names,
         "settable_inputs": settable,
     })
 }
 
 /// A value short enough for an overview.
-fn clip(value: &Value) -> Value {
+fn clip(value: &Value, most: usize) -> Value {
     match value {
-        Value::String(text) if text.chars().count() > CLIP => {
-            Value::from(text.chars().take(CLIP).chain(['…']).collect::<String>())
-        }
-        Value::Array(_) | Value::Object(_) if value.to_string().len() > CLIP => Value::from("…"),
+        Value::String(text) => Value::from(clip_text(text, most)),
+        Value::Array(_) | Value::Object(_) if value.to_string().len() > most => Value::from("…"),
         other => other.clone(),
+    }
+}
+
+fn clip_text(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }
 
@@ -150,7 +191,7 @@ pub(crate) fn describe(error: &WorkflowError) -> String {
 
 #[cfg(test)]
 mod tests {
-    use runcomfy_core::{DeploymentId, Overrides, Workflow};
+    use runcomfy_core::{DeploymentId, Overrides};
 
     use super::*;
 

@@ -116,7 +116,7 @@ fn tool_args(bytes: &[u8]) {
 
 /// What a model reads of an error is short, and little of it is the caller's.
 fn refusal(fault: Fault, heard: &[u8]) {
-    let shown = serde_json::to_value(fault.shape().result);
+    let shown = serde_json::to_value(fault.shape(10 * 1024).result);
     let Ok(shown) = shown else { panic!("not to be written as JSON") };
     tool_error(&shown, heard);
 }
@@ -244,6 +244,6 @@ fn redact(bytes: &[u8]) {
     let Some((error, telling)) = repeated_token(bytes) else { return };
     let fault = Fault::from(error);
     let own = format!("{fault:?}");
-    let all = format!("{own} {:?}", serde_json::to_string(&fault.shape().result));
+    let all = format!("{own} {:?}", serde_json::to_string(&fault.shape(10 * 1024).result));
     assert!(!all.contains(telling), "repeats the token: {all}");
 }

@@ -35,6 +35,7 @@ mod settings;
 mod tasks;
 mod tools;
 pub mod transport;
+mod uri;
 mod waiting;
 
 pub use caller::Callers;

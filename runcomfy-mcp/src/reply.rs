@@ -26,6 +26,7 @@ pub(crate) struct Reply {
     files: Vec<OutputFile>,
     resource: Option<Resource>,
     left_out: LeftOut,
+    all_at: Option<String>,
     instead: Option<Instead>,
 }
 
@@ -48,6 +49,7 @@ impl Reply {
             files: Vec::new(),
             resource: None,
             left_out: LeftOut::default(),
+            all_at: None,
             instead: None,
         }
     }
@@ -69,10 +71,27 @@ impl Reply {
         self
     }
 
+    /// With this in front of its sentence.
+    pub(crate) fn prefixed(mut self, words: &str) -> Self {
+        self.sentence = format!("{words} {}", self.sentence);
+        self
+    }
+
+    /// With this said beside whatever else there is to note.
+    pub(crate) fn with_note(mut self, note: &str) -> Self {
+        add_note(&mut self.payload, note);
+        self
+    }
+
     /// Keeps JSON of RunComfy's as the text it is, however long, and gives what stands for it in the
-    /// structured content until that goes out.
-    pub(crate) fn leave_out(&mut self, json: RawJson) -> Value {
-        self.left_out.leave_out(json)
+    /// structured content until that goes out. `at` is the resource that has it, too.
+    pub(crate) fn leave_out(&mut self, json: RawJson, at: String) -> Value {
+        self.left_out.leave_out(json, at)
+    }
+
+    /// With the resource that has all of it, for where the answer must be cut.
+    pub(crate) fn all_at(self, uri: String) -> Self {
+        Self { all_at: Some(uri), ..self }
     }
 
     /// With links to the files that a run made.
@@ -120,15 +139,24 @@ impl Reply {
     }
 
     /// As an MCP result. Text and structure carry the same data, as many clients show the model only one
-    /// of the two; text past `limit` bytes becomes a summary. `links` says whether the client's protocol
+    /// of the two, and each at most `limit` bytes of it. `links` says whether the client's protocol
     /// revision knows links to resources, `puts_in` whether its transport puts in what a long answer leaves
     /// out.
     pub(crate) fn shape(self, limit: usize, links: bool, puts_in: bool) -> Shaped {
         let (sentence, files, instead) = (self.sentence, self.files, self.instead);
         let mut changes = Changes::default();
         let parts = self.left_out.shown(&mut changes);
-        let payload = shown(self.payload, changes);
-        let mut shaped = Shaped::new(sentence, payload, parts, limit, puts_in);
+        let mut payload = shown(self.payload, changes);
+        // A graph may be megabytes: where a client cuts, all else comes before it.
+        if !parts.is_empty() {
+            for large in [ROWS, "deployment"] {
+                if let Some(value) = payload.shift_remove(large) {
+                    payload.insert(large.to_owned(), value);
+                }
+            }
+        }
+        let all_at = self.all_at.as_deref();
+        let mut shaped = Shaped::new(sentence, payload, parts, limit, puts_in, all_at);
         if links {
             shaped.result.content.extend(files.iter().take(MAX_LINKS).filter_map(link));
             shaped.result.content.extend(self.resource.map(ContentBlock::resource_link));
@@ -153,28 +181,43 @@ pub(crate) struct Shaped {
 }
 
 impl Shaped {
+    /// Both copies of the data, each of at most `limit` bytes. What may be longer, for programs to read, is
+    /// whole in the structured content only: the parts, and the rows of a list of deployments.
     fn new(
         sentence: String,
-        payload: JsonObject,
+        mut payload: JsonObject,
         mut parts: Vec<Part>,
         limit: usize,
         puts_in: bool,
+        all_of_it: Option<&str>,
     ) -> Self {
-        let truncated = payload.contains_key("truncated");
-        let mut json = Value::Object(payload);
-        let mut text = written(&json);
-        let apart: usize = parts.iter().map(|part| part.json.len()).sum();
-        if apart > 0 && (text.len() + apart <= limit || !puts_in) {
-            put_in(&mut json, &std::mem::take(&mut parts));
-            text = written(&json);
+        let mut data = written(&payload);
+        if data.len() > limit && content::shrink(&mut payload, limit.saturating_sub(SPARE), &[ROWS])
+        {
+            payload.insert("truncated".to_owned(), true.into());
+            if let Some(uri) = all_of_it {
+                add_note(&mut payload, &format!("Cut to fit; the resource {uri} has all of it."));
+            }
+            data = written(&payload);
         }
-        let marks: usize = parts.iter().map(|part| part.mark.len() + 2).sum();
+        let truncated = payload.contains_key("truncated");
         let apart: usize = parts.iter().map(|part| part.json.len()).sum();
-        let bytes = text.len() + apart - marks;
+        let marks: usize = parts.iter().map(|part| part.mark.len() + 2).sum();
+        let bytes = data.len() + apart - marks;
         let summarised = bytes > limit;
-        let second = if summarised { summary::summary(&json, bytes) } else { text };
+        let text = match (parts.is_empty(), summarised, data.len() > limit) {
+            (true, false, _) => data,
+            (_, true, true) => summary::summary(&payload, bytes, limit),
+            (_, true, false) => with_parts(&payload, &parts, Part::description),
+            (false, false, _) => with_parts(&payload, &parts, Part::value),
+        };
+        let mut json = Value::Object(payload);
+        if !puts_in {
+            put_in(&mut json, &std::mem::take(&mut parts));
+            content::whole_numbers(&mut json);
+        }
         let content =
-            vec![ContentBlock::text(visible(sentence)), ContentBlock::text(visible(second))];
+            vec![ContentBlock::text(visible(sentence)), ContentBlock::text(visible(text))];
         let mut result = CallToolResult::success(content);
         result.structured_content = Some(json);
         Self { result, bytes, summarised, truncated, left_out: parts, instead: None }
@@ -241,8 +284,29 @@ fn media_type(filename: &str) -> Option<&'static str> {
     })
 }
 
+/// The field whose rows stay whole, for programs.
+const ROWS: &str = "deployments";
+/// Room for what is said of a cut.
+const SPARE: usize = 256;
+
+/// The data as a text's JSON, with something readable in the place of each part.
+fn with_parts(payload: &JsonObject, parts: &[Part], shown: fn(&Part) -> Value) -> String {
+    let mut json = Value::Object(payload.clone());
+    left_out::replace(&mut json, parts, shown);
+    written(&json)
+}
+
+/// Adds a sentence to the note.
+fn add_note(payload: &mut JsonObject, sentence: &str) {
+    let note = match payload.get("note").and_then(Value::as_str) {
+        Some(before) => format!("{before} {sentence}"),
+        None => sentence.to_owned(),
+    };
+    payload.insert("note".to_owned(), note.into());
+}
+
 /// As JSON. A value's own `Display` goes by way of text formatting.
-fn written(json: &Value) -> String {
+fn written(json: &impl serde::Serialize) -> String {
     // Keys are text: nothing can fail.
     serde_json::to_string(json).unwrap_or_default()
 }

@@ -2,11 +2,11 @@
 
 use rmcp::model::{Resource, ResourceContents, ResourceTemplate};
 use runcomfy_core::{
-    DeploymentId, Error, ErrorKind, Include, ListDeployments, Operation, RequestId,
+    Deployment, DeploymentId, Error, ErrorKind, Include, ListDeployments, Operation, RequestId,
 };
 use serde_json::{Map, Value, json};
 
-use crate::{content, deployment, reply::Fault, tools::Api, waiting};
+use crate::{content, deployment, reply::Fault, tools::Api, uri, waiting};
 
 /// Something that has an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +18,6 @@ pub(crate) enum Address {
     Request(DeploymentId, RequestId),
 }
 
-const ALL: &str = "runcomfy://deployments";
 const JSON: &str = "application/json";
 const MARKDOWN: &str = "text/markdown";
 
@@ -76,10 +75,10 @@ pub(crate) fn is_template(pattern: &str) -> bool {
 impl Address {
     /// Reads an address; ids are checked before anything is asked.
     pub(crate) fn parse(uri: &str) -> Option<Self> {
-        if uri == ALL {
+        if uri == uri::DEPLOYMENTS {
             return Some(Self::Deployments);
         }
-        let mut parts = uri.strip_prefix(ALL)?.strip_prefix('/')?.split('/');
+        let mut parts = uri.strip_prefix(uri::DEPLOYMENTS)?.strip_prefix('/')?.split('/');
         let id = DeploymentId::new(parts.next()?).ok()?;
         let address = match (parts.next(), parts.next()) {
             (None, _) => Self::Deployment(id),
@@ -98,7 +97,7 @@ impl Address {
 
 /// What everyone has.
 pub(crate) fn deployments() -> Resource {
-    Resource::new(ALL, "deployments")
+    Resource::new(uri::DEPLOYMENTS, "deployments")
         .with_title("Deployments")
         .with_description("All ComfyUI workflows on GPUs that the account has, in short.")
         .with_mime_type(JSON)
@@ -106,7 +105,7 @@ pub(crate) fn deployments() -> Resource {
 
 /// The workflow of a deployment: much, and not needed by who only asks about the rest.
 pub(crate) fn workflow(id: &DeploymentId) -> Resource {
-    Resource::new(format!("{ALL}/{id}/workflow"), "workflow")
+    Resource::new(uri::workflow(id), "workflow")
         .with_title("Workflow")
         .with_description("The deployment's workflow in ComfyUI's API format.")
         .with_mime_type(JSON)
@@ -118,13 +117,28 @@ pub(crate) async fn list(api: &Api, from: usize) -> Result<(Vec<Resource>, Optio
     let found = api.list_deployments(&ListDeployments::all()).await?;
     let to = from.saturating_add(MOST_LISTED);
     let each = found.iter().skip(from).take(MOST_LISTED).map(|deployment| {
-        let uri = format!("{ALL}/{}", deployment.id);
         let name = deployment.name.as_deref().map(content::clean).unwrap_or_default();
         let name = if name.is_empty() { deployment.id.as_str() } else { name.as_ref() };
-        Resource::new(uri, name).with_mime_type(JSON)
+        Resource::new(uri::deployment(&deployment.id), name)
+            .with_description(about(deployment))
+            .with_mime_type(JSON)
     });
     let all = (from == 0).then(deployments);
     Ok((all.into_iter().chain(each).collect(), (to < found.len()).then_some(to)))
+}
+
+/// What tells deployments apart in a list, in words of ours.
+fn about(deployment: &Deployment) -> String {
+    let hardware = deployment.hardware.as_deref().unwrap_or_default();
+    let hardware: String = hardware
+        .join(", ")
+        .chars()
+        .filter(|c| c.is_ascii_graphic() || *c == ' ')
+        .take(80)
+        .collect();
+    let on = if hardware.is_empty() { String::new() } else { format!(" on {hardware}") };
+    let paused = if deployment.is_enabled == Some(false) { ", paused" } else { "" };
+    format!("A ComfyUI workflow{on}{paused}. Its settable inputs, for submit_request.")
 }
 
 /// What is at an address.

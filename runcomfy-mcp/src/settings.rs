@@ -14,9 +14,10 @@ use crate::{Confirm, ProxyLevel, WebhookHosts};
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Settings {
-    /// A result whose JSON is longer than this many bytes is summarised in the text blocks; the
-    /// structured content is always whole.
-    pub text_limit_bytes: usize,
+    /// The most bytes of JSON in each copy of a result, text and structured content alike: what all clients
+    /// pass on to their model uncut. A deployment's payload and the rows of a list of deployments are whole
+    /// in the structured content, however long.
+    pub result_limit_bytes: usize,
     /// While a call waits, it says so at least this often.
     pub heartbeat: Duration,
     /// Whether `call_instance_proxy` may reach ComfyUI-Manager's routes, which install code on the
@@ -29,12 +30,12 @@ pub struct Settings {
     /// where callers come with tokens of their own.
     pub webhook_hosts: Option<WebhookHosts>,
     /// What is done about `delete_deployment`, and about a create or update that keeps machines on, where
-    /// the client can't ask the person. `None`: [`Allow`](Confirm::Allow) where one account is served,
-    /// [`Require`](Confirm::Require) where callers come with tokens of their own.
-    pub confirm: Option<Confirm>,
-    /// The longest that a call may wait for a run; who asks for more is answered then. `None`: four hours
-    /// where one account is served, ten minutes where callers come with tokens of their own.
-    pub longest_wait: Option<Duration>,
+    /// the client can't ask the person.
+    pub confirm: Confirm,
+    /// The longest that a call may wait for a run; a call that asks for more is answered then, with the
+    /// ids of the run, which goes on. 240 s by default: several clients end every call after 300 s,
+    /// whatever they hear meanwhile, and their model then has no id of a billed run.
+    pub longest_wait: Duration,
     /// Whether a `submit_request` that waits takes its run with it when the client cancels the call or hangs
     /// up. Not by default: clients give up for reasons of their own, and the run can be asked for.
     pub cancel_abandoned: bool,
@@ -60,13 +61,13 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            text_limit_bytes: 32 * 1024,
+            result_limit_bytes: 10 * 1024,
             heartbeat: Duration::from_secs(10),
             allow_manager_routes: false,
             proxy_level: None,
             webhook_hosts: None,
-            confirm: None,
-            longest_wait: None,
+            confirm: Confirm::Require,
+            longest_wait: Duration::from_secs(240),
             cancel_abandoned: false,
             wait: runcomfy_core::WaitPolicy::default(),
             max_body_bytes: 8 * 1024 * 1024,
@@ -81,18 +82,9 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// What is done without the person's word, once it is known who calls.
-    pub(crate) fn confirm(&self) -> Confirm {
-        self.confirm.unwrap_or(Confirm::Allow)
-    }
-
-    /// The longest wait, once it is known who calls.
-    pub(crate) fn longest_wait(&self) -> Duration {
-        self.longest_wait.unwrap_or(LONGEST_WAIT)
+    /// The same for a command at a terminal: waits as long as asked, which is four hours at the most.
+    pub(crate) fn for_terminal(mut self) -> Self {
+        self.longest_wait = Duration::from_secs(4 * 60 * 60);
+        self
     }
 }
-
-/// What an argument may ask for at most.
-pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(4 * 60 * 60);
-/// A server of many has other things to do.
-pub(crate) const LONGEST_WAIT_OF_MANY: Duration = Duration::from_secs(10 * 60);

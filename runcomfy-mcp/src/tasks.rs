@@ -58,6 +58,10 @@ impl TaskId {
         self.task(TaskStatus::Working, &words, RequestState::InQueue)
     }
 
+    fn run(&self) -> (&DeploymentId, &RequestId) {
+        (&self.deployment_id, &self.request_id)
+    }
+
     fn is_young(&self) -> bool {
         Utc::now() - self.created <= NOT_KNOWN_YET
     }
@@ -66,9 +70,16 @@ impl TaskId {
         let (created, now) = (written(self.created), written(Utc::now()));
         let task = Task::new(self.to_string(), status, created, now).with_status_message(words);
         match waiting::retry_after(state) {
-            Some(seconds) => task.with_poll_interval_ms(seconds * 1000),
+            Some(seconds) => task.with_poll_interval_ms(self.poll_interval_ms(seconds)),
             None => task,
         }
+    }
+
+    /// A short run's end is known soon, and a long one is not asked for more often than it is worth.
+    fn poll_interval_ms(&self, most_seconds: u64) -> u64 {
+        const LEAST: u64 = 2000;
+        let age = (Utc::now() - self.created).num_milliseconds();
+        (u64::try_from(age).unwrap_or(0) / 4).clamp(LEAST, most_seconds * 1000)
     }
 }
 
@@ -128,7 +139,7 @@ pub(crate) async fn look(
         Ok(result) => {
             let described = waiting::describe_result(&result);
             let sentence = format!("Request {} finished: {described}", id.request_id);
-            let reply = waiting::with_state(Reply::new(sentence), result.state());
+            let reply = waiting::with_state(Reply::new(sentence), result.state(), id.run());
             let reply = reply.with_files(result.output_files()).with("result", json!(result));
             Ok(named(reply, id, &status))
         }

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use rmcp::model::{JsonObject, Tool as Listed, ToolAnnotations};
+use rmcp::model::{JsonObject, MetaObject, Tool as Listed, ToolAnnotations};
 use runcomfy_core::{DeploymentId, RequestId, RunComfyApi, is_invisible};
 use schemars::JsonSchema;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -58,6 +58,8 @@ pub(crate) trait ToolDefinition {
     const DESCRIPTION: &'static str;
     /// What a client may do without asking.
     const HINTS: Hints;
+    /// How clients find it that show their model the names of tools only.
+    const SEARCH: Search;
     /// The arguments. Doc comments, ranges and defaults become the published schema, and the published
     /// schema is what arguments are checked against.
     type Args: DeserializeOwned + JsonSchema + Send;
@@ -83,7 +85,7 @@ pub(crate) trait ToolDefinition {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RequestArgs {
-    /// The deployment it runs on.
+    /// Where it runs.
     #[schemars(with = "String")]
     pub(crate) deployment_id: DeploymentId,
     /// From submit_request.
@@ -97,6 +99,24 @@ pub(crate) struct Hints {
     pub(crate) destructive: bool,
     pub(crate) idempotent: bool,
     pub(crate) open_world: bool,
+}
+
+/// How a tool is found by clients that defer tools, such as Claude Code.
+pub(crate) enum Search {
+    /// It is offered from the start: nothing can be made without it.
+    AlwaysLoaded,
+    /// It is found by these words, beside those of its name and description.
+    Hint(&'static str),
+}
+
+impl Search {
+    fn meta(&self) -> MetaObject {
+        let (key, value) = match self {
+            Self::AlwaysLoaded => ("anthropic/alwaysLoad", Value::Bool(true)),
+            Self::Hint(words) => ("anthropic/searchHint", Value::from(*words)),
+        };
+        MetaObject([(key.to_owned(), value)].into_iter().collect())
+    }
 }
 
 /// A question that changes nothing and stays within the account.
@@ -156,8 +176,13 @@ impl Entry {
         arguments: JsonObject,
         call: Box<Call>,
     ) -> Result<Reply, Fault> {
-        let arguments = arguments::check(self.input(), arguments)?;
-        (self.run)(arguments, call).await
+        let checked = arguments::check(self.input(), arguments)?;
+        let note = checked.note();
+        let outcome = (self.run)(checked.arguments, call).await;
+        match note {
+            Some(note) => outcome.map(|reply| reply.with_note(&note)),
+            None => outcome,
+        }
     }
 }
 
@@ -169,10 +194,12 @@ fn listed<T: ToolDefinition>(name: &'static str) -> Listed {
         .destructive(hints.destructive)
         .idempotent(hints.idempotent)
         .open_world(hints.open_world);
-    Listed::new(name, T::DESCRIPTION, Arc::new(schema::input::<T::Args>()))
+    let mut listed = Listed::new(name, T::DESCRIPTION, Arc::new(schema::input::<T::Args>()))
         .with_title(T::TITLE)
         .with_raw_output_schema(Arc::new(schema::output(T::output())))
-        .with_annotations(annotations)
+        .with_annotations(annotations);
+    listed.meta = Some(T::SEARCH.meta());
+    listed
 }
 
 async fn run<T: ToolDefinition>(
@@ -204,6 +231,9 @@ fn parse<T: DeserializeOwned>(arguments: JsonObject) -> Result<T, ArgumentFaults
 
 /// The trait object that a call acts through.
 pub(crate) type Api = Arc<dyn RunComfyApi>;
+
+/// Said first of an answer that is about the run of an earlier call.
+pub(crate) const REPLAYED_RUN: &str = "Earlier run, nothing new was started.";
 
 /// Said where a keyed call took effect and that could not be written down.
 pub(crate) const FORGOTTEN: &str = "What came of it could not be written down: repeating it with this idempotency_key is not safe.";

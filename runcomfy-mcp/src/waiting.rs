@@ -7,8 +7,8 @@ mod watch;
 use std::{sync::Arc, time::Duration};
 
 use runcomfy_core::{
-    Cancellation, DeploymentId, Finished, RequestResult, RequestState, RequestStatus, Submission,
-    TimedOut,
+    Cancellation, DeploymentId, Finished, RequestId, RequestResult, RequestState, RequestStatus,
+    Submission, TimedOut,
 };
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -22,6 +22,7 @@ use self::watch::{Watched, watch};
 use crate::{
     call::Call,
     reply::{Fault, Reply},
+    uri,
 };
 
 /// A run that RunComfy has accepted.
@@ -35,30 +36,37 @@ impl Submitted {
     /// The answer for a caller who does not wait.
     pub(crate) fn reply(&self) -> Reply {
         let sentence = format!(
-            "Submitted request {} on deployment {}. It goes on by itself; call get_request_status next.",
+            "Submitted request {} on deployment {}. It goes on by itself. {NEXT}",
             self.submission.request_id, self.deployment_id
         );
-        with_state(self.fill(Reply::new(sentence)), RequestState::InQueue)
+        self.with_submission(self.named(sentence, RequestState::InQueue))
     }
 
     /// The answer where the wait was cut short, with the last state seen.
     fn interrupted(&self, waited: Duration, last: RequestState) -> Reply {
         let sentence = format!(
-            "Request {} was submitted; the wait for it was cut short after {} s. It goes on by itself; call \
-             get_request_status next, and do not submit it again.",
+            "Request {} was submitted; the wait for it was cut short after {} s. It goes on by itself: do not \
+             submit it again. {NEXT}",
             self.submission.request_id,
             waited.as_secs_f64().round()
         );
-        with_state(self.fill(Reply::new(sentence)), last)
-            .with("interrupted", true)
-            .with("waited_seconds", waited.as_secs_f64())
+        let reply = self.named(sentence, last).with("interrupted", true);
+        self.with_submission(reply.with("waited_seconds", waited.as_secs_f64()))
     }
 
-    fn fill(&self, reply: Reply) -> Reply {
-        reply
-            .with("submission", json!(self.submission))
+    fn run(&self) -> (&DeploymentId, &RequestId) {
+        (&self.deployment_id, &self.submission.request_id)
+    }
+
+    /// An answer with what comes first in it: where the run is, its ids, and what to call next.
+    fn named(&self, sentence: String, state: RequestState) -> Reply {
+        with_state(Reply::new(sentence), state, self.run())
             .with("deployment_id", self.deployment_id.as_str())
             .with("request_id", self.submission.request_id.as_str())
+    }
+
+    fn with_submission(&self, reply: Reply) -> Reply {
+        reply.with("submission", json!(self.submission))
     }
 }
 
@@ -121,29 +129,33 @@ fn ended(submitted: &Submitted, finished: Finished) -> Result<Reply, Fault> {
                 .with("status", json!(finished.status))
                 .with("state", state)
                 .with("finished", true)
-                .with("next", "get_request_result"));
+                .with("next", next(submitted.run())));
         }
     };
     let sentence = format!("Request {request_id} finished: {}", describe_result(&result));
-    let reply = with_state(submitted.fill(Reply::new(sentence)), result.state());
-    Ok(reply
-        .with_files(result.output_files())
+    let reply = submitted
+        .named(sentence, result.state())
+        .with("waited_seconds", finished.waited.as_secs_f64())
+        .with_files(result.output_files());
+    Ok(submitted
+        .with_submission(reply)
         .with("status", json!(finished.status))
-        .with("result", json!(result))
-        .with("waited_seconds", finished.waited.as_secs_f64()))
+        .with("result", json!(result)))
 }
 
 fn ran_out(submitted: &Submitted, timed_out: TimedOut) -> Reply {
     let seen = timed_out.last_status.as_ref().map_or_else(|| "not seen yet".to_owned(), describe);
     let sentence = format!(
-        "Request {} is not finished after {} s: {seen}. It goes on by itself; call get_request_status next, and do not submit it again.",
+        "Request {} is not finished after {} s: {seen}. It goes on by itself: do not submit it again. {NEXT}",
         submitted.submission.request_id,
         timed_out.waited.as_secs()
     );
     let state = timed_out.last_status.as_ref().map_or(RequestState::Unknown, RequestStatus::state);
-    let reply = with_state(submitted.fill(Reply::new(sentence)), state);
-    let reply =
-        reply.with("timed_out", true).with("waited_seconds", timed_out.waited.as_secs_f64());
+    let reply = submitted
+        .named(sentence, state)
+        .with("timed_out", true)
+        .with("waited_seconds", timed_out.waited.as_secs_f64());
+    let reply = submitted.with_submission(reply);
     match timed_out.last_status {
         Some(status) => reply.with("status", json!(status)),
         None => reply,
@@ -163,12 +175,9 @@ fn after_submit(submitted: &Submitted, and: &str, fault: Fault) -> Fault {
 
 /// A status in a few words of ours.
 pub(crate) fn describe(status: &RequestStatus) -> String {
-    match (status.state(), status.queue_position, &status.instance_id) {
-        (RequestState::InQueue, Some(position), _) => format!("in_queue, position {position}"),
-        (RequestState::InProgress, _, Some(instance)) => {
-            format!("in_progress on instance {instance}")
-        }
-        (state, ..) => state.as_str().to_owned(),
+    match (status.state(), status.queue_position) {
+        (RequestState::InQueue, Some(position)) => format!("in_queue, position {position}"),
+        (state, _) => state.as_str().to_owned(),
     }
 }
 
@@ -196,14 +205,28 @@ pub(crate) fn describe_result(result: &RequestResult) -> String {
     }
 }
 
-/// Adds where the run is and what to call next.
-pub(crate) fn with_state(reply: Reply, state: RequestState) -> Reply {
-    let reply = reply.with("state", state.as_str()).with("finished", state.is_finished());
+/// The next step, in a sentence that has named the run.
+pub(crate) const NEXT: &str = "Next: get_request_result with these ids and wait_seconds=45.";
+
+/// The next step, as the call to make.
+pub(crate) fn next((deployment_id, request_id): (&DeploymentId, &RequestId)) -> String {
+    let arguments =
+        json!({"deployment_id": deployment_id, "request_id": request_id, "wait_seconds": 45});
+    format!("get_request_result {arguments}")
+}
+
+/// Adds where the run is and, unless its result is there, what to call next.
+pub(crate) fn with_state(
+    reply: Reply,
+    state: RequestState,
+    run: (&DeploymentId, &RequestId),
+) -> Reply {
+    let all_at = uri::request(run.0, run.1);
+    let reply =
+        reply.with("state", state.as_str()).with("finished", state.is_finished()).all_at(all_at);
     match (state, retry_after(state)) {
-        (RequestState::Completed, _) => reply.with("next", "get_request_result"),
-        (_, Some(seconds)) => {
-            reply.with("next", "get_request_status").with("retry_after_seconds", seconds)
-        }
+        (RequestState::Completed, _) => reply.with("next", next(run)),
+        (_, Some(seconds)) => reply.with("next", next(run)).with("retry_after_seconds", seconds),
         (_, None) => reply,
     }
 }

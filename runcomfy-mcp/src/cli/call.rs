@@ -49,7 +49,7 @@ impl Call {
             }
         };
         let backend = Backend::single(options, None).await?;
-        let server = RunComfyMcp::new(backend.one(), settings(options));
+        let server = RunComfyMcp::new(backend.one(), settings(options).for_terminal());
         let outcome = server.call_direct(entry, arguments, Progress::Lines(note)).await;
         let (payload, code) = match outcome {
             Ok(reply) => {

@@ -35,7 +35,7 @@ impl Demo {
         say(
             "An assistant and RunComfy, on the built-in emulator: the pictures are drawn, the prices are not charged.",
         );
-        let mut settings = settings(&options);
+        let mut settings = settings(&options).for_terminal();
         // Somebody watches, and nobody else is asked.
         settings.wait.shortest = Duration::from_millis(500);
         let server = RunComfyMcp::new(backend.one(), settings);
@@ -155,7 +155,7 @@ async fn play(
         .await?;
 
     session.tell("Tidy up.");
-    session.call("delete_deployment", json!({"deployment_id": id})).await?;
+    session.call("delete_deployment", json!({"deployment_id": id, "confirm": true})).await?;
     Ok(saved)
 }
 

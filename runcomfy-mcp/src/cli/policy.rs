@@ -1,5 +1,7 @@
 //! What the server lets tools do.
 
+use std::time::Duration;
+
 use clap::Args;
 
 use crate::{Confirm, ProxyLevel, Settings, WebhookHosts};
@@ -23,10 +25,28 @@ pub(super) struct Policy {
     webhook_hosts: Vec<String>,
 
     /// What to do about delete_deployment, and about a create or update that keeps machines on, for a client
-    /// that can't show the user a question (others are always asked) [default: allow; require where callers
-    /// of `serve` come with tokens of their own]
-    #[arg(long, global = true, value_name = "HOW", env = "RUNCOMFY_MCP_CONFIRM")]
-    confirm: Option<Confirm>,
+    /// that can't show the user a question (others are always asked); `call` does it without
+    #[arg(
+        long,
+        global = true,
+        value_name = "HOW",
+        env = "RUNCOMFY_MCP_CONFIRM",
+        value_enum,
+        default_value_t = Confirm::Require
+    )]
+    confirm: Confirm,
+
+    /// The longest that a call may wait for a run, in seconds (1 to 14400); a call that asks for more is
+    /// answered then, and its run goes on. `call` and `demo` wait as long as asked
+    #[arg(
+        long,
+        global = true,
+        value_name = "SECONDS",
+        env = "RUNCOMFY_MCP_LONGEST_WAIT",
+        default_value = "240",
+        value_parser = clap::value_parser!(u16).range(1..=14_400)
+    )]
+    longest_wait: u16,
 
     /// Cancel the run of a submit_request that waits when its client cancels the call or hangs up; otherwise
     /// it goes on, and is billed
@@ -48,6 +68,7 @@ impl Policy {
     pub(super) fn apply(&self, settings: &mut Settings) {
         settings.proxy_level = self.proxy_level;
         settings.confirm = self.confirm;
+        settings.longest_wait = Duration::from_secs(self.longest_wait.into());
         settings.cancel_abandoned = self.cancel_abandoned;
         if !self.webhook_hosts.is_empty() {
             settings.webhook_hosts = Some(WebhookHosts::Only(self.webhook_hosts.clone()));

@@ -66,9 +66,10 @@ pub(crate) const OWN_KINDS: [OwnKind; 9] = [
     },
     OwnKind {
         word: "declined",
-        meaning: "the user was asked and did not agree",
+        meaning: "the user did not agree, or nobody was there to ask",
         outcome: Outcome::NotSent,
-        hint: "Nothing was changed. Do not try it again unless the user asks for it.",
+        hint: "Nothing was changed. Do not try it again unless the user asks for it. Where the client runs without a \
+               person, it is done in RunComfy's web app, or on a terminal with `runcomfy-mcp call`.",
     },
     OwnKind {
         word: "state_refused",
@@ -226,6 +227,12 @@ impl Fault {
         self
     }
 
+    /// With this in front of its message.
+    pub(crate) fn prefixed(mut self, words: &str) -> Self {
+        self.message = format!("{words} {}", self.message);
+        self
+    }
+
     /// With other advice.
     pub(crate) fn advising(mut self, hint: &str) -> Self {
         hint.clone_into(&mut self.hint);
@@ -270,9 +277,10 @@ impl Fault {
     }
 
     /// As an MCP result that the model reads, not as a protocol error, which it may never see.
-    pub(crate) fn shape(self) -> Shaped {
+    pub(crate) fn shape(self, limit: usize) -> Shaped {
         let sentence = format!("{}\nhint: {}", self.message, self.hint);
-        let mut shaped = Shaped::new(sentence, self.into_payload(), Vec::new(), usize::MAX, false);
+        let payload = self.into_payload();
+        let mut shaped = Shaped::new(sentence, payload, Vec::new(), limit, false, None);
         shaped.result.is_error = Some(true);
         shaped
     }

@@ -16,7 +16,8 @@ use crate::{
 pub(super) struct LeftOut {
     /// What nobody else can have put into the data.
     name: String,
-    parts: Vec<Bytes>,
+    /// Each with the resource that has it, too.
+    parts: Vec<(Bytes, String)>,
 }
 
 /// A part, and the text that stands for it: for whoever writes the answer to put in.
@@ -24,15 +25,31 @@ pub(super) struct LeftOut {
 pub(crate) struct Part {
     pub(crate) mark: String,
     pub(crate) json: Bytes,
+    /// The resource that has it, too.
+    at: String,
+}
+
+impl Part {
+    /// What it says.
+    pub(super) fn value(&self) -> Value {
+        // Checked when it was made fit.
+        serde_json::from_slice(&self.json).unwrap_or_default()
+    }
+
+    /// What there is to say of it where it is too long.
+    pub(super) fn description(&self) -> Value {
+        let kilobytes = self.json.len().div_ceil(1024);
+        format!("left out here: {kilobytes} KB; the resource {} has the graph", self.at).into()
+    }
 }
 
 impl LeftOut {
     /// Leaves `json` out, and gives what stands for it.
-    pub(super) fn leave_out(&mut self, json: RawJson) -> Value {
+    pub(super) fn leave_out(&mut self, json: RawJson, at: String) -> Value {
         if self.parts.is_empty() {
             self.name = random::name();
         }
-        self.parts.push(json.into_bytes());
+        self.parts.push((json.into_bytes(), at));
         Value::String(self.mark(self.parts.len() - 1))
     }
 
@@ -54,25 +71,35 @@ impl LeftOut {
                 }
             }
         };
-        let parts = self.parts.into_iter().map(&mut fit);
-        marks.into_iter().zip(parts).map(|(mark, json)| Part { mark, json }).collect()
+        let parts = self.parts.into_iter().map(|(json, at)| (fit(json), at));
+        marks.into_iter().zip(parts).map(|(mark, (json, at))| Part { mark, json, at }).collect()
     }
 }
 
 /// Puts parts in where they were left out.
 pub(super) fn put_in(data: &mut Value, parts: &[Part]) {
-    if parts.is_empty() {
-        return;
+    if !parts.is_empty() {
+        visit(data, parts, &|data, part| *data = part.value());
     }
+}
+
+/// Puts something else in there, for a text to show: numbers as a client that reads and writes them would.
+pub(super) fn replace(data: &mut Value, parts: &[Part], shown: fn(&Part) -> Value) {
+    visit(data, parts, &|data, part| {
+        *data = shown(part);
+        content::whole_numbers(data);
+    });
+}
+
+fn visit(data: &mut Value, parts: &[Part], found: &dyn Fn(&mut Value, &Part)) {
     match data {
         Value::String(text) => {
             if let Some(part) = parts.iter().find(|part| part.mark == *text) {
-                // Checked when it was made fit.
-                *data = serde_json::from_slice(&part.json).unwrap_or_default();
+                found(data, part);
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(|item| put_in(item, parts)),
-        Value::Object(map) => map.values_mut().for_each(|value| put_in(value, parts)),
+        Value::Array(items) => items.iter_mut().for_each(|item| visit(item, parts, found)),
+        Value::Object(map) => map.values_mut().for_each(|value| visit(value, parts, found)),
         _ => {}
     }
 }

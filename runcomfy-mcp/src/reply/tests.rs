@@ -31,21 +31,78 @@ fn text_and_structure_carry_the_same_data() {
 }
 
 #[test]
-fn a_long_answer_is_whole_in_structure_and_short_in_text() {
-    let nodes: Vec<_> = (0..500)
-        .map(|n| json!({"node_id": n.to_string(), "class_type": "KSampler", "title": "T", "settable_inputs": {"seed": 5}}))
-        .collect();
-    let reply =
-        Reply::new("Loaded.").with("payload_summary", json!({"workflow_node_summary": nodes}));
-    let result = reply.shape(1024, true, false).result;
+fn both_copies_of_a_long_answer_are_short_and_the_same() {
+    let texts_made: Vec<_> = (0..50).map(|n| format!("{n} {}", "t".repeat(3000))).collect();
+    let reply = Reply::new("Result.")
+        .with("state", "succeeded")
+        .all_at("runcomfy://deployments/d/requests/r".to_owned())
+        .with("result", json!({"outputs": {"9": {"text": texts_made}}}));
+    let result = reply.shape(10 * 1024, true, true).result;
+    let data = structured(&result);
     let text = texts(&result)[1];
-    assert!(text.contains("199 | KSampler | T | seed=5"), "{text}");
-    assert!(!text.contains("200 | KSampler"), "{text}");
-    assert!(text.contains("… and 300 more"), "{text}");
+    assert_eq!(serde_json::from_str::<Value>(text).unwrap(), Value::Object(data.clone()));
+    assert!(text.len() <= 10 * 1024, "{} bytes", text.len());
+    assert_eq!((&data["state"], &data["truncated"]), (&json!("succeeded"), &json!(true)));
+    assert!(data["note"].as_str().unwrap().contains("runcomfy://deployments/d/requests/r"));
+}
+
+/// A deployment with a graph of so many bytes.
+fn with_graph(bytes: usize) -> Reply {
+    let mut reply = Reply::new("Loaded.");
+    let graph = RawJson::new(&json!({"6": {"inputs": {"text": "x".repeat(bytes), "cfg": 8.0}}}));
+    let payload = reply.leave_out(graph.unwrap(), "runcomfy://deployments/d/workflow".to_owned());
+    reply
+        .with("deployment", json!({"id": "d", "payload": payload}))
+        .with("payload_summary", json!({"workflow_node_summary": [{"node_id": "6"}]}))
+}
+
+#[test]
+fn a_long_graph_is_in_the_structured_content_only_and_last() {
+    let result = with_graph(50_000).shape(10 * 1024, true, false).result;
+    let data = structured(&result);
     assert_eq!(
-        structured(&result)["payload_summary"]["workflow_node_summary"].as_array().unwrap().len(),
-        500
+        data["deployment"]["payload"]["6"]["inputs"]["text"].as_str().unwrap().len(),
+        50_000
     );
+    assert_eq!(data.keys().next_back().map(String::as_str), Some("deployment"));
+    let text: Value = serde_json::from_str(texts(&result)[1]).unwrap();
+    assert_eq!(text["payload_summary"], data["payload_summary"]);
+    let instead = text["deployment"]["payload"].as_str().unwrap();
+    assert!(instead.contains("runcomfy://deployments/d/workflow"), "{instead}");
+}
+
+#[test]
+fn a_short_graph_is_in_both_copies() {
+    let result = with_graph(50).shape(10 * 1024, true, false).result;
+    let text: Value = serde_json::from_str(texts(&result)[1]).unwrap();
+    assert_eq!(text["deployment"]["payload"]["6"]["inputs"]["text"].as_str().unwrap().len(), 50);
+}
+
+#[test]
+fn numbers_without_a_fraction_are_integers_in_text_and_data() {
+    let result = Reply::new("x")
+        .with("settable", json!({"cfg": 8.0, "denoise": 0.5, "list": [1.0]}))
+        .shape(1024, true, false)
+        .result;
+    let shown = r#""settable":{"cfg":8,"denoise":0.5,"list":[1]}"#;
+    assert!(texts(&result)[1].contains(shown), "{}", texts(&result)[1]);
+    let data = serde_json::to_string(&result.structured_content).unwrap();
+    assert!(data.contains(shown), "{data}");
+    let graph = with_graph(5).shape(10 * 1024, true, false).result;
+    assert!(texts(&graph)[1].contains(r#""cfg":8}"#), "{}", texts(&graph)[1]);
+}
+
+#[test]
+fn rows_of_deployments_stay_whole_in_the_structured_content_and_are_lines_in_text() {
+    let rows: Vec<_> = (0..200)
+        .map(|n| json!({"id": format!("d{n}"), "name": "n".repeat(200), "status": "standby", "hardware": ["AMPERE_48"]}))
+        .collect();
+    let result =
+        Reply::new("Found.").with("deployments", rows.clone()).shape(10 * 1024, true, false).result;
+    assert_eq!(structured(&result)["deployments"], json!(rows));
+    let text = texts(&result)[1];
+    assert!(text.len() <= 10 * 1024, "{} bytes", text.len());
+    assert!(text.contains("- d0 ") && text.contains(" more"), "{text}");
 }
 
 #[test]
@@ -76,7 +133,7 @@ fn an_error_says_what_is_known_and_what_to_do() {
     let error = Error::new(Operation::SubmitRequest, ErrorKind::TimedOut)
         .with_deployment_id("d1".try_into().unwrap())
         .with_attempts(1, std::time::Duration::from_secs(60));
-    let result = Fault::from(error).shape().result;
+    let result = Fault::from(error).shape(1024).result;
     assert_eq!(result.is_error, Some(true));
     let data = structured(&result);
     assert_eq!(data["ok"], false);

@@ -13,7 +13,7 @@ use super::{RunComfyMcp, context::CallContext, record::Record};
 use crate::{
     call::{Client, Progress},
     consent::Consent,
-    protocol::{is_modern, knows_links},
+    protocol::{is_modern, knows_links, result_meta},
     random,
     replay::{Delivery, Receipt},
     reply::{Fault, Reply},
@@ -37,8 +37,9 @@ impl RunComfyMcp {
         let receipt = context.extension::<Receipt>().cloned();
         let receipt = receipt.unwrap_or_else(|| own.receipt());
         let (gone, insertions) = (context.gone.clone(), context.insertions.take());
+        let meta = result_meta(context.version.as_ref());
         let (limit, links) =
-            (self.settings.text_limit_bytes, knows_links(context.version.as_ref()));
+            (self.settings.result_limit_bytes, knows_links(context.version.as_ref()));
         let run = self.run(entry, request, context, receipt, &mut record);
         let run = async {
             let mut run = std::pin::pin!(run);
@@ -59,7 +60,7 @@ impl RunComfyMcp {
         let refused = outcome.as_ref().is_err_and(Fault::breaks_protocol);
         let mut shaped = match outcome {
             Ok(reply) => reply.shape(limit, links, insertions.is_some()),
-            Err(fault) => fault.shape(),
+            Err(fault) => fault.shape(limit),
         };
         record.end(&shaped, &self.metrics);
         if let Some(insertions) = insertions {
@@ -69,7 +70,14 @@ impl RunComfyMcp {
             let message = "requestState is not what this server gave for this call";
             return Err(ErrorData::invalid_params(message, shaped.result.structured_content));
         }
-        Ok(shaped.into_response())
+        let mut response = shaped.into_response();
+        match &mut response {
+            CallToolResponse::Complete(result) => result.meta = meta,
+            CallToolResponse::InputRequired(question) => question.meta = meta,
+            CallToolResponse::Task(task) => task.meta = meta,
+            _ => {}
+        }
+        Ok(response)
     }
 
     /// Runs the tool for whoever sent these headers. A call that only reads does not hold up the end.
@@ -93,7 +101,7 @@ impl RunComfyMcp {
         let standing = self.standing(entry, principal, visit)?;
         // A peer of an older revision that declares them still expects a result.
         let tasks = is_modern(context.version.as_ref()) && context.client.supports_tasks();
-        let policy = self.settings.confirm();
+        let policy = self.settings.confirm;
         let consent = Consent::of(&mut request, &context, token.as_ref(), &self.sealing, policy)?;
         let progress = std::mem::replace(&mut context.progress, Progress::Silent);
         let client = Client { progress, consent, tasks };

@@ -6,10 +6,9 @@ use rmcp::{
         CacheScope, CallToolRequestParams, CallToolResponse, CancelTaskParams,
         CompleteRequestParams, CompleteResult, CompletionInfo, CustomRequest, CustomResult,
         ErrorCode, GetPromptRequestParams, GetPromptResponse, GetPromptResult, GetTaskParams,
-        GetTaskResult, Implementation, ListPromptsResult, ListResourceTemplatesResult,
-        ListResourcesResult, ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams,
-        ReadResourceResponse, ReadResourceResult, ServerCapabilities, ServerConfig, Tool,
-        UpdateTaskParams,
+        GetTaskResult, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult,
+        ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse,
+        ReadResourceResult, ServerCapabilities, ServerConfig, ServerResult, Tool, UpdateTaskParams,
     },
     service::RequestContext,
 };
@@ -17,8 +16,8 @@ use serde_json::Value;
 
 use super::{INSTRUCTIONS, RunComfyMcp};
 use crate::{
-    prompts,
-    protocol::is_modern,
+    message, prompts,
+    protocol::{is_modern, result_meta, server_info},
     resources,
     tools::{self, Entry, TOOLS},
     transport::Insertions,
@@ -39,10 +38,7 @@ impl ServerHandler for RunComfyMcp {
                 .enable_tasks()
                 .build(),
         )
-        .with_server_info(
-            Implementation::new("runcomfy-mcp", env!("CARGO_PKG_VERSION"))
-                .with_title("RunComfy (unofficial)"),
-        )
+        .with_server_info(server_info())
         .with_instructions(INSTRUCTIONS)
     }
 
@@ -51,7 +47,7 @@ impl ServerHandler for RunComfyMcp {
         _request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let list = match Insertions::of(&context) {
+        let mut list = match Insertions::of(&context) {
             Some(insertions) => {
                 insertions.tools();
                 ListToolsResult::with_all_items(Vec::new())
@@ -59,7 +55,9 @@ impl ServerHandler for RunComfyMcp {
             None => ListToolsResult::with_all_items(Self::tools()),
         };
         // The list is the same for everyone and changes only with the server's version.
-        let modern = is_modern(context.protocol_version().as_ref());
+        let version = context.protocol_version();
+        list.meta = result_meta(version.as_ref());
+        let modern = is_modern(version.as_ref());
         Ok(if modern {
             list.with_ttl_ms(HOUR_MS).with_cache_scope(CacheScope::Public)
         } else {
@@ -86,7 +84,9 @@ impl ServerHandler for RunComfyMcp {
         let (resources, more) = self.resources(from, &context).await;
         let mut list = ListResourcesResult::with_all_items(resources);
         list.next_cursor = more.map(|place| place.to_string());
-        let modern = is_modern(context.protocol_version().as_ref());
+        let version = context.protocol_version();
+        list.meta = result_meta(version.as_ref());
+        let modern = is_modern(version.as_ref());
         // The account's own, and soon another.
         Ok(if modern {
             list.with_ttl_ms(MINUTE_MS).with_cache_scope(CacheScope::Private)
@@ -100,8 +100,10 @@ impl ServerHandler for RunComfyMcp {
         _request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
-        let list = ListResourceTemplatesResult::with_all_items(resources::templates());
-        let modern = is_modern(context.protocol_version().as_ref());
+        let mut list = ListResourceTemplatesResult::with_all_items(resources::templates());
+        let version = context.protocol_version();
+        list.meta = result_meta(version.as_ref());
+        let modern = is_modern(version.as_ref());
         Ok(if modern {
             list.with_ttl_ms(HOUR_MS).with_cache_scope(CacheScope::Public)
         } else {
@@ -115,8 +117,10 @@ impl ServerHandler for RunComfyMcp {
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
         let contents = self.resource(&request.uri, &context).await?;
-        let read = ReadResourceResult::new(vec![contents]);
-        Ok(if is_modern(context.protocol_version().as_ref()) {
+        let version = context.protocol_version();
+        let mut read = ReadResourceResult::new(vec![contents]);
+        read.meta = result_meta(version.as_ref());
+        Ok(if is_modern(version.as_ref()) {
             // A run may be elsewhere the next moment.
             read.with_ttl_ms(0).with_cache_scope(CacheScope::Private)
         } else {
@@ -130,8 +134,10 @@ impl ServerHandler for RunComfyMcp {
         _request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, ErrorData> {
-        let list = ListPromptsResult::with_all_items(prompts::list());
-        let modern = is_modern(context.protocol_version().as_ref());
+        let mut list = ListPromptsResult::with_all_items(prompts::list());
+        let version = context.protocol_version();
+        list.meta = result_meta(version.as_ref());
+        let modern = is_modern(version.as_ref());
         Ok(if modern {
             list.with_ttl_ms(HOUR_MS).with_cache_scope(CacheScope::Public)
         } else {
@@ -142,11 +148,13 @@ impl ServerHandler for RunComfyMcp {
     async fn get_prompt(
         &self,
         request: GetPromptRequestParams,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<GetPromptResponse, ErrorData> {
         match prompts::get(&request.name, &request.arguments.unwrap_or_default()) {
             Some(Ok((about, messages))) => {
-                Ok(GetPromptResult::new(messages).with_description(about).into())
+                let mut prompt = GetPromptResult::new(messages).with_description(about);
+                prompt.meta = result_meta(context.protocol_version().as_ref());
+                Ok(prompt.into())
             }
             Some(Err(faults)) => Err(ErrorData::invalid_params(faults.message(), None)),
             None => {
@@ -168,18 +176,31 @@ impl ServerHandler for RunComfyMcp {
         let total = u32::try_from(all).ok();
         let values = CompletionInfo::with_pagination(values, total, all > most)
             .map_err(|error| ErrorData::internal_error(error, None))?;
-        Ok(CompleteResult::new(values))
+        let mut completed = CompleteResult::new(values);
+        completed.meta = result_meta(context.protocol_version().as_ref());
+        Ok(completed)
     }
 
     /// What is no request that MCP knows, or a known one in a shape that it can't have.
     async fn on_custom_request(
         &self,
         request: CustomRequest,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
         if request.method == "tools/call" {
-            let message = "params must be {\"name\": text, \"arguments\": object}";
-            return Err(ErrorData::invalid_params(message, None));
+            let Some(call) = unquoted(request) else {
+                let message = "params must be {\"name\": text, \"arguments\": object}";
+                return Err(ErrorData::invalid_params(message, None));
+            };
+            let modern = is_modern(context.protocol_version().as_ref());
+            let mut result = ServerResult::from(self.call_tool(call, context).await?);
+            if !modern {
+                result.strip_result_type_for_legacy_peer();
+            }
+            let result = serde_json::to_value(result);
+            return result
+                .map(CustomResult::new)
+                .map_err(|error| ErrorData::internal_error(error.to_string(), None));
         }
         // The method's name is the client's, of any length.
         let name: String =
@@ -192,7 +213,9 @@ impl ServerHandler for RunComfyMcp {
         request: GetTaskParams,
         context: RequestContext<RoleServer>,
     ) -> Result<GetTaskResult, ErrorData> {
-        self.task(&request.task_id, &context).await.map(GetTaskResult::new)
+        let mut task = GetTaskResult::new(self.task(&request.task_id, &context).await?);
+        task.meta = result_meta(context.protocol_version().as_ref());
+        Ok(task)
     }
 
     async fn cancel_task(
@@ -224,4 +247,15 @@ impl ServerHandler for RunComfyMcp {
         // Boxed: it is large, and moved about on its way to where it runs.
         Box::pin(self.answer(entry, request, context.into())).await
     }
+}
+
+/// A call of a tool whose arguments came as JSON in a text, as some clients send all objects.
+fn unquoted(request: CustomRequest) -> Option<CallToolRequestParams> {
+    let mut params = request.params?;
+    let arguments = params.get_mut("arguments")?;
+    let text = arguments.as_str()?;
+    message::check(text.as_bytes()).ok()?;
+    let read = serde_json::from_str(text).ok().filter(Value::is_object)?;
+    *arguments = read;
+    serde_json::from_value(params).ok()
 }

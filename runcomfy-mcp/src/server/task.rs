@@ -24,11 +24,11 @@ impl RunComfyMcp {
     ) -> Result<DetailedTask, ErrorData> {
         let id = &parsed(id)?;
         let (limit, links) =
-            (self.settings.text_limit_bytes, knows_links(context.protocol_version().as_ref()));
+            (self.settings.result_limit_bytes, knows_links(context.protocol_version().as_ref()));
         let shape = |answer: Result<Reply, Fault>| {
             json(match answer {
                 Ok(reply) => reply.shape(limit, links, false).into_response(),
-                Err(fault) => fault.shape().into_response(),
+                Err(fault) => fault.shape(limit).into_response(),
             })
         };
         let look = |api: Api| async move { tasks::look(id, &api, shape).await };

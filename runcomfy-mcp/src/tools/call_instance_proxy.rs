@@ -10,7 +10,7 @@ use crate::{
     call::Call,
     policy::{self, ProxyLevel},
     reply::{Fault, Reply},
-    tools::{Hints, ToolDefinition},
+    tools::{Hints, Search, ToolDefinition},
 };
 
 pub(super) struct Tool;
@@ -33,8 +33,9 @@ pub(super) struct Args {
 
 impl ToolDefinition for Tool {
     const TITLE: &'static str = "Call instance";
-    const DESCRIPTION: &'static str = "POST to the ComfyUI of a live instance: api/free with {\"unload_models\":true,\"free_memory\":true} to free GPU memory. Only while the instance runs. May disturb other runs.";
+    const DESCRIPTION: &'static str = "POST to the ComfyUI of a live instance: api/free with {\"unload_models\":true,\"free_memory\":true} frees GPU memory. Only while the instance runs. May disturb other runs.";
     const HINTS: Hints = Hints { read_only: false, destructive: true, idempotent: false, open_world: true };
+    const SEARCH: Search = Search::Hint("free GPU memory, unload models");
     type Args = Args;
 
     fn output() -> Value {
@@ -45,7 +46,7 @@ impl ToolDefinition for Tool {
         let path = ProxyPath::new(&args.comfy_backend_path).map_err(|error| ArgumentFaults::general(&error.to_string()))?;
         let level = call.settings.proxy_level.unwrap_or(ProxyLevel::Safe);
         policy::check_route(&path, level, call.settings.allow_manager_routes)?;
-        let sentence = format!("Proxied {path} on instance {}.", args.instance_id);
+        let sentence = format!("Called {path} on the instance.");
         let request = ProxyCall::new(args.deployment_id, args.instance_id, path).body(args.request_body.unwrap_or_default());
         let response = match call.write(|api| async move { api.call_instance_proxy(&request).await }).await? {
             ProxyReply::Binary { content_type, bytes } => json!({"content_type": content_type, "bytes": bytes.len()}),

@@ -6,16 +6,17 @@ use crate::{
     call::Call,
     reply::{Fault, Reply},
     schema,
-    tools::{Hints, RequestArgs, ToolDefinition},
+    tools::{Hints, RequestArgs, Search, ToolDefinition},
+    waiting::{NEXT, next},
 };
 
 pub(super) struct Tool;
 
 impl ToolDefinition for Tool {
     const TITLE: &'static str = "Cancel request";
-    const DESCRIPTION: &'static str =
-        "Cancel a queued or running request; its work is lost. Best effort: one that is nearly done may still complete: check get_request_status.";
+    const DESCRIPTION: &'static str = "Cancel a queued or running request; its work is lost. One that is nearly done may still complete: get_request_result tells.";
     const HINTS: Hints = Hints { read_only: false, destructive: true, idempotent: true, open_world: true };
+    const SEARCH: Search = Search::Hint("stop image or video generation");
     type Args = RequestArgs;
 
     fn output() -> Value {
@@ -27,18 +28,19 @@ impl ToolDefinition for Tool {
     }
 
     async fn run(args: RequestArgs, call: Box<Call>) -> Result<Reply, Fault> {
+        let next = next((&args.deployment_id, &args.request_id));
         let (deployment_id, request_id) = (args.deployment_id, args.request_id.clone());
         let cancel = call.write(|api| async move { api.cancel_request(&deployment_id, &request_id).await }).await?;
         let request_id = args.request_id;
         let sentence = match cancel.accepted() {
-            Some(true) => format!("Cancel {request_id}: accepted; get_request_status tells whether it ended as cancelled."),
-            Some(false) => format!("Cancel {request_id}: not_cancellable; it has already finished."),
-            None => format!("Cancel {request_id}: RunComfy does not say; see get_request_status."),
+            Some(true) => format!("Cancel {request_id}: accepted; whether it ended as cancelled is still to be seen. {NEXT}"),
+            Some(false) => format!("Cancel {request_id}: not_cancellable; it has already finished. {NEXT}"),
+            None => format!("Cancel {request_id}: RunComfy does not say whether it will. {NEXT}"),
         };
         let mut reply = Reply::new(sentence).with("cancel", json!(cancel));
         if let Some(accepted) = cancel.accepted() {
             reply = reply.with("accepted", accepted);
         }
-        Ok(reply.with("next", if cancel.accepted() == Some(false) { "get_request_result" } else { "get_request_status" }))
+        Ok(reply.with("next", next))
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     replay::{self, Fingerprint, Once},
     reply::{Fault, Reply},
     schema,
-    tools::{Api, FORGOTTEN, Hints, ToolDefinition, replay_key, visible_name},
+    tools::{Api, FORGOTTEN, Hints, Search, ToolDefinition, replay_key, visible_name},
 };
 
 pub(super) struct Tool;
@@ -58,30 +58,30 @@ pub(super) struct Args {
     /// Such as v1.
     #[schemars(length(min = 1, max = 128))]
     workflow_version: String,
-    /// GPU, cheapest first; the number is GB of memory.
+    /// GPU, cheapest first, default AMPERE_48; the number is GB of memory.
     #[serde(default)]
     hardware: Hardware,
-    /// Kept on, billed around the clock if above 0.
+    /// 0 to 30, default 0; kept on and billed around the clock.
     #[serde(default)]
     #[schemars(range(min = 0, max = 30))]
     min_instances: u64,
-    /// At most this many at once.
+    /// At most this many at once: 1 to 60, default 1.
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 60))]
     max_instances: u64,
-    /// Pending per instance before another starts.
+    /// Pending per instance before another starts, default 1.
     #[serde(default = "one")]
     #[schemars(range(min = 0, max = 100_000))]
     queue_size: u64,
-    /// Idle seconds before shutdown, billed.
+    /// Idle seconds before shutdown, billed: 0 to 86400, default 60.
     #[serde(default = "sixty")]
     #[schemars(range(min = 0, max = 86_400))]
     keep_warm_duration_in_seconds: u64,
-    /// The same key creates at most one: repeated, it returns the first.
+    /// New for each wish. Repeated, it returns the first and creates none.
     #[serde(default)]
     #[schemars(length(min = 1, max = 128))]
     idempotency_key: Option<String>,
-    /// The user said yes.
+    /// true: the user said yes.
     #[serde(default)]
     confirm: Option<bool>,
 }
@@ -96,8 +96,9 @@ fn sixty() -> u64 {
 
 impl ToolDefinition for Tool {
     const TITLE: &'static str = "Create deployment";
-    const DESCRIPTION: &'static str = "Create a deployment of a workflow saved in RunComfy. Costs nothing until it runs, unless min_instances > 0. LoRA deployments are made in the web app. Never repeat after outcome `unknown`: list first.";
+    const DESCRIPTION: &'static str = "Create a deployment of a workflow saved in RunComfy. Costs nothing until it runs, unless min_instances > 0. LoRA deployments are made in the web app. After outcome `unknown` list before you repeat.";
     const HINTS: Hints = Hints { read_only: false, destructive: true, idempotent: false, open_world: false };
+    const SEARCH: Search = Search::Hint("new ComfyUI workflow on a GPU");
     type Args = Args;
 
     fn output() -> Value {
@@ -147,6 +148,7 @@ impl ToolDefinition for Tool {
             replay::once(&call, "create_deployment", key, asked, send).await?;
         let sentence = format!("Created deployment {}.{}", created.id, deployment::standing_cost(&created));
         let reply = Reply::new(sentence).with("deployment", deployment::compact(created));
+        let reply = if replayed { reply.prefixed("Earlier deployment, nothing new was created.") } else { reply };
         let reply = if forgotten { reply.with("note", FORGOTTEN) } else { reply };
         Ok(if replayed { reply.with("replayed", true) } else { reply })
     }

@@ -10,7 +10,7 @@ use crate::{
     consent::{self, Question},
     reply::{Fault, Reply},
     schema,
-    tools::{Hints, ToolDefinition},
+    tools::{Hints, Search, ToolDefinition},
 };
 
 pub(super) struct Tool;
@@ -21,16 +21,16 @@ pub(super) struct Args {
     /// From list_deployments.
     #[schemars(with = "String")]
     deployment_id: DeploymentId,
-    /// The user said yes.
+    /// true: the user said yes.
     #[serde(default)]
     confirm: Option<bool>,
 }
 
 impl ToolDefinition for Tool {
     const TITLE: &'static str = "Delete deployment";
-    const DESCRIPTION: &'static str =
-        "Delete a deployment for good. To stop costs, pause it instead: update_deployment with is_enabled=false.";
+    const DESCRIPTION: &'static str = "Delete a deployment for good. To stop costs, pause it instead: update_deployment with is_enabled=false.";
     const HINTS: Hints = Hints { read_only: false, destructive: true, idempotent: true, open_world: false };
+    const SEARCH: Search = Search::Hint("remove a ComfyUI workflow");
     type Args = Args;
 
     fn output() -> Value {

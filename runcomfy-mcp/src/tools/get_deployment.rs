@@ -11,7 +11,7 @@ use crate::{
     reply::{Fault, Reply},
     resources,
     schema,
-    tools::{Hints, READS, ToolDefinition},
+    tools::{Hints, READS, Search, ToolDefinition},
 };
 
 pub(super) struct Tool;
@@ -22,18 +22,19 @@ pub(super) struct Args {
     /// From list_deployments.
     #[schemars(with = "String")]
     deployment_id: DeploymentId,
-    /// Add the workflow and a table of its nodes and inputs.
+    /// Add a table of nodes and inputs, and the graph. Default false.
     #[serde(default)]
     include_payload: bool,
-    /// Add the readme.
+    /// Add the readme. Default false.
     #[serde(default)]
     include_readme: bool,
 }
 
 impl ToolDefinition for Tool {
     const TITLE: &'static str = "Get deployment";
-    const DESCRIPTION: &'static str = "Get one deployment. With include_payload it shows each node's id, class, title and settable inputs: what `overrides` in submit_request refer to.";
+    const DESCRIPTION: &'static str = "Second step: see what can be set on a deployment. With include_payload, each node's id, class, title and settable inputs (prompt, seed, size, …): what `overrides` in submit_request refer to. Free.";
     const HINTS: Hints = READS;
+    const SEARCH: Search = Search::AlwaysLoaded;
     type Args = Args;
 
     fn output() -> Value {

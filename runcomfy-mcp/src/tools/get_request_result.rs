@@ -6,7 +6,7 @@ use crate::{
     call::Call,
     reply::{Fault, Reply},
     schema,
-    tools::{Hints, READS, ToolDefinition},
+    tools::{Hints, READS, Search, ToolDefinition},
     waiting::{self, LookArgs},
 };
 
@@ -14,8 +14,9 @@ pub(super) struct Tool;
 
 impl ToolDefinition for Tool {
     const TITLE: &'static str = "Get request result";
-    const DESCRIPTION: &'static str = "Get what a finished request made. Show the user every link in output_urls (open 7 days, no login). status: succeeded, failed (see error) or cancelled; before the end, the current state.";
+    const DESCRIPTION: &'static str = "Fourth step: get what a run made, as links to images, video or audio; show the user every link in output_urls (open 7 days, no login). Repeat with wait_seconds=45 until finished is true. Free. state: succeeded, failed (see error) or cancelled.";
     const HINTS: Hints = READS;
+    const SEARCH: Search = Search::AlwaysLoaded;
     type Args = LookArgs;
 
     fn output() -> Value {
@@ -40,7 +41,7 @@ impl ToolDefinition for Tool {
         }
         let result = call.api.get_request_result(&args.deployment_id, &args.request_id).await?;
         let sentence = format!("Result for {}: {}", args.request_id, waiting::describe_result(&result));
-        let reply = waiting::with_state(Reply::new(sentence), result.state());
+        let reply = waiting::with_state(Reply::new(sentence), result.state(), args.run());
         Ok(reply.with_files(result.output_files()).with("result", json!(result)))
     }
 }

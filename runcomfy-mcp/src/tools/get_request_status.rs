@@ -6,7 +6,7 @@ use crate::{
     call::Call,
     reply::{Fault, Reply},
     schema,
-    tools::{Hints, READS, ToolDefinition},
+    tools::{Hints, READS, Search, ToolDefinition},
     waiting::{self, LookArgs},
 };
 
@@ -14,8 +14,9 @@ pub(super) struct Tool;
 
 impl ToolDefinition for Tool {
     const TITLE: &'static str = "Get request status";
-    const DESCRIPTION: &'static str = "See where a request is: in_queue, in_progress, completed or cancelled. completed means finished, not success: then call get_request_result. With wait_seconds it answers when the state changes; else wait as told.";
+    const DESCRIPTION: &'static str = "See where a run is: in_queue, in_progress (with instance_id), completed or cancelled. To wait for its end use get_request_result. With wait_seconds it answers when the state changes.";
     const HINTS: Hints = READS;
+    const SEARCH: Search = Search::Hint("image or video progress, queue position");
     type Args = LookArgs;
 
     fn output() -> Value {
@@ -38,7 +39,7 @@ impl ToolDefinition for Tool {
         }
         let status = call.api.get_request_status(&args.deployment_id, &args.request_id).await?;
         let sentence = format!("Request {}: {}.", args.request_id, waiting::describe(&status));
-        let reply = waiting::with_state(Reply::new(sentence), status.state());
+        let reply = waiting::with_state(Reply::new(sentence), status.state(), args.run());
         let reply = waiting::with_reason(reply, &call, &args.deployment_id, &status).await;
         Ok(reply.with("status", json!(status)))
     }

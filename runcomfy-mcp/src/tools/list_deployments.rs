@@ -11,7 +11,7 @@ use crate::{
     deployment,
     reply::{Fault, Reply},
     schema,
-    tools::{Hints, READS, ToolDefinition},
+    tools::{Hints, READS, Search, ToolDefinition},
 };
 
 pub(super) struct Tool;
@@ -23,19 +23,19 @@ pub(super) struct Args {
     #[serde(default)]
     #[schemars(length(max = 100))]
     ids: Option<Vec<String>>,
-    /// Add workflows (large).
+    /// Add workflows (large). Default false.
     #[serde(default)]
     include_payload: bool,
-    /// Add readmes.
+    /// Add readmes. Default false.
     #[serde(default)]
     include_readme: bool,
 }
 
 impl ToolDefinition for Tool {
     const TITLE: &'static str = "List deployments";
-    const DESCRIPTION: &'static str =
-        "List the account's deployments (ComfyUI workflows on GPUs) with id, name, hardware, scaling and whether enabled. Start here.";
+    const DESCRIPTION: &'static str = "First step to make an image, picture, video or audio: list the account's deployments (ComfyUI workflows on GPUs), pick one by name, then get_deployment. Free.";
     const HINTS: Hints = READS;
+    const SEARCH: Search = Search::AlwaysLoaded;
     type Args = Args;
 
     fn output() -> Value {

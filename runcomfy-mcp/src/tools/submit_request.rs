@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     arguments::ArgumentFaults,
-    call::Call,
+    call::{Call, Progress},
     deployment,
     policy::{self, WebhookHosts},
     replay::{self, Fingerprint, Once},
@@ -18,7 +18,7 @@ use crate::{
     schema,
     settings::Settings,
     tasks::TaskId,
-    tools::{Api, FORGOTTEN, Hints, ToolDefinition, replay_key},
+    tools::{Api, FORGOTTEN, Hints, REPLAYED_RUN, Search, ToolDefinition, replay_key},
     waiting,
 };
 
@@ -30,7 +30,7 @@ pub(super) struct Args {
     /// Where to run.
     #[schemars(with = "String")]
     deployment_id: DeploymentId,
-    /// Inputs to change, by node id, always under `inputs`: {"6":{"inputs":{"text":"a cat"}}}. Files: https URL or data URI.
+    /// Inputs to change, by node id from get_deployment: {"6":{"inputs":{"text":"a cat"}}}. Files: https URL or data URI.
     #[serde(default)]
     overrides: Option<Map<String, Value>>,
     /// Run this API-format graph instead of the deployment's; then omit overrides.
@@ -46,27 +46,38 @@ pub(super) struct Args {
     /// With webhook_url: also on every change.
     #[serde(default)]
     webhook_intermediate_status: Option<bool>,
-    /// Wait up to timeout_seconds and return the result.
+    /// Wait up to timeout_seconds for the result. Default false.
     #[serde(default)]
     wait_for_completion: bool,
-    /// With wait_for_completion: seconds to wait; then finished=false and the run goes on.
-    #[serde(default = "five_minutes")]
-    #[schemars(range(min = 0, max = 14_400))]
-    timeout_seconds: u64,
-    /// The same key starts at most one run: repeated, it returns the first's.
+    /// Seconds to wait: 0 to 14400, default 300; the server may stop at 240. Then finished=false, the run goes on.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 14_400), extend("default" = DEFAULT_WAIT_SECONDS))]
+    timeout_seconds: Option<u64>,
+    /// New for each wish, at most 128 characters. Repeated, it returns the first run.
     #[serde(default)]
     #[schemars(length(min = 1, max = 128))]
     idempotency_key: Option<String>,
 }
 
-fn five_minutes() -> u64 {
-    300
+/// The contract's default wait.
+const DEFAULT_WAIT_SECONDS: u64 = 300;
+
+/// The wait of a caller who names no time and hears no progress: most such clients give up after 60 s.
+const SILENT_WAIT_SECONDS: u64 = 50;
+
+/// How long the call waits for its run.
+fn wait_seconds(asked: Option<u64>, progress: &Progress) -> u64 {
+    asked.unwrap_or(match progress {
+        Progress::Silent => SILENT_WAIT_SECONDS,
+        Progress::Peer { .. } | Progress::Lines(_) => DEFAULT_WAIT_SECONDS,
+    })
 }
 
 impl ToolDefinition for Tool {
     const TITLE: &'static str = "Submit request";
-    const DESCRIPTION: &'static str = "Run a deployment's workflow: starts a billed run and returns request_id. Get node ids from get_deployment with include_payload. Each call is a new run: after outcome `unknown` ask the user before repeating. If the wait is cut off the run goes on: follow it with get_request_status.";
+    const DESCRIPTION: &'static str = "Third step: run a deployment's workflow to make the image, picture, video or audio. Each call starts a new billed run. Give a new idempotency_key with each new wish; after a time-out repeat with the same key, which starts nothing twice; without one ask the user. A machine takes minutes to start: while finished is false, call get_request_result.";
     const HINTS: Hints = Hints { read_only: false, destructive: true, idempotent: false, open_world: true };
+    const SEARCH: Search = Search::AlwaysLoaded;
     type Args = Args;
 
     fn output() -> Value {
@@ -94,7 +105,8 @@ impl ToolDefinition for Tool {
     }
 
     async fn run(mut args: Args, mut call: Box<Call>) -> Result<Reply, Fault> {
-        let (wait, timeout) = (args.wait_for_completion, Duration::from_secs(args.timeout_seconds));
+        let timeout = wait_seconds(args.timeout_seconds, &call.client.progress);
+        let (wait, timeout) = (args.wait_for_completion, Duration::from_secs(timeout));
         let stray_webhook = args.webhook_intermediate_status.is_some() && args.webhook_url.is_none();
         let key = args.idempotency_key.take();
         let asked = fingerprint(&args);
@@ -127,10 +139,13 @@ impl ToolDefinition for Tool {
         } else if wait {
             // Whose run it is stays true whatever the wait comes to.
             let waited = waiting::until_finished(submitted, timeout, &mut call).await;
-            waited.map_err(|fault| if replayed { fault.with("replayed", true) } else { fault })?
+            waited.map_err(|fault| {
+                if replayed { fault.prefixed(REPLAYED_RUN).with("replayed", true) } else { fault }
+            })?
         } else {
             submitted.reply()
         };
+        let reply = if replayed { reply.prefixed(REPLAYED_RUN) } else { reply };
         let reply = if notes.is_empty() { reply } else { reply.with("note", notes.join(" ")) };
         Ok(if replayed { reply.with("replayed", true) } else { reply })
     }

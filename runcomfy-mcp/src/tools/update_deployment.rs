@@ -13,7 +13,7 @@ use crate::{
     deployment,
     reply::{Fault, Reply},
     schema,
-    tools::{visible_name, Hints, ToolDefinition},
+    tools::{visible_name, Hints, Search, ToolDefinition},
 };
 
 pub(super) struct Tool;
@@ -36,11 +36,11 @@ pub(super) struct Args {
     #[serde(default)]
     #[schemars(with = "Hardware")]
     hardware: Option<Hardware>,
-    /// Kept on, billed around the clock if above 0.
+    /// 0 to 30. Kept on, billed around the clock.
     #[serde(default)]
     #[schemars(range(min = 0, max = 30))]
     min_instances: Option<u64>,
-    /// At most this many at once.
+    /// At most this many at once: 1 to 60.
     #[serde(default)]
     #[schemars(range(min = 1, max = 60))]
     max_instances: Option<u64>,
@@ -48,14 +48,14 @@ pub(super) struct Args {
     #[serde(default)]
     #[schemars(range(min = 0, max = 100_000))]
     queue_size: Option<u64>,
-    /// Idle seconds before shutdown, billed.
+    /// Idle seconds before shutdown, billed: 0 to 86400.
     #[serde(default)]
     #[schemars(range(min = 0, max = 86_400))]
     keep_warm_duration_in_seconds: Option<u64>,
     /// false pauses, true resumes.
     #[serde(default)]
     is_enabled: Option<bool>,
-    /// The user said yes.
+    /// true: the user said yes.
     #[serde(default)]
     confirm: Option<bool>,
 }
@@ -117,9 +117,9 @@ impl Wanted {
 
 impl ToolDefinition for Tool {
     const TITLE: &'static str = "Update deployment";
-    const DESCRIPTION: &'static str =
-        "Change a deployment; pass only what changes. A rename by someone else at the same moment may be undone.";
+    const DESCRIPTION: &'static str = "Change a deployment; pass only what changes. is_enabled=false pauses it and stops costs.";
     const HINTS: Hints = Hints { read_only: false, destructive: true, idempotent: false, open_world: false };
+    const SEARCH: Search = Search::Hint("pause, resume, keep warm, change GPU, stop costs");
     type Args = Args;
 
     fn output() -> Value {

@@ -17,19 +17,19 @@ use crate::{
 };
 
 /// What is said until something is seen.
-const LOOKING: (&str, Submit) = ("looking", Submit::Earlier);
+const LOOKING: (&str, Submit) = ("looking", Submit::Unknown);
 
 /// The arguments of a look.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LookArgs {
-    /// The deployment it runs on.
+    /// Where it runs.
     #[schemars(with = "String")]
     pub(crate) deployment_id: DeploymentId,
     /// From submit_request.
     #[schemars(with = "String")]
     pub(crate) request_id: RequestId,
-    /// Wait up to this long for news; 45 is safe.
+    /// Wait up to this long for news: 0 to 14400, default 0; 45 is safe.
     #[serde(default)]
     #[schemars(range(min = 0, max = 14_400))]
     pub(crate) wait_seconds: u64,
@@ -38,6 +38,11 @@ pub(crate) struct LookArgs {
 impl LookArgs {
     fn ids(&self) -> Run {
         (self.deployment_id.clone(), self.request_id.clone())
+    }
+
+    /// The run that is asked about.
+    pub(crate) fn run(&self) -> (&DeploymentId, &RequestId) {
+        (&self.deployment_id, &self.request_id)
     }
 
     fn timeout(&self) -> Duration {
@@ -71,8 +76,8 @@ pub(crate) async fn until_changed(args: &LookArgs, call: &mut Call) -> Result<Re
         None => format!("Request {}: {}.", args.request_id, describe(&status)),
         Some(_) => format!("Request {}: still {}.", args.request_id, describe(&status)),
     };
-    let reply = with_state(Reply::new(sentence), status.state()).with("status", json!(status));
-    Ok(with_note(waited(reply, started, how), reason))
+    let reply = with_state(Reply::new(sentence), status.state(), args.run());
+    Ok(with_note(waited(reply, started, how), reason).with("status", json!(status)))
 }
 
 /// Waits for the run's end and its result.
@@ -84,9 +89,9 @@ pub(crate) async fn until_result(args: &LookArgs, call: &mut Call) -> Result<Rep
         Watched::Finished(finished) => {
             let result = finished.result?;
             let sentence = format!("Result for {}: {}", args.request_id, describe_result(&result));
-            let reply = with_state(Reply::new(sentence), result.state());
-            let reply = reply.with_files(result.output_files()).with("result", json!(result));
-            return Ok(waited(reply, started, None));
+            let reply = with_state(Reply::new(sentence), result.state(), args.run());
+            let reply = waited(reply.with_files(result.output_files()), started, None);
+            return Ok(reply.with("result", json!(result)));
         }
         Watched::Enough(status) => (*status, Some("timed_out"), None),
         Watched::TimedOut(timed_out, reason) => {
@@ -97,8 +102,8 @@ pub(crate) async fn until_result(args: &LookArgs, call: &mut Call) -> Result<Rep
         }
     };
     let sentence = format!("Request {} has no result yet: {}.", args.request_id, describe(&status));
-    let reply = with_state(Reply::new(sentence), status.state()).with("status", json!(status));
-    Ok(with_note(waited(reply, started, how), reason))
+    let reply = with_state(Reply::new(sentence), status.state(), args.run());
+    Ok(with_note(waited(reply, started, how), reason).with("status", json!(status)))
 }
 
 fn waited(reply: Reply, started: Instant, how: Option<&str>) -> Reply {

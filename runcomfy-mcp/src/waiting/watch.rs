@@ -28,7 +28,9 @@ pub(crate) enum Watched {
 /// When the run that is watched was submitted.
 #[derive(Clone, Copy)]
 pub(crate) enum Submit {
-    /// By another call.
+    /// Perhaps never: all that is known of the run are ids that the caller gave.
+    Unknown,
+    /// By an earlier call of this server.
     Earlier,
     /// By this one, just now: there can be no news yet.
     JustNow,
@@ -50,12 +52,16 @@ pub(crate) async fn watch(
     call.sit_down();
     call.say(begun).await;
     let mut policy = call.settings.wait.clone();
-    let timeout = timeout.min(call.settings.longest_wait());
+    let timeout = timeout.min(call.settings.longest_wait);
     policy.timeout = Some(timeout);
+    if matches!(submit, Submit::Unknown) {
+        // One repeat, in case that somebody has submitted it this very moment.
+        policy.not_found_grace = Duration::from_millis(1);
+    }
     let (api, deployment) = (Arc::clone(&call.api), deployment_id.clone());
     let wait = Wait::new(Arc::clone(&call.api), deployment_id, request_id).policy(policy);
     let wait = match submit {
-        Submit::Earlier => wait,
+        Submit::Unknown | Submit::Earlier => wait,
         Submit::JustNow => wait.just_submitted(),
     };
     let mut events = std::pin::pin!(call.waits.events(call.standing.principal, wait));
@@ -128,10 +134,7 @@ pub(crate) fn in_words(status: &RequestStatus) -> String {
             };
             format!("{place}; a machine that has to start takes 3 to 5 minutes")
         }
-        RequestState::InProgress => match &status.instance_id {
-            Some(instance) => format!("in progress on instance {instance}"),
-            None => "in progress".to_owned(),
-        },
+        RequestState::InProgress => "in progress".to_owned(),
         _ => describe(status),
     }
 }

@@ -60,7 +60,7 @@ fn what_hurts() -> [(&'static str, Operation, Value); 5] {
 
 fn policy(confirm: Confirm) -> Settings {
     let mut settings = settings();
-    settings.confirm = Some(confirm);
+    settings.confirm = confirm;
     settings
 }
 
@@ -68,17 +68,17 @@ fn policy(confirm: Confirm) -> Settings {
 async fn where_the_operator_allows_it_nobody_is_asked() {
     for (tool, operation, arguments) in what_hurts() {
         let api = fake().build();
-        let session = connect(api.clone()).await;
+        let session = connect_with(api.clone(), policy(Confirm::Allow)).await;
         session.call(tool, arguments).await;
         assert_eq!(api.calls_of(operation), 1, "{tool}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_it_is_required_nothing_is_sent_without_the_argument() {
+async fn where_nothing_is_set_nothing_is_sent_without_the_argument() {
     for (tool, operation, mut arguments) in what_hurts() {
         let api = fake().build();
-        let session = connect_with(api.clone(), policy(Confirm::Require)).await;
+        let session = connect(api.clone()).await;
         let fault = session.fault(tool, arguments.clone()).await;
         assert_eq!(fault["kind"], "confirmation_required", "{tool}: {fault}");
         assert_eq!(fault["outcome"], "not_sent");
@@ -217,7 +217,7 @@ impl ClientHandler for Person {
             panic!("no form");
         };
         assert!(message.contains("dep_1"), "{message}");
-        assert_eq!(requested_schema.required.as_deref(), Some(&["confirm".to_owned()][..]));
+        assert!(requested_schema.properties.is_empty(), "to accept is the yes");
         let (action, content) = self.says.clone().unwrap();
         Ok(ElicitResult::new(action).with_content(content))
     }
@@ -227,7 +227,7 @@ async fn delete_by(person: Person, confirm: bool) -> (FakeRunComfy, Value) {
     let api = fake().build();
     // Where a person can be asked, no setting stands for their word.
     let mut settings = Settings::default();
-    settings.confirm = Some(Confirm::Allow);
+    settings.confirm = Confirm::Allow;
     let server = RunComfyMcp::new(Callers::One(Arc::new(api.clone())), settings);
     let (near, far) = tokio::io::duplex(1 << 20);
     tokio::spawn(async move { server.serve(far).await.unwrap().waiting().await });
@@ -241,13 +241,13 @@ async fn delete_by(person: Person, confirm: bool) -> (FakeRunComfy, Value) {
 
 #[tokio::test(start_paused = true)]
 async fn a_person_behind_an_older_client_is_asked_and_their_word_counts() {
-    let yes = (ElicitationAction::Accept, json!({"confirm": true}));
-    let (api, answer) = delete_by(Person { says: Some(yes) }, false).await;
-    assert_eq!((api.calls_of(Operation::DeleteDeployment), &answer["ok"]), (1, &json!(true)));
+    for content in [json!({}), Value::Null, json!({"confirm": true})] {
+        let yes = (ElicitationAction::Accept, content);
+        let (api, answer) = delete_by(Person { says: Some(yes) }, false).await;
+        assert_eq!((api.calls_of(Operation::DeleteDeployment), &answer["ok"]), (1, &json!(true)));
+    }
     for says in [
         (ElicitationAction::Accept, json!({"confirm": false})),
-        (ElicitationAction::Accept, json!({})),
-        (ElicitationAction::Accept, json!({"confirm": "true"})),
         (ElicitationAction::Decline, json!({"confirm": true})),
         (ElicitationAction::Cancel, Value::Null),
     ] {

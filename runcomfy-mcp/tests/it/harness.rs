@@ -9,7 +9,8 @@ use rmcp::{
 };
 use runcomfy_core::RunComfyApi;
 use runcomfy_mcp::{Callers, RunComfyMcp, Settings};
-use serde_json::Value;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
 /// A connected client.
 pub(crate) struct Session {
@@ -46,6 +47,37 @@ pub(crate) async fn connect_server(server: RunComfyMcp) -> Session {
     let (near, far) = tokio::io::duplex(1 << 20);
     tokio::spawn(async move { server.serve(far).await.unwrap().waiting().await });
     Session { client: Recorder::default().serve(near).await.unwrap() }
+}
+
+/// The structured content of a call by a client that asks for no progress, which rmcp's own always does.
+pub(crate) async fn call_without_progress(
+    api: impl RunComfyApi + 'static,
+    tool: &'static str,
+    arguments: Value,
+) -> Value {
+    crate::watched::watch();
+    let server = RunComfyMcp::new(Callers::One(Arc::new(api)), Settings::default());
+    let (near, far) = tokio::io::duplex(1 << 20);
+    tokio::spawn(async move { server.serve(far).await.unwrap().waiting().await });
+    let (read, mut write) = tokio::io::split(near);
+    let client = json!({"name": "test", "version": "1"});
+    for message in [
+        json!({"id": 0, "method": "initialize", "params": {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client}}),
+        json!({"method": "notifications/initialized"}),
+        json!({"id": 1, "method": "tools/call", "params": {"name": tool, "arguments": arguments}}),
+    ] {
+        let mut message = message;
+        message["jsonrpc"] = "2.0".into();
+        write.write_all(format!("{message}\n").as_bytes()).await.unwrap();
+    }
+    let mut lines = BufReader::new(read).lines();
+    while let Some(line) = lines.next_line().await.unwrap() {
+        let mut answer: Value = serde_json::from_str(&line).unwrap();
+        if answer["id"] == 1 {
+            return answer["result"]["structuredContent"].take();
+        }
+    }
+    panic!("no answer");
 }
 
 impl Session {

@@ -170,7 +170,9 @@ async fn a_call_in_a_shape_that_it_cannot_have_is_told_so() {
     let token = "Authorization: Bearer CANARY-tok";
     for params in [
         json!({"name": "list_deployments", "arguments": []}),
-        json!({"name": "list_deployments", "arguments": "{}"}),
+        json!({"name": "list_deployments", "arguments": "all of them"}),
+        json!({"name": "list_deployments", "arguments": "[]"}),
+        json!({"name": "list_deployments", "arguments": r#"{"ids":[],"ids":[]}"#}),
         json!({"name": 5}),
     ] {
         let message = json!({"jsonrpc": "2.0", "id": 0, "method": "tools/call", "params": params});
@@ -184,6 +186,17 @@ async fn a_call_in_a_shape_that_it_cannot_have_is_told_so() {
         "{} bytes",
         answer.body.len()
     );
+}
+
+#[tokio::test]
+async fn arguments_that_came_as_a_text_are_read_as_the_object_that_they_spell() {
+    let server = Server::start().await;
+    let params = json!({"name": "list_deployments", "arguments": r#"{"ids": []}"#});
+    let message = json!({"jsonrpc": "2.0", "id": 0, "method": "tools/call", "params": params});
+    let answer = server.post(&["Authorization: Bearer alice"], &message).await.message();
+    let result = &answer["result"];
+    assert_eq!(result["structuredContent"]["ok"], true, "{answer}");
+    assert_eq!(result.get("resultType"), None, "as an older client knows it");
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ mod replay;
 mod results;
 mod rounds;
 mod schemas;
+mod server_info;
 mod stdio;
 mod tasks;
 mod waiting;

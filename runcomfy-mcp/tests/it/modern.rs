@@ -88,7 +88,8 @@ impl Replicas {
             "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
             "io.modelcontextprotocol/clientCapabilities": capabilities,
         });
-        let name = params["name"].as_str().or(params["taskId"].as_str()).unwrap_or_default();
+        let named = ["name", "taskId", "uri"].into_iter().find_map(|key| params[key].as_str());
+        let name = named.unwrap_or_default();
         let head = format!(
             "POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nAccept: application/json, text/event-stream\r\nMCP-Protocol-Version: 2026-07-28\r\nMcp-Method: {method}\r\nMcp-Name: {name}\r\nAuthorization: Bearer {token}"
         );

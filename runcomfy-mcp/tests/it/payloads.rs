@@ -78,7 +78,7 @@ async fn payloads_of_megabytes_arrive_to_the_byte_over_http() {
     assert_eq!((&data["truncated"], &data["removed_characters"]), (&Value::Null, &Value::Null));
     assert_eq!(data["deployments"][2]["readme"], "r");
     let text = message["result"]["content"][1]["text"].as_str().unwrap();
-    assert!(text.len() < 2048 && text.contains("- dep_2"), "{text}");
+    assert!(text.len() < 2048 && text.contains("runcomfy://deployments/dep_2/workflow"), "{text}");
     assert!(
         answer.head.contains(&format!("content-length: {}", answer.body.len())),
         "{}",

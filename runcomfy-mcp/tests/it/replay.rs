@@ -230,7 +230,7 @@ async fn q22_a_call_whose_maker_is_no_more_is_not_made_again() {
 #[tokio::test]
 async fn a_key_is_of_visible_ascii_and_not_too_long() {
     let session = connect(fake().build()).await;
-    for key in ["", " ", "a b", "é", "a\n", &"k".repeat(129)] {
+    for key in ["a b", "é", "a\n", "null", "undefined", "None", &"k".repeat(129)] {
         let fault = session.fault("submit_request", submit(Some(key), "a cat")).await;
         assert_eq!(fault["kind"], "invalid_argument", "{key:?}");
         assert_eq!(fault["invalid_arguments"][0]["argument"], "idempotency_key", "{key:?}");

@@ -87,7 +87,8 @@ async fn every_tool_answers_in_its_published_shape() {
     .await;
     assert_eq!(updated["deployment"]["name"], "mine");
     assert_eq!(updated["deployment"]["keep_warm_duration_in_seconds"], 0);
-    let deleted = call(&session, "delete_deployment", json!({"deployment_id": id})).await;
+    let deleted =
+        call(&session, "delete_deployment", json!({"deployment_id": id, "confirm": true})).await;
     assert!(deleted.as_object().unwrap().contains_key("response"));
 
     let submitted = call(&session, "submit_request", json!({"deployment_id": "dep_1"})).await;
@@ -95,7 +96,11 @@ async fn every_tool_answers_in_its_published_shape() {
     let ids = json!({"deployment_id": "dep_1", "request_id": submitted["request_id"]});
     let status = call(&session, "get_request_status", ids.clone()).await;
     assert_eq!(status["status"]["status"], "in_queue");
-    assert_eq!(status["next"], "get_request_status");
+    let next = format!(
+        "get_request_result {{\"deployment_id\":\"dep_1\",\"request_id\":{},\"wait_seconds\":45}}",
+        submitted["request_id"]
+    );
+    assert_eq!((&status["next"], &submitted["next"]), (&json!(next), &json!(next)));
     let early = call(&session, "get_request_result", ids.clone()).await;
     assert_eq!(early["finished"], false);
     assert_eq!(early["output_urls"], json!([]));
@@ -144,6 +149,36 @@ async fn q23_a_failed_run_is_an_answer_that_says_failed_and_why() {
         text.contains("failed at node \"3\" (OutOfMemoryError): \"CUDA out of memory\""),
         "{text}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn arguments_that_a_client_has_quoted_are_read_and_the_answer_says_which() {
+    let api = fake();
+    let session = connect(api.clone()).await;
+    let arguments = json!({
+        "deployment_id": "dep_1", "overrides": r#"{"6": {"inputs": {"text": "a cat"}}}"#,
+        "wait_for_completion": "true", "timeout_seconds": "240",
+    });
+    let data = call(&session, "submit_request", arguments).await;
+    let note = data["note"].as_str().unwrap();
+    for name in ["overrides", "wait_for_completion", "timeout_seconds"] {
+        assert!(note.contains(name), "{note}");
+    }
+    assert_eq!(data["state"], "succeeded");
+    let sent = api.submits_seen();
+    assert_eq!(json!(sent[0].overrides)["6"]["inputs"]["text"], "a cat");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_submit_that_a_client_has_quoted_is_the_same_as_one_that_it_has_not() {
+    let session = connect(fake()).await;
+    let overrides = json!({"6": {"inputs": {"text": "a cat"}}});
+    let plain = json!({"deployment_id": "dep_1", "overrides": overrides, "idempotency_key": "k"});
+    let mut quoted = plain.clone();
+    quoted["overrides"] = overrides.to_string().into();
+    let first = call(&session, "submit_request", plain).await;
+    let again = call(&session, "submit_request", quoted).await;
+    assert_eq!((&again["request_id"], &again["replayed"]), (&first["request_id"], &json!(true)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -245,7 +280,9 @@ async fn q10_q11_what_was_found_out_after_a_lost_answer_is_said() {
         Ok(updated)
     });
     let session = connect(api).await;
-    let deleted = call(&session, "delete_deployment", json!({"deployment_id": "dep_1"})).await;
+    let deleted =
+        call(&session, "delete_deployment", json!({"deployment_id": "dep_1", "confirm": true}))
+            .await;
     assert_eq!(deleted["already_deleted"], true);
     let pause = json!({"deployment_id": "dep_1", "is_enabled": false});
     let updated = call(&session, "update_deployment", pause).await;

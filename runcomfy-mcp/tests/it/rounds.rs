@@ -16,7 +16,7 @@ fn fake() -> FakeBuilder {
     FakeRunComfy::builder().empty().deployment("dep_1").deployment("dep_2")
 }
 
-const YES: fn() -> Value = || json!({"action": "accept", "content": {"confirm": true}});
+const YES: fn() -> Value = || json!({"action": "accept"});
 
 /// A call, perhaps with what a round before it gave.
 async fn call(
@@ -92,7 +92,6 @@ async fn a_no_is_a_no_and_what_is_no_answer_is_asked_again() {
         json!({"action": "decline"}),
         json!({"action": "cancel"}),
         json!({"action": "accept", "content": {"confirm": false}}),
-        json!({"action": "accept"}),
     ] {
         let answer = call(&replicas, 0, "alice", deletion("dep_1"), Some((state, no))).await;
         assert_eq!(answer["result"]["structuredContent"]["kind"], "declined", "{answer}");

@@ -3,8 +3,10 @@
 use runcomfy_mcp::RunComfyMcp;
 use serde_json::{Value, json};
 
-/// What the official server spends on its ten tools, with no parameter described at all.
-const OFFICIAL_BYTES: usize = 9_794;
+/// What the ten tools may cost a model that reads all of them. The official server spends 9,794 bytes and
+/// describes no parameter; the rest is for what clients do not pass on otherwise: defaults and ranges, which
+/// some cut from schemas, order and money, where instructions are withheld, and words to be found by.
+const MOST_BYTES: usize = 10_500;
 
 #[test]
 fn schemas_are_what_we_published() {
@@ -65,7 +67,7 @@ fn every_tool_says_all_four_hints_on_purpose() {
 }
 
 #[test]
-fn the_list_costs_a_model_no_more_than_the_official_one() {
+fn the_list_costs_a_model_no_more_than_it_is_worth() {
     let bytes: usize = RunComfyMcp::tools()
         .into_iter()
         .map(|mut tool| {
@@ -73,7 +75,44 @@ fn the_list_costs_a_model_no_more_than_the_official_one() {
             serde_json::to_string(&tool).unwrap().len()
         })
         .sum();
-    assert!(bytes <= OFFICIAL_BYTES, "{bytes} bytes");
+    assert!(bytes <= MOST_BYTES, "{bytes} bytes");
+}
+
+#[test]
+fn what_nothing_can_be_made_without_is_offered_at_once_and_the_rest_is_found() {
+    for tool in RunComfyMcp::tools() {
+        let meta = tool.meta.unwrap();
+        match &*tool.name {
+            "get_deployment" | "get_request_result" | "list_deployments" | "submit_request" => {
+                assert_eq!(meta["anthropic/alwaysLoad"], true, "{}", tool.name);
+            }
+            _ => assert!(meta["anthropic/searchHint"].is_string(), "{}", tool.name),
+        }
+    }
+}
+
+#[test]
+fn the_first_steps_are_found_by_what_people_want_made() {
+    for tool in ["list_deployments", "submit_request"] {
+        let tool = RunComfyMcp::tools().into_iter().find(|one| one.name == tool).unwrap();
+        let description = tool.description.unwrap();
+        for word in ["image", "picture", "video", "audio"] {
+            assert!(description.contains(word), "{}: {word}", tool.name);
+        }
+    }
+}
+
+/// Codex takes ranges and defaults out of the schemas that its model reads.
+#[test]
+fn each_default_of_a_parameter_is_in_its_description() {
+    for tool in RunComfyMcp::tools() {
+        for (name, property) in tool.input_schema["properties"].as_object().unwrap() {
+            let Some(default) = property.get("default") else { continue };
+            let default = default.as_str().map_or_else(|| default.to_string(), str::to_owned);
+            let description = property["description"].as_str().unwrap();
+            assert!(description.contains(&default), "{} {name}: {description}", tool.name);
+        }
+    }
 }
 
 #[test]
@@ -96,7 +135,8 @@ fn c03_every_schema_is_plain_enough_for_every_client() {
                 assert!(described, "{} {name} has no description", tool.name);
             }
         }
-        assert_eq!(input["additionalProperties"], false, "{}", tool.name);
+        // Two clients refuse unknown arguments by themselves where it says false, without their names.
+        assert_eq!(input.get("additionalProperties"), None, "{}", tool.name);
         assert_eq!(output["required"], json!(["ok"]), "{}", tool.name);
     }
 }

@@ -67,11 +67,6 @@ pub(super) struct Bounds {
     #[arg(long, value_name = "NUMBER", env = "RUNCOMFY_MCP_REFUSALS_PER_MINUTE")]
     refusals_per_minute: Option<u16>,
 
-    /// The longest that a call may wait for a run, in seconds; who asks for more is answered then [default:
-    /// 600; 14400 where all act as one account]
-    #[arg(long, value_name = "SECONDS", env = "RUNCOMFY_MCP_LONGEST_WAIT")]
-    longest_wait: Option<u16>,
-
     /// Told to end, go on for so many seconds with /readyz at 503, for load balancers to notice
     #[arg(long, value_name = "SECONDS", env = "RUNCOMFY_MCP_LINGER", default_value = "2")]
     linger: u16,
@@ -98,7 +93,6 @@ impl Bounds {
             settings.connections.most = most.into();
         }
         settings.max_body_bytes = usize::from(self.max_message_mib) * MIB;
-        settings.longest_wait = self.longest_wait.map(seconds);
         settings.linger = seconds(self.linger);
         settings.drain = seconds(self.drain);
         settings.drain_reads = seconds(self.drain_reads);
