@@ -7,7 +7,7 @@ use crate::{
     arguments,
     content::{self, Changes},
     message,
-    reply::Reply,
+    reply::{Format, Reply},
     tools,
     transport::http::reads_directly,
 };
@@ -44,6 +44,7 @@ pub fn result_is_shaped(fields: JsonObject) -> usize {
         fields.into_iter().fold(Reply::new("Request r1: in_progress."), |reply, (key, value)| {
             reply.with(&key, value)
         });
-    let shaped = reply.shape(64 * 1024, true, true);
+    let shaped =
+        reply.shape(Format { limit: 64 * 1024, links: true, puts_in: true, whole_workflows: true });
     serde_json::to_string(&shaped.result).map_or(0, |json| json.len())
 }

@@ -206,6 +206,33 @@ mod tests {
         assert_eq!(compact["queue_size"], Value::Null);
     }
 
+    /// A summary of a graph of this many nodes, every second of which has an input that can be set.
+    fn summary_of(nodes: usize) -> Value {
+        let node = |at: usize| {
+            let input = if at % 2 == 0 {
+                json!({"text": "x".repeat(100)})
+            } else {
+                json!({"in": ["0", 0]})
+            };
+            (at.to_string(), json!({"class_type": "Note", "inputs": input}))
+        };
+        let graph: Map<String, Value> = (0..nodes).map(node).collect();
+        let workflow = Workflow::from_value(Value::Object(graph)).unwrap();
+        payload_summary(&Payload::new(&workflow, None, None).unwrap())
+    }
+
+    #[test]
+    fn a_summary_of_many_nodes_is_short_and_says_how_many_are_left_out() {
+        for nodes in [50, 500, 5000] {
+            let summary = summary_of(nodes);
+            let rows = summary["workflow_node_summary"].as_array().unwrap();
+            assert!(summary.to_string().len() < 8 * 1024);
+            assert!(rows.iter().all(|row| row["settable_inputs"]["text"].is_string()), "{nodes}");
+            assert_eq!(summary["nodes_left_out"], nodes - rows.len());
+        }
+        assert_eq!(summary_of(20)["nodes_left_out"], Value::Null);
+    }
+
     #[test]
     fn a_payload_summary_tells_which_nodes_and_inputs_can_be_set() {
         let workflow = Workflow::from_value(json!({

@@ -19,10 +19,14 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Callers, RunComfyMcp, Settings,
     call::Progress,
-    reply::Fault,
+    reply::{Fault, Format},
     tools::TOOLS,
     transport::{http::fuzz as http, stdio},
 };
+
+/// As over any transport that puts in what is left out.
+const FORMAT: Format =
+    Format { limit: 10 * 1024, links: true, puts_in: true, whole_workflows: true };
 
 /// One thing that is said of any bytes: returns, or panics.
 pub type Target = fn(&[u8]);
@@ -116,7 +120,7 @@ fn tool_args(bytes: &[u8]) {
 
 /// What a model reads of an error is short, and little of it is the caller's.
 fn refusal(fault: Fault, heard: &[u8]) {
-    let shown = serde_json::to_value(fault.shape(10 * 1024).result);
+    let shown = serde_json::to_value(fault.shape(FORMAT).result);
     let Ok(shown) = shown else { panic!("not to be written as JSON") };
     tool_error(&shown, heard);
 }
@@ -244,6 +248,6 @@ fn redact(bytes: &[u8]) {
     let Some((error, telling)) = repeated_token(bytes) else { return };
     let fault = Fault::from(error);
     let own = format!("{fault:?}");
-    let all = format!("{own} {:?}", serde_json::to_string(&fault.shape(10 * 1024).result));
+    let all = format!("{own} {:?}", serde_json::to_string(&fault.shape(FORMAT).result));
     assert!(!all.contains(telling), "repeats the token: {all}");
 }

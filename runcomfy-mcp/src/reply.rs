@@ -30,6 +30,19 @@ pub(crate) struct Reply {
     instead: Option<Instead>,
 }
 
+/// What an answer has to be for its reader.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Format {
+    /// The most bytes of JSON in each copy of the data.
+    pub(crate) limit: usize,
+    /// Whether the client's protocol revision knows links to resources.
+    pub(crate) links: bool,
+    /// Whether the transport puts in what a long answer leaves out.
+    pub(crate) puts_in: bool,
+    /// Whether a workflow is whole in the structured content, however long.
+    pub(crate) whole_workflows: bool,
+}
+
 /// What a client gets in place of an answer.
 enum Instead {
     /// A question to the person.
@@ -138,11 +151,9 @@ impl Reply {
         payload
     }
 
-    /// As an MCP result. Text and structure carry the same data, as many clients show the model only one
-    /// of the two, and each at most `limit` bytes of it. `links` says whether the client's protocol
-    /// revision knows links to resources, `puts_in` whether its transport puts in what a long answer leaves
-    /// out.
-    pub(crate) fn shape(self, limit: usize, links: bool, puts_in: bool) -> Shaped {
+    /// As an MCP result. Text and structured content carry the same data, as many clients show the model
+    /// only one of the two.
+    pub(crate) fn shape(self, format: Format) -> Shaped {
         let (sentence, files, instead) = (self.sentence, self.files, self.instead);
         let mut changes = Changes::default();
         let parts = self.left_out.shown(&mut changes);
@@ -156,8 +167,8 @@ impl Reply {
             }
         }
         let all_at = self.all_at.as_deref();
-        let mut shaped = Shaped::new(sentence, payload, parts, limit, puts_in, all_at);
-        if links {
+        let mut shaped = Shaped::new(sentence, payload, parts, format, all_at);
+        if format.links {
             shaped.result.content.extend(files.iter().take(MAX_LINKS).filter_map(link));
             shaped.result.content.extend(self.resource.map(ContentBlock::resource_link));
         }
@@ -181,14 +192,13 @@ pub(crate) struct Shaped {
 }
 
 impl Shaped {
-    /// Both copies of the data, each of at most `limit` bytes. What may be longer, for programs to read, is
-    /// whole in the structured content only: the parts, and the rows of a list of deployments.
+    /// Both copies of the data, each within the limit. What may be longer, for programs to read, is whole in
+    /// the structured content only: the parts, and the rows of a list of deployments.
     fn new(
         sentence: String,
         mut payload: JsonObject,
         mut parts: Vec<Part>,
-        limit: usize,
-        puts_in: bool,
+        Format { limit, puts_in, whole_workflows, .. }: Format,
         all_of_it: Option<&str>,
     ) -> Self {
         let mut data = written(&payload);
@@ -212,7 +222,9 @@ impl Shaped {
             (false, false, _) => with_parts(&payload, &parts, Part::value),
         };
         let mut json = Value::Object(payload);
-        if !puts_in {
+        if summarised && !whole_workflows {
+            left_out::replace(&mut json, &std::mem::take(&mut parts), Part::description);
+        } else if !puts_in {
             put_in(&mut json, &std::mem::take(&mut parts));
             content::whole_numbers(&mut json);
         }

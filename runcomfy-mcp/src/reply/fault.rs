@@ -4,7 +4,7 @@ use rmcp::model::JsonObject;
 use runcomfy_core::{Error, ErrorKind, Operation, Outcome};
 use serde_json::{Map, Value, json};
 
-use super::{Changes, Shaped, hint, shown, visible};
+use super::{Changes, Format, Shaped, hint, shown, visible};
 use crate::{arguments::ArgumentFaults, gate::Busy};
 
 /// A kind of failure that is the server's own, beside those of [`ErrorKind`].
@@ -277,10 +277,10 @@ impl Fault {
     }
 
     /// As an MCP result that the model reads, not as a protocol error, which it may never see.
-    pub(crate) fn shape(self, limit: usize) -> Shaped {
+    pub(crate) fn shape(self, format: Format) -> Shaped {
         let sentence = format!("{}\nhint: {}", self.message, self.hint);
         let payload = self.into_payload();
-        let mut shaped = Shaped::new(sentence, payload, Vec::new(), limit, false, None);
+        let mut shaped = Shaped::new(sentence, payload, Vec::new(), format, None);
         shaped.result.is_error = Some(true);
         shaped
     }

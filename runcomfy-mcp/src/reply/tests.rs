@@ -15,11 +15,15 @@ fn structured(result: &CallToolResult) -> &JsonObject {
     result.structured_content.as_ref().unwrap().as_object().unwrap()
 }
 
+fn format(limit: usize, links: bool, puts_in: bool) -> Format {
+    Format { limit, links, puts_in, whole_workflows: true }
+}
+
 #[test]
 fn text_and_structure_carry_the_same_data() {
     let result = Reply::new("Request r1: in_queue.")
         .with("status", json!({"request_id": "r1"}))
-        .shape(1024, true, false)
+        .shape(format(1024, true, false))
         .result;
     let texts = texts(&result);
     assert_eq!(texts[0], "Request r1: in_queue.");
@@ -37,7 +41,7 @@ fn both_copies_of_a_long_answer_are_short_and_the_same() {
         .with("state", "succeeded")
         .all_at("runcomfy://deployments/d/requests/r".to_owned())
         .with("result", json!({"outputs": {"9": {"text": texts_made}}}));
-    let result = reply.shape(10 * 1024, true, true).result;
+    let result = reply.shape(format(10 * 1024, true, true)).result;
     let data = structured(&result);
     let text = texts(&result)[1];
     assert_eq!(serde_json::from_str::<Value>(text).unwrap(), Value::Object(data.clone()));
@@ -58,7 +62,7 @@ fn with_graph(bytes: usize) -> Reply {
 
 #[test]
 fn a_long_graph_is_in_the_structured_content_only_and_last() {
-    let result = with_graph(50_000).shape(10 * 1024, true, false).result;
+    let result = with_graph(50_000).shape(format(10 * 1024, true, false)).result;
     let data = structured(&result);
     assert_eq!(
         data["deployment"]["payload"]["6"]["inputs"]["text"].as_str().unwrap().len(),
@@ -72,8 +76,18 @@ fn a_long_graph_is_in_the_structured_content_only_and_last() {
 }
 
 #[test]
+fn for_an_assistant_that_cuts_long_data_a_long_graph_is_in_neither_copy() {
+    let format = Format { whole_workflows: false, ..format(10 * 1024, true, true) };
+    let shaped = with_graph(50_000).shape(format);
+    assert!(shaped.left_out.is_empty(), "nothing is put in on the way");
+    let text: Value = serde_json::from_str(texts(&shaped.result)[1]).unwrap();
+    assert_eq!(text, Value::Object(structured(&shaped.result).clone()));
+    assert!(texts(&shaped.result)[1].len() < 1024);
+}
+
+#[test]
 fn a_short_graph_is_in_both_copies() {
-    let result = with_graph(50).shape(10 * 1024, true, false).result;
+    let result = with_graph(50).shape(format(10 * 1024, true, false)).result;
     let text: Value = serde_json::from_str(texts(&result)[1]).unwrap();
     assert_eq!(text["deployment"]["payload"]["6"]["inputs"]["text"].as_str().unwrap().len(), 50);
 }
@@ -82,13 +96,13 @@ fn a_short_graph_is_in_both_copies() {
 fn numbers_without_a_fraction_are_integers_in_text_and_data() {
     let result = Reply::new("x")
         .with("settable", json!({"cfg": 8.0, "denoise": 0.5, "list": [1.0]}))
-        .shape(1024, true, false)
+        .shape(format(1024, true, false))
         .result;
     let shown = r#""settable":{"cfg":8,"denoise":0.5,"list":[1]}"#;
     assert!(texts(&result)[1].contains(shown), "{}", texts(&result)[1]);
     let data = serde_json::to_string(&result.structured_content).unwrap();
     assert!(data.contains(shown), "{data}");
-    let graph = with_graph(5).shape(10 * 1024, true, false).result;
+    let graph = with_graph(5).shape(format(10 * 1024, true, false)).result;
     assert!(texts(&graph)[1].contains(r#""cfg":8}"#), "{}", texts(&graph)[1]);
 }
 
@@ -97,8 +111,10 @@ fn rows_of_deployments_stay_whole_in_the_structured_content_and_are_lines_in_tex
     let rows: Vec<_> = (0..200)
         .map(|n| json!({"id": format!("d{n}"), "name": "n".repeat(200), "status": "standby", "hardware": ["AMPERE_48"]}))
         .collect();
-    let result =
-        Reply::new("Found.").with("deployments", rows.clone()).shape(10 * 1024, true, false).result;
+    let result = Reply::new("Found.")
+        .with("deployments", rows.clone())
+        .shape(format(10 * 1024, true, false))
+        .result;
     assert_eq!(structured(&result)["deployments"], json!(rows));
     let text = texts(&result)[1];
     assert!(text.len() <= 10 * 1024, "{} bytes", text.len());
@@ -113,7 +129,7 @@ fn files_become_links_that_a_client_can_open_and_nothing_else_does() {
         {"url": "javascript:alert(1)", "filename": "b.png"},
     ]}}));
     let result =
-        Reply::new("Done.").with_files(made.output_files()).shape(1024, true, false).result;
+        Reply::new("Done.").with_files(made.output_files()).shape(format(1024, true, false)).result;
     let links: Vec<_> = result
         .content
         .iter()
@@ -124,7 +140,10 @@ fn files_become_links_that_a_client_can_open_and_nothing_else_does() {
         .collect();
     assert_eq!(links, [("https://x/a.png", Some("image/png"))]);
     assert_eq!(structured(&result)["output_urls"].as_array().unwrap().len(), 2);
-    let old = Reply::new("Done.").with_files(made.output_files()).shape(1024, false, false).result;
+    let old = Reply::new("Done.")
+        .with_files(made.output_files())
+        .shape(format(1024, false, false))
+        .result;
     assert_eq!(old.content.len(), 2);
 }
 
@@ -133,7 +152,7 @@ fn an_error_says_what_is_known_and_what_to_do() {
     let error = Error::new(Operation::SubmitRequest, ErrorKind::TimedOut)
         .with_deployment_id("d1".try_into().unwrap())
         .with_attempts(1, std::time::Duration::from_secs(60));
-    let result = Fault::from(error).shape(1024).result;
+    let result = Fault::from(error).shape(format(1024, true, false)).result;
     assert_eq!(result.is_error, Some(true));
     let data = structured(&result);
     assert_eq!(data["ok"], false);
@@ -148,7 +167,7 @@ fn an_error_says_what_is_known_and_what_to_do() {
 fn what_hides_or_reorders_text_is_not_shown() {
     let result = Reply::new("a\u{202e}b\u{200b}c")
         .with("name", "x\u{e0041}y")
-        .shape(1024, true, false)
+        .shape(format(1024, true, false))
         .result;
     assert_eq!(texts(&result)[0], "abc");
     assert!(texts(&result)[1].contains("\"xy\""));

@@ -16,7 +16,7 @@ use crate::{
     protocol::{is_modern, knows_links, result_meta},
     random,
     replay::{Delivery, Receipt},
-    reply::{Fault, Reply},
+    reply::{Fault, Format, Reply},
     tools::Entry,
     transport::http::Visit,
 };
@@ -38,8 +38,12 @@ impl RunComfyMcp {
         let receipt = receipt.unwrap_or_else(|| own.receipt());
         let (gone, insertions) = (context.gone.clone(), context.insertions.take());
         let meta = result_meta(context.version.as_ref());
-        let (limit, links) =
-            (self.settings.result_limit_bytes, knows_links(context.version.as_ref()));
+        let format = Format {
+            limit: self.settings.result_limit_bytes,
+            links: knows_links(context.version.as_ref()),
+            puts_in: insertions.is_some(),
+            whole_workflows: !context.cuts_long_data,
+        };
         let run = self.run(entry, request, context, receipt, &mut record);
         let run = async {
             let mut run = std::pin::pin!(run);
@@ -59,8 +63,8 @@ impl RunComfyMcp {
         record.came_to(&outcome);
         let refused = outcome.as_ref().is_err_and(Fault::breaks_protocol);
         let mut shaped = match outcome {
-            Ok(reply) => reply.shape(limit, links, insertions.is_some()),
-            Err(fault) => fault.shape(limit),
+            Ok(reply) => reply.shape(format),
+            Err(fault) => fault.shape(format),
         };
         record.end(&shaped, &self.metrics);
         if let Some(insertions) = insertions {

@@ -1,6 +1,6 @@
 //! What a call is made with besides its arguments, by whatever way it came.
 
-use http::request::Parts;
+use http::{header::USER_AGENT, request::Parts};
 use rmcp::{
     RoleServer,
     model::{ClientCapabilities, ProtocolVersion, RequestId, RequestMetaObject},
@@ -9,6 +9,24 @@ use rmcp::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{call::Progress, transport::Insertions};
+
+/// How a client names itself over HTTP, where an older revision has no other place for it.
+fn name_in(head: &Parts) -> Option<&str> {
+    head.headers.get(USER_AGENT)?.to_str().ok()
+}
+
+/// How it names itself where each request does, read without the rest.
+fn name_said(meta: &RequestMetaObject) -> Option<&str> {
+    meta.get("io.modelcontextprotocol/clientInfo")?.get("name")?.as_str()
+}
+
+/// Assistants that read structured content and cut what is longer than some 12,000 to 50,000 characters: all
+/// of it, or its middle. A workflow of megabytes would take what is needed beside it along.
+fn cuts_long_data(client: &str) -> bool {
+    const CLIENTS: [&str; 4] =
+        ["claude-code", "codex-mcp-client", "copilot-cli", "qwen-cli-mcp-client"];
+    CLIENTS.iter().any(|name| client.starts_with(name))
+}
 
 /// A request's own words and circumstances.
 pub(crate) struct CallContext {
@@ -25,6 +43,8 @@ pub(crate) struct CallContext {
     pub(crate) http: Option<Parts>,
     /// Where its transport puts in what is left out of the answer.
     pub(crate) insertions: Option<Insertions>,
+    /// Whether its client passes long structured content on to the model cut short, or as a file.
+    pub(crate) cuts_long_data: bool,
     /// Fires when nobody waits for the answer any more.
     pub(crate) gone: CancellationToken,
 }
@@ -38,7 +58,10 @@ impl CallContext {
         http: Parts,
         insertions: Insertions,
     ) -> Self {
+        let names = [name_in(&http), name_said(meta)];
+        let cuts_long_data = names.into_iter().flatten().any(cuts_long_data);
         Self {
+            cuts_long_data,
             id,
             version: Some(version),
             client: meta.client_capabilities().unwrap_or_default(),
@@ -64,7 +87,11 @@ impl From<RequestContext<RoleServer>> for CallContext {
         };
         let insertions = Insertions::of(&context).cloned();
         let http = context.extensions.remove::<Parts>();
+        let client = context.client_info();
+        let names = [http.as_ref().and_then(name_in), client.as_ref().map(|info| &*info.name)];
+        let cuts_long_data = names.into_iter().flatten().any(cuts_long_data);
         Self {
+            cuts_long_data,
             version: context.protocol_version(),
             client: context.client_capabilities().unwrap_or_default(),
             progress,

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{RunComfyMcp, aside::told};
 use crate::{
     protocol::knows_links,
-    reply::{Fault, Reply},
+    reply::{Fault, Format, Reply},
     tasks::{self, TaskId},
     tools::Api,
 };
@@ -23,12 +23,16 @@ impl RunComfyMcp {
         context: &RequestContext<RoleServer>,
     ) -> Result<DetailedTask, ErrorData> {
         let id = &parsed(id)?;
-        let (limit, links) =
-            (self.settings.result_limit_bytes, knows_links(context.protocol_version().as_ref()));
+        let format = Format {
+            limit: self.settings.result_limit_bytes,
+            links: knows_links(context.protocol_version().as_ref()),
+            puts_in: false,
+            whole_workflows: false, // a run's result has none
+        };
         let shape = |answer: Result<Reply, Fault>| {
             json(match answer {
-                Ok(reply) => reply.shape(limit, links, false).into_response(),
-                Err(fault) => fault.shape(limit).into_response(),
+                Ok(reply) => reply.shape(format).into_response(),
+                Err(fault) => fault.shape(format).into_response(),
             })
         };
         let look = |api: Api| async move { tasks::look(id, &api, shape).await };

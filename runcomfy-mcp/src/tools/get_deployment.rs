@@ -40,7 +40,7 @@ impl ToolDefinition for Tool {
     fn output() -> Value {
         json!({
             "deployment": schema::upstream("The deployment as RunComfy describes it."),
-            "payload_summary": schema::upstream("With include_payload: payload_keys, has_object_info_url, default_override_node_ids and workflow_node_summary (node_id, title, class_type, input_names, settable_inputs)."),
+            "payload_summary": schema::upstream("With include_payload: payload_keys, has_object_info_url, default_override_node_ids and workflow_node_summary (node_id, title, class_type, input_names, settable_inputs), and of a large graph nodes_left_out."),
         })
     }
 

@@ -33,16 +33,23 @@ fn account(payloads: &[&str]) -> MockRunComfyApi {
 
 /// Calls a tool over HTTP.
 async fn over_http(api: MockRunComfyApi, tool: &str, arguments: Value) -> Answer {
+    over_http_as("a-program/1.0", api, tool, arguments).await
+}
+
+/// The same, from a client that goes by this name.
+async fn over_http_as(client: &str, api: MockRunComfyApi, tool: &str, arguments: Value) -> Answer {
     let server = RunComfyMcp::new(Callers::One(Arc::new(api)), Settings::default());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
     let options = HttpOptions::default();
     tokio::spawn(runcomfy_mcp::transport::http::serve(server, options, listener, stop.clone()));
-    let head = "POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nAccept: application/json, text/event-stream\r\nMCP-Protocol-Version: 2025-11-25";
+    let head = format!(
+        "POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nAccept: application/json, text/event-stream\r\nMCP-Protocol-Version: 2025-11-25\r\nUser-Agent: {client}"
+    );
     let params = json!({"name": tool, "arguments": arguments});
     let message =
         json!({"jsonrpc": "2.0", "id": "\"n\"", "method": "tools/call", "params": params});
-    let answer = Server::send_to(address, head, &message.to_string()).await;
+    let answer = Server::send_to(address, &head, &message.to_string()).await;
     stop.cancel();
     answer
 }
@@ -100,6 +107,22 @@ async fn a_payload_is_the_same_over_http_and_through_a_pipe() {
         data["untrusted_fields"],
         json!(["deployment.name", "deployment.readme", "deployment.payload", "payload_summary"])
     );
+}
+
+#[tokio::test]
+async fn an_assistant_that_cuts_long_data_gets_the_summary_and_where_the_graph_is() {
+    let arguments = json!({"deployment_id": "dep_0", "include_payload": true});
+    for client in ["claude-code/2.1.332 (sdk-cli)", "codex-mcp-client/0.171.0", "copilot-cli/1.0"] {
+        let api = account(&[&large(7)]);
+        let answer = over_http_as(client, api, "get_deployment", arguments.clone()).await;
+        let message = answer.message();
+        let data = &message["result"]["structuredContent"];
+        let nodes = &data["payload_summary"]["workflow_node_summary"];
+        assert!(nodes.as_array().is_some_and(|nodes| !nodes.is_empty()), "{data}");
+        let instead = data["deployment"]["payload"].as_str().unwrap();
+        assert!(instead.contains("runcomfy://deployments/dep_0/workflow"), "{instead}");
+        assert!(data.to_string().len() <= 10 * 1024, "{client}");
+    }
 }
 
 #[tokio::test]
