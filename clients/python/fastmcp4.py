@@ -60,7 +60,8 @@ async def main() -> None:
     person = Person()
 
     async def elicit(message, _kind, _params, _context):
-        return {"confirm": person.answer(message)}
+        agreed = person.answer(message)
+        return types.ElicitResult(action="accept", content={}) if agreed else types.ElicitResult(action="decline")
 
     server = {"mcpServers": {"runcomfy": {"command": place, "args": SERVER}}} if transport == "stdio" else place
     async with Client(server, mode=mode, elicitation_handler=elicit) as client:

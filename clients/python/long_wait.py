@@ -33,7 +33,7 @@ async def main() -> None:
         arguments = {
             "deployment_id": listed["deployments"][0]["id"],
             "wait_for_completion": True,
-            "timeout_seconds": 300,
+            "timeout_seconds": 240,
         }
         begun = last = time.monotonic()
         data = (await client.call_tool("submit_request", arguments, progress_callback=told)).structured_content

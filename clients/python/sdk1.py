@@ -62,7 +62,7 @@ async def run(read, write) -> None:
     person = Person()
 
     async def elicit(_context, question):
-        return types.ElicitResult(action="accept", content={"confirm": person.answer(question.message)})
+        return types.ElicitResult(action="accept" if person.answer(question.message) else "decline")
 
     async with ClientSession(read, write, elicitation_callback=elicit) as session:
         hello = await session.initialize()

@@ -60,7 +60,7 @@ async def main() -> None:
     person = Person()
 
     async def elicit(_context, question):
-        return types.ElicitResult(action="accept", content={"confirm": person.answer(question.message)})
+        return types.ElicitResult(action="accept" if person.answer(question.message) else "decline")
 
     server = stdio_client(StdioServerParameters(command=place, args=SERVER)) if transport == "stdio" else place
     async with Client(server, mode=mode, elicitation_callback=elicit) as client:

@@ -18,7 +18,7 @@ export class Person {
 
   answer(question) {
     this.asked.push(question.params.message);
-    return { action: "accept", content: { confirm: this.says } };
+    return this.says ? { action: "accept", content: {} } : { action: "decline" };
   }
 }
 
