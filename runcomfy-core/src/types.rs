@@ -6,6 +6,7 @@ mod ids;
 mod inference;
 mod instance;
 mod json;
+mod media;
 mod output;
 mod overrides;
 mod payload;
@@ -13,7 +14,6 @@ mod run;
 mod workflow;
 
 pub use deployment::Deployment;
-#[cfg(feature = "http")]
 #[cfg(feature = "http")]
 pub(crate) use deployment::Read;
 pub use deployment_request::{
@@ -24,6 +24,7 @@ pub use ids::{DeploymentId, InstanceId, InvalidId, MAX_ID_BYTES, RequestId, Work
 pub use inference::{ExtraData, InferenceRequest, Submission, Webhook};
 pub use instance::{InvalidPath, ProxyCall, ProxyPath, ProxyReply};
 pub use json::RawJson;
+pub use media::MediaKind;
 pub use output::{Failure, OutputFile};
 pub use overrides::Overrides;
 pub use payload::Payload;

@@ -17,7 +17,7 @@ use crate::content::{self, Changes};
 
 pub(crate) use self::left_out::Part;
 pub(crate) use fault::{Fault, OWN_KINDS};
-pub(crate) use hint::hint;
+pub(crate) use hint::{failure_hint, hint};
 
 /// A successful answer.
 pub(crate) struct Reply {
@@ -110,7 +110,11 @@ impl Reply {
     /// With links to the files that a run made.
     pub(crate) fn with_files(mut self, files: Vec<OutputFile>) -> Self {
         let mut listed = json!(files);
-        for one in listed.as_array_mut().into_iter().flatten() {
+        for (one, file) in listed.as_array_mut().into_iter().flatten().zip(&files) {
+            one["kind"] = file.media_kind().as_str().into();
+            if let Some(media_type) = file.media_type() {
+                one["mime"] = media_type.into();
+            }
             // For programs to look at: no client should open it.
             if !is_web(one["url"].as_str().unwrap_or_default()) {
                 one["non_https"] = Value::Bool(true);
@@ -266,34 +270,8 @@ fn link(file: &OutputFile) -> Option<ContentBlock> {
     }
     let name = file.filename.clone().unwrap_or_else(|| format!("output of node {}", file.node_id));
     let mut resource = Resource::new(file.url.clone(), visible(name));
-    resource.mime_type = file.filename.as_deref().and_then(media_type).map(str::to_owned);
+    resource.mime_type = file.media_type().map(str::to_owned);
     Some(ContentBlock::resource_link(resource))
-}
-
-/// The media type that a file name promises.
-fn media_type(filename: &str) -> Option<&'static str> {
-    Some(match filename.rsplit_once('.')?.1.to_ascii_lowercase().as_str() {
-        "avif" => "image/avif",
-        "flac" => "audio/flac",
-        "gif" => "image/gif",
-        "glb" => "model/gltf-binary",
-        "jpeg" | "jpg" => "image/jpeg",
-        "json" => "application/json",
-        "md" => "text/markdown",
-        "mkv" => "video/x-matroska",
-        "mov" => "video/quicktime",
-        "mp3" => "audio/mpeg",
-        "mp4" => "video/mp4",
-        "ogg" | "opus" => "audio/ogg",
-        "png" => "image/png",
-        "svg" => "image/svg+xml",
-        "txt" => "text/plain",
-        "wav" => "audio/wav",
-        "webm" => "video/webm",
-        "webp" => "image/webp",
-        "zip" => "application/zip",
-        _ => return None,
-    })
 }
 
 /// The field whose rows stay whole, for programs.

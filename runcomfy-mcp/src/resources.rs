@@ -162,12 +162,14 @@ pub(crate) async fn read(
         Address::Workflow(id) => {
             let found = api.get_deployment(id, Include::none().payload(true)).await?;
             let workflow = found.payload.as_ref().map(|payload| payload.workflow());
-            let workflow = workflow.and_then(Result::ok).flatten().ok_or_else(absent)?;
+            let workflow =
+                workflow.and_then(Result::ok).flatten().ok_or_else(|| absent("workflow"))?;
             workflow.into_value().to_string()
         }
         Address::Readme(id) => {
             let found = api.get_deployment(id, Include::none().readme(true)).await?;
-            let readme = found.readme.filter(|readme| !readme.is_empty()).ok_or_else(absent)?;
+            let readme =
+                found.readme.filter(|readme| !readme.is_empty()).ok_or_else(|| absent("readme"))?;
             content::clean(&readme).into_owned()
         }
         Address::Request(id, request_id) => {
@@ -184,18 +186,18 @@ pub(crate) async fn read(
             let files = result.as_ref().map(|result| result.output_files());
             shown(json!({
                 "summary": words, "state": state.as_str(), "finished": state.is_finished(),
-                "status": status, "result": result, "output_urls": files,
+                "status": waiting::status_json(&status), "result": result, "output_urls": files,
             }))
         }
     };
     Ok(ResourceContents::text(text, uri).with_mime_type(address.media_type()))
 }
 
-/// There is such a deployment, and it has none.
-fn absent() -> Fault {
-    Error::new(Operation::GetDeployment, ErrorKind::NotFound)
-        .with_message("the deployment has none")
-        .into()
+/// There is such a deployment, and it has none of what is asked for.
+fn absent(what: &str) -> Fault {
+    let error = Error::new(Operation::GetDeployment, ErrorKind::NotFound);
+    let fault = Fault::from(error.with_message(format!("the deployment has no {what}")));
+    fault.advising(&format!("The id is right: go on without the {what}."))
 }
 
 /// Fit to be read, and no more of it than a reader can take.

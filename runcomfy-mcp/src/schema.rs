@@ -133,7 +133,7 @@ pub(crate) fn flag(description: &str) -> Value {
 pub(crate) fn output_urls() -> Value {
     json!({
         "type": "array",
-        "description": "Every output file: node_id, channel, url (open for 7 days, no token needed), filename, subfolder, type.",
+        "description": "Every output file: node_id, channel, url (open for 7 days, no token needed), filename, subfolder, type, kind (image, video, audio, 3d, text, other) and mime.",
         "items": {
             "type": "object",
             "properties": {"node_id": {"type": "string"}, "channel": {"type": "string"}, "url": {"type": "string"}},

@@ -6,7 +6,6 @@ use std::time::Duration;
 use chrono::{DateTime, Datelike, SecondsFormat, TimeDelta, Utc};
 use rmcp::model::{DetailedTask, JsonObject, Task, TaskPayload, TaskStatus};
 use runcomfy_core::{DeploymentId, Error, ErrorKind, RequestId, RequestState, RequestStatus};
-use serde_json::json;
 
 use crate::{
     reply::{Fault, Reply},
@@ -140,8 +139,7 @@ pub(crate) async fn look(
             let described = waiting::describe_result(&result);
             let sentence = format!("Request {} finished: {described}", id.request_id);
             let reply = waiting::with_state(Reply::new(sentence), result.state(), id.run());
-            let reply = reply.with_files(result.output_files()).with("result", json!(result));
-            Ok(named(reply, id, &status))
+            Ok(named(waiting::with_result(reply, &result), id, &status))
         }
         Err(error) if error.is_retryable() => return Ok(passing(id, &error.into(), state)),
         Err(error) => Err(Fault::from(error)
@@ -173,7 +171,7 @@ fn named(reply: Reply, id: &TaskId, status: &RequestStatus) -> Reply {
     reply
         .with("deployment_id", id.deployment_id.as_str())
         .with("request_id", id.request_id.as_str())
-        .with("status", json!(status))
+        .with("status", waiting::status_json(status))
 }
 
 /// As after a look that failed and may succeed the next time: nothing is known to have changed.

@@ -21,7 +21,7 @@ use self::watch::{Watched, watch};
 
 use crate::{
     call::Call,
-    reply::{Fault, Reply},
+    reply::{Fault, Reply, failure_hint},
     uri,
 };
 
@@ -126,7 +126,7 @@ fn ended(submitted: &Submitted, finished: Finished) -> Result<Reply, Fault> {
                 .advising("Do not submit it again: its result is there, call get_request_result with these ids.");
             let state = finished.status.state().as_str();
             return Err(fault
-                .with("status", json!(finished.status))
+                .with("status", status_json(&finished.status))
                 .with("state", state)
                 .with("finished", true)
                 .with("next", next(submitted.run())));
@@ -135,12 +135,9 @@ fn ended(submitted: &Submitted, finished: Finished) -> Result<Reply, Fault> {
     let sentence = format!("Request {request_id} finished: {}", describe_result(&result));
     let reply = submitted
         .named(sentence, result.state())
-        .with("waited_seconds", finished.waited.as_secs_f64())
-        .with_files(result.output_files());
-    Ok(submitted
-        .with_submission(reply)
-        .with("status", json!(finished.status))
-        .with("result", json!(result)))
+        .with("waited_seconds", finished.waited.as_secs_f64());
+    let reply = with_result(reply, &result).with("status", status_json(&finished.status));
+    Ok(submitted.with_submission(reply))
 }
 
 fn ran_out(submitted: &Submitted, timed_out: TimedOut) -> Reply {
@@ -157,7 +154,7 @@ fn ran_out(submitted: &Submitted, timed_out: TimedOut) -> Reply {
         .with("waited_seconds", timed_out.waited.as_secs_f64());
     let reply = submitted.with_submission(reply);
     match timed_out.last_status {
-        Some(status) => reply.with("status", json!(status)),
+        Some(status) => reply.with("status", status_json(&status)),
         None => reply,
     }
 }
@@ -171,6 +168,29 @@ fn after_submit(submitted: &Submitted, and: &str, fault: Fault) -> Fault {
         .with("submission", json!(submitted.submission))
         .with("deployment_id", submitted.deployment_id.as_str())
         .with("request_id", request_id.as_str())
+}
+
+/// RunComfy's answer without the three addresses, which no model can use; `submission` has them.
+pub(crate) fn status_json(status: &RequestStatus) -> Value {
+    let mut json = json!(status);
+    if let Some(fields) = json.as_object_mut() {
+        for address in ["status_url", "result_url", "cancel_url"] {
+            fields.shift_remove(address);
+        }
+    }
+    json
+}
+
+/// Adds what a run made, or how to do better where it failed.
+pub(crate) fn with_result(reply: Reply, result: &RequestResult) -> Reply {
+    let reply = reply.with_files(result.output_files());
+    let reply = match (result.state(), result.failure()) {
+        (RequestState::Failed, failure) => {
+            reply.with("hint", failure_hint(&failure.unwrap_or_default()))
+        }
+        _ => reply,
+    };
+    reply.with("result", json!(result))
 }
 
 /// A status in a few words of ours.

@@ -1,6 +1,6 @@
 //! What to do next, by what went wrong. The one place that gives advice.
 
-use runcomfy_core::{CallKind, ErrorKind, Operation, Outcome};
+use runcomfy_core::{CallKind, ErrorKind, Failure, Operation, Outcome};
 
 /// The next step after a failure.
 pub(crate) fn hint(
@@ -99,4 +99,39 @@ fn passing(operation: Operation, outcome: Outcome) -> &'static str {
             _ => "It may have taken effect. Find out before you repeat it.",
         },
     }
+}
+
+/// What to change after a run that failed, and what is known of its bill.
+pub(crate) fn failure_hint(failure: &Failure) -> String {
+    let words = [failure.kind.as_deref(), failure.message.as_deref()];
+    let words = words.into_iter().flatten().collect::<Vec<_>>().join(" ").to_ascii_lowercase();
+    let has = |any: &[&str]| any.iter().any(|word| words.contains(word));
+    let change = if has(&["no_outputs", "no outputs"]) {
+        "The workflow has no node that saves or shows anything: run one that ends in such as SaveImage."
+    } else if has(&["outofmemory", "out of memory"]) {
+        "The GPU's memory was too small: make it smaller (width, height, frames, batch_size), or ask the user about \
+         other hardware (update_deployment)."
+    } else if has(&["input_file", "invalid image file", "no such file", "filenotfound"]) {
+        "An input file could not be read: give a public https URL or a data URI, and a name that the deployment has."
+    } else if has(&[
+        "prompt_outputs_failed",
+        "invalid_prompt",
+        "not_in_list",
+        "not in list",
+        "value_",
+        "required_input",
+        "return_type",
+        "bad_linked",
+        "missing_node",
+        "validation",
+    ]) {
+        "ComfyUI refused an input before it ran anything: `result.error` names node and value; get_deployment has \
+         the inputs."
+    } else {
+        "`result.error` says what went wrong and where: change that first, as the same inputs fail in the same way."
+    };
+    format!(
+        "{change} RunComfy bills the machine's time, a failed run's too: another try is billed again, so don't \
+         repeat it unchanged."
+    )
 }

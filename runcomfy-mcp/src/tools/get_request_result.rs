@@ -14,7 +14,7 @@ pub(super) struct Tool;
 
 impl ToolDefinition for Tool {
     const TITLE: &'static str = "Get request result";
-    const DESCRIPTION: &'static str = "Fourth step: get what a run made, as links to images, video or audio; show the user every link in output_urls (open 7 days, no login). Repeat with wait_seconds=45 until finished is true. Free. state: succeeded, failed (see error) or cancelled.";
+    const DESCRIPTION: &'static str = "Fourth step: get what a run made, as links to images, video or audio; show the user every link in output_urls (open 7 days, no login). Repeat with wait_seconds=45 until finished is true. Free. If state is failed, see hint.";
     const HINTS: Hints = READS;
     const SEARCH: Search = Search::AlwaysLoaded;
     type Args = LookArgs;
@@ -30,6 +30,7 @@ impl ToolDefinition for Tool {
             "interrupted": schema::flag("With wait_seconds: cut short by the server's end or the client's."),
             "waited_seconds": {"type": "number", "description": "With wait_seconds: how long it took."},
             "next": schema::text("What to call next."),
+            "hint": schema::text("On failure, and where the run failed: what to do next."),
             "note": schema::text("With wait_seconds, in queue: the likely reason."),
             "retry_after_seconds": schema::retry_after_seconds(),
         })
@@ -42,6 +43,6 @@ impl ToolDefinition for Tool {
         let result = call.api.get_request_result(&args.deployment_id, &args.request_id).await?;
         let sentence = format!("Result for {}: {}", args.request_id, waiting::describe_result(&result));
         let reply = waiting::with_state(Reply::new(sentence), result.state(), args.run());
-        Ok(reply.with_files(result.output_files()).with("result", json!(result)))
+        Ok(waiting::with_result(reply, &result))
     }
 }

@@ -41,6 +41,6 @@ impl ToolDefinition for Tool {
         let sentence = format!("Request {}: {}.", args.request_id, waiting::describe(&status));
         let reply = waiting::with_state(Reply::new(sentence), status.state(), args.run());
         let reply = waiting::with_reason(reply, &call, &args.deployment_id, &status).await;
-        Ok(reply.with("status", json!(status)))
+        Ok(reply.with("status", waiting::status_json(&status)))
     }
 }

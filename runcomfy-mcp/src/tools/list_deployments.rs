@@ -23,6 +23,9 @@ pub(super) struct Args {
     #[serde(default)]
     #[schemars(length(max = 100))]
     ids: Option<Vec<String>>,
+    /// Part of a name, in any case.
+    #[serde(default)]
+    query: Option<String>,
     /// Add workflows (large). Default false.
     #[serde(default)]
     include_payload: bool,
@@ -55,10 +58,18 @@ impl ToolDefinition for Tool {
         }
         let include = Include::none().payload(args.include_payload).readme(args.include_readme);
         let all = ids.is_empty();
-        let found = call.api.list_deployments(&ListDeployments::all().ids(ids).include(include)).await?;
+        let mut found = call.api.list_deployments(&ListDeployments::all().ids(ids).include(include)).await?;
         let plain = include == Include::none();
         let scope = if all { "" } else { " of those asked for" };
-        let mut reply = Reply::new(format!("Found {} deployment(s){scope}.", found.len()));
+        let sentence = match args.query.map(|query| query.to_lowercase()) {
+            Some(query) => {
+                let listed = found.len();
+                found.retain(|one| one.name.as_ref().is_some_and(|name| name.to_lowercase().contains(&query)));
+                format!("Found {} deployment(s) by name, of {listed}{scope}.", found.len())
+            }
+            None => format!("Found {} deployment(s){scope}.", found.len()),
+        };
+        let mut reply = Reply::new(sentence);
         let show = |found| if plain { deployment::compact(found) } else { deployment::whole(found, &mut reply) };
         let list: Vec<Value> = found.into_iter().map(show).collect();
         Ok(reply.with("deployments", list))

@@ -94,6 +94,7 @@ impl ToolDefinition for Tool {
             "interrupted": schema::flag("The wait was cut short by the server's end or the client's; the run goes on."),
             "waited_seconds": {"type": "number", "description": "How long the wait took."},
             "next": schema::text("What to call next."),
+            "hint": schema::text("On failure, and where the run failed: what to do next."),
             "replayed": schema::flag("It is the run of an earlier, identical call; nothing was sent."),
             "note": schema::text("What else to know."),
             "retry_after_seconds": schema::retry_after_seconds(),

@@ -7,10 +7,12 @@ use runcomfy_core::{
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::json;
 use tokio::time::Instant;
 
-use super::{Submit, Watched, describe, describe_result, queue::with_note, watch, with_state};
+use super::{
+    Submit, Watched, describe, describe_result, queue::with_note, status_json, watch, with_result,
+    with_state,
+};
 use crate::{
     call::Call,
     reply::{Fault, Reply},
@@ -77,7 +79,7 @@ pub(crate) async fn until_changed(args: &LookArgs, call: &mut Call) -> Result<Re
         Some(_) => format!("Request {}: still {}.", args.request_id, describe(&status)),
     };
     let reply = with_state(Reply::new(sentence), status.state(), args.run());
-    Ok(with_note(waited(reply, started, how), reason).with("status", json!(status)))
+    Ok(with_note(waited(reply, started, how), reason).with("status", status_json(&status)))
 }
 
 /// Waits for the run's end and its result.
@@ -90,8 +92,7 @@ pub(crate) async fn until_result(args: &LookArgs, call: &mut Call) -> Result<Rep
             let result = finished.result?;
             let sentence = format!("Result for {}: {}", args.request_id, describe_result(&result));
             let reply = with_state(Reply::new(sentence), result.state(), args.run());
-            let reply = waited(reply.with_files(result.output_files()), started, None);
-            return Ok(reply.with("result", json!(result)));
+            return Ok(with_result(waited(reply, started, None), &result));
         }
         Watched::Enough(status) => (*status, Some("timed_out"), None),
         Watched::TimedOut(timed_out, reason) => {
@@ -103,7 +104,7 @@ pub(crate) async fn until_result(args: &LookArgs, call: &mut Call) -> Result<Rep
     };
     let sentence = format!("Request {} has no result yet: {}.", args.request_id, describe(&status));
     let reply = with_state(Reply::new(sentence), status.state(), args.run());
-    Ok(with_note(waited(reply, started, how), reason).with("status", json!(status)))
+    Ok(with_note(waited(reply, started, how), reason).with("status", status_json(&status)))
 }
 
 fn waited(reply: Reply, started: Instant, how: Option<&str>) -> Reply {

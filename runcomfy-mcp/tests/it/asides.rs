@@ -4,7 +4,7 @@ use rmcp::model::{
     ArgumentInfo, CompleteRequestParams, CompletionContext, GetPromptRequestParams,
     PaginatedRequestParams, ReadResourceRequestParams, Reference, ResourceContents,
 };
-use runcomfy_core::{Error, ErrorKind, HARDWARE, Operation};
+use runcomfy_core::{Deployment, Error, ErrorKind, HARDWARE, MockRunComfyApi, Operation};
 use runcomfy_testkit::FakeRunComfy;
 use serde_json::{Value, json};
 
@@ -45,6 +45,8 @@ async fn each_deployment_is_listed_and_can_be_read() {
     for resource in &listed {
         let (kind, text) = read(&session, &resource.uri).await.unwrap();
         assert_eq!(Some(kind.as_str()), resource.mime_type.as_deref());
+        let described = resource.description.as_deref().is_some_and(|text| !text.is_empty());
+        assert!(described, "{}", resource.uri);
         let value: Value = serde_json::from_str(&text).unwrap();
         assert!(value["deployments"].is_array() || value["deployment"]["id"].is_string(), "{text}");
     }
@@ -72,6 +74,23 @@ async fn a_deployments_workflow_and_a_run_can_be_read_and_what_is_not_there_is_s
     }
     let long = format!("runcomfy://deployments/{}", "x".repeat(1_000_000));
     assert_eq!(code(&session, &long).await, MISSING);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_readme_that_is_not_there_does_not_cast_doubt_on_the_id() {
+    let mut api = MockRunComfyApi::new();
+    api.expect_get_deployment().returning(|id, _| Ok(Deployment::new(id.clone())));
+    let session = connect(api).await;
+    for part in ["readme", "workflow"] {
+        let uri = format!("runcomfy://deployments/d1/{part}");
+        let rmcp::ServiceError::McpError(error) = read(&session, &uri).await.unwrap_err() else {
+            panic!("no answer");
+        };
+        let data = error.data.unwrap();
+        let hint = data["hint"].as_str().unwrap();
+        assert!(hint.contains("id is right") && !hint.contains("list_deployments"), "{hint}");
+        assert_eq!((&data["kind"], &data["uri"]), (&json!("not_found"), &json!(uri)));
+    }
 }
 
 #[tokio::test(start_paused = true)]

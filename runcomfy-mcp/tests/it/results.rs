@@ -124,6 +124,7 @@ async fn a_waited_run_brings_its_files_and_links_to_them() {
     for key in ["node_id", "channel", "url", "filename", "subfolder", "type"] {
         assert!(file[key].is_string(), "{key}: {file}");
     }
+    assert_eq!((&file["kind"], &file["mime"]), (&json!("image"), &json!("image/png")));
     let links: Vec<_> = result
         .content
         .iter()
@@ -149,6 +150,67 @@ async fn q23_a_failed_run_is_an_answer_that_says_failed_and_why() {
         text.contains("failed at node \"3\" (OutOfMemoryError): \"CUDA out of memory\""),
         "{text}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_run_says_what_to_change_and_what_is_known_of_its_bill() {
+    let failures = [
+        (json!({"type": "prompt_no_outputs", "message": "Prompt has no outputs"}), "SaveImage"),
+        (
+            json!({"exception_type": "OutOfMemoryError", "exception_message": "Allocation failed"}),
+            "smaller",
+        ),
+        (json!({"type": "value_not_in_list", "message": "Value not in list"}), "before it ran"),
+        (json!("something else"), "result.error"),
+    ];
+    for (error, advice) in failures {
+        let api = fake();
+        api.next_request(Script::default().fails(error.clone()));
+        let session = connect(api).await;
+        let submit = json!({"deployment_id": "dep_1", "wait_for_completion": true});
+        let data = call(&session, "submit_request", submit).await;
+        let hint = data["hint"].as_str().unwrap();
+        assert!(hint.contains(advice) && hint.contains("bill"), "{error}: {hint}");
+        let ids = json!({"deployment_id": "dep_1", "request_id": data["request_id"]});
+        for wait in [0, 45] {
+            let mut ids = ids.clone();
+            ids["wait_seconds"] = wait.into();
+            assert_eq!(call(&session, "get_request_result", ids).await["hint"], hint, "{wait}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_has_no_address_that_no_model_can_use() {
+    let mut api = MockRunComfyApi::new();
+    api.expect_get_request_status().returning(|_, _| {
+        Ok(serde_json::from_value(json!({
+            "request_id": "r1", "status": "in_progress", "status_url": "https://x/s",
+            "result_url": "https://x/r", "cancel_url": "https://x/c", "later": 1,
+        }))
+        .unwrap())
+    });
+    let session = connect(api).await;
+    let ids = json!({"deployment_id": "d1", "request_id": "r1"});
+    let data = call(&session, "get_request_status", ids).await;
+    assert_eq!(data["status"], json!({"request_id": "r1", "status": "in_progress", "later": 1}));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deployment_is_found_by_a_part_of_its_name_in_any_case() {
+    let mut api = MockRunComfyApi::new();
+    api.expect_list_deployments().returning(|_| {
+        let named = |name: &str| json!({"id": format!("d-{}", name.len()), "name": name});
+        let all = json!([named("Flux Kontext edit"), named("SD 1.5"), {"id": "d-nameless"}, named("ÄNDERN")]);
+        Ok(serde_json::from_value(all).unwrap())
+    });
+    let session = connect(api).await;
+    for (query, found) in
+        [("kontext", 1), ("FLUX", 1), ("5", 1), ("ändern", 1), ("none of them", 0), ("", 4)]
+    {
+        let data = call(&session, "list_deployments", json!({"query": query})).await;
+        assert_eq!(data["deployments"].as_array().map(Vec::len), Some(found), "{query}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
