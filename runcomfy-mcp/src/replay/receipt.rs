@@ -24,7 +24,7 @@ impl std::fmt::Debug for Waiting {
 
 impl Receipt {
     /// Tells `whom` whether the answer was delivered, as soon as that is known; at once, where it is.
-    pub(super) fn then(&self, whom: impl FnOnce(bool) + Send + 'static) {
+    pub(crate) fn then(&self, whom: impl FnOnce(bool) + Send + 'static) {
         let end = {
             let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             if state.end.is_none() {

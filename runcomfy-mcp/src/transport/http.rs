@@ -15,6 +15,7 @@ mod health;
 mod inbound;
 mod library;
 mod names;
+mod outgoing;
 mod outliving;
 mod progress;
 mod site;

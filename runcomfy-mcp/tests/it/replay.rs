@@ -1,5 +1,6 @@
 //! At most once: calls that are made again.
 
+mod delivered;
 mod hangups;
 #[cfg(feature = "redis")]
 mod redis;

@@ -5,17 +5,14 @@ use std::{
     net::SocketAddr,
     pin::{Pin, pin},
     sync::Arc,
-    task::{Context, Poll},
     time::Duration,
 };
 
 use axum::{body::Body, extract::Request, response::Response};
-use bytes::Bytes;
 use http::{
     HeaderValue, StatusCode,
     header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING},
 };
-use http_body::{Frame, SizeHint};
 use hyper::{body::Incoming, server::conn::http1, service::Service};
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -24,7 +21,13 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{answer, progress::Progress, site::Site, socket::Socket};
+use super::{
+    answer,
+    outgoing::{End, Outgoing},
+    progress::Progress,
+    site::Site,
+    socket::Socket,
+};
 use crate::{ConnectionSettings, replay::Delivery};
 
 /// Headers larger than this, or more than a hundred of them, get a 431.
@@ -104,9 +107,9 @@ struct Watched {
 }
 
 impl Service<Request<Incoming>> for Watched {
-    type Response = Response<Told>;
+    type Response = Response<Outgoing>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Told>, Infallible>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Outgoing>, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let sound = self.progress.begin();
@@ -114,7 +117,7 @@ impl Service<Request<Incoming>> for Watched {
         let length = length.and_then(|length| length.to_str().ok()?.parse().ok()).unwrap_or(0);
         // The library takes "chunked" and forgets a length beside it; whoever is in front may not.
         let ambiguous = request.headers().contains_key(TRANSFER_ENCODING);
-        let end = End { progress: Arc::clone(&self.progress), body: length };
+        let end = End::new(Arc::clone(&self.progress), length);
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(self.peer);
         let delivery = Delivery::default();
@@ -129,59 +132,11 @@ impl Service<Request<Incoming>> for Watched {
                 ),
             };
             // What is still to come of the message could be taken for the next request.
-            let whole = end.progress.received() >= length;
+            let whole = end.has_received_all();
             if !sound || ambiguous || !whole {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            Ok(response.map(|body| Told { body, delivery, _end: end }))
+            Ok(Outgoing::of(response, delivery, end))
         })
-    }
-}
-
-/// Says that a request has ended, however it did.
-struct End {
-    progress: Arc<Progress>,
-    body: u64,
-}
-
-impl Drop for End {
-    fn drop(&mut self) {
-        self.progress.end(self.body);
-    }
-}
-
-/// An answer's body, whose end is told.
-struct Told {
-    body: Body,
-    delivery: Delivery,
-    _end: End,
-}
-
-impl Drop for Told {
-    fn drop(&mut self) {
-        // Handed on to the last byte; what the network does with them is not known here.
-        if http_body::Body::is_end_stream(&self.body) {
-            self.delivery.done();
-        }
-    }
-}
-
-impl http_body::Body for Told {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::{sync::watch, time::Instant};
 
 use super::head::Head;
-use crate::ConnectionSettings;
+use crate::{ConnectionSettings, replay::Delivery};
 
 /// What a connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +32,9 @@ struct Seen {
     crowded: bool,
     /// Whether the request before was read to its end, and no further.
     clean: bool,
+    /// An answer whose body has ended, but whose last bytes the socket may not have taken yet. It is lost if the
+    /// connection, and this with it, ends before.
+    leaving: Option<Delivery>,
 }
 
 impl Progress {
@@ -61,6 +64,21 @@ impl Progress {
             }
             idle
         });
+    }
+
+    /// The body of an answer has ended: it is delivered with the next flush.
+    pub(super) fn leaves(&self, delivery: Delivery) {
+        // Dropped when nothing is locked, as below: whoever is told takes locks.
+        let before = self.seen().leaving.replace(delivery);
+        drop(before);
+    }
+
+    /// The socket has taken all bytes that there were.
+    pub(super) fn flushed(&self) {
+        let left = self.seen().leaving.take();
+        if let Some(delivery) = left {
+            delivery.done();
+        }
     }
 
     /// A request begins. Says whether its head came whole, line by line, and after the last answer.
