@@ -7,6 +7,7 @@ mod connection;
 mod direct;
 mod door;
 mod endpoint;
+mod events;
 mod figures;
 #[cfg(feature = "fuzz")]
 pub(crate) mod fuzz;
@@ -14,6 +15,7 @@ mod head;
 mod health;
 mod inbound;
 mod library;
+mod media;
 mod names;
 mod outgoing;
 mod outliving;
@@ -56,7 +58,9 @@ pub(crate) use self::{door::Visit, tag::Tag};
 /// Whether a message is answered without MCP's library.
 #[cfg(feature = "bench")]
 pub(crate) fn reads_directly(headers: &http::HeaderMap, message: &[u8]) -> bool {
-    direct::read(headers, message).is_some()
+    media::Media::accepted(headers)
+        .and_then(|media| direct::read(headers, message, media))
+        .is_some()
 }
 
 /// Who may reach the server by which name.

@@ -3,6 +3,7 @@
 mod bounds;
 mod ends;
 mod headers;
+mod media;
 mod shapes;
 mod surface;
 mod timers;

@@ -10,7 +10,7 @@ use std::{borrow::Cow, sync::Arc};
 use axum::{body::Body, response::Response};
 use http::{
     HeaderMap, HeaderName, HeaderValue,
-    header::{ACCEPT, CONTENT_TYPE, ORIGIN},
+    header::{CONTENT_TYPE, ORIGIN},
     request::Parts,
 };
 use rmcp::model::{
@@ -20,7 +20,9 @@ use rmcp::model::{
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
-use super::{answer::internal_error, complete::complete, names::the_only, outliving::Outliving};
+use super::{
+    answer::internal_error, complete::complete, media::Media, names::the_only, outliving::Outliving,
+};
 use crate::{
     RunComfyMcp,
     protocol::is_modern,
@@ -53,14 +55,17 @@ struct Message<'a> {
 const METHOD: &str = "tools/call";
 const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 
-/// Reads a message that has come through the door. `None`: it is for the library.
-pub(super) fn read(headers: &HeaderMap, bytes: &[u8]) -> Option<ToolCall> {
-    if headers.contains_key(ORIGIN) || !takes_both(headers) {
+/// Reads a message that has come through the door, from a client that takes answers so. `None`: it is for the
+/// library.
+pub(super) fn read(headers: &HeaderMap, bytes: &[u8], media: Media) -> Option<ToolCall> {
+    if headers.contains_key(ORIGIN) {
         return None;
     }
     let Message { id, method, mut params, .. } = serde_json::from_slice(bytes).ok()?;
     let meta = params.meta.take().unwrap_or_default();
-    if method != METHOD || meta.get_progress_token().is_some() {
+    // Progress goes out as events, so there is none for a client that takes JSON alone.
+    let listens = media != Media::Json && meta.get_progress_token().is_some();
+    if method != METHOD || listens {
         return None;
     }
     let entry = tools::find(&params.name)?;
@@ -91,15 +96,6 @@ fn version(headers: &HeaderMap, meta: &RequestMetaObject, tool: &str) -> Option<
         && says("mcp-method", METHOD)
         && says("mcp-name", tool);
     agrees.then_some(version)
-}
-
-/// Whether the client says in plain words that it takes both forms of an answer.
-fn takes_both(headers: &HeaderMap) -> bool {
-    let Some(accept) = the_only(headers, ACCEPT).and_then(|accept| accept.to_str().ok()) else {
-        return false;
-    };
-    let has = |kind: &str| accept.split(',').any(|one| one.trim().eq_ignore_ascii_case(kind));
-    has("application/json") && has("text/event-stream")
 }
 
 /// Answers it. `streams` ends open answers when it fires.

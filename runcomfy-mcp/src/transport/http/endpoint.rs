@@ -5,7 +5,7 @@ use std::{convert::Infallible, sync::Arc};
 
 use axum::{extract::Request, response::Response};
 use bytes::Bytes;
-use http::request::Parts;
+use http::{header::ACCEPT, request::Parts};
 use rmcp::{
     ServerHandler,
     transport::streamable_http_server::{
@@ -19,7 +19,8 @@ use tower_http::cors::CorsLayer;
 use super::{
     direct,
     door::Door,
-    library,
+    events, library,
+    media::{self, Media},
     names::{self, Names},
 };
 use crate::RunComfyMcp;
@@ -54,22 +55,31 @@ impl<H: ServerHandler> Endpoint<H> {
     }
 
     async fn enter(&self, request: Request) -> Response {
-        let mut response = match self.door.admit(request).await {
-            Ok((parts, message)) => self.serve(parts, message).await,
-            Err(refused) => *refused,
+        let mut response = match Media::accepted(request.headers()) {
+            Some(media) => match self.door.admit(request).await {
+                Ok((parts, message)) => self.serve(media, parts, message).await,
+                Err(refused) => *refused,
+            },
+            None => media::not_acceptable(),
         };
         self.door.close(&mut response);
         response
     }
 
-    async fn serve(&self, parts: Parts, message: Bytes) -> Response {
+    async fn serve(&self, media: Media, mut parts: Parts, message: Bytes) -> Response {
         if let Some(server) = &self.direct
-            && let Some(call) = direct::read(&parts.headers, &message)
+            && let Some(call) = direct::read(&parts.headers, &message, media)
         {
             drop(message); // nothing of it is needed while the call goes on
-            return direct::answer(server, call, parts, &self.streams).await;
+            let response = direct::answer(server, call, parts, &self.streams).await;
+            return if media == Media::Events { events::as_event(response) } else { response };
         }
+        parts.headers.insert(ACCEPT, media::BOTH);
         // Boxed: it is large, and calls that wait would keep the room for it.
-        Box::pin(library::answer(&self.mcp, parts, message)).await
+        Box::pin(async {
+            let response = library::answer(&self.mcp, parts, message).await;
+            events::in_form(media, response).await
+        })
+        .await
     }
 }

@@ -107,6 +107,18 @@ async fn a_failed_run_whose_event_stream_was_read_is_not_the_answer_to_the_next_
 }
 
 #[tokio::test]
+async fn a_client_that_hangs_up_with_the_answering_event_has_the_answer() {
+    let server = server(Duration::ZERO).await;
+    for _ in 0..50 {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(listening("me").as_bytes()).await.unwrap();
+        let answer = read_until(&mut stream, "\"result\":").await;
+        assert!(!answer.contains("\"replayed\":true"), "{answer}");
+    }
+    assert_eq!(runs(&server), 50);
+}
+
+#[tokio::test]
 async fn an_event_stream_that_is_closed_before_its_end_is_handed_out_once() {
     let server = server(Duration::from_secs(3600)).await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();

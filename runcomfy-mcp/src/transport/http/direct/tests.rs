@@ -125,7 +125,10 @@ fn asked() -> impl Strategy<Value = Asked> {
         vec![
             &[],
             &["application/json"],
+            &["text/event-stream"],
             &["*/*"],
+            &["text/*;q=0, */*"],
+            &["image/png"],
             &["application/json;q=0, text/event-stream"],
             &["application/json;q=0.5, text/event-stream"],
             &["application/json", "text/event-stream"],
@@ -177,7 +180,9 @@ fn what_is_answered_directly_is_answered_as_the_library_answers_it() {
     let mut runner = TestRunner::new(ProptestConfig::with_cases(512));
     let tried = runner.run(&asked(), |asked| {
         let headers = asked.request().into_parts().0.headers;
-        let read = read(&headers, asked.message.to_string().as_bytes());
+        let media = Media::accepted(&headers);
+        let read =
+            media.and_then(|media| read(&headers, asked.message.to_string().as_bytes(), media));
         if let Some(call) = read {
             let many = &direct[usize::from(is_modern(Some(&call.version)))];
             many.set(many.get() + 1);
