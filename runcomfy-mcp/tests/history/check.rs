@@ -18,6 +18,8 @@ pub(crate) enum Violation {
     Lost { user: usize, mark: String, id: String },
     /// One effect is the answer to two calls, and neither says that it is the other's.
     Shared { user: usize, mark: String, id: String },
+    /// A call without a key was answered with an earlier effect, though the answers to all earlier calls were read.
+    ReplayedAfterDelivery { user: usize, mark: String, id: String },
     /// Calls with one key had two effects, or were answered with two ids.
     KeySplit { user: usize, key: String },
     /// Something is there that this user never asked for.
@@ -122,8 +124,10 @@ impl User<'_> {
         for ((word, mark), calls) in &operations {
             let mark = (*mark).to_owned();
             let mut effects = there.get(&(*word, mark.as_str())).cloned().unwrap_or_default();
-            let mut fresh = BTreeSet::new();
+            let (mut fresh, mut lost) = (BTreeSet::new(), 0_usize);
             for call in calls {
+                let keyed = call.asked.paid().is_some_and(|(_, key)| key.is_some());
+                lost += usize::from(call.told == Told::Nothing && !keyed);
                 let Some(id) = call.told.id() else { continue };
                 if self.deleted(id) {
                     effects.insert(id);
@@ -139,12 +143,20 @@ impl User<'_> {
                 if !replayed && !fresh.insert(id) {
                     return Err(Violation::Shared { user, mark, id: id.to_owned() });
                 }
+                if replayed && !keyed {
+                    // Each lost answer is handed out once.
+                    let Some(left) = lost.checked_sub(1) else {
+                        let id = id.to_owned();
+                        return Err(Violation::ReplayedAfterDelivery { user, mark, id });
+                    };
+                    lost = left;
+                }
             }
             let may_be = may_have_had_effect(calls);
             if effects.len() > may_be {
                 return Err(Violation::Doubled { user, mark, effects: effects.len(), may_be });
             }
-            doubled += usize::from(effects.len() > 1);
+            doubled += usize::from(effects.len() > fresh.len().max(1));
             // Whatever was asked with a key and never without is that key's.
             let keys: BTreeSet<_> =
                 calls.iter().filter_map(|call| call.asked.paid()).map(|(_, key)| key).collect();

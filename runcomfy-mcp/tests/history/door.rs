@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{
     history::{Answer, Asked, Claim, Told},
-    line::{Gone, Line},
+    line::{Gone, Line, Listens},
     world::{DEPLOYMENT, MARKED},
 };
 
@@ -28,9 +28,14 @@ pub(crate) enum Heard {
 
 impl Door {
     /// Makes a call. The user who has no more patience goes away in the middle of it.
-    pub(crate) async fn call(&mut self, asked: &Asked, patience: Option<Duration>) -> Heard {
-        let Some(patience) = patience else { return self.heard(asked).await };
-        match tokio::time::timeout(patience, self.heard(asked)).await {
+    pub(crate) async fn call(
+        &mut self,
+        asked: &Asked,
+        listens: Listens,
+        patience: Option<Duration>,
+    ) -> Heard {
+        let Some(patience) = patience else { return self.heard(asked, listens).await };
+        match tokio::time::timeout(patience, self.heard(asked, listens)).await {
             Ok(heard) => heard,
             Err(_) => {
                 if let Self::Server(line) = self {
@@ -41,7 +46,7 @@ impl Door {
         }
     }
 
-    async fn heard(&mut self, asked: &Asked) -> Heard {
+    async fn heard(&mut self, asked: &Asked, listens: Listens) -> Heard {
         match self {
             Self::Library(api) => ask(api.as_ref(), asked).await.unwrap_or_else(|error| {
                 Heard::Other(Told::Failed {
@@ -52,7 +57,7 @@ impl Door {
             }),
             Self::Server(line) => {
                 let (tool, arguments) = tool(asked);
-                match line.call(tool, &arguments).await {
+                match line.call(tool, &arguments, listens).await {
                     Ok(content) => content_of(asked, &content),
                     Err(Gone::BeforeTheCall) => Heard::Other(Told::Failed {
                         kind: "not_connected".to_owned(),

@@ -8,6 +8,7 @@ use runcomfy_core::Outcome;
 use crate::{
     door::{Door, Heard},
     history::{Asked, Call, Told},
+    line::Listens,
     world::World,
 };
 
@@ -34,7 +35,7 @@ pub(crate) struct User {
     deployments: Vec<String>,
     keys: Vec<String>,
     named: usize,
-    /// A call to be made again: its answer never came, or may come by its key.
+    /// A call to be made again: its answer never came, may come by its key, or is wanted once more.
     again: Option<Asked>,
 }
 
@@ -73,8 +74,14 @@ impl User {
     async fn step(&mut self) {
         let asked = self.wish();
         let leaves = self.habits.leave && self.luck.u8(..10) == 0;
-        let patience = leaves.then(|| Duration::from_micros(self.luck.u64(..8_000)));
-        let heard = self.door.call(&asked, patience).await;
+        let listens = match (self.luck.bool(), leaves && self.luck.bool()) {
+            (false, _) => Listens::No,
+            (true, false) => Listens::ToTheEnd,
+            (true, true) => Listens::UntilTheFirstEvent,
+        };
+        let leaves_later = leaves && listens != Listens::UntilTheFirstEvent;
+        let patience = leaves_later.then(|| Duration::from_micros(self.luck.u64(..8_000)));
+        let heard = self.door.call(&asked, listens, patience).await;
         let claims_of = match (&heard, &asked) {
             (Heard::Done { claim: None, .. } | Heard::Other(_), _) => None,
             (
@@ -114,13 +121,16 @@ impl User {
         }
         let Some((_, key)) = asked.paid() else { return };
         // Without a key a client makes a call again whose answer was lost on the way, and asks a person where
-        // it is told that the outcome is unknown. With one it may always do so.
-        let lost = match told {
-            Told::Nothing => true,
-            Told::Failed { outcome: Outcome::Unknown, .. } | Told::Done(_) => key.is_some(),
+        // it is told that the outcome is unknown. With one it may always do so. Now and then one that was
+        // answered is wanted once more: without a key that is another one.
+        let again = match told {
+            Told::Nothing => self.luck.bool(),
+            Told::Failed { outcome: Outcome::Unknown, .. } => key.is_some() && self.luck.bool(),
+            Told::Done(_) if key.is_some() => self.luck.bool(),
+            Told::Done(_) => self.luck.u8(..4) == 0,
             Told::Failed { .. } => false,
         };
-        self.again = (lost && self.luck.bool()).then(|| asked.clone());
+        self.again = again.then(|| asked.clone());
     }
 
     fn wish(&mut self) -> Asked {
@@ -146,7 +156,7 @@ impl User {
             }
             _ => {
                 let (marker, key) = self.mark("run");
-                let wait = self.habits.wait && self.luck.u8(..8) == 0;
+                let wait = self.habits.wait && self.luck.u8(..4) == 0;
                 Asked::Submit { marker, key, wait }
             }
         }

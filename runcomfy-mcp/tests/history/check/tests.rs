@@ -132,7 +132,26 @@ fn a_repeated_call_without_a_key_is_another_run_or_the_first_replayed() {
 fn two_calls_do_not_have_one_run_unless_they_say_so() {
     let shared = wrong(&[submit(done("r")), submit(done("r"))], runs(&["r"]));
     assert!(matches!(shared, Violation::Shared { .. }));
-    fine(&[submit(done("r")), submit(replayed("r"))], runs(&["r"]));
+    fine(&[submit(Told::Nothing), submit(replayed("r"))], runs(&["r"]));
+}
+
+#[test]
+fn an_answer_that_was_read_is_not_given_again_without_a_key() {
+    let again = wrong(&[submit(done("r")), submit(replayed("r"))], runs(&["r"]));
+    assert!(matches!(again, Violation::ReplayedAfterDelivery { .. }));
+    // One that was lost is given once, as long as that answer is not lost, too.
+    let lost = |more: &[Told]| -> Vec<Call> {
+        [&[Told::Nothing], more].concat().into_iter().map(submit).collect()
+    };
+    fine(&lost(&[replayed("r"), done("s")]), runs(&["r", "s"]));
+    fine(&lost(&[Told::Nothing, replayed("r")]), runs(&["r"]));
+    let twice = wrong(&lost(&[replayed("r"), replayed("r")]), runs(&["r"]));
+    assert!(matches!(twice, Violation::ReplayedAfterDelivery { .. }));
+    let with_key = |told| keyed(Some("k"), told);
+    fine(&[with_key(done("r")), with_key(replayed("r")), with_key(replayed("r"))], runs(&["r"]));
+    // Another call's loss is no reason.
+    let other = wrong(&[with_key(Told::Nothing), submit(replayed("r"))], runs(&["r"]));
+    assert!(matches!(other, Violation::ReplayedAfterDelivery { .. }));
 }
 
 #[test]
