@@ -1,7 +1,10 @@
 //! By which names the server may be reached, and from which web pages: what keeps a page that a browser
 //! happens to show from calling with its visitor's reach.
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use axum::{
     extract::{Request, State},
@@ -15,9 +18,10 @@ use http::{
     },
     uri::Authority,
 };
+use tokio::time::Instant;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use super::{HttpOptions, answer::refusal};
+use super::{HttpOptions, answer::refusal, connection::Peer};
 
 /// The names and origins that are allowed.
 #[derive(Debug)]
@@ -25,7 +29,17 @@ pub(super) struct Names {
     hosts: Vec<(String, Option<u16>)>,
     /// Each with whether any port will do.
     origins: Vec<(String, bool)>,
+    /// When a request of another HTTP version was last written into the log.
+    warned: Mutex<Option<Instant>>,
 }
+
+/// What most versions of nginx send to a server by default is HTTP/1.0.
+const OTHER_VERSION: &str = "send HTTP/1.1; the request has another version. A proxy in front of this server must speak \
+    HTTP/1.1 to it: in nginx, set `proxy_http_version 1.1;` and `proxy_set_header Connection \"\";`, and `proxy_buffering \
+    off;` so that events are not held back";
+
+/// How long after one warning about it the next one may be. Each request of a proxy's is a reason for one.
+const BETWEEN_WARNINGS: Duration = Duration::from_secs(60);
 
 impl Names {
     pub(super) fn new(options: &HttpOptions) -> Self {
@@ -40,6 +54,7 @@ impl Names {
         Self {
             hosts: options.allowed_hosts.iter().map(host).collect(),
             origins: options.allowed_origins.iter().map(origin).collect(),
+            warned: Mutex::default(),
         }
     }
 
@@ -65,10 +80,26 @@ impl Names {
         })
     }
 
+    /// Writes into the log that somebody, most likely the proxy in front, does not speak HTTP/1.1. Now and then.
+    fn warn_of_version(&self, request: &Request) {
+        let now = Instant::now();
+        {
+            let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+            if warned.is_some_and(|at| now.duration_since(at) < BETWEEN_WARNINGS) {
+                return;
+            }
+            *warned = Some(now);
+        }
+        let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip().to_string());
+        let version = request.version();
+        tracing::warn!(peer, ?version, "refused a request that is not HTTP/1.1: {OTHER_VERSION}");
+    }
+
     /// Why a request's names are not good enough, if they are not.
     fn objection(&self, request: &Request) -> Option<(StatusCode, &'static str)> {
         if request.version() != Version::HTTP_11 {
-            return Some((StatusCode::BAD_REQUEST, "speak HTTP/1.1"));
+            self.warn_of_version(request);
+            return Some((StatusCode::BAD_REQUEST, OTHER_VERSION));
         }
         let Some(host) = the_only(request.headers(), HOST) else {
             return Some((StatusCode::BAD_REQUEST, "send exactly one Host header"));
@@ -144,4 +175,58 @@ pub(super) fn cors(names: Arc<Names>) -> CorsLayer {
             mcp("last-event-id"),
         ])
         .expose_headers([WWW_AUTHENTICATE, RETRY_AFTER])
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use tracing_subscriber::fmt::MakeWriter;
+
+    use super::*;
+
+    /// What was logged.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl<'a> MakeWriter<'a> for Log {
+        type Writer = Self;
+
+        fn make_writer(&'a self) -> Self {
+            self.clone()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn http_1_0_is_told_what_to_set_each_time_and_the_log_once_a_minute() {
+        let names = Names::new(&HttpOptions::default());
+        let log = Log::default();
+        let warnings = || {
+            let lines = log.0.lock().unwrap().clone();
+            String::from_utf8(lines).unwrap().matches("proxy_http_version 1.1;").count()
+        };
+        let layer = tracing_subscriber::fmt().with_writer(log.clone()).finish();
+        let _guard = tracing::subscriber::set_default(layer);
+        for minute in 1..3 {
+            for _ in 0..100 {
+                let request =
+                    Request::post("/mcp").version(Version::HTTP_10).header(HOST, "localhost");
+                let (status, told) =
+                    names.objection(&request.body(Body::empty()).unwrap()).unwrap();
+                assert_eq!(status, StatusCode::BAD_REQUEST);
+                assert!(told.contains("proxy_http_version 1.1;"), "{told}");
+            }
+            assert_eq!(warnings(), minute);
+            tokio::time::advance(BETWEEN_WARNINGS).await;
+        }
+    }
 }

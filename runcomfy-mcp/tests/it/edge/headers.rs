@@ -114,6 +114,28 @@ async fn h14_h15_h20_h21_the_server_is_reached_by_its_own_names_only() {
 }
 
 #[tokio::test]
+async fn a_proxy_that_speaks_http_1_0_is_told_what_to_set_and_its_probes_are_answered() {
+    let server = Server::start().await;
+    let body = list().to_string();
+    // As nginx has it where nothing is set.
+    let request = format!(
+        "POST /mcp HTTP/1.0\r\nHost: 127.0.0.1:8000\r\nConnection: close\r\n{TOKEN}\r\nContent-Type: application/json\r\nAccept: application/json, text/event-stream\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let answer = server.raw(request).await;
+    let (head, told) = answer.split_once("\r\n\r\n").unwrap();
+    assert_eq!(head.split(' ').nth(1), Some("400"), "{head}");
+    let told: Value = serde_json::from_str(told).unwrap();
+    assert!(told["error"].as_str().unwrap().contains("proxy_http_version 1.1;"), "{told}");
+    for probe in ["/healthz", "/readyz"] {
+        let request =
+            format!("GET {probe} HTTP/1.0\r\nHost: mcp-1:8000\r\nConnection: close\r\n\r\n");
+        let answer = server.raw(request).await;
+        assert_eq!(answer.split(' ').nth(1), Some("200"), "{probe}: {answer}");
+    }
+}
+
+#[tokio::test]
 async fn h16_h17_h18_pages_of_other_origins_may_not_call() {
     let server = Server::start().await;
     let call = json!({"jsonrpc": "2.0", "id": 0, "method": "tools/call", "params": {"name": "list_deployments", "arguments": {}}});
