@@ -35,6 +35,8 @@ pub(crate) struct Run {
     pub(crate) restarts: bool,
     /// Each connection to the service is closed after its answer.
     pub(crate) hang_ups: bool,
+    /// Half of what may cost has an idempotency key, through the server.
+    pub(crate) keys: bool,
 }
 
 /// Most of their time they wait for what is slow on purpose.
@@ -42,13 +44,15 @@ const USERS: usize = 64;
 
 impl Run {
     pub(crate) fn new(seed: u64, mix: Mix, way: Way) -> Self {
-        Self { seed, mix, way, leave: false, restarts: false, hang_ups: false }
+        Self { seed, mix, way, leave: false, restarts: false, hang_ups: false, keys: false }
     }
 
     /// What a seed stands for.
     pub(crate) fn of(seed: u64) -> Self {
         let mix = MIXES[(seed % MIXES.len() as u64) as usize];
-        Self::new(seed, mix, if seed.is_multiple_of(2) { Way::Library } else { Way::Server })
+        let way = if seed.is_multiple_of(2) { Way::Library } else { Way::Server };
+        // Under every second seed of the server's.
+        Self { keys: seed % 4 == 1, ..Self::new(seed, mix, way) }
     }
 
     /// Makes the history and checks it. Fails with the seed where it can't be.
@@ -63,8 +67,7 @@ impl Run {
             Way::Server => Door::Server(Line::new(world.address, token(user))),
         };
         let server = self.way == Way::Server;
-        // Under every second seed of the server's, half of what may cost has one.
-        let keys = server && self.seed % 4 == 1;
+        let keys = server && self.keys;
         let habits = Habits { keys, leave: self.leave, wait: server };
         let each = operations().div_ceil(USERS);
         let over = CancellationToken::new();
