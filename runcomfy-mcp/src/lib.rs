@@ -19,6 +19,7 @@ mod deployment;
 #[doc(hidden)]
 pub mod fuzz;
 mod gate;
+mod handshake;
 mod message;
 mod metrics;
 mod policy;

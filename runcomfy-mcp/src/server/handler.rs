@@ -6,17 +6,18 @@ use rmcp::{
         CacheScope, CallToolRequestParams, CallToolResponse, CancelTaskParams,
         CompleteRequestParams, CompleteResult, CompletionInfo, CustomRequest, CustomResult,
         ErrorCode, GetPromptRequestParams, GetPromptResponse, GetPromptResult, GetTaskParams,
-        GetTaskResult, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult,
-        ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse,
-        ReadResourceResult, ServerCapabilities, ServerConfig, ServerResult, Tool, UpdateTaskParams,
+        GetTaskResult, InitializeRequestParams, InitializeResult, ListPromptsResult,
+        ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
+        ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult,
+        ServerCapabilities, ServerConfig, ServerResult, Tool, UpdateTaskParams,
     },
     service::RequestContext,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{INSTRUCTIONS, RunComfyMcp};
 use crate::{
-    message, prompts,
+    handshake, message, prompts,
     protocol::{is_modern, result_meta, server_info},
     resources,
     tools::{self, Entry, TOOLS},
@@ -40,6 +41,19 @@ impl ServerHandler for RunComfyMcp {
         )
         .with_server_info(server_info())
         .with_instructions(INSTRUCTIONS)
+    }
+
+    /// As the library does it, but for a client that asks for a revision that there is not: it is taken to speak
+    /// the one that it is answered with.
+    async fn initialize(
+        &self,
+        mut request: InitializeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<InitializeResult, ErrorData> {
+        let answer = self.negotiate_initialize(&request)?;
+        request.protocol_version = answer.protocol_version.clone();
+        context.peer.set_peer_info(request);
+        Ok(answer)
     }
 
     async fn list_tools(
@@ -187,6 +201,13 @@ impl ServerHandler for RunComfyMcp {
         request: CustomRequest,
         context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
+        if request.method == handshake::METHOD {
+            let version = context.protocol_version().filter(ProtocolVersion::has_initialize);
+            let unsaid = version.unwrap_or(handshake::UNSAID);
+            let params = handshake::complete(request.params, &unsaid)?;
+            let answer = self.initialize(params, context).await?;
+            return Ok(CustomResult::new(json!(answer)));
+        }
         if request.method == "tools/call" {
             let Some(call) = unquoted(request) else {
                 let message = "params must be {\"name\": text, \"arguments\": object}";

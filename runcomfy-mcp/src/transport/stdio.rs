@@ -1,6 +1,7 @@
 //! MCP over standard input and output: what a client's configuration starts.
 
 mod lines;
+mod opening;
 
 use std::time::Duration;
 

@@ -9,6 +9,7 @@ mod command_line;
 mod confirm;
 mod edge;
 mod figures;
+mod handshake;
 mod harness;
 mod http;
 mod isolation;

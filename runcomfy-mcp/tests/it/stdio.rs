@@ -24,21 +24,30 @@ fn program(arguments: &[&str]) -> Command {
 const SOON: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// A session with the binary by hand, line by line.
-struct Raw {
+pub(crate) struct Raw {
     child: Child,
     lines: tokio::io::Lines<BufReader<tokio::process::ChildStdout>>,
 }
 
 impl Raw {
-    async fn start(arguments: &[&str]) -> Self {
+    pub(crate) async fn start(arguments: &[&str]) -> Self {
         Self::start_as(arguments, "2025-06-18").await
+    }
+
+    /// Before any handshake.
+    pub(crate) async fn open(arguments: &[&str]) -> Self {
+        Self::of(program(arguments).spawn().unwrap())
+    }
+
+    /// A session with this process.
+    pub(crate) fn of(mut child: Child) -> Self {
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, lines }
     }
 
     /// The same as a client of this revision.
     async fn start_as(arguments: &[&str], revision: &str) -> Self {
-        let mut child = program(arguments).spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut raw = Self { child, lines };
+        let mut raw = Self::open(arguments).await;
         raw.hello(revision).await;
         raw
     }
@@ -54,25 +63,25 @@ impl Raw {
         self.send(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#).await;
     }
 
-    async fn send(&mut self, line: &str) {
+    pub(crate) async fn send(&mut self, line: &str) {
         let stdin = self.child.stdin.as_mut().unwrap();
         stdin.write_all(format!("{line}\n").as_bytes()).await.unwrap();
         stdin.flush().await.unwrap();
     }
 
-    async fn read(&mut self) -> Value {
+    pub(crate) async fn read(&mut self) -> Value {
         let line = tokio::time::timeout(SOON, self.lines.next_line()).await;
         serde_json::from_str(&line.unwrap().unwrap().unwrap()).unwrap()
     }
 
-    async fn call(&mut self, tool: &str, arguments: Value) -> Value {
+    pub(crate) async fn call(&mut self, tool: &str, arguments: Value) -> Value {
         let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": arguments}});
         self.send(&call.to_string()).await;
         self.read().await["result"]["structuredContent"].clone()
     }
 
     /// Closes the pipe; gives the exit code and what else came on stdout and stderr.
-    async fn end(mut self) -> (Option<i32>, Vec<String>, String) {
+    pub(crate) async fn end(mut self) -> (Option<i32>, Vec<String>, String) {
         drop(self.child.stdin.take());
         let mut rest = Vec::new();
         while let Some(line) = self.lines.next_line().await.unwrap() {

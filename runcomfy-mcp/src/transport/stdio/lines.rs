@@ -1,6 +1,7 @@
 //! Messages as lines: each is read within bounds, checked, and answered even where it is none.
 
 use std::{
+    borrow::Cow,
     collections::{HashMap, hash_map},
     io,
     pin::Pin,
@@ -18,14 +19,16 @@ use rmcp::{
     transport::Transport,
 };
 use serde::Deserialize;
+use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader},
     sync::{Mutex as AsyncMutex, Notify},
 };
 use tokio_util::sync::CancellationToken;
 
+use super::opening::{self, Early};
 use crate::{
-    message,
+    handshake, message,
     transport::{
         Insertions,
         brief::shorten_error,
@@ -50,6 +53,8 @@ pub(super) struct Lines<R, W> {
     line: Vec<u8>,
     /// That line is too long: the rest of it is thrown away.
     too_long: bool,
+    /// Client and server have agreed on a revision.
+    agreed: bool,
     /// An answer of this file's own on its way out. It survives being interrupted.
     answering: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     /// Fires at the end of input.
@@ -139,6 +144,7 @@ where
             most,
             line: Vec::new(),
             too_long: false,
+            agreed: false,
             answering: None,
             ended,
         }
@@ -175,7 +181,7 @@ where
     }
 
     /// What a line says, or how to answer where it says nothing; neither, where it needs no answer.
-    fn read(&self, line: &[u8]) -> Option<Result<RxJsonRpcMessage<RoleServer>, Refusal>> {
+    fn read(&mut self, line: &[u8]) -> Option<Result<RxJsonRpcMessage<RoleServer>, Refusal>> {
         let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line).trim_ascii();
         if line.is_empty() {
             return None;
@@ -190,18 +196,37 @@ where
             };
             return match head {
                 // Whatever it tells, no answer is wanted.
-                Head { id: None, method: Some(_) } => None,
-                Head { id: Some(id), method: Some(_) } if is_short(&id) => {
-                    let message = "the message is no JSON-RPC request";
-                    Some(Err(Refusal { id: Some(id), code: ErrorCode::INVALID_REQUEST.0, message }))
+                Head { id: None, method: Some(_), .. } => None,
+                Head { id: Some(id), method: Some(method), params } if is_short(&id) => {
+                    let named = (method == handshake::METHOD)
+                        .then(|| handshake::complete(params, &handshake::UNSAID).err());
+                    let error = named.flatten().unwrap_or_else(|| {
+                        ErrorData::invalid_request("the message is no JSON-RPC request", None)
+                    });
+                    Some(Err(Refusal::of(id, error)))
                 }
                 _ => invalid("the message is no JSON-RPC request or notification"),
             };
         };
-        if let JsonRpcMessage::Request(request) = &mut message {
-            if !is_short(&request.id) {
-                return invalid("an id has at most 256 bytes");
+        if let JsonRpcMessage::Request(request) = &message
+            && !is_short(&request.id)
+        {
+            return invalid("an id has at most 256 bytes");
+        }
+        if !self.agreed {
+            match (opening::judge(&mut message), &message) {
+                (Early::Agrees, _) => self.agreed = true,
+                (Early::Passes, _) => {}
+                (Early::Refused(error), JsonRpcMessage::Request(request)) => {
+                    return Some(Err(Refusal::of(request.id.clone(), error)));
+                }
+                _ => {
+                    tracing::debug!("dropped a message that came before the handshake");
+                    return None;
+                }
             }
+        }
+        if let JsonRpcMessage::Request(request) = &mut message {
             let Some(insertions) = self.open.begin(&request.id) else {
                 // Not under that id: it would be taken for the other's answer.
                 return invalid("a request of this id is under way: each needs an id of its own");
@@ -212,10 +237,10 @@ where
     }
 
     fn refuse(&mut self, refusal: Refusal) {
-        tracing::warn!(code = refusal.code, "refused a line: {}", refusal.message);
+        let Refusal { id, error } = refusal;
+        tracing::warn!(code = error.code.0, "refused a line: {}", error.message);
         let writer = Arc::clone(&self.writer);
-        let error = ErrorData::new(ErrorCode(refusal.code), refusal.message, None);
-        let answer = TxJsonRpcMessage::<RoleServer>::error(error, refusal.id);
+        let answer = TxJsonRpcMessage::<RoleServer>::error(error, id);
         let Ok(line) = line(&answer, Vec::new()) else { return };
         self.answering = Some(Box::pin(async move {
             // Whether anybody takes it shows at the next line.
@@ -253,13 +278,17 @@ enum Line {
 /// Why a line was not taken.
 struct Refusal {
     id: Option<RequestId>,
-    code: i32,
-    message: &'static str,
+    error: ErrorData,
 }
 
 impl Refusal {
-    fn new(code: i32, message: &'static str) -> Self {
-        Self { id: None, code, message }
+    /// Of a line whose id is not known, or not to be trusted.
+    fn new(code: i32, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { id: None, error: ErrorData::new(ErrorCode(code), message, None) }
+    }
+
+    fn of(id: RequestId, error: ErrorData) -> Self {
+        Self { id: Some(id), error }
     }
 }
 
@@ -268,7 +297,8 @@ impl Refusal {
 struct Head {
     #[serde(default, deserialize_with = "present")]
     id: Option<RequestId>,
-    method: Option<serde::de::IgnoredAny>,
+    method: Option<Value>,
+    params: Option<Value>,
 }
 
 /// An id that is there must be one: null is none.
