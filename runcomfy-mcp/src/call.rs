@@ -19,12 +19,15 @@ use crate::{
     tools::Api,
     transport::http::Visit,
     waiting::Reasons,
+    writes::Writes,
 };
 
 /// What a tool gets besides its arguments.
 pub(crate) struct Call {
     /// RunComfy, as the caller's account.
     pub(crate) api: Api,
+    /// The tool's name.
+    pub(crate) tool: &'static str,
     pub(crate) client: Client,
     /// Fires when the caller no longer waits for the answer.
     pub(crate) gone: CancellationToken,
@@ -39,6 +42,8 @@ pub(crate) struct Call {
     pub(crate) ending: CancellationToken,
     /// What is under way, which shutdown lets finish.
     pub(crate) work: TaskTracker,
+    /// What is known of calls that change something.
+    pub(crate) writes: Writes,
     pub(crate) standing: Standing,
     pub(crate) ledger: Ledger,
 }
@@ -117,7 +122,15 @@ impl Call {
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
         let write = write(Arc::clone(&self.api));
-        self.to_its_end(async move { write.await.map_err(Fault::from) }).await
+        let writing = self.writes.begin(self.tool, &self.ledger, None, None);
+        self.to_its_end(async move {
+            let answer = write.await;
+            let outcome =
+                answer.as_ref().map_or_else(|error| error.outcome().as_str(), |_| "applied");
+            writing.ended(outcome, None);
+            answer.map_err(Fault::from)
+        })
+        .await
     }
 
     /// Runs work that must not break off, whether or not anybody waits for it.

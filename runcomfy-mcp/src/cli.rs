@@ -7,9 +7,12 @@ mod demo;
 mod doctor;
 mod errors;
 mod exit;
+mod farewell;
+mod last_resort;
 mod logging;
 mod policy;
 mod serve;
+mod signals;
 mod stdio;
 mod terminal;
 mod tools;
@@ -19,7 +22,10 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use runcomfy_core::{ConfigError, DEFAULT_BASE_URL, QueueApi};
 
-use self::terminal::complain;
+use self::{
+    exit::End,
+    terminal::{Unwritten, complain},
+};
 
 /// What no flag can say: a token on the command line could be read by anyone on the machine.
 const ENVIRONMENT: &str = "\
@@ -161,11 +167,17 @@ pub fn main() -> ExitCode {
     runtime.shutdown_timeout(std::time::Duration::from_millis(200));
     logging::flush();
     match outcome {
-        Ok(code) => code.into(),
+        Ok(End::Code(code)) => code.into(),
+        Ok(End::Signal(signal)) => signal.die(),
         Err(error) => {
             complain(&format!("{error:#}"));
-            let wrong_setting = error.downcast_ref::<ConfigError>().is_some();
-            if wrong_setting { exit::USAGE.into() } else { exit::FAILURE.into() }
+            if error.is::<ConfigError>() {
+                exit::USAGE.into()
+            } else if error.is::<Unwritten>() {
+                exit::IO.into()
+            } else {
+                exit::FAILURE.into()
+            }
         }
     }
 }
@@ -185,14 +197,14 @@ fn parse() -> Result<Cli, clap::Error> {
     Cli::from_arg_matches(&without_empty(Cli::command()).try_get_matches()?)
 }
 
-async fn run(cli: Cli) -> anyhow::Result<u8> {
+async fn run(cli: Cli) -> anyhow::Result<End> {
     let options = cli.options;
     match cli.command {
-        None | Some(Command::Stdio) => stdio::run(&options).await,
-        Some(Command::Serve(serve)) => serve.run(&options).await,
+        None | Some(Command::Stdio) => stdio::run(&options).await.map(End::Code),
+        Some(Command::Serve(serve)) => serve.run(&options).await.map(End::Code),
         Some(Command::Demo(demo)) => demo.run(&options).await,
         Some(Command::Call(call)) => call.run(&options).await,
-        Some(Command::Doctor) => doctor::run(&options).await,
-        Some(Command::Tools(_) | Command::Errors(_)) => Ok(0), // done in `main`
+        Some(Command::Doctor) => doctor::run(&options).await.map(End::Code),
+        Some(Command::Tools(_) | Command::Errors(_)) => Ok(End::Code(0)), // done in `main`
     }
 }

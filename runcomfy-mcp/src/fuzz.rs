@@ -185,7 +185,7 @@ fn jsonrpc_line(bytes: &[u8]) {
             server(),
             Box::new(input),
             Box::new(output),
-            CancellationToken::new(),
+            [CancellationToken::new(), CancellationToken::new()],
         );
         let (served, (), said) = tokio::join!(served, ask, listen);
         assert!(served.is_ok(), "{served:?}");

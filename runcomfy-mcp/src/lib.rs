@@ -38,6 +38,7 @@ mod tools;
 pub mod transport;
 mod uri;
 mod waiting;
+mod writes;
 
 pub use caller::Callers;
 pub use consent::{Confirm, InvalidSealingKeys};

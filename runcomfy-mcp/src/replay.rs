@@ -18,7 +18,7 @@ mod undelivered;
 use std::{future::Future, sync::Arc, time::Duration};
 
 use ring::hmac;
-use runcomfy_core::{Error, Outcome, RequestId, Token};
+use runcomfy_core::{DeploymentId, Error, Outcome, RequestId, Token};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -27,13 +27,13 @@ pub use self::redis::RedisStore;
 use self::undelivered::Undelivered;
 pub(crate) use self::{
     fingerprint::Fingerprint,
-    receipt::{Delivery, Receipt},
+    receipt::{Arrival, Delivery, Receipt},
 };
 pub use self::{
     memory::MemoryStore,
     store::{Entry, EntryState, ReplayKey, ReplayStore, StoreUnavailable},
 };
-use crate::{call::Call, random, reply::Fault, tools::Api};
+use crate::{call::Call, random, reply::Fault, tools::Api, writes::Writes};
 
 /// How long the outcome of a keyed call is kept where callers come with tokens of their own, and where
 /// one account is served.
@@ -80,6 +80,14 @@ impl Effect {
             Err(_) => Self::Unknown,
         }
     }
+
+    /// What it came to, where that is known.
+    fn value(&self) -> Option<&Value> {
+        match self {
+            Self::Done(value) => Some(value),
+            _ => None,
+        }
+    }
 }
 
 /// What came of a call that is made at most once.
@@ -93,6 +101,11 @@ pub(crate) struct Once<T> {
 }
 
 impl Ledger {
+    /// The account as the log has it.
+    pub(crate) fn caller(&self) -> &str {
+        self.account.get(..8).unwrap_or(&self.account)
+    }
+
     /// Whether this name was not heard before from this account, within `keep`. Servers that share a store
     /// know it of each other.
     pub(crate) async fn first_time(&self, name: &str, keep: Duration) -> Result<bool, Fault> {
@@ -156,7 +169,7 @@ pub(crate) async fn once<T, F>(
     call: &Call,
     tool: &'static str,
     key: Option<String>,
-    asked: Fingerprint,
+    asked: Asked,
     send: impl FnOnce(Api) -> F + Send + 'static,
 ) -> Result<Once<T>, Fault>
 where
@@ -169,29 +182,56 @@ where
     }
 }
 
-/// Sends it, with a line in the log before and after: RunComfy lists no requests, so that this is what an
-/// operator has to tell what may have been billed.
-async fn sent<T, F>(
+/// What is asked for.
+pub(crate) struct Asked {
+    pub(crate) fingerprint: Fingerprint,
+    /// Where it is to be done, if there is such a place already.
+    pub(crate) deployment_id: Option<DeploymentId>,
+}
+
+/// A call on its way out, with all that is said of it.
+struct Sending {
     api: Api,
     tool: &'static str,
-    account: &str,
-    asked: &Fingerprint,
-    send: impl FnOnce(Api) -> F,
-) -> Result<T, Error>
-where
-    F: Future<Output = Result<T, Error>>,
-{
-    let short = account.get(..8).unwrap_or(account);
-    let arguments = asked.short();
-    tracing::info!(tool, account = short, arguments, "{tool} starts for {short}: {arguments}");
-    let answer = send(api).await;
-    let outcome = answer.as_ref().map_or_else(|error| error.outcome().as_str(), |_| "applied");
-    tracing::info!(
-        tool,
-        account = short,
-        arguments,
-        outcome,
-        "{tool} ended for {short}: {arguments}, {outcome}"
-    );
-    answer
+    asked: Asked,
+    ledger: Ledger,
+    writes: Writes,
+}
+
+impl Sending {
+    fn new(call: &Call, tool: &'static str, asked: Asked) -> Self {
+        let (api, ledger) = (Arc::clone(&call.api), call.ledger.clone());
+        Self { api, tool, asked, ledger, writes: call.writes.clone() }
+    }
+
+    /// Sends it, with a line in the log before and after: RunComfy lists no requests, so that this is what an
+    /// operator has to tell what may have been billed.
+    async fn sent<T, F>(self, send: impl FnOnce(Api) -> F) -> (Result<T, Error>, Effect)
+    where
+        T: Serialize,
+        F: Future<Output = Result<T, Error>>,
+    {
+        let Self { api, tool, asked, ledger, writes } = self;
+        let (short, arguments) = (ledger.caller(), asked.fingerprint.short());
+        let deployment_id = asked.deployment_id.as_ref().map(DeploymentId::as_str);
+        let writing = writes.begin(tool, &ledger, Some(arguments), deployment_id);
+        tracing::info!(tool, account = short, arguments, "{tool} starts for {short}: {arguments}");
+        let answer = send(api).await;
+        let effect = Effect::of(&answer);
+        let outcome = answer.as_ref().map_or_else(|error| error.outcome().as_str(), |_| "applied");
+        tracing::info!(
+            tool,
+            account = short,
+            arguments,
+            outcome,
+            "{tool} ended for {short}: {arguments}, {outcome}"
+        );
+        writing.ended(outcome, effect.value());
+        (answer, effect)
+    }
+
+    /// It was sent before, and its answer is given once more.
+    fn repeated(&self) {
+        self.writes.repeated(self.tool, &self.ledger, self.asked.fingerprint.short());
+    }
 }

@@ -7,10 +7,11 @@ mod handler;
 mod record;
 mod task;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rmcp::model::{JsonObject, Tool};
 use runcomfy_core::{SharedWaits, Token};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -27,6 +28,7 @@ use crate::{
     tools::{self, Api, Entry},
     transport::http::Visit,
     waiting::Reasons,
+    writes::Writes,
 };
 
 pub(crate) use self::context::CallContext;
@@ -64,6 +66,10 @@ pub struct RunComfyMcp {
     sealing: Arc<Sealing>,
     /// Calls under way, and writes that outlive theirs.
     work: TaskTracker,
+    /// Those that change something.
+    writes: Writes,
+    /// When the end waits for them no longer.
+    drained_by: Arc<OnceLock<Instant>>,
     /// Fires when the server is about to end: waits answer at once.
     ending: CancellationToken,
     /// Fires when the client behind a pipe has closed it.
@@ -93,6 +99,8 @@ impl RunComfyMcp {
             metrics: Arc::new(Metrics::new()),
             sealing: Arc::new(Sealing::own()),
             work: TaskTracker::new(),
+            writes: Writes::default(),
+            drained_by: Arc::default(),
             ending: CancellationToken::new(),
             left: CancellationToken::new(),
         }
@@ -158,6 +166,11 @@ impl RunComfyMcp {
         &self.waits
     }
 
+    /// What is known of calls that change something.
+    pub(crate) fn writes(&self) -> &Writes {
+        &self.writes
+    }
+
     pub(crate) fn gate(&self) -> &Gate {
         &self.gate
     }
@@ -173,17 +186,22 @@ impl RunComfyMcp {
     }
 
     /// Has waits answer at once, then lets calls and writes under way finish, for as long as the settings
-    /// allow.
+    /// allow from the first time on. What is given up is told to the log, each write with what is known of it.
     pub async fn drain(&self) {
         self.ending.cancel();
         self.work.close();
-        if tokio::time::timeout(self.settings.drain, self.work.wait()).await.is_err() {
+        let (by, first) = match self.drained_by.get() {
+            Some(by) => (*by, false),
+            None => (*self.drained_by.get_or_init(|| Instant::now() + self.settings.drain), true),
+        };
+        if timeout_at(by, self.work.wait()).await.is_err() && first {
             let left = self.work.len();
             tracing::warn!("gave up on {left} call(s) under way; the outcome of writes is unknown");
+            self.writes.give_up();
         }
     }
 
-    /// Runs one tool outside of MCP, as one account.
+    /// Runs one tool outside of MCP, as one account. Whoever calls knows what becomes of its answer.
     pub(crate) async fn call_direct(
         &self,
         entry: &Entry,
@@ -196,7 +214,7 @@ impl RunComfyMcp {
         let ledger = self.ledger(Principal::Everyone, token.as_ref(), delivery.receipt());
         let gone = CancellationToken::new();
         let client = Client { progress, consent: Consent::Given, tasks: false };
-        let call = self.call(api, client, gone, standing, ledger);
+        let call = self.call(entry, api, client, gone, standing, ledger);
         let reply = entry.call(arguments, call).await;
         delivery.done();
         reply
@@ -216,6 +234,7 @@ impl RunComfyMcp {
 
     fn call(
         &self,
+        entry: &Entry,
         api: Api,
         client: Client,
         gone: CancellationToken,
@@ -225,12 +244,14 @@ impl RunComfyMcp {
         // Boxed: it goes through many hands, and each keeps the room for it.
         Box::new(Call {
             api,
+            tool: entry.name(),
             client,
             gone,
             ending: self.ending.clone(),
             left: self.left.clone(),
             settings: Arc::clone(&self.settings),
             work: self.work.clone(),
+            writes: self.writes.clone(),
             waits: self.waits.clone(),
             reasons: Arc::clone(&self.reasons),
             standing,

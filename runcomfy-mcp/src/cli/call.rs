@@ -1,28 +1,40 @@
 //! `runcomfy-mcp call`
 
-use std::io::Read;
+mod answer;
+
+use std::{io::Read, pin::pin};
 
 use anyhow::{Context, bail};
 use clap::Args;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
+use tokio::time::timeout;
 
 use super::{
     Options,
     backend::{Backend, settings},
-    exit,
-    terminal::{complain, note, say_json},
+    exit::{self, End},
+    last_resort,
+    signals::{Signal, Stop},
+    terminal::{complain, note, tell},
 };
 use crate::{
     RunComfyMcp,
     call::Progress,
+    reply::{Fault, Reply},
     tools::{self, TOOLS},
+    writes::Write,
 };
 
 /// Call one tool from the shell.
 ///
 /// Prints the result as JSON on stdout, progress on stderr. Exit codes: 0 fine, 1 the run failed or was
-/// cancelled, 64 wrong arguments or settings, 65 refused, 69 RunComfy unavailable, 70 a bug here, 75 try later
-/// (also a wait that ran out), 77 not allowed.
+/// cancelled, 64 wrong arguments or settings, 65 refused, 69 RunComfy unavailable, 70 a bug here, 74 the result
+/// could not be written, 75 try later (also a wait that ran out), 77 not allowed.
+///
+/// Told to end (Ctrl-C, a closed terminal), it lets a call that changes something finish first, so that what may
+/// be billed is known; told twice, it ends at once. Ids are on stderr, too, where the result could not be written or
+/// it was told to end; where stderr takes nothing either, in a file undelivered-….json in
+/// ~/.local/state/runcomfy-mcp.
 #[derive(Args, Debug)]
 pub(super) struct Call {
     /// The tool, such as list_deployments
@@ -35,22 +47,30 @@ pub(super) struct Call {
 }
 
 impl Call {
-    pub(super) async fn run(self, options: &Options) -> anyhow::Result<u8> {
+    pub(super) async fn run(self, options: &Options) -> anyhow::Result<End> {
         let Some(entry) = tools::find(&self.tool) else {
             let known: Vec<_> = TOOLS.iter().map(tools::Entry::name).collect();
             complain(&format!("there is no tool {:?}; there are {}", self.tool, known.join(", ")));
-            return Ok(exit::USAGE);
+            return Ok(exit::USAGE.into());
         };
         let arguments = match arguments(self.arguments) {
             Ok(arguments) => arguments,
             Err(error) => {
                 complain(&format!("{error:#}"));
-                return Ok(exit::USAGE);
+                return Ok(exit::USAGE.into());
             }
         };
         let backend = Backend::single(options, None).await?;
         let server = RunComfyMcp::new(backend.one(), settings(options).for_terminal());
-        let outcome = server.call_direct(entry, arguments, Progress::Lines(note)).await;
+        let writes = server.writes().clone();
+        let stop = Stop::listen(move |signal| {
+            writes.under_way().iter().for_each(gave_up);
+            signal.die()
+        });
+        let outcome = match called(&server, entry, arguments, &stop).await {
+            Ok(outcome) => outcome,
+            Err(signal) => return Ok(End::Signal(signal)),
+        };
         let (payload, code) = match outcome {
             Ok(reply) => {
                 let payload = reply.into_payload();
@@ -73,8 +93,47 @@ impl Call {
                 (fault.into_payload(), code)
             }
         };
-        say_json(&payload);
-        Ok(code)
+        let end = stop.signal().map_or(End::Code(code), End::Signal);
+        Ok(answer::give(entry, &payload, end))
+    }
+}
+
+/// Makes the call. Told to end, one that only reads is broken off; another is finished, without more waiting, for as
+/// long as a server would let it.
+///
+/// # Errors
+/// It was broken off, or given up.
+async fn called(
+    server: &RunComfyMcp,
+    entry: &'static tools::Entry,
+    arguments: Map<String, Value>,
+    stop: &Stop,
+) -> Result<Result<Reply, Fault>, Signal> {
+    let mut call = pin!(server.call_direct(entry, arguments, Progress::Lines(note)));
+    let signal = tokio::select! {
+        biased;
+        outcome = &mut call => return Ok(outcome),
+        signal = stop.asked() => signal,
+    };
+    if entry.only_reads() {
+        return Err(signal);
+    }
+    complain(&format!(
+        "{signal}: {} is finished first, as it may have taken effect; a second signal ends at once",
+        entry.name()
+    ));
+    server.ending().cancel();
+    timeout(server.settings().drain, call).await.map_err(|_| {
+        server.writes().under_way().iter().for_each(gave_up);
+        signal
+    })
+}
+
+/// Nobody will learn what it did.
+fn gave_up(write: &Write) {
+    let line = format!("runcomfy-mcp: gave up on a call under way: {write}");
+    if tell(&line).is_err() {
+        last_resort::leave(&json!(write).to_string());
     }
 }
 

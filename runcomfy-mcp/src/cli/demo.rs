@@ -12,7 +12,9 @@ use self::session::Session;
 use super::{
     Options,
     backend::{Backend, settings},
-    terminal::say,
+    exit::End,
+    signals::Stop,
+    terminal::{Unwritten, say},
 };
 use crate::RunComfyMcp;
 
@@ -27,29 +29,43 @@ pub(super) struct Demo {
 }
 
 impl Demo {
-    pub(super) async fn run(self, options: &Options) -> anyhow::Result<u8> {
+    pub(super) async fn run(self, options: &Options) -> anyhow::Result<End> {
         std::fs::create_dir_all(&self.out)
             .with_context(|| format!("could not make the folder {}", self.out.display()))?;
         let options = Options { emulator: true, ..options.clone() };
         let backend = Backend::single(&options, None).await?;
-        say(
+        show(
             "An assistant and RunComfy, on the built-in emulator: the pictures are drawn, the prices are not charged.",
-        );
+        )?;
         let mut settings = settings(&options).for_terminal();
         // Somebody watches, and nobody else is asked.
         settings.wait.shortest = Duration::from_millis(500);
         let server = RunComfyMcp::new(backend.one(), settings);
-        let mut session = Session::start(server).await?;
+        let stop = Stop::listen_apart(|signal| signal.die()).context("could not start")?;
+        let (asked, ending) = (stop.clone(), server.ending().clone());
+        tokio::spawn(async move {
+            asked.asked().await;
+            ending.cancel(); // waits answer at once
+        });
+        let mut session = Session::start(server, stop.clone()).await?;
         let saved = play(&mut session, &backend, &self.out).await;
         session.end().await?;
-        let saved = saved?;
-        say("\nPictures:");
-        for path in &saved {
-            say(&format!("  {}", path.display()));
+        if let Some(signal) = stop.signal() {
+            return Ok(End::Signal(signal));
         }
-        say(&next_steps());
-        Ok(0)
+        let saved = saved?;
+        show("\nPictures:")?;
+        for path in &saved {
+            show(&format!("  {}", path.display()))?;
+        }
+        show(&next_steps())?;
+        Ok(End::Code(0))
     }
+}
+
+/// A line of the story.
+fn show(line: &str) -> Result<(), Unwritten> {
+    Ok(say(line)?)
 }
 
 /// The story: make a picture, change the mind, tidy up. Gives the pictures' paths.
@@ -58,9 +74,9 @@ async fn play(
     backend: &Backend,
     out: &std::path::Path,
 ) -> anyhow::Result<Vec<PathBuf>> {
-    session.tell("What can I use?");
+    session.tell("What can I use?")?;
     let listed = session.call("list_deployments", json!({})).await?;
-    session.remark(&names(&listed));
+    session.remark(&names(&listed))?;
     let text_to_image = listed["deployments"]
         .as_array()
         .into_iter()
@@ -70,7 +86,7 @@ async fn play(
     let (workflow_id, existing) =
         (text_to_image["workflow_id"].clone(), text_to_image["id"].clone());
 
-    session.tell("What can be set on it?");
+    session.tell("What can be set on it?")?;
     let shown = session
         .call("get_deployment", json!({"deployment_id": existing, "include_payload": true}))
         .await?;
@@ -81,9 +97,9 @@ async fn play(
         "node {prompt}: {}; node {seed}: {}",
         inputs(nodes, &prompt),
         inputs(nodes, &seed)
-    ));
+    ))?;
 
-    session.tell("One of my own, with room for two runs at once.");
+    session.tell("One of my own, with room for two runs at once.")?;
     let created = session
         .call(
             "create_deployment",
@@ -100,7 +116,7 @@ async fn play(
     ];
     let mut last = Value::Null;
     for (at, (wish, number)) in wishes.into_iter().enumerate() {
-        session.tell(&format!("Make me a picture: {wish}."));
+        session.tell(&format!("Make me a picture: {wish}."))?;
         let overrides =
             json!({&prompt: {"inputs": {"text": wish}}, &seed: {"inputs": {"seed": number}}});
         last = session
@@ -120,17 +136,17 @@ async fn play(
                 "saved {} ({} KB)",
                 path.display(),
                 picture.bytes.len() / 1024
-            ));
+            ))?;
             saved.push(path);
         }
     }
 
-    session.tell("Where did that run, and what did it make?");
+    session.tell("Where did that run, and what did it make?")?;
     let ids = json!({"deployment_id": id, "request_id": last["request_id"]});
     let status = session.call("get_request_status", ids.clone()).await?;
     session.call("get_request_result", ids).await?;
 
-    session.tell("Free the GPU's memory on that machine.");
+    session.tell("Free the GPU's memory on that machine.")?;
     session
         .call(
             "call_instance_proxy",
@@ -143,18 +159,18 @@ async fn play(
         )
         .await?;
 
-    session.tell("Another one. No, stop.");
+    session.tell("Another one. No, stop.")?;
     let second = session.call("submit_request", json!({"deployment_id": id})).await?;
     session
         .call("cancel_request", json!({"deployment_id": id, "request_id": second["request_id"]}))
         .await?;
 
-    session.tell("A slip of the hand: is it caught before it costs anything?");
+    session.tell("A slip of the hand: is it caught before it costs anything?")?;
     session
         .call_badly("update_deployment", json!({"deployment_id": id, "max_instance": 50}))
         .await?;
 
-    session.tell("Tidy up.");
+    session.tell("Tidy up.")?;
     session.call("delete_deployment", json!({"deployment_id": id, "confirm": true})).await?;
     Ok(saved)
 }

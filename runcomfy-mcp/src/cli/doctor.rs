@@ -2,31 +2,33 @@
 
 use runcomfy_core::{ListDeployments, Operation, RunComfyApi};
 
-use super::{Options, backend::Backend, credentials, exit, terminal::say};
+use super::{Options, backend::Backend, credentials, exit, terminal::Answer};
 use crate::reply::hint;
 
 pub(super) async fn run(options: &Options) -> anyhow::Result<u8> {
-    say(&format!("runcomfy-mcp {}", env!("CARGO_PKG_VERSION")));
+    let mut answer = Answer::default();
+    answer.say(&format!("runcomfy-mcp {}", env!("CARGO_PKG_VERSION")));
     let backend = match Backend::single(options, None).await {
         Ok(backend) => backend,
         Err(error) => {
-            say(&format!("settings     not usable: {error:#}"));
-            return Ok(exit::USAGE);
+            answer.say(&format!("settings     not usable: {error:#}"));
+            return Ok(answer.end(exit::USAGE));
         }
     };
     match backend.emulator_url() {
-        Some(url) => say(&format!("service      the built-in emulator at {url}")),
-        None => {
-            say(&format!("service      {} (queue paths {:?})", options.base_url, options.queue_api))
-        }
+        Some(url) => answer.say(&format!("service      the built-in emulator at {url}")),
+        None => answer.say(&format!(
+            "service      {} (queue paths {:?})",
+            options.base_url, options.queue_api
+        )),
     }
     match &backend.source {
-        Some(source) => say(&format!("token        from {source} (not shown)")),
-        None if options.emulator => say("token        none needed"),
-        None => say(&format!("token        none: set {}", credentials::VARIABLES[0])),
+        Some(source) => answer.say(&format!("token        from {source} (not shown)")),
+        None if options.emulator => answer.say("token        none needed"),
+        None => answer.say(&format!("token        none: set {}", credentials::VARIABLES[0])),
     }
     let manager = if options.allow_manager_routes { "allowed" } else { "refused" };
-    say(&format!("limits       ComfyUI-Manager's routes are {manager}"));
+    answer.say(&format!("limits       ComfyUI-Manager's routes are {manager}"));
     match backend.api.list_deployments(&ListDeployments::all()).await {
         Ok(found) => {
             let paused =
@@ -36,23 +38,26 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<u8> {
                 .filter(|d| d.is_enabled != Some(false))
                 .filter_map(|d| d.min_instances)
                 .sum();
-            say(&format!("connection   works: {} deployment(s), {paused} paused", found.len()));
+            answer.say(&format!(
+                "connection   works: {} deployment(s), {paused} paused",
+                found.len()
+            ));
             if warm > 0 {
-                say(&format!(
+                answer.say(&format!(
                     "cost         {warm} instance(s) are kept warm and billed with nothing to do"
                 ));
             }
-            say("All is well. Connect a client: see the README, or `runcomfy-mcp demo`.");
-            Ok(0)
+            answer.say("All is well. Connect a client: see the README, or `runcomfy-mcp demo`.");
+            Ok(answer.end(0))
         }
         Err(error) => {
-            say(&format!("connection   does not work: {error}"));
+            answer.say(&format!("connection   does not work: {error}"));
             let mut cause = std::error::Error::source(&error);
             while let Some(beneath) = cause {
-                say(&format!("             because: {beneath}"));
+                answer.say(&format!("             because: {beneath}"));
                 cause = beneath.source();
             }
-            say(&format!(
+            answer.say(&format!(
                 "             {}",
                 hint(
                     error.kind(),
@@ -61,7 +66,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<u8> {
                     error.status_code()
                 )
             ));
-            Ok(exit::code(error.kind().as_str()))
+            Ok(answer.end(exit::code(error.kind().as_str())))
         }
     }
 }

@@ -6,7 +6,7 @@ use clap::Args;
 use runcomfy_core::{Error, ErrorKind, Operation};
 use serde_json::json;
 
-use super::{exit, terminal::say};
+use super::{exit, terminal::Answer};
 use crate::reply::{OWN_KINDS, hint};
 
 /// List the kinds of error: what each means, what is known of its effect, what to do.
@@ -19,6 +19,7 @@ pub(super) struct Errors {
 
 impl Errors {
     pub(super) fn run(&self) -> ExitCode {
+        let mut answer = Answer::default();
         let mut rows: Vec<_> = ErrorKind::ALL
             .iter()
             .map(|kind| {
@@ -39,15 +40,15 @@ impl Errors {
                     json!({"kind": kind, "meaning": meaning, "outcome": outcome, "hint": advice, "exit_code": exit::code(kind)})
                 })
                 .collect();
-            say(&serde_json::to_string_pretty(&rows).unwrap_or_default());
+            answer.say(&serde_json::to_string_pretty(&rows).unwrap_or_default());
         } else {
             for (kind, meaning, outcome, advice) in rows {
-                say(&format!(
+                answer.say(&format!(
                     "{kind} (exit code {})\n  {meaning}; {outcome}\n  {advice}\n",
                     exit::code(kind)
                 ));
             }
         }
-        ExitCode::SUCCESS
+        answer.end(0).into()
     }
 }

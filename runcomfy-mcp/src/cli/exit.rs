@@ -1,6 +1,8 @@
 //! Exit codes: those of `sysexits.h`, as RunComfy's own CLI uses them.
 
-use std::process::ExitCode;
+use std::{io::ErrorKind, process::ExitCode};
+
+use super::signals::Signal;
 
 /// It did not work, or the run failed or was cancelled.
 pub(super) const FAILURE: u8 = 1;
@@ -10,6 +12,8 @@ pub(super) const USAGE: u8 = 64;
 const REFUSED: u8 = 65;
 /// RunComfy fails or can't be reached.
 const UNAVAILABLE: u8 = 69;
+/// An answer could not be written, or nobody knows what became of a call that changes something.
+pub(super) const IO: u8 = 74;
 /// A fault of this program's.
 const INTERNAL: u8 = 70;
 /// It may work later.
@@ -29,10 +33,26 @@ pub(super) fn code(kind: &str) -> u8 {
     }
 }
 
+/// How the program ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    Code(u8),
+    /// As a signal ends a program that knows of none.
+    Signal(Signal),
+}
+
+impl From<u8> for End {
+    fn from(code: u8) -> Self {
+        Self::Code(code)
+    }
+}
+
 /// Ends after a command line that could not be read, or that asked for help.
 pub(super) fn usage(error: &clap::Error) -> ExitCode {
-    let asked = !error.use_stderr();
-    // A terminal that can't be written to is no reason for another error.
-    let _ = error.print();
-    if asked { ExitCode::SUCCESS } else { ExitCode::from(USAGE) }
+    let printed = error.print();
+    match printed {
+        _ if error.use_stderr() => USAGE.into(),
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => IO.into(),
+        _ => ExitCode::SUCCESS,
+    }
 }

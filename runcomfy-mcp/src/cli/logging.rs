@@ -23,7 +23,7 @@ use tracing_subscriber::{
 };
 
 use self::{flood::Flood, lossy::Lossy};
-use super::Options;
+use super::{Options, terminal};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
@@ -39,6 +39,8 @@ pub(super) fn start(options: &Options, serving: bool) -> anyhow::Result<()> {
     let filter = Targets::from_str(asked)
         .with_context(|| format!("could not read the log filter {asked:?}"))?;
     let lines = tracing_subscriber::fmt::layer().with_writer(writer(serving)?).with_ansi(false);
+    // It would say so on stderr, which is what has failed, and break where that takes nothing.
+    let lines = lines.log_internal_errors(false);
     let lines = match options.log_format {
         Format::Text => lines.with_target(false).compact().boxed(),
         Format::Json => lines.json().flatten_event(true).boxed(),
@@ -85,29 +87,16 @@ static LOG: OnceLock<Lossy> = OnceLock::new();
 /// A server must not stand still because nobody reads its log; a command writes as it goes.
 fn writer(serving: bool) -> anyhow::Result<BoxMakeWriter> {
     if !serving {
-        return Ok(BoxMakeWriter::new(std::io::stderr));
+        return Ok(BoxMakeWriter::new(terminal::stderr));
     }
     let lossy = match LOG.get() {
         Some(lossy) => lossy.clone(),
         None => {
-            let lossy = Lossy::begin(sink()).context("could not start the log")?;
+            let lossy = Lossy::begin(terminal::stderr()).context("could not start the log")?;
             LOG.get_or_init(|| lossy).clone()
         }
     };
     Ok(BoxMakeWriter::new(lossy))
-}
-
-/// The standard error itself: with the library's lock, a write that blocks would block whoever else has
-/// something to say.
-fn sink() -> Box<dyn Write + Send> {
-    #[cfg(unix)]
-    {
-        use std::os::fd::AsFd;
-        if let Ok(own) = std::io::stderr().as_fd().try_clone_to_owned() {
-            return Box::new(std::fs::File::from(own));
-        }
-    }
-    Box::new(std::io::stderr())
 }
 
 /// How many lines have been dropped so far.
@@ -115,11 +104,10 @@ pub(super) fn dropped() -> u64 {
     LOG.get().map_or(0, Lossy::dropped)
 }
 
-/// Lets the last lines be written, before the program ends.
-pub(super) fn flush() {
-    if let Some(lossy) = LOG.get() {
-        Lossy::flush(lossy);
-    }
+/// Lets the last lines be written, before the program ends. Whether all so far are: what is written by a command as
+/// it goes is not known.
+pub(super) fn flush() -> bool {
+    LOG.get().is_none_or(Lossy::flush)
 }
 
 /// The libraries beneath write whole requests, tokens and pictures included, at their lower levels, and

@@ -10,12 +10,11 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use clap::Args;
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 use super::{
     Options,
     backend::{Backend, settings},
-    credentials,
+    credentials, farewell,
     terminal::note,
 };
 use crate::{
@@ -127,7 +126,7 @@ impl Serve {
         }
         let server = RunComfyMcp::new(callers, settings).with_metrics(metrics);
         let server = sealing::apply(self.replay.apply(server, many).await?)?;
-        let stop = stop_signal();
+        let stop = farewell::stop(&server).token().clone();
         note(&format!(
             "runcomfy-mcp serves MCP at http://{address}/mcp (health: /healthz, /readyz)"
         ));
@@ -146,8 +145,8 @@ impl Serve {
         if let Some(exposition) = &exposition {
             note(&format!("Figures for Prometheus: http://{}/metrics", exposition.address()));
         }
-        transport::http::serve_with(server, http, listener, exposition, stop).await?;
-        Ok(0)
+        transport::http::serve_with(server.clone(), http, listener, exposition, stop).await?;
+        Ok(farewell::code(&server))
     }
 }
 
@@ -182,57 +181,5 @@ fn origin(text: &str) -> Result<String, String> {
         Ok(text.to_owned())
     } else {
         Err("name an origin, such as https://app.example.com".to_owned())
-    }
-}
-
-/// Fires on Ctrl-C and SIGTERM. A second one ends the program at once. From the call on: call it before
-/// anybody is told that the program runs.
-pub(super) fn stop_signal() -> CancellationToken {
-    let stop = CancellationToken::new();
-    let fired = stop.clone();
-    let mut signals = Signals::listen();
-    tokio::spawn(async move {
-        let first = signals.next().await;
-        tracing::info!("{first}: finishing what is under way");
-        fired.cancel();
-        let second = signals.next().await;
-        super::logging::flush();
-        std::process::exit(if second == "SIGINT" { 130 } else { 143 });
-    });
-    stop
-}
-
-/// The signals that ask for an end; none is lost between two.
-struct Signals {
-    #[cfg(unix)]
-    unix: Option<[tokio::signal::unix::Signal; 2]>,
-}
-
-impl Signals {
-    fn listen() -> Self {
-        #[cfg(unix)]
-        {
-            use tokio::signal::unix::{SignalKind, signal};
-            let (terminate, interrupt) =
-                (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
-            Self { unix: terminate.ok().zip(interrupt.ok()).map(Into::into) }
-        }
-        #[cfg(not(unix))]
-        Self {}
-    }
-
-    async fn next(&mut self) -> &'static str {
-        #[cfg(unix)]
-        if let Some([terminate, interrupt]) = &mut self.unix {
-            return tokio::select! {
-                _ = terminate.recv() => "SIGTERM",
-                _ = interrupt.recv() => "SIGINT",
-            };
-        }
-        if tokio::signal::ctrl_c().await.is_err() {
-            // No signal can be heard: never ask for an end.
-            std::future::pending::<()>().await;
-        }
-        "SIGINT"
     }
 }

@@ -5,9 +5,11 @@ use std::io::IsTerminal;
 use super::{
     Options,
     backend::{Backend, settings},
-    serve::stop_signal,
-    terminal::note,
+    exit, farewell,
+    terminal::{complain, note},
 };
+use tokio_util::sync::CancellationToken;
+
 use crate::{RunComfyMcp, transport};
 
 pub(super) async fn run(options: &Options) -> anyhow::Result<u8> {
@@ -29,6 +31,34 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<u8> {
     // A client that starts the program waits for its end.
     settings.drain = std::time::Duration::from_secs(10);
     let server = RunComfyMcp::new(backend.one(), settings);
-    transport::stdio::serve(server, stop_signal()).await?;
-    Ok(0)
+    // There is one client, and when it has gone nobody can be told but by the log.
+    server.writes().keep_lost();
+    let stop = farewell::stop(&server);
+    let served = transport::stdio::serve_until(
+        server.clone(),
+        stop.token().clone(),
+        CancellationToken::new(),
+    );
+    let code = match served.await {
+        Ok(served) => {
+            if !served.heard && stop.signal().is_none() {
+                say_what_was_missing();
+            }
+            0
+        }
+        Err(error) => {
+            complain(&format!("{error:#}"));
+            exit::IO
+        }
+    };
+    Ok(code.max(farewell::code(&server)))
+}
+
+/// The end comes before a word: whoever started it by hand, or a client by a wrong setting, should know why.
+fn say_what_was_missing() {
+    complain("stdin was closed before a client said anything, so it ends.");
+    note(
+        "This is an MCP server: a client starts it, with pipes for its stdin and stdout. To see what it does: \
+         runcomfy-mcp demo. To connect a client: runcomfy-mcp --help, or the README.",
+    );
 }

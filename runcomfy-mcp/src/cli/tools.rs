@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::Value;
 
-use super::terminal::say;
+use super::terminal::Answer;
 use crate::RunComfyMcp;
 
 /// List the tools and their parameters. Needs no key.
@@ -18,14 +18,19 @@ pub(super) struct Tools {
 
 impl Tools {
     pub(super) fn run(&self) -> ExitCode {
+        let mut answer = Answer::default();
         let tools = RunComfyMcp::tools();
         if self.json {
             let json = serde_json::json!({ "tools": tools });
-            say(&serde_json::to_string_pretty(&json).unwrap_or_default());
-            return ExitCode::SUCCESS;
+            answer.say(&serde_json::to_string_pretty(&json).unwrap_or_default());
+            return answer.end(0).into();
         }
         for tool in tools {
-            say(&format!("{}\n  {}", tool.name, tool.description.as_deref().unwrap_or_default()));
+            answer.say(&format!(
+                "{}\n  {}",
+                tool.name,
+                tool.description.as_deref().unwrap_or_default()
+            ));
             let required = tool.input_schema.get("required").and_then(Value::as_array);
             let properties = tool.input_schema.get("properties").and_then(Value::as_object);
             for (name, schema) in properties.into_iter().flatten() {
@@ -36,10 +41,10 @@ impl Tools {
                 } else {
                     text("type").to_owned()
                 };
-                say(&format!("    {name} ({kind}): {}", text("description")));
+                answer.say(&format!("    {name} ({kind}): {}", text("description")));
             }
-            say("");
+            answer.say("");
         }
-        ExitCode::SUCCESS
+        answer.end(0).into()
     }
 }

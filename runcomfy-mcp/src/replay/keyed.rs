@@ -11,7 +11,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Effect, Fingerprint, Once, Replay, sent,
+    Asked, Effect, Fingerprint, Once, Replay, Sending,
     store::{Entry, EntryState, ReplayKey, StoreUnavailable},
 };
 use crate::{call::Call, reply::Fault, tools::Api};
@@ -25,23 +25,26 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 pub(super) async fn once<T, F>(
     call: &Call,
     key: ReplayKey,
-    asked: Fingerprint,
+    asked: Asked,
     send: impl FnOnce(Api) -> F + Send + 'static,
 ) -> Result<Once<T>, Fault>
 where
     T: Serialize + DeserializeOwned + Send + 'static,
     F: Future<Output = Result<T, Error>> + Send + 'static,
 {
-    let (replay, api) = (Arc::clone(&call.ledger.replay), Arc::clone(&call.api));
+    let replay = Arc::clone(&call.ledger.replay);
+    let fingerprint = asked.fingerprint.clone();
+    let sending = Sending::new(call, key.tool(), asked);
     let (gone, ending) = (call.gone.clone(), call.ending.clone());
     // From the claim on nothing may break off, or the key would be taken and nothing sent.
     call.to_its_end(async move {
-        if let Some(known) = claimed(&replay, &key, &asked, [gone, ending]).await? {
+        if let Some(known) = claimed(&replay, &key, &fingerprint, [gone, ending]).await? {
+            sending.repeated();
             let value = serde_json::from_value(known).map_err(|_| Fault::outcome_unknown())?;
             return Ok(Once { value, replayed: true, forgotten: false });
         }
-        let answer = sent(api, key.tool(), key.account(), &asked, send).await;
-        let written = write_down(&replay, &key, &asked, Effect::of(&answer)).await;
+        let (answer, effect) = sending.sent(send).await;
+        let written = write_down(&replay, &key, &fingerprint, effect).await;
         if let Err(error) = &written {
             tracing::warn!(%error, "what came of a keyed call could not be written down");
         }

@@ -14,7 +14,7 @@ use runcomfy_core::Error;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{sync::watch, time::Instant};
 
-use super::{Effect, Fingerprint, Once, sent};
+use super::{Arrival, Asked, Effect, Fingerprint, Once, Sending};
 use crate::{call::Call, reply::Fault, tools::Api};
 
 /// How long an outcome waits for the caller who lost it.
@@ -35,13 +35,13 @@ pub(super) struct Undelivered(Arc<Mutex<Open>>);
 
 #[derive(Debug, Default)]
 struct Open {
-    attempts: HashMap<Asked, Vec<Attempt>>,
+    attempts: HashMap<Same, Vec<Attempt>>,
     count: usize,
     next: u64,
 }
 
 /// Who asked for what.
-type Asked = (Arc<str>, &'static str, Fingerprint);
+type Same = (Arc<str>, &'static str, Fingerprint);
 
 #[derive(Debug)]
 struct Attempt {
@@ -59,7 +59,7 @@ type Known = Option<Effect>;
 pub(super) async fn once<T, F>(
     call: &Call,
     tool: &'static str,
-    fingerprint: Fingerprint,
+    asked: Asked,
     send: impl FnOnce(Api) -> F + Send + 'static,
 ) -> Result<Once<T>, Fault>
 where
@@ -67,8 +67,9 @@ where
     F: Future<Output = Result<T, Error>> + Send + 'static,
 {
     let undelivered = call.ledger.replay.undelivered.clone();
-    let asked = (call.ledger.account.clone(), tool, fingerprint);
-    while let Some(mut outcome) = undelivered.lost(&asked).await {
+    let same = (call.ledger.account.clone(), tool, asked.fingerprint.clone());
+    let sending = Sending::new(call, tool, asked);
+    while let Some(mut outcome) = undelivered.lost(&same).await {
         let known = {
             let kept = outcome.clone();
             let ended = outcome.wait_for(Known::is_some);
@@ -76,7 +77,7 @@ where
                 known = ended => known.ok().and_then(|known| known.clone()).unwrap_or(Effect::Unknown),
                 () = call.wait_is_pointless() => {
                     // It goes on, and somebody may still come for it.
-                    undelivered.open(&asked, kept, Some(Instant::now()));
+                    undelivered.open(&same, kept, Some(Instant::now()));
                     return Err(Fault::shutting_down());
                 }
             }
@@ -87,7 +88,8 @@ where
                 let value = value.map_err(|_| Fault::outcome_unknown())?;
                 // This answer, too, may be lost.
                 let (_, outcome) = watch::channel(Some(Effect::Done(answer)));
-                undelivered.follow(&asked, outcome, call);
+                undelivered.follow(&same, outcome, call);
+                sending.repeated();
                 return Ok(Once { value, replayed: true, forgotten: false });
             }
             Effect::Unknown => return Err(Fault::outcome_unknown()),
@@ -96,13 +98,11 @@ where
         }
     }
     let (tell, outcome) = watch::channel(None);
-    undelivered.follow(&asked, outcome, call);
-    let api = Arc::clone(&call.api);
+    undelivered.follow(&same, outcome, call);
     call.to_its_end(async move {
-        let (account, tool, fingerprint) = &asked;
-        let answer = sent(api, tool, account, fingerprint, send).await;
+        let (answer, effect) = sending.sent(send).await;
         // Nobody may be left who wants to know.
-        let _ = tell.send(Some(Effect::of(&answer)));
+        let _ = tell.send(Some(effect));
         let value = answer.map_err(Fault::from)?;
         Ok(Once { value, replayed: false, forgotten: false })
     })
@@ -112,7 +112,7 @@ where
 impl Undelivered {
     /// What comes of an identical call whose answer was lost; whoever gets it has it alone. Where one is
     /// open that may yet turn out to be lost, waits for a moment.
-    async fn lost(&self, asked: &Asked) -> Option<watch::Receiver<Known>> {
+    async fn lost(&self, asked: &Same) -> Option<watch::Receiver<Known>> {
         let patience = Instant::now() + GRACE;
         loop {
             let mut news = {
@@ -132,13 +132,15 @@ impl Undelivered {
     }
 
     /// Opens an attempt, until its answer is delivered; where that is lost, it stays for a while.
-    fn follow(&self, asked: &Asked, outcome: watch::Receiver<Known>, call: &Call) {
+    fn follow(&self, asked: &Same, outcome: watch::Receiver<Known>, call: &Call) {
         let number = self.open(asked, outcome, None);
         let (own, asked) = (self.clone(), asked.clone());
-        call.ledger.receipt.then(move |delivered| own.ended(&asked, number, delivered));
+        call.ledger.receipt.then(move |arrival| {
+            own.ended(&asked, number, arrival == Arrival::Delivered);
+        });
     }
 
-    fn open(&self, asked: &Asked, outcome: watch::Receiver<Known>, lost: Option<Instant>) -> u64 {
+    fn open(&self, asked: &Same, outcome: watch::Receiver<Known>, lost: Option<Instant>) -> u64 {
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if open.count >= MOST {
             open.sweep();
@@ -175,7 +177,7 @@ impl Undelivered {
         found.into_iter().for_each(|(asked, number)| open.close(&asked, number));
     }
 
-    fn ended(&self, asked: &Asked, number: u64, delivered: bool) {
+    fn ended(&self, asked: &Same, number: u64, delivered: bool) {
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if delivered {
             open.close(asked, number);
@@ -191,7 +193,7 @@ impl Undelivered {
 }
 
 impl Open {
-    fn close(&mut self, asked: &Asked, number: u64) {
+    fn close(&mut self, asked: &Same, number: u64) {
         self.keep(asked, |one| {
             // Its end is news, too: there is one less to wait for.
             one.news.send_replace(());
@@ -199,11 +201,11 @@ impl Open {
         });
     }
 
-    fn expire(&mut self, asked: &Asked) {
+    fn expire(&mut self, asked: &Same) {
         self.keep(asked, |one| one.lost.is_none_or(|at| at.elapsed() < KEPT));
     }
 
-    fn keep(&mut self, asked: &Asked, stays: impl FnMut(&Attempt) -> bool) {
+    fn keep(&mut self, asked: &Same, stays: impl FnMut(&Attempt) -> bool) {
         let Some(alike) = self.attempts.get_mut(asked) else { return };
         let before = alike.len();
         alike.retain(stays);
@@ -232,7 +234,7 @@ impl Open {
 mod tests {
     use super::*;
 
-    fn asked() -> Asked {
+    fn asked() -> Same {
         ("a".into(), "submit_request", Fingerprint::of().text("x").done())
     }
 

@@ -31,10 +31,10 @@ impl RunComfyMcp {
     ) -> Result<CallToolResponse, ErrorData> {
         let mut record = Record::begin(entry.name(), request.arguments.as_ref(), &context);
         let _under_way = self.work.token();
-        // Over HTTP the connection knows what becomes of the answer. Elsewhere all there is to know is
+        // The transport knows what becomes of the answer, if it is one of ours. Otherwise all there is to know is
         // whether the caller had gone before there was one.
         let own = Delivery::default();
-        let receipt = context.extension::<Receipt>().cloned();
+        let receipt = context.receipt.take().or_else(|| context.extension::<Receipt>().cloned());
         let receipt = receipt.unwrap_or_else(|| own.receipt());
         let (gone, insertions) = (context.gone.clone(), context.insertions.take());
         let meta = result_meta(context.version.as_ref());
@@ -109,7 +109,7 @@ impl RunComfyMcp {
         let consent = Consent::of(&mut request, &context, token.as_ref(), &self.sealing, policy)?;
         let progress = std::mem::replace(&mut context.progress, Progress::Silent);
         let client = Client { progress, consent, tasks };
-        let call = self.call(api, client, context.gone, standing, ledger);
+        let call = self.call(entry, api, client, context.gone, standing, ledger);
         let run = entry.call(request.arguments.unwrap_or_default(), call);
         let outcome = tokio::select! {
             outcome = run => outcome,

@@ -8,7 +8,7 @@ use rmcp::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{call::Progress, transport::Insertions};
+use crate::{call::Progress, replay::Receipt, transport::Insertions};
 
 /// How a client names itself over HTTP, where an older revision has no other place for it.
 fn name_in(head: &Parts) -> Option<&str> {
@@ -45,6 +45,8 @@ pub(crate) struct CallContext {
     pub(crate) insertions: Option<Insertions>,
     /// Whether its client passes long structured content on to the model cut short, or as a file.
     pub(crate) cuts_long_data: bool,
+    /// What becomes of the answer, where the transport tells; over HTTP its head has it.
+    pub(crate) receipt: Option<Receipt>,
     /// Fires when nobody waits for the answer any more.
     pub(crate) gone: CancellationToken,
 }
@@ -69,6 +71,7 @@ impl CallContext {
             session: None,
             http: Some(http),
             insertions: Some(insertions),
+            receipt: None,
             gone: CancellationToken::new(),
         }
     }
@@ -90,12 +93,14 @@ impl From<RequestContext<RoleServer>> for CallContext {
         let client = context.client_info();
         let names = [http.as_ref().and_then(name_in), client.as_ref().map(|info| &*info.name)];
         let cuts_long_data = names.into_iter().flatten().any(cuts_long_data);
+        let receipt = context.extensions.remove::<Receipt>();
         Self {
             cuts_long_data,
             version: context.protocol_version(),
             client: context.client_capabilities().unwrap_or_default(),
             progress,
             insertions,
+            receipt,
             // Over HTTP there is none in which an answer could come, whatever the client says.
             session: http.is_none().then_some(context.peer),
             http,

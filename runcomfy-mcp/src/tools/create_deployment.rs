@@ -10,7 +10,7 @@ use crate::{
     call::Call,
     consent::Question,
     deployment,
-    replay::{self, Fingerprint, Once},
+    replay::{self, Asked, Fingerprint, Once},
     reply::{Fault, Reply},
     schema,
     tools::{Api, FORGOTTEN, Hints, Search, ToolDefinition, replay_key, visible_name},
@@ -143,6 +143,7 @@ impl ToolDefinition for Tool {
             .instances(args.min_instances, args.max_instances)
             .queue_size(args.queue_size)
             .keep_warm_duration_in_seconds(args.keep_warm_duration_in_seconds);
+        let asked = Asked { fingerprint: asked, deployment_id: None };
         let send = |api: Api| async move { api.create_deployment(&request).await };
         let Once { value: created, replayed, forgotten } =
             replay::once(&call, "create_deployment", key, asked, send).await?;

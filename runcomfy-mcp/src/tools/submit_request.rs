@@ -13,7 +13,7 @@ use crate::{
     call::{Call, Progress},
     deployment,
     policy::{self, WebhookHosts},
-    replay::{self, Fingerprint, Once},
+    replay::{self, Asked, Fingerprint, Once},
     reply::{Fault, Reply},
     schema,
     settings::Settings,
@@ -118,6 +118,7 @@ impl ToolDefinition for Tool {
             call.take_seat()?;
             call.say("submitting").await;
         }
+        let asked = Asked { fingerprint: asked, deployment_id: Some(deployment_id.clone()) };
         let send = |api: Api| async move {
             let submission = api.submit_request(&request).await?;
             let (request_id, deployment_id) = (&submission.request_id, &request.deployment_id);

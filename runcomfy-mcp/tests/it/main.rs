@@ -8,6 +8,9 @@ mod canary;
 mod command_line;
 mod confirm;
 mod edge;
+// What stands in for a full disk, and for what is not open, is Linux's.
+#[cfg(target_os = "linux")]
+mod endings;
 mod figures;
 mod handshake;
 mod harness;

@@ -7,27 +7,38 @@ use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream, Lines, duplex},
     task::JoinHandle,
 };
-use tokio_util::sync::CancellationToken;
 
-use crate::{RunComfyMcp, cli::terminal::say, transport::stdio};
+use super::show;
+use crate::{
+    RunComfyMcp,
+    cli::{
+        signals::Stop,
+        terminal::{Unwritten, complain},
+    },
+    transport::stdio,
+};
 
 /// A client that shows what it does. It is written here: the library's would be a tenth of the program.
 pub(super) struct Session {
     said: Lines<BufReader<DuplexStream>>,
     input: DuplexStream,
     asked: u64,
-    server: JoinHandle<anyhow::Result<()>>,
+    server: JoinHandle<anyhow::Result<stdio::Served>>,
+    stop: Stop,
+    /// Why progress could not be shown. A call goes on all the same.
+    unshown: Option<Unwritten>,
 }
 
 impl Session {
     /// Connects and says who is there.
-    pub(super) async fn start(server: RunComfyMcp) -> anyhow::Result<Self> {
+    pub(super) async fn start(server: RunComfyMcp, stop: Stop) -> anyhow::Result<Self> {
         const PIPE_BYTES: usize = 64 * 1024;
         let ((input, stdin), (stdout, output)) = (duplex(PIPE_BYTES), duplex(PIPE_BYTES));
         let serving =
-            stdio::serve_pipes(server, Box::new(stdin), Box::new(stdout), CancellationToken::new());
+            stdio::serve_pipes(server, Box::new(stdin), Box::new(stdout), Default::default());
         let said = BufReader::new(output).lines();
-        let mut session = Self { said, input, asked: 0, server: tokio::spawn(serving) };
+        let mut session =
+            Self { said, input, asked: 0, server: tokio::spawn(serving), stop, unshown: None };
         let client = json!({"name": "runcomfy-mcp-demo", "version": env!("CARGO_PKG_VERSION")});
         let greeting =
             json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client});
@@ -36,18 +47,18 @@ impl Session {
         let tools = session.ask("tools/list", json!({})).await?;
         let text = |key: &str| server["serverInfo"][key].as_str().unwrap_or_default();
         let many = tools["tools"].as_array().map_or(0, Vec::len);
-        say(&format!("MCP: connected to {} {}; {many} tools.", text("name"), text("version")));
+        show(&format!("MCP: connected to {} {}; {many} tools.", text("name"), text("version")))?;
         Ok(session)
     }
 
     /// What the person says.
-    pub(super) fn tell(&self, wish: &str) {
-        say(&format!("\n> {wish}"));
+    pub(super) fn tell(&self, wish: &str) -> Result<(), Unwritten> {
+        show(&format!("\n> {wish}"))
     }
 
     /// Something that happened beside the session.
-    pub(super) fn remark(&self, what: &str) {
-        say(&format!("    {what}"));
+    pub(super) fn remark(&self, what: &str) -> Result<(), Unwritten> {
+        show(&format!("    {what}"))
     }
 
     /// Calls a tool, shows call and answer, gives the structured content.
@@ -78,13 +89,23 @@ impl Session {
     }
 
     async fn request(&mut self, tool: &'static str, arguments: Value) -> anyhow::Result<Value> {
-        say(&format!("  {tool} {arguments}"));
+        show(&format!("  {tool} {arguments}"))?;
         let meta = json!({"progressToken": tool});
         let params = json!({"name": tool, "arguments": arguments, "_meta": meta});
         let result = self.ask("tools/call", params).await?;
-        for line in result["content"][0]["text"].as_str().unwrap_or_default().lines() {
-            say(&format!("    {line}"));
+        let sentence = result["content"][0]["text"].as_str().unwrap_or_default();
+        let shown = match self.unshown.take() {
+            Some(unshown) => Err(unshown),
+            None => sentence.lines().try_for_each(|line| show(&format!("    {line}"))),
+        };
+        if shown.is_err() || self.stop.signal().is_some() {
+            // What it did, for whoever sees the one and not the other.
+            complain(&format!("{tool}: {sentence}"));
         }
+        if let Some(signal) = self.stop.signal() {
+            bail!("{signal}: the demo ends, and all in the emulator with it");
+        }
+        shown?;
         Ok(result)
     }
 
@@ -103,7 +124,7 @@ impl Session {
             if message["method"] == "notifications/progress"
                 && let Some(sentence) = message["params"]["message"].as_str()
             {
-                say(&format!("    … {sentence}"));
+                self.unshown = self.unshown.take().or(show(&format!("    … {sentence}")).err());
             }
         }
         bail!("the server ended before it answered {method}")
@@ -117,6 +138,6 @@ impl Session {
     /// Disconnects and waits for the server's end.
     pub(super) async fn end(self) -> anyhow::Result<()> {
         drop(self.input);
-        self.server.await.context("the server's task failed")?
+        self.server.await.context("the server's task failed")?.map(drop)
     }
 }

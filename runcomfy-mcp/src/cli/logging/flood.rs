@@ -14,6 +14,9 @@ use tracing_subscriber::layer::{Context, Filter};
 const MOST: u32 = 20;
 const WINDOW: Duration = Duration::from_secs(10);
 
+/// Whence lines come of calls that may have been billed.
+const WRITES: &str = "runcomfy_mcp::writes";
+
 /// Lets some of each warning through. Lines of calls are not its matter: there are as many as calls.
 pub(super) struct Flood {
     /// By the place in the code, of which there are few.
@@ -68,7 +71,8 @@ impl<S> Filter<S> for Flood {
 
     fn event_enabled(&self, event: &Event<'_>, _: &Context<'_, S>) -> bool {
         let metadata = event.metadata();
-        if *metadata.level() > Level::WARN {
+        // What may have been billed is said each time.
+        if *metadata.level() > Level::WARN || metadata.target() == WRITES {
             return true;
         }
         match self.judge(metadata.callsite(), Instant::now()) {
@@ -126,11 +130,13 @@ mod tests {
             for call in 0..10_000 {
                 tracing::warn!(call, "the same again");
                 tracing::info!(call, "a call has ended");
+                tracing::warn!(target: "runcomfy_mcp::writes", call, "a paid call");
             }
             tracing::error!("something else");
         });
         assert_eq!(lines.count("the same again"), MOST as usize);
         assert_eq!(lines.count("a call has ended"), 10_000);
+        assert_eq!(lines.count("a paid call"), 10_000);
         assert_eq!(lines.count("something else"), 1);
     }
 

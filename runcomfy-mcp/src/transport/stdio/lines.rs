@@ -2,42 +2,45 @@
 
 use std::{
     borrow::Cow,
-    collections::{HashMap, hash_map},
     io,
     pin::Pin,
     sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        Arc,
+        atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use bytes::Bytes;
 use rmcp::{
     RoleServer,
-    model::{ErrorCode, ErrorData, GetExtensions as _, JsonRpcMessage, RequestId},
+    model::{
+        ClientNotification, ErrorCode, ErrorData, GetExtensions as _, JsonRpcMessage, RequestId,
+    },
     service::{RxJsonRpcMessage, TxJsonRpcMessage},
     transport::Transport,
 };
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::{
-    io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader},
-    sync::{Mutex as AsyncMutex, Notify},
+    io::{AsyncBufReadExt, AsyncRead, AsyncWrite, BufReader},
+    time::{Instant, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 
-use super::opening::{self, Early};
+use super::{
+    open::Open,
+    opening::{self, Early},
+    output::{self, Output},
+};
 use crate::{
     handshake, message,
     transport::{
-        Insertions,
         brief::shorten_error,
         insertions::{Insertion, cut},
     },
 };
 
-/// Requests that may be under way; after that, no line is read until one is answered.
-const MOST_IN_FLIGHT: usize = 1_200;
 /// An id is ours to keep, and to send back.
 const LONGEST_ID: usize = 256;
 
@@ -46,9 +49,11 @@ const BUFFER: usize = 64 * 1024;
 /// MCP over a pair of pipes.
 pub(super) struct Lines<R, W> {
     reader: BufReader<R>,
-    writer: Arc<Writer<W>>,
+    output: Arc<Output<W>>,
     open: Arc<Open>,
-    most: usize,
+    bounds: Bounds,
+    /// What others want to know of it.
+    state: Arc<State>,
     /// What has come of the line under way.
     line: Vec<u8>,
     /// That line is too long: the rest of it is thrown away.
@@ -59,72 +64,44 @@ pub(super) struct Lines<R, W> {
     answering: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     /// Fires at the end of input.
     ended: CancellationToken,
+    /// Fires when the client has gone, whoever holds its end of the pipe.
+    gone: CancellationToken,
+    /// From the end of input on: until when answers are waited for.
+    patience: Option<Instant>,
 }
 
-struct Writer<W> {
-    pipe: AsyncMutex<W>,
-    /// Fires when nobody reads any more.
-    closed: CancellationToken,
+/// How much, and how long.
+pub(super) struct Bounds {
+    /// The longest line, in bytes.
+    pub(super) line: usize,
+    /// How long calls may take from the end of input on.
+    pub(super) drain: Duration,
 }
 
-/// The requests that are not answered yet.
-#[derive(Default)]
-struct Open {
-    /// By their ids, each with what is left out of its answer.
-    ids: Mutex<HashMap<RequestId, Insertions>>,
-    /// Answers on their way out.
-    leaving: AtomicUsize,
-    answered: Notify,
+/// What is known of a session besides its messages.
+pub(super) struct State {
+    output: Arc<output::State>,
+    open: Arc<Open>,
+    heard: AtomicBool,
 }
 
-impl Open {
-    /// `None` where there is one of that id already.
-    fn begin(&self, id: &RequestId) -> Option<Insertions> {
-        match self.ids.lock().unwrap_or_else(PoisonError::into_inner).entry(id.clone()) {
-            hash_map::Entry::Occupied(_) => None,
-            hash_map::Entry::Vacant(place) => Some(place.insert(Insertions::default()).clone()),
+impl State {
+    /// Whether the client has said anything.
+    pub(super) fn heard(&self) -> bool {
+        self.heard.load(Ordering::Relaxed)
+    }
+
+    /// Why the client takes no more, where that is so.
+    pub(super) fn failure(&self) -> Option<&io::Error> {
+        self.output.failure()
+    }
+
+    /// Waits until all that was asked is answered, and out.
+    pub(super) async fn all_answered(&self) {
+        tokio::select! {
+            () = self.open.all_answered() => {}
+            () = self.output.closed() => {}
         }
-    }
-
-    /// What belongs into its answer.
-    fn end(&self, id: &RequestId) -> Vec<Insertion> {
-        let ended = self.ids.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
-        self.answered.notify_one();
-        ended.map(|insertions| insertions.take()).unwrap_or_default()
-    }
-
-    /// From here on until it is dropped, an answer takes up the room of its request.
-    fn leaving(self: &Arc<Self>) -> Leaving {
-        self.leaving.fetch_add(1, Ordering::Relaxed);
-        Leaving(Arc::clone(self))
-    }
-
-    fn is_full(&self) -> bool {
-        let waiting = self.ids.lock().unwrap_or_else(PoisonError::into_inner).len();
-        waiting + self.leaving.load(Ordering::Relaxed) >= MOST_IN_FLIGHT
-    }
-}
-
-struct Leaving(Arc<Open>);
-
-impl Drop for Leaving {
-    fn drop(&mut self) {
-        self.0.leaving.fetch_sub(1, Ordering::Relaxed);
-        self.0.answered.notify_one();
-    }
-}
-
-impl<W: AsyncWrite + Unpin + Send> Writer<W> {
-    /// Writes a line that came in pieces.
-    async fn write(&self, pieces: &[Bytes]) -> io::Result<()> {
-        let mut pipe = self.pipe.lock().await;
-        let written = async {
-            for piece in pieces {
-                pipe.write_all(piece).await?;
-            }
-            pipe.flush().await
-        };
-        written.await.inspect_err(|_| self.closed.cancel())
     }
 }
 
@@ -133,37 +110,57 @@ where
     R: AsyncRead + Unpin + Send,
     W: AsyncWrite + Unpin + Send + 'static,
 {
-    /// Reads lines of at most `most` bytes. `ended` fires at the end of input, or when nobody takes output
-    /// any more.
-    pub(super) fn new(reader: R, writer: W, most: usize, ended: CancellationToken) -> Self {
-        let writer = Writer { pipe: AsyncMutex::new(writer), closed: CancellationToken::new() };
+    /// `ended` fires at the end of input, or when nobody takes output any more; `gone` when the client is known
+    /// to have gone.
+    pub(super) fn new(
+        reader: R,
+        writer: W,
+        bounds: Bounds,
+        ended: CancellationToken,
+        gone: CancellationToken,
+    ) -> Self {
+        let (output, open) = (Output::new(writer), Arc::<Open>::default());
+        let state = State {
+            output: Arc::clone(output.state()),
+            open: Arc::clone(&open),
+            heard: AtomicBool::new(false),
+        };
         Self {
             reader: BufReader::with_capacity(BUFFER, reader),
-            writer: Arc::new(writer),
-            open: Arc::default(),
-            most,
+            output: Arc::new(output),
+            open,
+            bounds,
+            state: Arc::new(state),
             line: Vec::new(),
             too_long: false,
             agreed: false,
             answering: None,
             ended,
+            gone,
+            patience: None,
         }
+    }
+
+    pub(super) fn state(&self) -> &Arc<State> {
+        &self.state
     }
 
     /// The next whole line, `None` at the end. What was read is kept when this is interrupted.
     async fn next_line(&mut self) -> Option<Line> {
         loop {
-            let closed = self.writer.closed.clone();
-            let bytes = tokio::select! {
-                bytes = self.reader.fill_buf() => bytes.ok()?,
-                () = closed.cancelled() => return None,
+            let bytes = match self.reader.fill_buf().await {
+                Ok(bytes) => bytes,
+                Err(error) => {
+                    tracing::warn!(%error, "the input can't be read: taken for its end");
+                    return None;
+                }
             };
             if bytes.is_empty() {
                 return None; // half a line is none
             }
             let end = bytes.iter().position(|byte| *byte == b'\n');
             let part = &bytes[..end.unwrap_or(bytes.len())];
-            if self.too_long || self.line.len() + part.len() > self.most {
+            if self.too_long || self.line.len() + part.len() > self.bounds.line {
                 self.too_long = true;
                 self.line = Vec::new();
             } else {
@@ -186,6 +183,7 @@ where
         if line.is_empty() {
             return None;
         }
+        self.state.heard.store(true, Ordering::Relaxed);
         if let Err(unfit) = message::check(line) {
             return Some(Err(Refusal::new(unfit.code(), unfit.message())));
         }
@@ -227,24 +225,58 @@ where
             }
         }
         if let JsonRpcMessage::Request(request) = &mut message {
-            let Some(insertions) = self.open.begin(&request.id) else {
+            let Some((insertions, receipt)) = self.open.begin(&request.id) else {
                 // Not under that id: it would be taken for the other's answer.
                 return invalid("a request of this id is under way: each needs an id of its own");
             };
-            request.request.extensions_mut().insert(insertions);
+            let extensions = request.request.extensions_mut();
+            extensions.insert(insertions);
+            extensions.insert(receipt);
         }
         Some(Ok(message))
+    }
+
+    /// The next message, `None` at the end. Nothing is lost when this is interrupted.
+    async fn next_message(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
+        loop {
+            if let Some(answering) = &mut self.answering {
+                answering.await;
+                self.answering = None;
+            }
+            self.open.room().await;
+            let read = match self.next_line().await? {
+                Line::Whole(line) => self.read(&line),
+                Line::TooLong => Some(Err(Refusal::new(
+                    ErrorCode::INVALID_REQUEST.0,
+                    "the message is larger than this server takes",
+                ))),
+            };
+            match read {
+                Some(Ok(message)) => {
+                    // A call that is cancelled is never answered: its id is free again.
+                    if let JsonRpcMessage::Notification(told) = &message
+                        && let ClientNotification::CancelledNotification(cancelled) =
+                            &told.notification
+                    {
+                        cancelled.params.request_id.iter().for_each(|id| self.open.cancel(id));
+                    }
+                    return Some(message);
+                }
+                Some(Err(refusal)) => self.refuse(refusal),
+                None => {}
+            }
+        }
     }
 
     fn refuse(&mut self, refusal: Refusal) {
         let Refusal { id, error } = refusal;
         tracing::warn!(code = error.code.0, "refused a line: {}", error.message);
-        let writer = Arc::clone(&self.writer);
+        let output = Arc::clone(&self.output);
         let answer = TxJsonRpcMessage::<RoleServer>::error(error, id);
         let Ok(line) = line(&answer, Vec::new()) else { return };
         self.answering = Some(Box::pin(async move {
             // Whether anybody takes it shows at the next line.
-            let _ = writer.write(&line).await;
+            let _ = output.write(&line).await;
         }));
     }
 }
@@ -326,66 +358,53 @@ where
         &mut self,
         mut message: TxJsonRpcMessage<RoleServer>,
     ) -> impl Future<Output = io::Result<()>> + Send + 'static {
-        let (writer, leaving) = (Arc::clone(&self.writer), self.open.leaving());
+        let (output, leaving) = (Arc::clone(&self.output), self.open.leaving());
         // Before it is out: whoever has the answer may use its id again at once.
-        let left_out = match &mut message {
+        let pending = match &mut message {
             JsonRpcMessage::Response(response) => self.open.end(&response.id),
             JsonRpcMessage::Error(error) => {
                 shorten_error(&mut error.error);
-                let left_out = error.id.as_ref().map(|id| self.open.end(id));
-                drop(left_out); // an error has no place for it
-                Vec::new()
+                error.id.as_ref().and_then(|id| self.open.end(id))
             }
-            _ => Vec::new(),
+            _ => None,
         };
         async move {
+            let (mut left_out, delivery) = pending.unwrap_or_default().split();
+            if matches!(message, JsonRpcMessage::Error(_)) {
+                left_out.clear(); // an error has no place for it
+            }
             let written = match line(&message, left_out) {
-                Ok(line) => writer.write(&line).await,
+                Ok(line) => output.write(&line).await,
                 Err(error) => Err(error),
             };
+            if written.is_ok() {
+                delivery.done();
+            }
             drop(leaving);
             written
         }
     }
 
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
-        loop {
-            if let Some(answering) = &mut self.answering {
-                answering.await;
-                self.answering = None;
-            }
-            while self.open.is_full() {
-                self.open.answered.notified().await;
-            }
-            let Some(line) = self.next_line().await else {
-                self.ended.cancel();
-                return None;
+        if self.patience.is_none() {
+            let (output, gone) = (Arc::clone(&self.state.output), self.gone.clone());
+            let message = tokio::select! {
+                message = self.next_message() => message,
+                () = output.closed() => None,
+                () = gone.cancelled() => None,
             };
-            let read = match line {
-                Line::Whole(line) => self.read(&line),
-                Line::TooLong => Some(Err(Refusal::new(
-                    ErrorCode::INVALID_REQUEST.0,
-                    "the message is larger than this server takes",
-                ))),
-            };
-            match read {
-                Some(Ok(message)) => {
-                    // A call that is cancelled is never answered: its id is free again.
-                    if let JsonRpcMessage::Notification(told) = &message
-                        && let rmcp::model::ClientNotification::CancelledNotification(cancelled) =
-                            &told.notification
-                    {
-                        cancelled.params.request_id.iter().for_each(|id| drop(self.open.end(id)));
-                    }
-                    return Some(message);
-                }
-                Some(Err(refusal)) => self.refuse(refusal),
-                None => {}
+            if message.is_some() {
+                return message;
             }
+            self.ended.cancel();
         }
+        // From the moment on at which this returns, the library gives answers five seconds.
+        let by = *self.patience.get_or_insert_with(|| Instant::now() + self.bounds.drain);
+        let _ = timeout_at(by, self.state.all_answered()).await;
+        None
     }
 
     async fn close(&mut self) -> io::Result<()> {
-        self.writer.pipe.lock().await.shutdown().await
+        self.output.close().await
     }
 }
