@@ -10,6 +10,7 @@ mod exit;
 mod farewell;
 mod last_resort;
 mod logging;
+mod parent;
 mod policy;
 mod serve;
 mod signals;

@@ -5,11 +5,9 @@ use std::io::IsTerminal;
 use super::{
     Options,
     backend::{Backend, settings},
-    exit, farewell,
+    exit, farewell, parent,
     terminal::{complain, note},
 };
-use tokio_util::sync::CancellationToken;
-
 use crate::{RunComfyMcp, transport};
 
 pub(super) async fn run(options: &Options) -> anyhow::Result<u8> {
@@ -19,6 +17,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<u8> {
             "To see what it does: runcomfy-mcp demo. To connect a client: runcomfy-mcp --help, or the README.",
         );
     }
+    let gone = parent::gone();
     let backend = Backend::single(options, None).await?;
     match (backend.emulator_url(), &backend.source) {
         (Some(url), _) => tracing::info!("serving on the built-in emulator at {url}"),
@@ -34,14 +33,10 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<u8> {
     // There is one client, and when it has gone nobody can be told but by the log.
     server.writes().keep_lost();
     let stop = farewell::stop(&server);
-    let served = transport::stdio::serve_until(
-        server.clone(),
-        stop.token().clone(),
-        CancellationToken::new(),
-    );
+    let served = transport::stdio::serve_until(server.clone(), stop.token().clone(), gone.clone());
     let code = match served.await {
         Ok(served) => {
-            if !served.heard && stop.signal().is_none() {
+            if !served.heard && stop.signal().is_none() && !gone.is_cancelled() {
                 say_what_was_missing();
             }
             0

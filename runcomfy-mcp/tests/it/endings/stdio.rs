@@ -190,6 +190,22 @@ async fn a_client_that_takes_no_answers_does_not_hold_up_the_end() {
 }
 
 #[tokio::test]
+async fn a_parent_that_has_gone_ends_it_whoever_holds_the_pipe() {
+    let slow = Slow::start().await;
+    // The shell is the client, and this test the other child of it that holds the pipe.
+    let line = "exec 3<&0; \"$PROGRAM\" stdio <&3 & wait";
+    let mut command = slow.shell(line);
+    let (mut child, stdin) = half_way(&slow, &mut command).await;
+    let (stdout, said) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+    child.kill().await.unwrap();
+    // A paid call is finished first.
+    let (stdout, said) = tokio::join!(rest(stdout), rest(said));
+    assert_eq!(id(&stdout), slow.id_in(&said, "submitted request").await.as_str());
+    assert!(said.contains("the process that started this one has gone"), "{said}");
+    drop(stdin);
+}
+
+#[tokio::test]
 async fn started_without_a_client_it_says_why_it_ends() {
     let slow = Slow::start().await;
     for line in
