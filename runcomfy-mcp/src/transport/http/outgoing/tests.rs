@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::{
     ConnectionSettings,
-    replay::Receipt,
+    replay::{Arrival, Receipt},
     transport::http::{
         connection::{Ends, Peer, serve},
         site::Site,
@@ -90,7 +90,7 @@ async fn delivered(form: Form, most: Option<usize>) -> (bool, usize) {
     // A peer that goes at once is not answered at all.
     let Some(receipt) = seen.lock().unwrap().take() else { return (false, read) };
     let (tell, told) = std::sync::mpsc::channel();
-    receipt.then(move |delivered| tell.send(delivered).unwrap());
+    receipt.then(move |arrival| tell.send(arrival == Arrival::Delivered).unwrap());
     (told.try_recv().expect("once the connection has ended, it is known"), read)
 }
 
