@@ -209,7 +209,7 @@ mod tests {
     /// A summary of a graph of this many nodes, every second of which has an input that can be set.
     fn summary_of(nodes: usize) -> Value {
         let node = |at: usize| {
-            let input = if at % 2 == 0 {
+            let input = if at.is_multiple_of(2) {
                 json!({"text": "x".repeat(100)})
             } else {
                 json!({"in": ["0", 0]})
