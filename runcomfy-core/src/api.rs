@@ -18,8 +18,8 @@ use crate::{
 /// [`HttpApi`](crate::HttpApi) speaks to the service. Tests use a fake, or the mock that feature `mock`
 /// generates. All errors are [`Error`]: its kind says what can be done, its outcome what is known of the
 /// effect. Any method may fail with the kinds `rate_limited`, `timed_out`, `unauthenticated`,
-/// `permission_denied`, `refused`, `conflict`, `upstream_protocol`, `upstream_tls` and
-/// `upstream_unavailable`; others are listed with each.
+/// `permission_denied`, `refused`, `conflict`, `upstream_protocol`, `upstream_tls`,
+/// `upstream_unavailable`, `proxy_unavailable` and `proxy_unusable`; others are listed with each.
 ///
 /// Dropping the future of a read stops it. Dropping that of a write leaves it open whether it takes
 /// effect: run it in a task of its own where that matters.

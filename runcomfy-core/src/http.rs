@@ -9,6 +9,7 @@ mod gather;
 mod locks;
 mod observer;
 mod pools;
+mod proxy;
 mod quotas;
 mod refusal;
 mod retry_after;
@@ -32,6 +33,7 @@ pub use self::{
     config::{ConfigError, DEFAULT_BASE_URL, HttpApiBuilder, Limits, QueueApi, Timeouts},
     download::{DownloadError, Downloaded},
     observer::{Observer, Tried},
+    proxy::OutboundProxy,
 };
 use crate::{
     api::RunComfyApi,
@@ -94,6 +96,13 @@ impl HttpApi {
     #[must_use]
     pub fn base_url(&self) -> &Url {
         self.shared.base.url()
+    }
+
+    /// The proxy that calls go through, by [`HttpApiBuilder::proxy`] or the environment. `None` where they
+    /// go directly: no proxy is named, or the base URL's host is one that is reached without.
+    #[must_use]
+    pub fn outbound_proxy(&self) -> Option<&OutboundProxy> {
+        self.shared.pools.proxy_to(self.base_url()).ok().flatten().map(|proxy| &proxy.shown)
     }
 
     /// How many tokens the quota of retries has left that all callers share; see

@@ -21,7 +21,7 @@ pub use http::fuzz;
 #[cfg(feature = "http")]
 pub use http::{
     ConfigError, DEFAULT_BASE_URL, DownloadError, Downloaded, HttpApi, HttpApiBuilder, Limits,
-    Observer, QueueApi, Timeouts, Tried,
+    Observer, OutboundProxy, QueueApi, Timeouts, Tried,
 };
 pub use retry::{RetryPolicy, RetryQuota};
 pub use token::{InvalidToken, Token};

@@ -126,6 +126,10 @@ words! {
         NotFound = "not_found", "not found";
         /// The token may not do this.
         PermissionDenied = "permission_denied", "the token may not do this";
+        /// The HTTP or SOCKS proxy on the way out can't be reached, or fails.
+        ProxyUnavailable = "proxy_unavailable", "the proxy on the way to RunComfy is unavailable";
+        /// The HTTP or SOCKS proxy on the way out can't be used as it is set: it wants another password, say.
+        ProxyUnusable = "proxy_unusable", "the proxy on the way to RunComfy can't be used as it is set";
         /// Too many calls; wait, then repeat.
         RateLimited = "rate_limited", "rate limited";
         /// The service refused for a reason of its own.
@@ -146,7 +150,10 @@ words! {
 impl ErrorKind {
     pub(super) fn usual_outcome(self) -> Outcome {
         match self {
-            Self::InvalidArgument | Self::UpstreamTls => Outcome::NotSent,
+            Self::InvalidArgument
+            | Self::ProxyUnavailable
+            | Self::ProxyUnusable
+            | Self::UpstreamTls => Outcome::NotSent,
             Self::Conflict
             | Self::DeploymentDisabled
             | Self::InsufficientFunds

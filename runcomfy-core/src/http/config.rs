@@ -5,7 +5,12 @@ use std::{fmt, sync::Arc, time::Duration};
 use reqwest::header::HeaderValue;
 
 use super::{
-    HttpApi, Shared, locks::UpdateLocks, observer::Observer, pools::Pools, quotas::Quotas,
+    HttpApi, Shared,
+    locks::UpdateLocks,
+    observer::Observer,
+    pools::Pools,
+    proxy::{self, Ways},
+    quotas::Quotas,
     url::Base,
 };
 use crate::{retry::RetryPolicy, token::Token};
@@ -122,6 +127,16 @@ pub enum ConfigError {
     /// The base URL has a fragment.
     #[error("the base URL must not have a fragment")]
     BaseUrlWithFragment,
+    /// The proxy that the environment or the program names can't be used.
+    #[error("{named_by} {rule}")]
+    #[non_exhaustive]
+    Proxy {
+        /// The environment variable that names it, such as `HTTPS_PROXY`; `HttpApiBuilder::proxy` where
+        /// the program does.
+        named_by: &'static str,
+        /// What is wrong with it.
+        rule: &'static str,
+    },
     /// The user agent does not fit into a header.
     #[error("the user agent must be visible ASCII")]
     UserAgent,
@@ -144,7 +159,7 @@ pub(super) struct Settings {
     pub(super) timeouts: Timeouts,
     pub(super) limits: Limits,
     pub(super) retry: RetryPolicy,
-    pub(super) no_system_proxy: bool,
+    pub(super) proxy: proxy::Setting,
     pub(super) observer: Option<Arc<dyn Observer>>,
 }
 
@@ -204,10 +219,27 @@ impl HttpApiBuilder {
         self
     }
 
-    /// Whether to use the proxy that the environment names (`HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`); yes
-    /// unless set. Calls to a loopback host never use one.
+    /// The proxy to go through: `http://user:password@proxy.example:3128`, say, with special characters of
+    /// user name and password percent-encoded. The scheme is one of http, https, socks4, socks4a, socks5 and
+    /// socks5h (`socks` is taken as socks5h); without one it is http. With a name, socks4 and socks5 look up
+    /// hosts on this machine; all others leave that to the proxy.
+    ///
+    /// It is for all calls and downloads, those to loopback hosts too. Unless it is set,
+    /// [`build`](Self::build) reads the environment: the first of `HTTPS_PROXY`, `https_proxy`, `ALL_PROXY`
+    /// and `all_proxy` that is not blank names the proxy; `NO_PROXY`, or else `no_proxy`, lists hosts that
+    /// are reached without it, and loopback hosts always are.
+    ///
+    /// Of this and [`system_proxy`](Self::system_proxy), the last one that is called counts.
+    pub fn proxy(mut self, url: &str) -> Self {
+        self.settings.proxy = proxy::Setting::Url(url.to_owned());
+        self
+    }
+
+    /// Whether to use the proxy that the environment names, as [`proxy`](Self::proxy) tells; yes unless set.
+    /// With `false` there is none at all, and the environment is not read.
     pub fn system_proxy(mut self, wanted: bool) -> Self {
-        self.settings.no_system_proxy = !wanted;
+        self.settings.proxy =
+            if wanted { proxy::Setting::Environment } else { proxy::Setting::None };
         self
     }
 
@@ -217,10 +249,13 @@ impl HttpApiBuilder {
         self
     }
 
-    /// Makes the client. Cheap: certificates are loaded and connections opened by the first call.
+    /// Makes the client. Cheap: the environment is asked for a proxy, but certificates are loaded and
+    /// connections opened by the first call.
     ///
     /// # Errors
-    /// [`ConfigError`] where the base URL or the user agent breaks a rule.
+    /// [`ConfigError`] where the base URL, the user agent or the proxy breaks a rule. A proxy that can't be
+    /// used is never gone around. With a loopback base URL, which needs none, one that the environment names
+    /// fails only [`HttpApi::download`] from elsewhere.
     pub fn build(self) -> Result<HttpApi, ConfigError> {
         let base = Base::parse(&self.base_url)?;
         if !self.user_agent.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
@@ -228,7 +263,15 @@ impl HttpApiBuilder {
         }
         let user_agent =
             HeaderValue::from_str(&self.user_agent).map_err(|_| ConfigError::UserAgent)?;
-        let pools = Pools::new(&base, &self.settings, user_agent);
+        let ways = Ways::of(&self.settings.proxy);
+        let needs_none =
+            base.is_local() && matches!(self.settings.proxy, proxy::Setting::Environment);
+        if let Err(error) = &ways
+            && !needs_none
+        {
+            return Err(*error);
+        }
+        let pools = Pools::new(&base, &self.settings, ways, user_agent);
         let quotas = Quotas::new(self.settings.retry.quota.clone());
         let locks = UpdateLocks::default();
         let shared = Shared { base, settings: self.settings, pools, locks, quotas };

@@ -9,6 +9,7 @@ use url::Url;
 use super::{
     HttpApi,
     pools::Purpose,
+    proxy::Proxy,
     send::{Broken, after, read_body},
     transport::causes,
 };
@@ -51,6 +52,16 @@ pub enum DownloadError {
     /// No secure connection.
     #[error("no secure connection to the file's server")]
     Tls(#[source] BoxError),
+    /// The proxy on the way there can't be used, or fails. Nothing was asked of the file's server.
+    #[error("the proxy on the way to the file's server can't be used: {message}")]
+    #[non_exhaustive]
+    Proxy {
+        /// Which proxy, what names it and what is wrong; without user name and password.
+        message: String,
+        /// What lay beneath.
+        #[source]
+        source: Option<BoxError>,
+    },
     /// It is larger than the caller allowed.
     #[error("the file is larger than {max_bytes} bytes")]
     TooLarge {
@@ -73,7 +84,7 @@ impl HttpApi {
     /// Dropping the future stops the transfer.
     ///
     /// # Errors
-    /// [`DownloadError`], by what went wrong; repeating is safe for `TimedOut` and `Unavailable`.
+    /// [`DownloadError`], by what went wrong; `TimedOut`, `Unavailable` and `Proxy` may pass.
     pub async fn download(&self, url: &str, max_bytes: usize) -> Result<Downloaded, DownloadError> {
         let url = Url::parse(url).map_err(|_| DownloadError::InvalidUrl)?;
         if !self.shared.base.may_download(&url) {
@@ -81,15 +92,26 @@ impl HttpApi {
         }
         let purpose = if url.scheme() == "http" { Purpose::LocalFiles } else { Purpose::Files };
         let until = after(Instant::now(), self.shared.settings.timeouts.download);
+        let proxy = self
+            .shared
+            .pools
+            .proxy_to(&url)
+            .map_err(|error| DownloadError::Proxy { message: error.to_string(), source: None })?;
+        let broken = |error| broken(&url, proxy, error);
         let client = match timeout_at(until, self.shared.pools.client(purpose)).await {
             Ok(client) => client.map_err(DownloadError::Tls)?,
             Err(_) => return Err(DownloadError::TimedOut),
         };
-        let mut response = match timeout_at(until, client.get(url).send()).await {
+        let mut response = match timeout_at(until, client.get(url.clone()).send()).await {
             Ok(response) => response.map_err(broken)?,
             Err(_) => return Err(DownloadError::TimedOut),
         };
         let status_code = response.status().as_u16();
+        if let (407, "http", Some(proxy)) = (status_code, url.scheme(), proxy) {
+            // Without TLS there is no tunnel: the proxy answers in place of what it was to call.
+            let message = proxy.wants_password().message;
+            return Err(DownloadError::Proxy { message, source: None });
+        }
         if !response.status().is_success() {
             return Err(DownloadError::Status { status_code });
         }
@@ -110,9 +132,12 @@ impl HttpApi {
     }
 }
 
-fn broken(error: reqwest::Error) -> DownloadError {
+fn broken(url: &Url, proxy: Option<&Proxy>, error: reqwest::Error) -> DownloadError {
+    let failure = proxy.and_then(|proxy| proxy.failure(url, &error));
     let error = error.without_url();
-    if error.is_connect() && causes(&error).any(|cause| cause.is::<rustls::Error>()) {
+    if let Some(failure) = failure {
+        DownloadError::Proxy { message: failure.message, source: Some(error.into()) }
+    } else if error.is_connect() && causes(&error).any(|cause| cause.is::<rustls::Error>()) {
         DownloadError::Tls(error.into())
     } else if error.is_timeout() {
         DownloadError::TimedOut

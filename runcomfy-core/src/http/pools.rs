@@ -10,10 +10,12 @@ use reqwest::{
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use rustls_platform_verifier::BuilderVerifierExt as _;
 use tokio::sync::OnceCell;
+use url::Url;
 
 use super::{
-    config::{Settings, Timeouts},
-    url::Base,
+    config::{ConfigError, Settings, Timeouts},
+    proxy::{Proxy, Ways},
+    url::{Base, is_loopback},
 };
 
 type BoxError = Box<dyn StdError + Send + Sync>;
@@ -36,22 +38,38 @@ pub(super) struct Pools {
     timeouts: Timeouts,
     user_agent: HeaderValue,
     base_is_plain: bool,
-    base_is_local: bool,
-    no_system_proxy: bool,
+    ways: Result<Ways, ConfigError>,
     trust: OnceCell<ClientConfig>,
     clients: [OnceCell<Client>; 4],
 }
 
 impl Pools {
-    pub(super) fn new(base: &Base, settings: &Settings, user_agent: HeaderValue) -> Self {
+    /// `ways` may be an error where calls to `base` need no proxy.
+    pub(super) fn new(
+        base: &Base,
+        settings: &Settings,
+        ways: Result<Ways, ConfigError>,
+        user_agent: HeaderValue,
+    ) -> Self {
         Self {
             timeouts: settings.timeouts.clone(),
             user_agent,
             base_is_plain: base.is_plain(),
-            base_is_local: base.is_local(),
-            no_system_proxy: settings.no_system_proxy,
+            ways,
             trust: OnceCell::new(),
             clients: [const { OnceCell::const_new() }; 4],
+        }
+    }
+
+    /// The proxy on the way to `url`.
+    ///
+    /// # Errors
+    /// Where the environment names one that can't be used, and `url` is no loopback host.
+    pub(super) fn proxy_to(&self, url: &Url) -> Result<Option<&Proxy>, ConfigError> {
+        match &self.ways {
+            Ok(ways) => Ok(ways.to(url)),
+            Err(_) if is_loopback(url) => Ok(None),
+            Err(error) => Err(*error),
         }
     }
 
@@ -61,10 +79,16 @@ impl Pools {
     }
 
     async fn make(&self, purpose: Purpose) -> Result<Client, BoxError> {
-        let (plain, local) = match purpose {
-            Purpose::Reads | Purpose::Writes => (self.base_is_plain, self.base_is_local),
-            Purpose::Files => (false, false),
-            Purpose::LocalFiles => (true, true),
+        let plain = match purpose {
+            Purpose::Reads | Purpose::Writes => self.base_is_plain,
+            Purpose::Files => false,
+            Purpose::LocalFiles => true,
+        };
+        let proxy = match (&self.ways, purpose) {
+            (Ok(ways), _) => ways.for_reqwest(),
+            (Err(error), Purpose::Files) => return Err((*error).into()),
+            // To a loopback host.
+            (Err(_), Purpose::Reads | Purpose::Writes | Purpose::LocalFiles) => None,
         };
         let trust = if plain { trust_nobody()? } else { self.trust().await? };
         let mut builder = Client::builder()
@@ -75,10 +99,11 @@ impl Pools {
             .referer(false)
             .http1_only()
             .tcp_nodelay(true)
-            .connect_timeout(self.timeouts.connect);
-        // A proxy would get what goes to a loopback host, unencrypted and with the token.
-        if local || self.no_system_proxy {
-            builder = builder.no_proxy();
+            .connect_timeout(self.timeouts.connect)
+            // Not those that reqwest would read from the environment by a rule of its own.
+            .no_proxy();
+        if let Some(proxy) = proxy {
+            builder = builder.proxy(proxy);
         }
         let json = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]);
         builder = match purpose {

@@ -157,6 +157,12 @@ impl Shared {
         }
     }
 
+    /// What it means that the connection broke.
+    fn broken(&self, call: &Call<'_>, error: reqwest::Error) -> Error {
+        let proxy = self.pools.proxy_to(&call.url).ok().flatten();
+        transport::failure(call.operation, &call.url, proxy, error)
+    }
+
     async fn try_once<T>(
         &self,
         call: &Call<'_>,
@@ -191,11 +197,17 @@ impl Shared {
         }
         let mut response = match timeout_at(until, request.send()).await {
             Ok(Ok(response)) => response,
-            Ok(Err(error)) => return Err(transport::failure(operation, error).into()),
+            Ok(Err(error)) => return Err(self.broken(call, error).into()),
             Err(_) => return Err(Error::new(operation, ErrorKind::TimedOut).into()),
         };
 
         let status = response.status().as_u16();
+        if status == 407 && call.url.scheme() == "http" {
+            // Without TLS there is no tunnel: the proxy answers in place of what it was to call.
+            if let Ok(Some(proxy)) = self.pools.proxy_to(&call.url) {
+                return Err(transport::failed_proxy(operation, proxy.wants_password()).into());
+            }
+        }
         let limits = &self.settings.limits;
         let success = response.status().is_success();
         let max = match (success, operation) {
@@ -214,7 +226,7 @@ impl Shared {
         if success && let Err(broken) = end {
             let lasting = matches!(broken, Broken::TooLarge);
             let error = match broken {
-                Broken::Cut(error) => transport::failure(operation, error),
+                Broken::Cut(error) => self.broken(call, error),
                 Broken::TimedOut => Error::new(operation, ErrorKind::TimedOut),
                 Broken::TooLarge => Error::new(operation, ErrorKind::UpstreamProtocol)
                     .with_message(format!("an answer of more than {max} bytes")),

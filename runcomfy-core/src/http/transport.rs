@@ -2,12 +2,34 @@
 
 use std::{error::Error as StdError, io};
 
+use url::Url;
+
+use super::proxy::{Failure, Proxy};
 use crate::error::{Error, ErrorKind, Operation, Outcome};
 
-/// What a failure beneath HTTP means. Only what is certain not to have left counts as not sent.
-pub(super) fn failure(operation: Operation, error: reqwest::Error) -> Error {
+/// What a failure beneath HTTP means, met on the way to `target` by way of a proxy, if there is one. Only
+/// what is certain not to have left counts as not sent.
+pub(super) fn failure(
+    operation: Operation,
+    target: &Url,
+    proxy: Option<&Proxy>,
+    error: reqwest::Error,
+) -> Error {
+    if let Some(failure) = proxy.and_then(|proxy| proxy.failure(target, &error)) {
+        return failed_proxy(operation, failure).with_source(error.without_url());
+    }
     let (kind, outcome) = meaning(&error);
-    Error::new(operation, kind).with_outcome(outcome).with_source(error.without_url())
+    let failed = Error::new(operation, kind).with_outcome(outcome);
+    let failed = match proxy {
+        Some(proxy) => failed.with_message(format!("by way of the proxy {}", proxy.shown)),
+        None => failed,
+    };
+    failed.with_source(error.without_url())
+}
+
+/// A call that the proxy did not let through.
+pub(super) fn failed_proxy(operation: Operation, failure: Failure) -> Error {
+    Error::new(operation, failure.kind).with_outcome(Outcome::NotSent).with_message(failure.message)
 }
 
 fn meaning(error: &reqwest::Error) -> (ErrorKind, Outcome) {

@@ -36,11 +36,12 @@ impl Stage {
     /// How far the try got that failed so.
     pub(crate) fn of(error: &Error) -> Self {
         match error.kind() {
-            ErrorKind::RateLimited
+            ErrorKind::ProxyUnavailable
+            | ErrorKind::RateLimited
             | ErrorKind::TimedOut
             | ErrorKind::UpstreamProtocol
             | ErrorKind::UpstreamUnavailable => {}
-            // A certificate stays wrong although nothing was sent.
+            // A certificate or a password stays wrong although nothing was sent.
             ErrorKind::Conflict
             | ErrorKind::DeploymentDisabled
             | ErrorKind::InsufficientFunds
@@ -48,6 +49,7 @@ impl Stage {
             | ErrorKind::InvalidRequest
             | ErrorKind::NotFound
             | ErrorKind::PermissionDenied
+            | ErrorKind::ProxyUnusable
             | ErrorKind::Refused
             | ErrorKind::Unauthenticated
             | ErrorKind::UpstreamTls => return Self::Final,
@@ -117,6 +119,8 @@ mod tests {
         check(UpstreamUnavailable, NotSent, None, Stage::NotSent);
         check(TimedOut, NotSent, None, Stage::NotSent);
         check(UpstreamTls, NotSent, None, Stage::Final);
+        check(ProxyUnavailable, NotSent, None, Stage::NotSent);
+        check(ProxyUnusable, NotSent, None, Stage::Final);
         check(RateLimited, Rejected, Some(429), Stage::Refused);
         check(UpstreamUnavailable, Rejected, Some(503), Stage::Refused);
         check(UpstreamUnavailable, Unknown, Some(503), Stage::Ambiguous);

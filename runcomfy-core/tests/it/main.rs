@@ -18,6 +18,12 @@ mod many_waits;
 #[cfg(feature = "http")]
 mod odd_answers;
 #[cfg(feature = "http")]
+mod proxies;
+#[cfg(feature = "http")]
+mod proxies_tls;
+#[cfg(feature = "http")]
+mod proxy_server;
+#[cfg(feature = "http")]
 mod refusals;
 mod runs;
 #[cfg(feature = "http")]

@@ -36,28 +36,31 @@ use crate::{
 /// process starts, so these tests run in a second one.
 const AUTHORITY: &str = "RUNCOMFY_TEST_AUTHORITY";
 
+/// The key of the authority that this process trusts. Where it trusts none of ours, the test of this name is
+/// run once more, in one that does.
+pub(crate) fn trusted_by(test: &str) -> Option<String> {
+    if let Ok(key) = std::env::var(AUTHORITY) {
+        return Some(key);
+    }
+    let key = KeyPair::generate().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("trusted.pem");
+    std::fs::write(&file, authority(&key.serialize_pem()).pem()).unwrap();
+    let mut again = Command::new(std::env::current_exe().unwrap());
+    again.args(["--exact", test]);
+    again.env(AUTHORITY, key.serialize_pem()).env("SSL_CERT_FILE", file).env_remove("SSL_CERT_DIR");
+    let output = again.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+    None
+}
+
 #[test]
 fn f02_f28_only_a_trusted_valid_certificate_is_accepted_and_only_http_1_is_spoken() {
-    let Ok(key) = std::env::var(AUTHORITY) else {
-        let key = KeyPair::generate().unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("trusted.pem");
-        std::fs::write(&file, authority(&key.serialize_pem()).pem()).unwrap();
-        let mut again = Command::new(std::env::current_exe().unwrap());
-        again.args([
-            "--exact",
-            concat!(
-                "tls::",
-                "f02_f28_only_a_trusted_valid_certificate_is_accepted_and_only_http_1_is_spoken"
-            ),
-        ]);
-        again
-            .env(AUTHORITY, key.serialize_pem())
-            .env("SSL_CERT_FILE", file)
-            .env_remove("SSL_CERT_DIR");
-        let output = again.output().unwrap();
-        let text = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && text.contains("1 passed"), "{text}");
+    let Some(key) = trusted_by(concat!(
+        "tls::",
+        "f02_f28_only_a_trusted_valid_certificate_is_accepted_and_only_http_1_is_spoken"
+    )) else {
         return;
     };
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -145,7 +148,7 @@ async fn refused(name: &str, talk: Talk) {
 
 /// What a peer does with a connection.
 #[derive(Clone)]
-enum Talk {
+pub(crate) enum Talk {
     /// It reads, and answers with these bytes.
     Bytes(Vec<u8>),
     /// It reads, and closes.
@@ -168,7 +171,7 @@ impl std::fmt::Debug for Talk {
 
 impl Talk {
     /// With such a certificate by the authority of this key, or by nobody but itself.
-    fn tls(certificate: &CertificateParams, authority_key: Option<&str>) -> Self {
+    pub(crate) fn tls(certificate: &CertificateParams, authority_key: Option<&str>) -> Self {
         let key = KeyPair::generate().unwrap();
         let certificate = match authority_key {
             Some(authority_key) => certificate.clone().signed_by(&key, &authority(authority_key)),
@@ -193,15 +196,15 @@ fn authority(key: &str) -> CertifiedIssuer<'static, KeyPair> {
     CertifiedIssuer::self_signed(authority, KeyPair::from_pem(key).unwrap()).unwrap()
 }
 
-fn leaf(name: &str) -> CertificateParams {
+pub(crate) fn leaf(name: &str) -> CertificateParams {
     CertificateParams::new([name.to_owned()]).unwrap()
 }
 
 /// A peer that treats every connection alike, and counts what comes.
-struct Peer {
-    url: String,
-    connections: Arc<AtomicUsize>,
-    requests: Arc<AtomicUsize>,
+pub(crate) struct Peer {
+    pub(crate) url: String,
+    pub(crate) connections: Arc<AtomicUsize>,
+    pub(crate) requests: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
 
@@ -212,7 +215,7 @@ impl Drop for Peer {
 }
 
 impl Peer {
-    async fn start(talk: Talk) -> Self {
+    pub(crate) async fn start(talk: Talk) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("https://{}", listener.local_addr().unwrap());
         let (connections, requests) =

@@ -112,6 +112,8 @@ async fn an_hours_wait_costs_under_three_hundred_looks() {
 #[tokio::test(start_paused = true)]
 async fn f07_looks_that_fail_do_not_end_a_wait() {
     for kind in [
+        ErrorKind::ProxyUnavailable,
+        ErrorKind::ProxyUnusable,
         ErrorKind::RateLimited,
         ErrorKind::TimedOut,
         ErrorKind::UpstreamProtocol,

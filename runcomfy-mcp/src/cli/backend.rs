@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
-use runcomfy_core::{HttpApi, HttpApiBuilder, Observer, Token};
+use runcomfy_core::{ConfigError, HttpApi, HttpApiBuilder, Observer, Token};
 use runcomfy_testkit::{Emulator, FakeRunComfy};
 
 use super::{
@@ -42,7 +42,7 @@ impl Backend {
             builder = builder.token(found.token);
             source = Some(found.source);
         }
-        Ok(Self { api: builder.build()?, source, emulator: None })
+        Ok(Self { api: built(builder)?, source, emulator: None })
     }
 
     /// Without a token of its own: each caller brings one.
@@ -50,7 +50,7 @@ impl Backend {
         if options.emulator {
             return Self::emulated(Some(metrics)).await;
         }
-        let api = observed(builder(options), Some(metrics)).build()?;
+        let api = built(observed(builder(options), Some(metrics)))?;
         Ok(Self { api, source: None, emulator: None })
     }
 
@@ -91,6 +91,15 @@ fn builder(options: &Options) -> HttpApiBuilder {
         .base_url(&options.base_url)
         .queue_api(options.queue_api.into())
         .user_agent(user_agent())
+}
+
+/// Makes the client, and says in the log how it goes out.
+fn built(builder: HttpApiBuilder) -> Result<HttpApi, ConfigError> {
+    let api = builder.build()?;
+    if let Some(proxy) = api.outbound_proxy() {
+        tracing::info!("going out by way of the proxy {proxy}");
+    }
+    Ok(api)
 }
 
 fn observed(builder: HttpApiBuilder, metrics: Option<&Arc<Metrics>>) -> HttpApiBuilder {

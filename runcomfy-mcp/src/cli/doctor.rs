@@ -1,5 +1,7 @@
 //! `runcomfy-mcp doctor`
 
+use std::env;
+
 use runcomfy_core::{ListDeployments, Operation, RunComfyApi};
 
 use super::{Options, backend::Backend, credentials, exit, terminal::Answer};
@@ -22,6 +24,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<u8> {
             options.base_url, options.queue_api
         )),
     }
+    say(&format!("proxy        {}", proxy(&backend)));
     match &backend.source {
         Some(source) => answer.say(&format!("token        from {source} (not shown)")),
         None if options.emulator => answer.say("token        none needed"),
@@ -68,5 +71,25 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<u8> {
             ));
             Ok(answer.end(exit::code(error.kind().as_str())))
         }
+    }
+}
+
+/// The proxy on the way to the service, or why there is none.
+fn proxy(backend: &Backend) -> String {
+    if let Some(proxy) = backend.api.outbound_proxy() {
+        return proxy.to_string();
+    }
+    let is_set = |name: &&str| env::var_os(name).is_some_and(|value| !value.is_empty());
+    let named = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"].into_iter().find(is_set);
+    let plain = ["HTTP_PROXY", "http_proxy"].into_iter().find(is_set);
+    if backend.api.base_url().scheme() == "http" {
+        return "none: the service is on this machine".to_owned();
+    }
+    match (named, plain) {
+        (Some(name), _) => format!("none: NO_PROXY lists this host, so that {name} is not used"),
+        (None, Some(name)) => {
+            format!("none: {name} is for http only; name it in HTTPS_PROXY or ALL_PROXY")
+        }
+        (None, None) => "none".to_owned(),
     }
 }

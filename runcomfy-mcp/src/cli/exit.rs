@@ -10,7 +10,7 @@ pub(super) const FAILURE: u8 = 1;
 pub(super) const USAGE: u8 = 64;
 /// RunComfy refused what was asked.
 const REFUSED: u8 = 65;
-/// RunComfy fails or can't be reached.
+/// RunComfy, or the proxy on the way there, fails or can't be reached.
 const UNAVAILABLE: u8 = 69;
 /// An answer could not be written, or nobody knows what became of a call that changes something.
 pub(super) const IO: u8 = 74;
@@ -28,7 +28,11 @@ pub(super) fn code(kind: &str) -> u8 {
         "internal" => INTERNAL,
         "overloaded" | "rate_limited" | "shutting_down" | "timed_out" => LATER,
         "permission_denied" | "policy_denied" | "unauthenticated" => DENIED,
-        "upstream_protocol" | "upstream_tls" | "upstream_unavailable" => UNAVAILABLE,
+        "proxy_unavailable"
+        | "proxy_unusable"
+        | "upstream_protocol"
+        | "upstream_tls"
+        | "upstream_unavailable" => UNAVAILABLE,
         _ => REFUSED,
     }
 }

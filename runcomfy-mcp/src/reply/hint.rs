@@ -53,6 +53,14 @@ pub(crate) fn hint(
         ErrorKind::PermissionDenied => {
             "The token may not do this: use the token of the account that owns it."
         }
+        ErrorKind::ProxyUnavailable => {
+            "Nothing was sent, and RunComfy is not the cause: `message` names the proxy and the variable that names it. \
+             Check that it runs and may connect to RunComfy, then repeat the call."
+        }
+        ErrorKind::ProxyUnusable => {
+            "Nothing was sent, and RunComfy is not the cause. Correct the proxy in the variable that `message` names (its \
+             address, or user name and password with special characters percent-encoded) and restart the server."
+        }
         ErrorKind::RateLimited => {
             "Wait `retry_after_seconds` (or some seconds), then repeat the call: it had no effect."
         }
@@ -66,7 +74,8 @@ pub(crate) fn hint(
              Account, API Token) and set RUNCOMFY_API_KEY. Requests already accepted go on and are billed."
         }
         ErrorKind::UpstreamTls => {
-            "Check the machine's clock, its root certificates and RUNCOMFY_SERVERLESS_BASE_URL. Nothing was sent."
+            "Nothing was sent. Check the machine's clock, its root certificates and RUNCOMFY_SERVERLESS_BASE_URL. A proxy \
+             that inspects TLS signs with a certificate of its own: on Linux add it to the file in SSL_CERT_FILE."
         }
         ErrorKind::TimedOut | ErrorKind::UpstreamProtocol | ErrorKind::UpstreamUnavailable => {
             passing(operation, outcome)

@@ -128,6 +128,79 @@ async fn the_doctor_says_what_is_configured_and_never_shows_the_token() {
 }
 
 #[tokio::test]
+async fn a_proxy_that_cant_be_read_is_named_at_the_start_and_nothing_is_sent() {
+    for value in ["not a url at all", "http://", "ftp://user:SECRET@proxy", "http://u:SECRET#@p"] {
+        for arguments in
+            [&["call", "list_deployments"][..], &["doctor"], &["stdio"], &["serve"], &[]]
+        {
+            let environment = [("https_proxy", value)];
+            let output = run_with(arguments, &environment).await;
+            assert_eq!(output.status.code(), Some(64), "{arguments:?} {output:?}");
+            let said = [output.stdout, output.stderr].concat();
+            let said = String::from_utf8_lossy(&said);
+            assert!(said.contains("https_proxy") && !said.contains("SECRET"), "{said}");
+        }
+        // What stays on this machine needs none.
+        let output =
+            run_with(&["call", "list_deployments", "--emulator"], &[("ALL_PROXY", value)]).await;
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_not_there_is_told_from_an_outage_of_the_service() {
+    for (name, scheme, shown) in [
+        ("ALL_PROXY", "socks5", "socks5"),
+        ("ALL_PROXY", "socks5h", "socks5h"),
+        ("all_proxy", "socks", "socks5h"),
+        ("HTTPS_PROXY", "http", "http"),
+    ] {
+        // Nothing listens on port 9 of this machine.
+        let value = format!("{scheme}://user:SECRET@127.0.0.1:9");
+        let environment = [(name, value.as_str()), ("RUNCOMFY_API_KEY", "CANARY-tok")];
+        let shown = format!("{shown}://127.0.0.1:9 (from {name})");
+        // As an address, so that its name need not be known here.
+        let base = ["--base-url", "https://192.0.2.1"];
+        let output = run_with(&["call", "list_deployments", base[0], base[1]], &environment).await;
+        assert_eq!(output.status.code(), Some(69), "{output:?}");
+        let said = json(&output);
+        assert_eq!(
+            (&said["kind"], &said["outcome"]),
+            (&json!("proxy_unavailable"), &json!("not_sent"))
+        );
+        assert!(said["message"].as_str().unwrap().contains(&shown), "{said}");
+        assert!(!said.to_string().contains("SECRET"), "{said}");
+        let output = run_with(&["doctor", base[0], base[1]], &environment).await;
+        assert_eq!(output.status.code(), Some(69), "{output:?}");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            said.contains(&format!("proxy        {shown}")) && !said.contains("SECRET"),
+            "{said}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_doctor_says_why_a_proxy_that_is_named_is_not_used() {
+    let line = async |base: &str, environment: &[(&str, &str)]| {
+        // Without a token nothing is sent.
+        let output = run_with(&["doctor", "--base-url", base], environment).await;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        said.lines()
+            .find(|line| line.starts_with("proxy "))
+            .unwrap_or_else(|| panic!("{said}"))
+            .to_owned()
+    };
+    let (elsewhere, here) = ("https://192.0.2.1", "http://127.0.0.1:9");
+    let https = ("HTTPS_PROXY", "http://proxy.invalid:1");
+    let listed = ("NO_PROXY", "192.0.2.0/24");
+    assert!(line(elsewhere, &[https, listed]).await.contains("none: NO_PROXY"));
+    assert!(line(elsewhere, &[("HTTP_PROXY", https.1)]).await.contains("none: HTTP_PROXY"));
+    assert!(line(here, &[https]).await.contains("none: the service is on this machine"));
+    assert!(line(elsewhere, &[listed]).await.ends_with(" none"));
+}
+
+#[tokio::test]
 async fn the_token_of_the_official_command_line_is_found() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(
