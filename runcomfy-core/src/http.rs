@@ -98,6 +98,14 @@ impl HttpApi {
         self.shared.base.url()
     }
 
+    /// Whether any text may be a token here, even one that
+    /// [looks like a placeholder](Token::looks_like_placeholder): where the base URL's host is a loopback one,
+    /// such as an emulator's.
+    #[must_use]
+    pub fn takes_any_token(&self) -> bool {
+        self.shared.base.is_local()
+    }
+
     /// The proxy that calls go through, by [`HttpApiBuilder::proxy`] or the environment. `None` where they
     /// go directly: no proxy is named, or the base URL's host is one that is reached without.
     #[must_use]
@@ -112,13 +120,18 @@ impl HttpApi {
         self.shared.quotas.left()
     }
 
-    /// The token, or what a call without one fails with.
+    /// The token, or what a call without a usable one fails with.
     fn token(&self, operation: Operation) -> Result<&Token, Error> {
-        self.token.as_ref().ok_or_else(|| {
+        let unusable = |why: &str| {
             Error::new(operation, ErrorKind::Unauthenticated)
                 .with_outcome(Outcome::NotSent)
-                .with_message("no token is set")
-        })
+                .with_message(why)
+        };
+        let token = self.token.as_ref().ok_or_else(|| unusable("no token is set"))?;
+        if !self.takes_any_token() && Token::looks_like_placeholder(token.expose()) {
+            return Err(unusable("the token looks like a placeholder that was not filled in"));
+        }
+        Ok(token)
     }
 
     /// Sends `call` with a deadline of its own.

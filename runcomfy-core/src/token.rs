@@ -1,5 +1,7 @@
 //! The caller's secret.
 
+mod placeholder;
+
 use std::{fmt, str::FromStr};
 
 use secrecy::{ExposeSecret, SecretString};
@@ -28,6 +30,26 @@ impl Token {
         let fits = (1..=Self::MAX_BYTES).contains(&text.len())
             && text.bytes().all(|b| b.is_ascii_graphic());
         if fits { Ok(Self(secret)) } else { Err(InvalidToken) }
+    }
+
+    /// Whether a text, a token or none, looks like what stands in a configuration until a token is put in its
+    /// place: `${RUNCOMFY_API_KEY}`, `%RUNCOMFY_API_KEY%`, `{{token}}`, `<token>`, `YOUR_API_KEY`,
+    /// `your-token-here`, `changeme`, `xxxx`, `undefined`.
+    ///
+    /// A guess that holds back: text at random, with digits among its letters, is none. An
+    /// [`HttpApi`](crate::HttpApi) sends no such token but to a loopback host, where any text may be one; what
+    /// it says then is that the token has to be filled in, and not that a new one is needed.
+    ///
+    /// ```
+    /// use runcomfy_core::Token;
+    ///
+    /// assert!(Token::looks_like_placeholder("${RUNCOMFY_API_KEY}"));
+    /// assert!(Token::looks_like_placeholder("<your token>"));
+    /// assert!(!Token::looks_like_placeholder("rc_0123456789"));
+    /// ```
+    #[must_use]
+    pub fn looks_like_placeholder(text: &str) -> bool {
+        placeholder::is_placeholder(text)
     }
 
     /// The secret itself: for the `Authorization` header and nothing else.

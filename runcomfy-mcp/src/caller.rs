@@ -17,6 +17,11 @@ pub enum Callers {
         /// What a caller without a token acts with. Only an emulator has such an account.
         anonymous: Option<Token>,
     },
+    /// Nobody can act: what is configured as the one account's token is none.
+    NotFilledIn {
+        /// Where it stands, such as `the environment variable RUNCOMFY_API_KEY`.
+        source: String,
+    },
 }
 
 impl Callers {
@@ -24,6 +29,15 @@ impl Callers {
     #[must_use]
     pub fn need_token(&self) -> bool {
         matches!(self, Self::Each { anonymous: None, .. })
+    }
+
+    /// The token in the one `Authorization` header, if there is one.
+    pub(crate) fn bearer(&self, headers: &HeaderMap) -> Result<Option<Token>, BearerError> {
+        let any = match self {
+            Self::One(_) | Self::NotFilledIn { .. } => true,
+            Self::Each { api, anonymous } => anonymous.is_some() || api.takes_any_token(),
+        };
+        bearer(headers, any)
     }
 
     /// RunComfy as the account of whoever sent these headers, with the token it acts with, where callers
@@ -34,9 +48,10 @@ impl Callers {
     ) -> Result<(Api, Option<Token>), Fault> {
         match self {
             Self::One(api) => Ok((Api::clone(api), None)),
+            Self::NotFilledIn { source } => Err(Fault::placeholder(source)),
             Self::Each { api, anonymous } => {
                 let own = headers
-                    .map_or(Ok(None), bearer)
+                    .map_or(Ok(None), |headers| self.bearer(headers))
                     .map_err(|error| Fault::no_token(&error.to_string()))?;
                 let token = own.or_else(|| anonymous.clone());
                 let token = token.ok_or_else(|| {
@@ -53,6 +68,7 @@ impl std::fmt::Debug for Callers {
         f.write_str(match self {
             Self::One(_) => "Callers::One",
             Self::Each { .. } => "Callers::Each",
+            Self::NotFilledIn { .. } => "Callers::NotFilledIn",
         })
     }
 }
@@ -66,10 +82,15 @@ pub(crate) enum BearerError {
     Malformed,
     #[error("the Authorization header's scheme is not Bearer")]
     OtherScheme,
+    #[error(
+        "the token in the Authorization header looks like a placeholder that the client did not fill in: put your own \
+         token in its place; you need no new one, which would revoke yours"
+    )]
+    Placeholder,
 }
 
-/// The token in the one `Authorization` header, if there is one.
-pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<Token>, BearerError> {
+/// The same, where `any` text may be a token or where placeholders are none.
+fn bearer(headers: &HeaderMap, any: bool) -> Result<Option<Token>, BearerError> {
     let mut all = headers.get_all(AUTHORIZATION).iter();
     let Some(header) = all.next() else { return Ok(None) };
     if all.next().is_some() {
@@ -80,8 +101,12 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<Token>, BearerError> 
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(BearerError::OtherScheme);
     }
+    let token = token.trim_start_matches(' ');
+    if !any && Token::looks_like_placeholder(token) {
+        return Err(BearerError::Placeholder);
+    }
     // `Token` refuses the empty, and spaces within.
-    Token::new(token.trim_start_matches(' ')).map(Some).map_err(|_| BearerError::Malformed)
+    Token::new(token).map(Some).map_err(|_| BearerError::Malformed)
 }
 
 #[cfg(test)]
@@ -96,7 +121,7 @@ mod tests {
         for value in headers {
             map.append(AUTHORIZATION, HeaderValue::from_bytes(value).unwrap());
         }
-        let got = bearer(&map);
+        let got = bearer(&map, false);
         let got =
             got.as_ref().map(|token| token.as_ref().map(Token::expose)).map_err(|error| *error);
         assert_eq!(got, expected, "{headers:?}");
@@ -120,6 +145,16 @@ mod tests {
         ] {
             check(&[malformed], Err(BearerError::Malformed));
         }
-        check(&[format!("Bearer {}", "x".repeat(4097)).as_bytes()], Err(BearerError::Malformed));
+        check(&[format!("Bearer {}", "t".repeat(4097)).as_bytes()], Err(BearerError::Malformed));
+    }
+
+    #[test]
+    fn a_placeholder_is_told_from_a_token_but_where_any_text_may_be_one() {
+        for text in ["Bearer ${RUNCOMFY_API_KEY}", "Bearer <your token>", "bearer {{ token }}"] {
+            check(&[text.as_bytes()], Err(BearerError::Placeholder));
+        }
+        let mut map = HeaderMap::new();
+        map.append(AUTHORIZATION, HeaderValue::from_static("Bearer <token>"));
+        assert_eq!(bearer(&map, true).unwrap().unwrap().expose(), "<token>");
     }
 }

@@ -17,7 +17,7 @@ use crate::content::{self, Changes};
 
 pub(crate) use self::left_out::Part;
 pub(crate) use fault::{Fault, OWN_KINDS};
-pub(crate) use hint::{failure_hint, hint};
+pub(crate) use hint::{FILL_IN, failure_hint, hint};
 
 /// A successful answer.
 pub(crate) struct Reply {

@@ -34,6 +34,28 @@ async fn without_a_token_nothing_is_sent() {
 }
 
 #[tokio::test]
+async fn a_placeholder_is_told_as_such_and_not_sent() {
+    // Whoever connects there fails otherwise.
+    let api = builder("https://api.invalid").build().unwrap();
+    for text in ["${RUNCOMFY_API_KEY}", "<token>", "YOUR_API_KEY"] {
+        let api = api.with_token(Token::new(text).unwrap());
+        for operation in Operation::ALL.iter().copied() {
+            let error = fail(&api, operation).await;
+            assert_eq!(
+                (error.kind(), error.outcome(), error.attempts(), error.is_retryable()),
+                (ErrorKind::Unauthenticated, Outcome::NotSent, 1, false)
+            );
+            assert!(error.message().is_some_and(|message| message.contains("placeholder")));
+        }
+    }
+    // On this machine any text may be one.
+    let server = Canned::start([Reply::json(200, &json!([]))]).await;
+    let api = server.builder().token(Token::new("<token>").unwrap()).build().unwrap();
+    api.list_deployments(&ListDeployments::all()).await.unwrap();
+    assert_eq!(server.only().header("authorization").as_deref(), Some("Bearer <token>"));
+}
+
+#[tokio::test]
 async fn each_caller_acts_with_its_own_token() {
     let server = Canned::start(vec![Reply::json(200, &json!([])); 3]).await;
     let api = server.builder().build().unwrap();

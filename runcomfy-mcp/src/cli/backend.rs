@@ -16,6 +16,8 @@ use crate::{Callers, Metrics, Settings};
 pub(super) struct Backend {
     pub(super) api: HttpApi,
     pub(super) source: Option<Source>,
+    /// Whether what stands at the source is a placeholder, and no token.
+    pub(super) not_filled_in: bool,
     emulator: Option<Emulator>,
 }
 
@@ -35,14 +37,16 @@ impl Backend {
         if options.emulator {
             return Self::emulated(metrics).await;
         }
-        let found = credentials::find()?;
-        let mut builder = observed(builder(options), metrics);
-        let mut source = None;
-        if let Some(found) = found {
-            builder = builder.token(found.token);
+        let mut api = built(observed(builder(options), metrics))?;
+        let (mut source, mut not_filled_in) = (None, false);
+        if let Some(found) = credentials::find(api.takes_any_token())? {
+            not_filled_in = found.token.is_none();
             source = Some(found.source);
+            if let Some(token) = found.token {
+                api = api.with_token(token);
+            }
         }
-        Ok(Self { api: built(builder)?, source, emulator: None })
+        Ok(Self { api, source, not_filled_in, emulator: None })
     }
 
     /// Without a token of its own: each caller brings one.
@@ -51,7 +55,7 @@ impl Backend {
             return Self::emulated(Some(metrics)).await;
         }
         let api = built(observed(builder(options), Some(metrics)))?;
-        Ok(Self { api, source: None, emulator: None })
+        Ok(Self { api, source: None, not_filled_in: false, emulator: None })
     }
 
     /// On an emulator of its own, with times that a person can watch.
@@ -66,7 +70,7 @@ impl Backend {
             .token(Token::new(EMULATOR_TOKEN)?)
             .user_agent(user_agent());
         let api = observed(builder, metrics).build()?;
-        Ok(Self { api, source: None, emulator: Some(emulator) })
+        Ok(Self { api, source: None, not_filled_in: false, emulator: Some(emulator) })
     }
 
     /// The address of the emulator, where that is what stands behind.
@@ -74,9 +78,14 @@ impl Backend {
         self.emulator.as_ref().map(|emulator| emulator.url().as_str())
     }
 
-    /// Everyone acts as the one account.
+    /// Everyone acts as the one account; nobody does where its token was not filled in.
     pub(super) fn one(&self) -> Callers {
-        Callers::One(Arc::new(self.api.clone()))
+        match &self.source {
+            Some(source) if self.not_filled_in => {
+                Callers::NotFilledIn { source: source.to_string() }
+            }
+            _ => Callers::One(Arc::new(self.api.clone())),
+        }
     }
 
     /// Each caller acts with a token of their own.

@@ -12,7 +12,8 @@ pub(super) const VARIABLES: [&str; 2] = ["RUNCOMFY_API_KEY", "RUNCOMFY_TOKEN"];
 /// A token and where it was found.
 #[derive(Debug)]
 pub(super) struct Found {
-    pub(super) token: Token,
+    /// `None` where a placeholder stands in its place.
+    pub(super) token: Option<Token>,
     pub(super) source: Source,
 }
 
@@ -32,20 +33,23 @@ impl fmt::Display for Source {
     }
 }
 
-/// Looks for a token. None at all is no error: tools can be listed without one.
+/// Looks for a token. None at all is no error: tools can be listed without one. A placeholder counts as found:
+/// another account's token is no replacement for one that was to be filled in. Where `any` text may be a
+/// token, it is one.
 ///
 /// # Errors
 /// Where one is set but can't be a token. The message names its source, never its value.
-pub(super) fn find() -> anyhow::Result<Option<Found>> {
+pub(super) fn find(any: bool) -> anyhow::Result<Option<Found>> {
     for name in VARIABLES {
         let Some(value) = env::var_os(name) else { continue };
         let value = value.into_string().ok().with_context(|| format!("{name} is no text"))?;
-        if let Some(token) = tidy(&value).with_context(|| format!("{name} can't be a token"))? {
+        let text = tidy(&value, any).with_context(|| format!("{name} can't be a token"))?;
+        if let Some(token) = text.found() {
             return Ok(Some(Found { token, source: Source::Variable(name) }));
         }
     }
     match cli_file() {
-        Some(path) if path.is_file() => from_file(path),
+        Some(path) if path.is_file() => from_file(path, any),
         _ => Ok(None),
     }
 }
@@ -56,8 +60,26 @@ pub(super) fn in_environment() -> Option<&'static str> {
     VARIABLES.into_iter().find(is_set)
 }
 
-/// The token in a text as people paste it; `None` where it is blank.
-fn tidy(text: &str) -> anyhow::Result<Option<Token>> {
+/// What a text is that should be a token.
+enum Tidied {
+    Blank,
+    Placeholder,
+    Token(Token),
+}
+
+impl Tidied {
+    /// The token, or `None` inside for a placeholder.
+    fn found(self) -> Option<Option<Token>> {
+        match self {
+            Self::Blank => None,
+            Self::Placeholder => Some(None),
+            Self::Token(token) => Some(Some(token)),
+        }
+    }
+}
+
+/// The token in a text as people paste it. Where `any` text may be one, none is a placeholder.
+fn tidy(text: &str, any: bool) -> anyhow::Result<Tidied> {
     let text = text.trim();
     let text = match text.get(..7) {
         Some(prefix) if prefix.eq_ignore_ascii_case("bearer ") => {
@@ -67,12 +89,15 @@ fn tidy(text: &str) -> anyhow::Result<Option<Token>> {
         _ => text,
     };
     if text.is_empty() {
-        return Ok(None);
+        return Ok(Tidied::Blank);
+    }
+    if !any && Token::looks_like_placeholder(text) {
+        return Ok(Tidied::Placeholder);
     }
     if text.starts_with(['"', '\'']) || text.ends_with(['"', '\'']) {
         bail!("it has quotes around it: remove them");
     }
-    Ok(Some(Token::new(text)?))
+    Ok(Tidied::Token(Token::new(text)?))
 }
 
 #[derive(Deserialize)]
@@ -80,17 +105,16 @@ struct TokenFile {
     access_token: String,
 }
 
-fn from_file(path: PathBuf) -> anyhow::Result<Option<Found>> {
-    let read = || -> anyhow::Result<Option<Token>> {
+fn from_file(path: PathBuf, any: bool) -> anyhow::Result<Option<Found>> {
+    let read = || -> anyhow::Result<Tidied> {
         let text = fs::read_to_string(&path)?;
         // serde's own message could show a piece of the token.
         let file: TokenFile =
             serde_json::from_str(&text).ok().context("it is not the JSON that the CLI writes")?;
-        tidy(&file.access_token)
+        tidy(&file.access_token, any)
     };
-    let token =
-        read().with_context(|| format!("could not read the token in {}", path.display()))?;
-    Ok(token.map(|token| Found { token, source: Source::File(path) }))
+    let text = read().with_context(|| format!("could not read the token in {}", path.display()))?;
+    Ok(text.found().map(|token| Found { token, source: Source::File(path) }))
 }
 
 fn cli_file() -> Option<PathBuf> {
@@ -112,7 +136,7 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, expected: Option<&str>) {
-        let token = tidy(text).unwrap();
+        let token = tidy(text, false).unwrap().found().flatten();
         assert_eq!(token.as_ref().map(Token::expose), expected, "{text:?}");
     }
 
@@ -126,9 +150,17 @@ mod tests {
     }
 
     #[test]
+    fn a_placeholder_is_found_as_such_but_where_any_text_may_be_a_token() {
+        for text in ["${X}", "Bearer <your token>", "\"${X}\"", "YOUR_API_KEY\n"] {
+            assert!(matches!(tidy(text, false), Ok(Tidied::Placeholder)), "{text}");
+        }
+        assert!(matches!(tidy("YOUR_API_KEY", true), Ok(Tidied::Token(_))));
+    }
+
+    #[test]
     fn h11_what_can_be_no_token_is_refused_without_showing_it() {
         for text in ["\"SECRET\"", "'SECRET'", "SECRET SECRET", "SECRETé"] {
-            let error = format!("{:#}", tidy(text).unwrap_err());
+            let error = format!("{:#}", tidy(text, false).err().unwrap());
             assert!(!error.contains("SECRET"), "{error}");
         }
     }

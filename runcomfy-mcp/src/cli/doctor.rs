@@ -5,7 +5,7 @@ use std::env;
 use runcomfy_core::{ListDeployments, Operation, RunComfyApi};
 
 use super::{Options, backend::Backend, credentials, exit, terminal::Answer};
-use crate::reply::hint;
+use crate::reply::{FILL_IN, hint};
 
 pub(super) async fn run(options: &Options) -> anyhow::Result<u8> {
     let mut answer = Answer::default();
@@ -24,8 +24,16 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<u8> {
             options.base_url, options.queue_api
         )),
     }
-    say(&format!("proxy        {}", proxy(&backend)));
+    answer.say(&format!("proxy        {}", proxy(&backend)));
     match &backend.source {
+        Some(source) if backend.not_filled_in => {
+            answer.say(&format!(
+                "token        from {source} (not shown): looks like a placeholder that was not filled in"
+            ));
+            answer.say("connection   not tried");
+            answer.say(&format!("             {FILL_IN}"));
+            return Ok(answer.end(exit::code("unauthenticated")));
+        }
         Some(source) => answer.say(&format!("token        from {source} (not shown)")),
         None if options.emulator => answer.say("token        none needed"),
         None => answer.say(&format!("token        none: set {}", credentials::VARIABLES[0])),

@@ -95,6 +95,11 @@ impl Serve {
             if backend.source.is_none() && backend.emulator_url().is_none() {
                 bail!("--single-user needs a token: set RUNCOMFY_API_KEY");
             }
+            if let Some(source) = backend.source.as_ref().filter(|_| backend.not_filled_in) {
+                bail!(
+                    "--single-user needs a token: the one from {source} looks like a placeholder that was not filled in"
+                );
+            }
             backend.one()
         } else {
             if let Some(name) = credentials::in_environment()

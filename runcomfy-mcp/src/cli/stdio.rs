@@ -21,6 +21,10 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<u8> {
     let backend = Backend::single(options, None).await?;
     match (backend.emulator_url(), &backend.source) {
         (Some(url), _) => tracing::info!("serving on the built-in emulator at {url}"),
+        (None, Some(source)) if backend.not_filled_in => tracing::warn!(
+            "the token from {source} looks like a placeholder that the client did not fill in: tools can be listed, \
+             calls will say so"
+        ),
         (None, Some(source)) => tracing::info!("serving with the token from {source}"),
         (None, None) => {
             tracing::warn!("no token: tools can be listed, calls will say how to set one")

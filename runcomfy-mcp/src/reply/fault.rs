@@ -4,7 +4,7 @@ use rmcp::model::JsonObject;
 use runcomfy_core::{Error, ErrorKind, Operation, Outcome};
 use serde_json::{Map, Value, json};
 
-use super::{Changes, Format, Shaped, hint, shown, visible};
+use super::{Changes, FILL_IN, Format, Shaped, hint, shown, visible};
 use crate::{arguments::ArgumentFaults, gate::Busy};
 
 /// A kind of failure that is the server's own, beside those of [`ErrorKind`].
@@ -343,6 +343,14 @@ impl From<Error> for Fault {
 }
 
 impl Fault {
+    /// What is configured as the token is a text in its place.
+    pub(crate) fn placeholder(source: &str) -> Self {
+        Self::no_token(&format!(
+            "the token from {source} looks like a placeholder that the client did not fill in"
+        ))
+        .advising(FILL_IN)
+    }
+
     /// A failure to find out who is asking.
     pub(crate) fn no_token(message: &str) -> Self {
         let error = Error::new(Operation::ListDeployments, ErrorKind::Unauthenticated)

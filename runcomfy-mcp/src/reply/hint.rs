@@ -2,6 +2,11 @@
 
 use runcomfy_core::{CallKind, ErrorKind, Failure, Operation, Outcome};
 
+/// What to do about a token that was not filled in.
+pub(crate) const FILL_IN: &str = "Nothing was sent. Keep the token that you have, as a new one revokes it: put it into the \
+    client's configuration in place of the placeholder, or set the variable or input that the placeholder names where \
+    the client sees it (a desktop program does not see a shell's variables), and restart the client.";
+
 /// The next step after a failure.
 pub(crate) fn hint(
     kind: ErrorKind,
@@ -70,8 +75,9 @@ pub(crate) fn hint(
              `Authorization: Bearer …`. To try everything without an account, start the server with --emulator."
         }
         ErrorKind::Unauthenticated => {
-            "RunComfy does not accept this token; a new one revokes the old. Make one in the web app (Profile, \
-             Account, API Token) and set RUNCOMFY_API_KEY. Requests already accepted go on and are billed."
+            "RunComfy does not accept this token. Check first that the right one arrived: `runcomfy-mcp doctor` says where \
+             it comes from. Make a new one (web app: Profile, Account, API Token) only if it was lost or revoked: that \
+             revokes the old one for every other program that uses it. Requests already accepted go on and are billed."
         }
         ErrorKind::UpstreamTls => {
             "Nothing was sent. Check the machine's clock, its root certificates and RUNCOMFY_SERVERLESS_BASE_URL. A proxy \

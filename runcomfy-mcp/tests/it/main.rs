@@ -19,6 +19,7 @@ mod isolation;
 mod modern;
 mod over_http;
 mod payloads;
+mod placeholders;
 mod program;
 mod replay;
 mod results;

@@ -16,12 +16,7 @@ use super::{
     inbound::{self, Budget, Load, Unread},
     names::the_only,
 };
-use crate::{
-    RunComfyMcp,
-    caller::{BearerError, bearer},
-    gate::Principal,
-    message,
-};
+use crate::{RunComfyMcp, caller::BearerError, gate::Principal, message};
 
 /// What the door needs to know.
 pub(super) struct Door {
@@ -91,20 +86,21 @@ impl Door {
         headers: &HeaderMap,
         source: Option<IpAddr>,
     ) -> Result<Option<Principal>, Refused> {
-        let (gate, need_token) = (self.server.gate(), self.server.callers().need_token());
+        let (gate, callers) = (self.server.gate(), self.server.callers());
+        let need_token = callers.need_token();
         let failed = |status, message: &str| match source.map(|source| gate.failed(source)) {
             Some(Err(wait)) => {
                 later(StatusCode::TOO_MANY_REQUESTS, "too many requests without a good token", wait)
             }
             _ => refusal(status, message),
         };
-        let token = match bearer(headers) {
+        let token = match callers.bearer(headers) {
             Ok(None) if need_token => {
                 let message = "send your RunComfy API token as `Authorization: Bearer …`";
                 return Err(failed(StatusCode::UNAUTHORIZED, message).into());
             }
             Ok(token) => token,
-            Err(error @ BearerError::OtherScheme) if need_token => {
+            Err(error @ (BearerError::OtherScheme | BearerError::Placeholder)) if need_token => {
                 return Err(failed(StatusCode::UNAUTHORIZED, &error.to_string()).into());
             }
             Err(error) => return Err(failed(StatusCode::BAD_REQUEST, &error.to_string()).into()),
