@@ -82,4 +82,6 @@ pub use emulator::{
     FaultKind, FaultRule, InvalidFault, Scenario, SubmitCounters, UnknownScenario,
 };
 pub use fake::{Call, FakeBuilder, FakeRunComfy};
+#[cfg(feature = "webhooks")]
+pub use outgoing::unusable_proxy;
 pub use script::Script;

@@ -13,16 +13,19 @@ use crate::outgoing::{self, NoClient};
 pub(super) struct Clients {
     /// A proxy that the environment names would look for a receiver of this machine on its own.
     direct: Client,
-    usual: Client,
+    /// `None` where the environment names a proxy that can't be read: it is not gone around.
+    usual: Option<Client>,
 }
 
 impl Clients {
     pub(super) fn new(connect: Duration) -> Result<Self, NoClient> {
-        Ok(Self { direct: outgoing::direct_client(connect)?, usual: outgoing::client(connect)? })
+        // Certificates that can't be read fail both.
+        let direct = outgoing::direct_client(connect)?;
+        Ok(Self { direct, usual: outgoing::client(connect).ok() })
     }
 
-    fn of(&self, url: &Url) -> &Client {
-        if receiver::is_here(url) { &self.direct } else { &self.usual }
+    pub(super) fn of(&self, url: &Url) -> Option<&Client> {
+        if receiver::is_here(url) { Some(&self.direct) } else { self.usual.as_ref() }
     }
 }
 
@@ -39,8 +42,8 @@ impl<'a> Attempt<'a> {
 
     /// Whether the receiver acknowledged it in time: with a 2xx, and no redirect.
     pub(super) async fn make(&self, clients: &Clients, within: Duration) -> bool {
-        let call = clients
-            .of(self.url)
+        let Some(client) = clients.of(self.url) else { return false };
+        let call = client
             .post(self.url.clone())
             .header(CONTENT_TYPE, "application/json")
             .body(self.body.clone())

@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::Parser as _;
-use runcomfy_testkit::{Emulator, FaultKind, Scenario, UnknownScenario};
+use runcomfy_testkit::{Emulator, FaultKind, Scenario, UnknownScenario, unusable_proxy};
 
 mod arguments;
 
@@ -59,6 +59,11 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     say(&format!(
         "RunComfy emulator at {url}   try: curl -H 'Authorization: Bearer me' {url}prod/v2/deployments"
     ));
+    if let Some(name) = unusable_proxy() {
+        say(&format!(
+            "{name} names no proxy that can be read: no webhooks go to other machines until it is corrected or unset"
+        ));
+    }
     stopped.await;
     emulator.shutdown().await;
     Ok(())

@@ -1,4 +1,4 @@
-//! A proxy that the environment names is not for receivers on this machine.
+//! A proxy that the environment names is not for receivers on this machine, and not gone around for others.
 
 use std::process::Command;
 
@@ -45,4 +45,23 @@ fn deliver_here() {
         let counts = counts(&webhooks, |counts| counts.waiting == 0).await;
         assert_eq!(counts, Counts { attempts: 2, delivered: 2, ..Counts::default() });
     });
+}
+
+#[test]
+fn a_proxy_that_cant_be_read_is_not_gone_around() {
+    const THIS_TEST: &str =
+        "webhooks::tests::through_a_proxy::a_proxy_that_cant_be_read_is_not_gone_around";
+    if std::env::var_os(INSIDE).is_some() {
+        let clients = Clients::new(Duration::from_secs(5)).unwrap();
+        assert!(clients.of(&"https://receiver.example".parse().unwrap()).is_none());
+        return deliver_here();
+    }
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", THIS_TEST])
+        .env(INSIDE, "1")
+        .env("HTTPS_PROXY", "not a url at all")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
 }
