@@ -133,6 +133,8 @@ struct Request {
     /// Kept only where somebody else runs it.
     extra_data: Option<Map<String, Value>>,
     webhook: Option<Webhook>,
+    /// The id that the machine was asked to run it under: another one each time it is handed over.
+    prompt_id: Option<String>,
     /// What the machine that runs it said when it took it, and how far it is.
     accepted: Option<Value>,
     progress: Option<f64>,

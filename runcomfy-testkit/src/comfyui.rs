@@ -1,7 +1,7 @@
 //! Runs requests on ComfyUI servers of one's own.
 //!
 //! A [`Server`] takes one job at a time, to its end: inputs are put where ComfyUI finds them, the
-//! graph is submitted under the request's own id, its WebSocket and its history are watched, and
+//! graph is submitted under an id of its own, its WebSocket and its history are watched, and
 //! what it made is copied into the request's folder. Accounts, queues and money are none of its
 //! business.
 //!
@@ -10,6 +10,8 @@
 //! - A run is over at `executing` without a node. Its history may be missing before, and never is then.
 //! - A graph of which some outputs do not validate is taken, and the rest runs. That is a failure
 //!   here: a run that made everything but the picture that was wanted is no success.
+//! - An id may be used again: the history then has the run that ended last. So each job has an id
+//!   that none had before, and what is listed under it must have its client and its number, too.
 //! - History and queue are in memory. A server that was restarted knows nothing, and its temporary
 //!   files are gone.
 //! - A graph that was run before makes nothing new and names the files of the first run, hence the
@@ -18,7 +20,7 @@
 //!
 //! Pictures that a graph sends over the WebSocket only (`SaveImageWebsocket`) are in no history, so
 //! they are not among the outputs. Inputs that were uploaded stay in ComfyUI's input folder, below
-//! `req-<request id>`: it has no route to remove them.
+//! `req-<prompt id>`: it has no route to remove them.
 
 use std::path::{Path, PathBuf};
 
@@ -33,6 +35,7 @@ mod collect;
 mod event;
 mod failure;
 mod history;
+mod identity;
 mod json;
 mod names;
 mod options;
@@ -73,6 +76,8 @@ pub(crate) struct About {
 #[derive(Clone, Debug)]
 pub(crate) struct Job {
     pub(crate) request_id: RequestId,
+    /// The id to run it under: a UUID in lower case that no job had before.
+    pub(crate) prompt_id: String,
     /// The graph, with the overrides laid over it.
     pub(crate) graph: Workflow,
     pub(crate) extra_data: Option<Map<String, Value>>,
@@ -81,8 +86,11 @@ pub(crate) struct Job {
 /// What a server said when it took a job. To be kept for [`Server::resume`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Accepted {
-    /// The id that it runs under: the request's, but for servers that choose their own.
+    /// The id that it runs under: the one that was asked for, but for servers that choose their own.
     pub(crate) prompt_id: String,
+    /// How many jobs the server had taken before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) number: Option<f64>,
     /// What does not validate, by node. The outputs that hang on it will not run.
     #[serde(default)]
     pub(crate) node_errors: Map<String, Value>,
@@ -210,21 +218,24 @@ impl Server {
         cancelled: CancellationToken,
         progress: impl FnMut(Progress) + Send,
     ) -> Outcome {
-        run::Run::new(self, &job.request_id, folder, cancelled, progress).start(job).await
+        let (request_id, prompt_id) = (&job.request_id, &job.prompt_id);
+        run::Run::new(self, request_id, prompt_id, folder, cancelled, progress).start(job).await
     }
 
     /// Takes up a job that it was given before, perhaps by a process that is gone.
     ///
-    /// `accepted` is what [`Progress::Accepted`] told, if that much is known. `None` if the server
-    /// answers and does not know the job: it never had it, or it was restarted since.
+    /// `prompt_id` is the id that it was to run under, `accepted` what [`Progress::Accepted`] told, if that
+    /// much is known. `None` if the server answers and does not know the job: it never had it, or it was
+    /// restarted since.
     pub(crate) async fn resume(
         &self,
         request_id: &RequestId,
-        accepted: Option<Accepted>,
+        (prompt_id, accepted): (&str, Option<Accepted>),
         folder: &Path,
         cancelled: CancellationToken,
         progress: impl FnMut(Progress) + Send,
     ) -> Option<Outcome> {
-        run::Run::new(self, request_id, folder, cancelled, progress).resume(accepted).await
+        let run = run::Run::new(self, request_id, prompt_id, folder, cancelled, progress);
+        run.resume(accepted).await
     }
 }

@@ -36,6 +36,9 @@ use kept::microdollars;
 
 /// RunComfy in memory, for one account: a model of the service with a queue, instances and outputs.
 ///
+/// The ids that it gives are the same each time: they follow from the builder's seed, and from what was asked
+/// for before. An [`Emulator`](crate::Emulator) gives its accounts seeds of their own.
+///
 /// A cheap handle: clones share everything. Its time is tokio's, so a test under a paused clock waits
 /// minutes in no time. Nothing runs in the background: what has happened is worked out from the time that
 /// has passed when somebody asks.

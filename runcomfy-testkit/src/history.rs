@@ -35,6 +35,9 @@ pub(crate) struct Entry {
 pub(crate) enum Event {
     Opened {
         balance: Microdollars,
+        /// What its ids follow from. Before format 2, and where one account is for all tokens: its key.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seed: Option<u64>,
     },
     Planted(Box<Seed>),
     Created(Creation),
@@ -53,9 +56,13 @@ pub(crate) enum Event {
     PaidIn {
         amount: Microdollars,
     },
+    /// Handed over to a machine.
     Begun {
         request_id: RequestId,
         machine: u64,
+        /// The id that the machine was asked to run it under. Before format 2: the request's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        prompt_id: Option<String>,
     },
     /// What the machine said when it took a run.
     Accepted {
@@ -248,8 +255,9 @@ impl Account {
                 self.cancel_request(at, &deployment_id, &request_id)?;
             }
             Event::PaidIn { amount } => self.pay_in(at, amount),
-            Event::Begun { request_id, machine } => {
-                self.begin(at, &request_id, machine);
+            Event::Begun { request_id, machine, prompt_id } => {
+                let prompt_id = prompt_id.unwrap_or_else(|| request_id.to_string());
+                self.begin(at, &request_id, machine, prompt_id);
             }
             Event::Accepted { request_id, accepted } => self.accepted(&request_id, accepted),
             Event::Ended { request_id, driven } => {

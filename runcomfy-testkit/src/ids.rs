@@ -1,4 +1,6 @@
-//! Ids shaped like the service's, that follow from a seed.
+//! Ids shaped like the service's, that follow from a seed, and seeds that nothing follows from.
+
+use uuid::Uuid;
 
 /// Makes UUIDs (version 4 by their looks). The same seed gives the same ids in the same order.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +44,13 @@ impl Ids {
             low & 0xffff_ffff_ffff
         )
     }
+}
+
+/// A seed that no other account has, in this process or in any other.
+pub(crate) fn random_seed() -> u64 {
+    let (high, low) = Uuid::new_v4().as_u64_pair();
+    // Six bits of a UUID are the same in all.
+    mix(high ^ mix(low))
 }
 
 /// A hash that is the same on every machine and in every version (FNV-1a, well mixed).

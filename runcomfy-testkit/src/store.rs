@@ -70,6 +70,16 @@ impl Store {
         })
     }
 
+    /// Makes a log as a program of that format leaves it.
+    #[cfg(test)]
+    pub(crate) fn write_in_format(path: &Path, format: u64, records: &[Record]) {
+        let database = Database::create(path).unwrap();
+        tables::begin(&database, format).unwrap();
+        let transaction = database.begin_write().unwrap();
+        tables::add(&transaction, 0, records.iter()).unwrap();
+        transaction.commit().unwrap();
+    }
+
     /// Over a database whose next record has this number.
     fn over(database: Database, next: u64, path: &Path) -> std::io::Result<Self> {
         let (orders, inbox) = mpsc::channel();

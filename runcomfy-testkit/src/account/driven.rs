@@ -1,13 +1,13 @@
 //! Runs that somebody's own machines do: taken, and given back with what came of them.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::HashSet, path::PathBuf, sync::Arc, time::Duration};
 
 use runcomfy_core::{DeploymentId, InstanceId, RequestId, Workflow};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::{Account, requests::FILES_KEPT};
+use super::{Account, Request, requests::FILES_KEPT};
 use crate::{
     lifecycle::{InstanceNumber, RunState},
     outputs::{self, File, Made},
@@ -53,6 +53,8 @@ pub(crate) struct Open {
     pub(crate) created_at: Duration,
     /// The machine that began it.
     pub(crate) machine: Option<u64>,
+    /// The id that it was asked to run it under.
+    pub(crate) prompt_id: Option<String>,
     /// What that said when it took it.
     pub(crate) accepted: Option<Value>,
     /// Whether it is to be stopped.
@@ -95,14 +97,33 @@ impl Account {
         })
     }
 
-    /// Begins a run on the machine with this number. `None` where it no longer waits.
-    pub(crate) fn begin(&mut self, now: Duration, id: &RequestId, machine: u64) -> Option<Job> {
+    /// Begins a run on the machine with this number, under this id. `None` where it no longer waits.
+    pub(crate) fn begin(
+        &mut self,
+        now: Duration,
+        id: &RequestId,
+        machine: u64,
+        prompt_id: String,
+    ) -> Option<Job> {
         self.advance(now);
-        let (job, request) = (self.job(id)?, self.requests.get(id)?);
+        let (job, request) = (self.job(id)?, self.requests.get_mut(id)?);
         let entry = self.deployments.iter_mut().find(|entry| entry.id == request.deployment_id)?;
         let begun = entry.queue.begin(request.run, InstanceNumber(machine));
+        if begun {
+            request.prompt_id = Some(prompt_id);
+        }
         self.advance(now);
         begun.then_some(job)
+    }
+
+    /// The ids that this account's runs go by on their machines.
+    pub(crate) fn prompt_ids(&self) -> HashSet<String> {
+        let ids = |request: &Request| {
+            // A machine may have chosen its own.
+            let chosen = request.accepted.as_ref().and_then(|said| said.get("prompt_id")?.as_str());
+            chosen.or(request.prompt_id.as_deref()).map(str::to_owned)
+        };
+        self.requests.values().filter_map(ids).collect()
     }
 
     pub(crate) fn job(&self, id: &RequestId) -> Option<Job> {
@@ -165,7 +186,8 @@ impl Account {
                 };
                 let (accepted, cancelled) = (request.accepted.clone(), request.cancel_asked);
                 let (request_id, created_at) = (id.clone(), request.created_at);
-                let open = Open { request_id, created_at, machine, accepted, cancelled };
+                let prompt_id = request.prompt_id.clone();
+                let open = Open { request_id, created_at, machine, prompt_id, accepted, cancelled };
                 Some((request.number, open))
             })
         });

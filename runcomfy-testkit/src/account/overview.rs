@@ -108,6 +108,7 @@ impl Account {
             "instance_id": instance
                 .and_then(|number| entry.instance_id(self.ids, number))
                 .map(|id| id.to_string()),
+            "prompt_id": request.prompt_id,
             "created_at": self.stamp(request.created_at),
             "started_at": started_at.map(|at| self.stamp(at)),
             "finished_at": finished_at.map(|at| self.stamp(at)),

@@ -81,6 +81,7 @@ impl Account {
             work: Work::new(request, &deployed),
             extra_data: request.extra_data.clone().map(|data| data.0).filter(|_| driven),
             webhook: request.webhook.clone(),
+            prompt_id: None,
             accepted: None,
             progress: None,
             cancel_asked: false,

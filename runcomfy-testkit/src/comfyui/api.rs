@@ -8,11 +8,14 @@ use reqwest::{
     header::CONTENT_TYPE,
     multipart::{Form, Part},
 };
-use runcomfy_core::RequestId;
 use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt as _, time::timeout};
 
-use super::{FileKind, Limits, Options, Times, Trouble, TroubleKind, json};
+use super::{
+    FileKind, Limits, Options, Times, Trouble, TroubleKind,
+    identity::{Identity, Listed},
+    json,
+};
 use crate::outgoing;
 
 /// A server and the client that reaches it.
@@ -174,24 +177,27 @@ impl Api {
         })
     }
 
-    /// What the history has of a job: nothing before it is over.
-    pub(super) async fn history(&self, prompt_id: &str) -> Result<Option<Value>, Trouble> {
+    /// What the history has of a job: nothing before it is over, whatever is there under its id.
+    pub(super) async fn history(&self, identity: &Identity) -> Result<Option<Value>, Trouble> {
+        let prompt_id = identity.prompt_id.as_str();
         let mut history = self.get(&["history", prompt_id]).await?;
-        Ok(history.get_mut(prompt_id).map(Value::take).filter(Value::is_object))
+        let entry = history.get_mut(prompt_id).map(Value::take).filter(Value::is_object);
+        let is_it = |entry: &Value| {
+            let listed = entry.get("prompt").and_then(Listed::read);
+            listed.is_none_or(|listed| identity.is(&listed))
+        };
+        Ok(entry.filter(is_it))
     }
 
-    /// The jobs that run and wait, each with its id and the client that it belongs to.
-    pub(super) async fn queue(&self) -> Result<Vec<(Place, String, Option<String>)>, Trouble> {
+    /// The jobs that run and wait.
+    pub(super) async fn queue(&self) -> Result<Vec<(Place, Listed)>, Trouble> {
         let queue = self.get(&["queue"]).await?;
         let mut jobs = Vec::new();
         for (place, key) in [(Place::Running, "queue_running"), (Place::Pending, "queue_pending")] {
             let Some(items) = queue.get(key).and_then(Value::as_array) else {
                 return Err(self.trouble(TroubleKind::Unusable, "its /queue is not ComfyUI's"));
             };
-            jobs.extend(items.iter().filter_map(|item| {
-                let client = item.pointer("/3/client_id").and_then(Value::as_str);
-                Some((place, item.get(1)?.as_str()?.to_owned(), client.map(str::to_owned)))
-            }));
+            jobs.extend(items.iter().filter_map(|item| Some((place, Listed::read(item)?))));
         }
         Ok(jobs)
     }
@@ -207,16 +213,17 @@ impl Api {
         self.good(self.post(&["interrupt"], &json!({"prompt_id": prompt_id})).await?).map(drop)
     }
 
-    /// Puts a file into the input folder. What an input of a node has to say to get it.
+    /// Puts a file into the input folder, below one of the job's own. What an input of a node has to say to
+    /// get it.
     pub(super) async fn upload(
         &self,
-        request_id: &RequestId,
+        prompt_id: &str,
         name: &str,
         bytes: Vec<u8>,
     ) -> Result<String, Trouble> {
         let form = Form::new()
             .part("image", Part::bytes(bytes).file_name(name.to_owned()))
-            .text("subfolder", format!("req-{request_id}"))
+            .text("subfolder", format!("req-{prompt_id}"))
             .text("type", "input")
             .text("overwrite", "true");
         let request = self.http.post(self.url(&["upload", "image"])).multipart(form);

@@ -103,11 +103,12 @@ impl Server {
             ["interrupt"] => {
                 let wanted = body.get("prompt_id").and_then(Value::as_str);
                 let queue = self.api.queue().await?;
-                let running = queue.into_iter().find(|(place, id, _)| {
-                    *place == Place::Running && own(id) && wanted.is_none_or(|wanted| wanted == id)
-                });
-                match running {
-                    Some((_, id, _)) => Scope::Narrowed(json!({"prompt_id": id})),
+                let mut running = queue
+                    .into_iter()
+                    .filter(|(place, _)| *place == Place::Running)
+                    .map(|(_, job)| job.prompt_id);
+                match running.find(|id| own(id) && wanted.is_none_or(|wanted| wanted == id)) {
+                    Some(id) => Scope::Narrowed(json!({"prompt_id": id})),
                     // As ComfyUI answers where nothing runs.
                     None => Scope::Answered(ProxyAnswer::empty()),
                 }
@@ -117,7 +118,7 @@ impl Server {
                 if is_set(body.get("clear")) {
                     let queue = self.api.queue().await?;
                     let pending = queue.into_iter().filter(|(place, ..)| *place == Place::Pending);
-                    ids.extend(pending.map(|(_, id, _)| id));
+                    ids.extend(pending.map(|(_, job)| job.prompt_id));
                 }
                 Scope::Narrowed(deletion(body, ids, own))
             }

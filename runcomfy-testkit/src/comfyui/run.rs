@@ -12,6 +12,7 @@ use super::{
     api::Api,
     collect, failure,
     history::{self, Verdict},
+    identity::Identity,
     socket::Socket,
     staging,
     submit::{NotTaken, submit},
@@ -23,8 +24,10 @@ pub(super) struct Run<'a, P> {
     server: &'a Server,
     api: &'a Api,
     request: &'a RequestId,
-    /// The server tells only this client of the job. Follows from the request, so that it can be
-    /// taken up again.
+    /// The id that the server is asked to run it under.
+    prompt_id: &'a str,
+    /// The server tells only this client of the job. Follows from the id, so that it can be taken up
+    /// again.
     client_id: String,
     folder: &'a Path,
     cancelled: CancellationToken,
@@ -43,12 +46,13 @@ impl<'a, P: FnMut(Progress) + Send> Run<'a, P> {
     pub(super) fn new(
         server: &'a Server,
         request: &'a RequestId,
+        prompt_id: &'a str,
         folder: &'a Path,
         cancelled: CancellationToken,
         progress: P,
     ) -> Self {
-        let client_id = format!("runcomfy-emulator-{request}");
-        Self { server, api: &server.api, request, client_id, folder, cancelled, progress }
+        let (api, client_id) = (&server.api, format!("runcomfy-emulator-{prompt_id}"));
+        Self { server, api, request, prompt_id, client_id, folder, cancelled, progress }
     }
 
     pub(super) async fn start(self, job: &Job) -> Outcome {
@@ -127,26 +131,42 @@ impl<'a, P: FnMut(Progress) + Send> Run<'a, P> {
 
     async fn find_once(&self, accepted: Option<&Accepted>) -> Result<Option<Accepted>, Trouble> {
         if let Some(accepted) = accepted {
-            let seen = look(self.api, &accepted.prompt_id).await?;
+            let seen = look(self.api, &self.identity(accepted)).await?;
             return Ok((!matches!(seen, Seen::Nowhere)).then(|| accepted.clone()));
         }
-        let known = |id: &str| Accepted { prompt_id: id.to_owned(), node_errors: Map::new() };
+        let known = |prompt_id: &str, number| {
+            let (prompt_id, node_errors) = (prompt_id.to_owned(), Map::new());
+            Accepted { prompt_id, number, node_errors }
+        };
+        let asked_for = known(self.prompt_id, None);
+        let identity = self.identity(&asked_for);
         // A server that chose its own id knows the job by its client, as long as it is in the queue.
         let queue = self.api.queue().await?;
-        let ours = queue.iter().find(|(_, id, client)| {
-            id == self.request.as_str() || client.as_ref() == Some(&self.client_id)
-        });
-        if let Some((_, id, _)) = ours {
-            return Ok(Some(known(id)));
+        let ours = queue
+            .iter()
+            .map(|(_, job)| job)
+            .find(|job| identity.is(job) || job.client_id.as_ref() == Some(&self.client_id));
+        if let Some(job) = ours {
+            return Ok(Some(known(&job.prompt_id, job.number)));
         }
-        let history = self.api.history(self.request.as_str()).await?;
-        Ok(history.map(|_| known(self.request.as_str())))
+        let history = self.api.history(&identity).await?;
+        Ok(history.map(|_| asked_for))
+    }
+
+    /// What tells the job that the server took from all others.
+    fn identity(&self, accepted: &Accepted) -> Identity {
+        Identity {
+            prompt_id: accepted.prompt_id.clone(),
+            client_id: self.client_id.clone(),
+            number: accepted.number,
+        }
     }
 
     /// Watches a job that the server has, and brings home what it made.
     async fn finish(mut self, accepted: Accepted, socket: Option<Socket>) -> Outcome {
         (self.progress)(Progress::Accepted(accepted.clone()));
-        let mut watch = Watch::new(self.api, &self.client_id, &accepted.prompt_id, &self.cancelled);
+        let identity = self.identity(&accepted);
+        let mut watch = Watch::new(self.api, &identity, &self.cancelled);
         let end = watch.until_end(socket, &mut self.progress).await;
         let overdue = watch.is_overdue();
         let request = self.request.as_str();

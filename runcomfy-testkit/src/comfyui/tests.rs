@@ -25,7 +25,7 @@ mod served;
 use recording::Recording;
 use replay::Replay;
 
-/// An id that no recording has.
+/// An id to run under that no recording has.
 const ID: &str = "0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d";
 
 /// No waiting where a server on this machine is not there.
@@ -45,7 +45,13 @@ fn job(graph: Value) -> Job {
 
 fn job_with_id(id: &str, graph: Value) -> Job {
     let graph = Workflow::from_value(graph).unwrap();
-    Job { request_id: RequestId::new(id).unwrap(), graph, extra_data: None }
+    let (request_id, prompt_id) = (RequestId::new("req_1").unwrap(), id.to_owned());
+    Job { request_id, prompt_id, graph, extra_data: None }
+}
+
+/// What makes two graphs the same workflow, whatever their values.
+fn classes(graph: &Value) -> Vec<(&String, &Value)> {
+    graph.as_object().unwrap().iter().map(|(id, node)| (id, &node["class_type"])).collect()
 }
 
 /// A run under way, and its end.

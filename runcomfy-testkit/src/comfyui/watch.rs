@@ -11,14 +11,14 @@ use super::{
     Progress, Trouble, TroubleKind,
     api::{Api, Place},
     event::Event,
+    identity::Identity,
     socket::Socket,
 };
 
 /// A job, and what is known of it so far.
 pub(super) struct Watch<'a> {
     api: &'a Api,
-    client_id: &'a str,
-    prompt_id: &'a str,
+    identity: &'a Identity,
     cancelled: &'a CancellationToken,
     /// It is to stop.
     stopping: bool,
@@ -55,14 +55,12 @@ pub(super) enum Seen {
 impl<'a> Watch<'a> {
     pub(super) fn new(
         api: &'a Api,
-        client_id: &'a str,
-        prompt_id: &'a str,
+        identity: &'a Identity,
         cancelled: &'a CancellationToken,
     ) -> Self {
         Self {
             api,
-            client_id,
-            prompt_id,
+            identity,
             cancelled,
             stopping: false,
             overdue: false,
@@ -98,7 +96,7 @@ impl<'a> Watch<'a> {
                     self.stopping = true;
                 }
                 () = sleep_until(given_up) => return End::TooLong,
-                event = next(socket.as_mut(), self.prompt_id) => match event {
+                event = next(socket.as_mut(), &self.identity.prompt_id) => match event {
                     Some(Event::Ended) => {
                         self.heard = Instant::now();
                         // Its history is there by now. If ever it is not, it will be soon.
@@ -129,7 +127,7 @@ impl<'a> Watch<'a> {
                 Err(_) => self.disturbed = true,
             }
             if socket.is_none() && Instant::now() >= connect_at {
-                socket = Socket::connect(self.api, self.client_id).await.ok();
+                socket = Socket::connect(self.api, &self.identity.client_id).await.ok();
                 connect_at = Instant::now() + times.poll;
             }
             look_at = Instant::now()
@@ -155,16 +153,17 @@ impl<'a> Watch<'a> {
 
     /// Looks where the job is, and stops it where that is wanted. Its end, if this is it.
     async fn look_and_act(&mut self) -> Result<Option<End>, Trouble> {
-        let seen = look(self.api, self.prompt_id).await?;
+        let seen = look(self.api, self.identity).await?;
         self.heard = Instant::now();
         Ok(match seen {
             Seen::Finished(entry) => Some(End::Finished(entry)),
             Seen::InQueue(place) => {
                 self.started |= place == Place::Running;
                 if self.stopping {
+                    let prompt_id = &self.identity.prompt_id;
                     match place {
-                        Place::Pending => self.api.delete(self.prompt_id).await?,
-                        Place::Running => self.api.interrupt(self.prompt_id).await?,
+                        Place::Pending => self.api.delete(prompt_id).await?,
+                        Place::Running => self.api.interrupt(prompt_id).await?,
                     }
                 }
                 None
@@ -185,15 +184,15 @@ impl<'a> Watch<'a> {
 
 /// Where a job is. Asked in this order, so that one on its way from the queue to the history is not
 /// overlooked.
-pub(super) async fn look(api: &Api, prompt_id: &str) -> Result<Seen, Trouble> {
-    if let Some(entry) = api.history(prompt_id).await? {
+pub(super) async fn look(api: &Api, identity: &Identity) -> Result<Seen, Trouble> {
+    if let Some(entry) = api.history(identity).await? {
         return Ok(Seen::Finished(entry));
     }
     let queue = api.queue().await?;
-    if let Some((place, ..)) = queue.iter().find(|(_, id, _)| id == prompt_id) {
+    if let Some((place, _)) = queue.iter().find(|(_, job)| identity.is(job)) {
         return Ok(Seen::InQueue(*place));
     }
-    Ok(api.history(prompt_id).await?.map_or(Seen::Nowhere, Seen::Finished))
+    Ok(api.history(identity).await?.map_or(Seen::Nowhere, Seen::Finished))
 }
 
 /// What the socket says next; nothing ever where there is none.

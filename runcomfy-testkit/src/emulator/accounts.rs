@@ -35,7 +35,7 @@ pub(super) enum Kind {
 
 pub(super) struct Alike {
     pub(super) home: Home,
-    /// The account of every token, where there is but one.
+    /// The account of every token, where there is but one: its key, and what its ids follow from.
     pub(super) one: Option<u64>,
     pub(super) known: Mutex<BTreeMap<u64, FakeRunComfy>>,
 }
@@ -65,7 +65,10 @@ impl Accounts {
                 let key = alike.one.unwrap_or_else(|| key(token));
                 let mut known = lock(&alike.known);
                 let fake = known.entry(key).or_insert_with(|| {
-                    let fake = alike.home.open(key);
+                    // Only who asks for it gets the ids that another emulator gave before: they are in use
+                    // outside of it, as names of jobs, files and rows.
+                    let seed = alike.one.is_none().then(ids::random_seed);
+                    let fake = alike.home.open(key, seed);
                     fake.serve_at(&self.base);
                     fake
                 });
@@ -78,7 +81,7 @@ impl Accounts {
                 }
                 // Files are found by request id alone, so no two accounts may share one.
                 let builder = FakeRunComfy::builder()
-                    .seed(key(token))
+                    .seed(ids::random_seed())
                     .started_at(Utc::now())
                     .remember_calls(100);
                 let fake = make(token, builder)?;
@@ -150,7 +153,7 @@ impl Fingerprint {
     }
 
     fn of_key(key: u64) -> Self {
-        // Not the number that ids follow from: many bits of that can be had from any id.
+        // Not the key itself: in older states ids follow from it, and many bits of that can be had from any id.
         let other = ids::mix(key ^ 0x5bd1_e995_9e37_79b9);
         Self(other >> (u64::BITS - Self::BITS))
     }

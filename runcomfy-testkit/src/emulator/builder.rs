@@ -90,13 +90,15 @@ impl EmulatorBuilder {
 
     /// How each token's account begins: the sample deployments, the service's times and prices, and 100
     /// dollars where nothing is said. All keep the same time. Its seed means nothing: each account has
-    /// ids of its own.
+    /// new ids, but for the deployments that it begins with. For ids that are the same at each start, see
+    /// [`one_account`](Self::one_account).
     pub fn account(mut self, like: FakeBuilder) -> Self {
         self.accounts = Chosen::Alike(Box::new(like));
         self
     }
 
-    /// One account for all tokens, with ids that follow from this seed, in place of one for each.
+    /// One account for all tokens, with ids that follow from this seed, in place of one for each with new
+    /// ids. Two emulators with the same seed give the same ids.
     pub fn one_account(mut self, seed: u64) -> Self {
         self.one_account = Some(seed);
         self
@@ -114,7 +116,8 @@ impl EmulatorBuilder {
         self
     }
 
-    /// How the account of a token is made when it is first seen, from a builder whose ids are its own.
+    /// How the account of a token is made when it is first seen, from a builder with a seed of its own, so
+    /// that its ids are new.
     /// `None` refuses the token with 401.
     ///
     /// Accounts stay in memory until the emulator stops.

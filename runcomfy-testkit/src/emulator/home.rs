@@ -40,10 +40,10 @@ impl Home {
         self.clock
     }
 
-    /// Opens a new account.
-    pub(super) fn open(&self, key: u64) -> FakeRunComfy {
+    /// Opens a new account, with ids that follow from this seed, or from its key.
+    pub(super) fn open(&self, key: u64, seed: Option<u64>) -> FakeRunComfy {
         let now = self.clock.now();
-        let mut account = self.template.account(key, now, self.started_at);
+        let mut account = self.template.account(seed.unwrap_or(key), now, self.started_at);
         let keeper = self.keepers.as_ref().map(|keepers| keepers(key));
         let keep = |event| {
             if let Some(keeper) = &keeper {
@@ -51,10 +51,10 @@ impl Home {
                 drop((keeper.0)(Some(&Entry { at: now, event })));
             }
         };
-        keep(Event::Opened { balance: self.template.opening_balance() });
-        for seed in self.template.seeds() {
-            account.plant(now, seed.clone());
-            keep(Event::Planted(Box::new(seed.clone())));
+        keep(Event::Opened { balance: self.template.opening_balance(), seed });
+        for deployment in self.template.seeds() {
+            account.plant(now, deployment.clone());
+            keep(Event::Planted(Box::new(deployment.clone())));
         }
         let fake = self.template.clone().around(account, self.clock);
         if let Some(keeper) = keeper {

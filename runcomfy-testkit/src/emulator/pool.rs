@@ -137,9 +137,10 @@ impl Pool {
         }
         // First come, first served, whoever came.
         open.sort_by_key(|(_, one)| one.created_at);
-        for (fake, Open { request_id, machine, accepted, cancelled, .. }) in open {
-            let begun = machine.map(|machine| Begun {
+        for (fake, Open { request_id, machine, prompt_id, accepted, cancelled, .. }) in open {
+            let begun = machine.zip(prompt_id).map(|(machine, prompt_id)| Begun {
                 machine,
+                prompt_id,
                 accepted: accepted.and_then(|accepted| serde_json::from_value(accepted).ok()),
             });
             if begun.is_some() {

@@ -46,12 +46,13 @@ impl Restoring<'_> {
         let entry = serde_json::from_slice::<Entry>(&record.event);
         let mut entry = entry.map_err(|error| error.to_string())?;
         self.latest = self.latest.max(entry.at);
-        if let Event::Opened { balance } = entry.event {
+        if let Event::Opened { balance, seed } = entry.event {
             let (Some(first), Some(last)) = (&self.first, &self.last) else {
                 return Err("an account is there before the emulator started".to_owned());
             };
             let template = self.template.clone().opened_with(balance);
-            let mut account = template.account(record.account, entry.at, first.started_at);
+            let seed = seed.unwrap_or(record.account);
+            let mut account = template.account(seed, entry.at, first.started_at);
             last.apply(&mut account);
             self.accounts.insert(record.account, account);
             return Ok(());
@@ -145,7 +146,7 @@ mod tests {
         let mut graphs = Vec::new();
         for key in 1..=2 {
             let known = alike.known.lock().unwrap().get(&key).cloned();
-            let fake = known.unwrap_or_else(|| alike.home.open(key));
+            let fake = known.unwrap_or_else(|| alike.home.open(key, None));
             if requests.len() < 2 {
                 let request = InferenceRequest::new(DeploymentId::new("dep_1").unwrap());
                 requests.push(fake.submit_request(&request).await.unwrap().request_id);

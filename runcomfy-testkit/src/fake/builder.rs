@@ -173,7 +173,8 @@ impl FakeBuilder {
         self
     }
 
-    /// What its ids follow from. Two fakes with different seeds never name the same id.
+    /// What its ids follow from: 0 where nothing is said, so that they are the same each time, and those of
+    /// two fakes alike. Two fakes with different seeds never name the same id.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self

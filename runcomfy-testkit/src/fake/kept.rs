@@ -1,7 +1,7 @@
 //! What outlives the process, and what happens to a fake of other accord than a caller's.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     fmt, io,
     pin::Pin,
     sync::{Arc, Mutex},
@@ -179,12 +179,19 @@ impl FakeRunComfy {
         self.clock.scale()
     }
 
-    /// Begins a run on this machine. `None` where it is no longer to be done.
-    pub(crate) async fn begin(&self, id: &RequestId, machine: u64) -> Result<Option<Job>, String> {
+    /// Begins a run on this machine, under this id. `None` where it is no longer to be done.
+    pub(crate) async fn begin(
+        &self,
+        id: &RequestId,
+        machine: u64,
+        prompt_id: &str,
+    ) -> Result<Option<Job>, String> {
         let (job, kept) = {
             let (mut inner, now) = self.lock_now();
-            let Some(job) = inner.account.begin(now, id, machine) else { return Ok(None) };
-            (job, inner.keep(now, Event::Begun { request_id: id.clone(), machine }))
+            let begun = inner.account.begin(now, id, machine, prompt_id.to_owned());
+            let Some(job) = begun else { return Ok(None) };
+            let (request_id, prompt_id) = (id.clone(), Some(prompt_id.to_owned()));
+            (job, inner.keep(now, Event::Begun { request_id, machine, prompt_id }))
         };
         kept.await.map(|()| Some(job))
     }
@@ -194,7 +201,8 @@ impl FakeRunComfy {
         self.lock().account.job(id)
     }
 
-    /// What a machine said when it took a run. Who asks after it without this finds it by its own id.
+    /// What a machine said when it took a run. Who asks after it without this finds it by the id that the
+    /// machine was asked to run it under.
     pub(crate) fn accepted(&self, id: &RequestId, accepted: Value) {
         let (mut inner, now) = self.lock_now();
         inner.account.accepted(id, accepted.clone());
@@ -215,6 +223,11 @@ impl FakeRunComfy {
     pub(crate) fn keeps_files(&self, id: &RequestId) -> bool {
         let (mut inner, now) = self.lock_now();
         inner.account.keeps_files(now, id)
+    }
+
+    /// The ids that this account's runs go by on their machines.
+    pub(crate) fn prompt_ids(&self) -> HashSet<String> {
+        self.lock().account.prompt_ids()
     }
 
     /// Whether a request is one of this account's.

@@ -12,7 +12,7 @@ use super::{
     OpenError, Record,
     guarded::Guarded,
     header::{self, Kind},
-    tables::{self, FORMAT, Stopped},
+    tables::{self, FORMAT, OLDEST, Stopped},
 };
 
 /// A log is written at its end and read once: what redb keeps by default, up to 1 GiB, would help nobody.
@@ -40,7 +40,11 @@ pub(super) fn open(
     if fresh {
         tables::begin(&database, FORMAT).map_err(|error| OpenError::from_database(path, error))?;
     }
-    let next = read(path, &database, each)?;
+    let (next, format) = read(path, &database, each)?;
+    if format < FORMAT {
+        // Programs that know the old format only would misread what is added from now on.
+        tables::begin(&database, FORMAT).map_err(|error| OpenError::from_database(path, error))?;
+    }
     file.release().map_err(of_io)?;
     if fresh {
         sync_directory(path).map_err(of_io)?;
@@ -88,25 +92,27 @@ fn database(path: &Path, file: &Guarded, fresh: bool) -> Result<Database, OpenEr
     }
 }
 
+/// The number of the next record, and the format of those that are there.
 fn read(
     path: &Path,
     database: &Database,
     each: impl FnMut(Record) -> Result<(), String>,
-) -> Result<u64, OpenError> {
+) -> Result<(u64, u64), OpenError> {
     let of_database = |fault| OpenError::from_database(path, fault);
     let transaction = database.begin_read().map_err(|error| of_database(error.into()))?;
-    match tables::format(&transaction).map_err(of_database)? {
-        Some(FORMAT) => {}
+    let format = match tables::format(&transaction).map_err(of_database)? {
+        Some(format @ OLDEST..=FORMAT) => format,
         Some(found) => return Err(other_format(path, found)),
         None => return Err(OpenError::NotOurs { path: path.to_owned() }),
-    }
-    tables::replay(&transaction, each).map_err(|stopped| match stopped {
+    };
+    let next = tables::replay(&transaction, each).map_err(|stopped| match stopped {
         Stopped::Database(error) => of_database(error),
         Stopped::Gap => OpenError::Damaged { path: path.to_owned() },
         Stopped::Refused(number, reason) => {
             OpenError::Record { path: path.to_owned(), number, reason }
         }
-    })
+    })?;
+    Ok((next, format))
 }
 
 fn other_format(path: &Path, found: u64) -> OpenError {

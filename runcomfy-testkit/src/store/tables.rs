@@ -9,7 +9,13 @@ use redb::{
 use super::Record;
 
 /// Which format this program writes. Raise it when the tables, or the events in them, change.
-pub(super) const FORMAT: u64 = 1;
+///
+/// In 1, all ids follow from the account's key, and a run goes by its request's id on its machine. In 2, an
+/// account has a seed for its ids, and each hand-over to a machine an id.
+pub(super) const FORMAT: u64 = 2;
+
+/// The first format that this program reads. What it finds in one is of this program's from then on.
+pub(super) const OLDEST: u64 = 1;
 
 const ABOUT: TableDefinition<'_, &str, u64> = TableDefinition::new("runcomfy-emulator state");
 const RECORDS: TableDefinition<'_, u64, (u64, &[u8])> = TableDefinition::new("records");
@@ -25,7 +31,7 @@ impl<E: Into<redb::Error>> From<E> for Fault {
     }
 }
 
-/// Says whose file it is.
+/// Says whose file it is, and in which format.
 pub(super) fn begin(database: &Database, format: u64) -> Result<(), Fault> {
     let transaction = database.begin_write()?;
     transaction.open_table(ABOUT)?.insert(FORMAT_KEY, format)?;

@@ -3,6 +3,7 @@
 mod access;
 mod deployments;
 mod files;
+mod ids;
 mod names;
 mod page;
 mod queue;

@@ -29,7 +29,8 @@ pub(crate) struct Arguments {
     /// Keep accounts in this file, across restarts. Time goes on while nothing runs.
     #[arg(long, value_name = "FILE")]
     pub(crate) state: Option<PathBuf>,
-    /// One account for all tokens, with ids that follow from this number, as does the luck of faults.
+    /// One account for all tokens, with ids that follow from this number and are the same at each start, as is
+    /// the luck of faults. Without it, ids are new.
     #[arg(long, value_name = "NUMBER")]
     pub(crate) seed: Option<u64>,
     /// How many times as fast as real time its own goes, money included.

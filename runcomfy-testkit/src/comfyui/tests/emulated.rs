@@ -1,24 +1,28 @@
 //! The emulator with a recorded server behind it, from the outside.
 
 use super::{replay::Changes, *};
-use crate::{Emulator, FakeRunComfy, outgoing};
+use crate::{Emulator, EmulatorBuilder, FakeRunComfy, outgoing};
 
 const DEPLOYMENT: &str = "a1b2c3d4-0000-4000-8000-000000000001";
 
-struct Caller {
-    emulator: Emulator,
+/// Somebody who calls an emulator of their own.
+pub(super) struct Caller {
+    pub(super) emulator: Emulator,
     http: reqwest::Client,
 }
 
 impl Caller {
     async fn of(replay: &Replay) -> Self {
         let fake = FakeRunComfy::builder().cold_start(Duration::ZERO);
-        let emulator =
-            Emulator::builder().account(fake).comfyui(replay.url()).start().await.unwrap();
+        Self::start(Emulator::builder().account(fake).comfyui(replay.url())).await
+    }
+
+    pub(super) async fn start(builder: EmulatorBuilder) -> Self {
+        let emulator = builder.start().await.unwrap();
         Self { emulator, http: outgoing::direct_client(PATIENCE).unwrap() }
     }
 
-    async fn call(&self, method: &str, path: &str, body: Option<Value>) -> Value {
+    pub(super) async fn call(&self, method: &str, path: &str, body: Option<Value>) -> Value {
         let path = format!("prod/v1/deployments/{DEPLOYMENT}/{path}");
         let url = self.emulator.url().join(&path).unwrap();
         let request = self.http.request(method.parse().unwrap(), url).bearer_auth("token");
@@ -31,22 +35,33 @@ impl Caller {
     }
 
     /// Submits a graph. The path of the request.
-    async fn submit(&self, graph: Value) -> String {
+    pub(super) async fn submit(&self, graph: Value) -> String {
         let reply = self.call("POST", "inference", Some(json!({"workflow_api_json": graph}))).await;
         format!("requests/{}", reply["request_id"].as_str().unwrap())
     }
 
+    /// A file, at the address that a result has of it.
+    pub(super) async fn file(&self, url: &str) -> Vec<u8> {
+        self.http.get(url).send().await.unwrap().bytes().await.unwrap().to_vec()
+    }
+
     /// Asks for a result until there is one.
-    async fn result(&self, request: &str) -> Value {
+    pub(super) async fn result(&self, request: &str) -> Value {
+        self.result_unlike(request, &["in_queue", "in_progress"]).await
+    }
+
+    /// Asks for a result until its status is none of these.
+    pub(super) async fn result_unlike(&self, request: &str, words: &[&str]) -> Value {
         let ended = async {
             loop {
                 let result = self.call("GET", &format!("{request}/result"), None).await;
-                if !matches!(result["status"].as_str(), Some("in_queue" | "in_progress")) {
+                if result["status"].as_str().is_none_or(|word| !words.contains(&word)) {
                     return result;
                 }
             }
         };
-        tokio::time::timeout(PATIENCE, ended).await.unwrap()
+        // A real server may have others' work before it.
+        tokio::time::timeout(4 * PATIENCE, ended).await.unwrap()
     }
 }
 
@@ -113,14 +128,12 @@ async fn what_was_made_before_a_restart_is_at_the_address_of_the_new_emulator() 
         let builder = Emulator::builder().state(folder.path().join("state"));
         builder.comfyui(replay.url())
     };
-    let http = outgoing::direct_client(PATIENCE).unwrap();
-    let caller = Caller { emulator: builder().start().await.unwrap(), http };
+    let caller = Caller::start(builder()).await;
     let request = caller.submit(Recording::load("blend").graph).await;
     assert_eq!(caller.result(&request).await["status"], "succeeded");
-    let Caller { emulator, http } = caller;
-    emulator.shutdown().await;
+    caller.emulator.shutdown().await;
 
-    let caller = Caller { emulator: builder().start().await.unwrap(), http };
+    let caller = Caller::start(builder()).await;
     let result = caller.result(&request).await;
     let url = result["outputs"]["13"]["images"][0]["url"].as_str().unwrap();
     assert!(url.starts_with(caller.emulator.url().as_str()), "{url}");

@@ -57,11 +57,6 @@ async fn each_workflow_ends_as_it_was_recorded() {
     assert!(left.is_empty(), "runs of no workflow: {left:?}");
 }
 
-/// What makes two graphs the same workflow, whatever their values.
-fn classes(graph: &Value) -> Vec<(&String, &Value)> {
-    graph.as_object().unwrap().iter().map(|(id, node)| (id, &node["class_type"])).collect()
-}
-
 async fn check(name: &str, end: End) {
     let recorded = Recording::load(name);
     let replay = Replay::of(name);

@@ -58,8 +58,10 @@ struct Shared {
     changes: Changes,
     /// What was called, with the body.
     calls: watch::Sender<Vec<String>>,
-    /// How many messages may be sent.
+    /// How many messages of a run may be sent.
     released: watch::Sender<usize>,
+    /// Told when jobs come and go.
+    moved: watch::Sender<()>,
 }
 
 #[derive(Default)]
@@ -68,7 +70,12 @@ struct Played {
     /// Those that were begun, the last first.
     begun: VecDeque<Arc<Recording>>,
     sockets: HashMap<String, mpsc::UnboundedSender<Told>>,
-    job: Option<Playing>,
+    /// In the order in which they came. Only the first runs.
+    jobs: VecDeque<Playing>,
+    /// How many there were at once.
+    most_jobs: usize,
+    /// How many graphs it was given.
+    posted: u64,
     history: Map<String, Value>,
     graphs: Vec<Value>,
     uploads: Vec<(String, Vec<u8>)>,
@@ -77,6 +84,7 @@ struct Played {
 }
 
 struct Playing {
+    number: u64,
     id: String,
     client: String,
     running: bool,
@@ -96,6 +104,7 @@ impl Replay {
         let shared = Arc::new(Shared {
             played: Mutex::new(Played { recordings, ..Played::default() }),
             released: watch::Sender::new(changes.hold.unwrap_or(usize::MAX)),
+            moved: watch::Sender::default(),
             changes,
             calls: watch::Sender::default(),
         });
@@ -142,6 +151,16 @@ impl Replay {
     /// One more recording to play.
     pub(crate) fn add(&self, name: &str) {
         self.shared.lock().recordings.push_back(Arc::new(Recording::load(name)));
+    }
+
+    /// How many jobs it had at once.
+    pub(crate) fn most_jobs(&self) -> usize {
+        self.shared.lock().most_jobs
+    }
+
+    /// No message from this one on before [`Self::release`].
+    pub(crate) fn hold(&self, index: usize) {
+        self.shared.released.send_replace(index);
     }
 
     pub(crate) fn release(&self) {
@@ -198,8 +217,38 @@ impl Shared {
         self.calls.send_modify(|calls| calls.push(call));
     }
 
+    /// Adds a job to the queue.
+    fn begin(self: &Arc<Self>, played: &mut Played, recording: &Arc<Recording>, job: Playing) {
+        let (number, id, client) = (job.number, job.id.clone(), job.client.clone());
+        played.jobs.push_back(job);
+        played.most_jobs = played.most_jobs.max(played.jobs.len());
+        tokio::spawn(self.clone().play(recording.clone(), number, id, client));
+    }
+
+    /// Waits until a job is the first. `false` where it was taken out of the queue.
+    async fn is_first(&self, number: u64) -> bool {
+        let mut moved = self.moved.subscribe();
+        loop {
+            let place = self.lock().jobs.iter().position(|job| job.number == number);
+            match place {
+                None => return false,
+                Some(0) => return true,
+                Some(_) => moved.changed().await.unwrap(),
+            }
+        }
+    }
+
     /// Plays a recording under an id, message by message.
-    async fn play(self: Arc<Self>, recording: Arc<Recording>, id: String, client: String) {
+    async fn play(
+        self: Arc<Self>,
+        recording: Arc<Recording>,
+        number: u64,
+        id: String,
+        client: String,
+    ) {
+        if !self.is_first(number).await {
+            return;
+        }
         let mut released = self.released.subscribe();
         let rename = |text: &str| text.replace(recording.prompt_id(), &id);
         if let Some(length) = self.changes.giant {
@@ -214,18 +263,18 @@ impl Shared {
             }
             released.wait_for(|released| *released > index).await.unwrap();
             let mut played = self.lock();
-            if played.job.as_ref().is_none_or(|job| job.id != id) {
-                return;
-            }
-            if let Some(job) = &mut played.job {
-                job.running = index >= recording.index("execution_start");
-            }
+            let first = played.jobs.front_mut().filter(|job| job.number == number);
+            let Some(job) = first else { return };
+            job.running = index >= recording.index("execution_start");
             // The history is there just before the last message, and not at `execution_success`.
             if index + 1 == recording.messages.len() {
-                played.job = None;
+                played.jobs.pop_front();
+                self.moved.send_replace(());
                 let mut entry: Value =
                     serde_json::from_str(&rename(&recording.entry.clone().unwrap().to_string()))
                         .unwrap();
+                entry["prompt"][0] = number.into();
+                entry["prompt"][3]["client_id"] = client.as_str().into();
                 if let Some(outputs) = &self.changes.outputs {
                     entry["outputs"] = outputs.clone();
                 }

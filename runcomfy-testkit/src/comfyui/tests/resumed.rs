@@ -1,7 +1,7 @@
 //! Jobs that are taken up after the process that handed them over is gone.
 
 use super::{replay::Changes, *};
-use crate::comfyui::Accepted;
+use crate::comfyui::{Accepted, identity::Identity};
 
 /// Hands a job over and forgets it, as a process does that is killed.
 async fn hand_over(replay: &Replay) -> Accepted {
@@ -9,7 +9,13 @@ async fn hand_over(replay: &Replay) -> Accepted {
     replay.called("GET /queue", 1).await;
     running.task.abort();
     let id = replay.graphs()[0]["prompt_id"].as_str().unwrap_or(ID).to_owned();
-    Accepted { prompt_id: id, node_errors: serde_json::Map::new() }
+    Accepted { prompt_id: id, number: None, node_errors: serde_json::Map::new() }
+}
+
+/// What tells the job from others.
+fn identity() -> Identity {
+    let (prompt_id, client_id) = (ID.to_owned(), format!("runcomfy-emulator-{ID}"));
+    Identity { prompt_id, client_id, number: None }
 }
 
 async fn resume(
@@ -18,10 +24,10 @@ async fn resume(
 ) -> Option<(Outcome, Vec<Progress>, usize)> {
     let server = Server::new(replay.url(), impatient()).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let (id, mut told) = (RequestId::new(ID).unwrap(), Vec::new());
-    let cancelled = CancellationToken::new();
+    let (id, mut told) = (RequestId::new("req_1").unwrap(), Vec::new());
+    let (known, cancelled) = ((ID, accepted), CancellationToken::new());
     let resumed =
-        server.resume(&id, accepted, folder.path(), cancelled, |progress| told.push(progress));
+        server.resume(&id, known, folder.path(), cancelled, |progress| told.push(progress));
     let outcome = tokio::time::timeout(PATIENCE, resumed).await.unwrap()?;
     let files = match &outcome {
         Outcome::Succeeded { files, .. } | Outcome::Failed { files, .. } => {
@@ -67,7 +73,7 @@ async fn one_that_is_over_is_fetched() {
     replay.release();
     let ended = async {
         let server = Server::new(replay.url(), impatient()).unwrap();
-        while server.api.history(ID).await.unwrap().is_none() {}
+        while server.api.history(&identity()).await.unwrap().is_none() {}
     };
     tokio::time::timeout(PATIENCE, ended).await.unwrap();
     let (outcome, _, files) = resume(&replay, None).await.unwrap();
@@ -107,8 +113,46 @@ async fn what_did_not_validate_is_not_forgotten() {
 #[tokio::test]
 async fn one_that_the_server_does_not_know_is_nobodys() {
     assert_eq!(resume(&Replay::of("invert"), None).await, None);
-    let accepted = Accepted { prompt_id: "7".into(), node_errors: serde_json::Map::new() };
+    let node_errors = serde_json::Map::new();
+    let accepted = Accepted { prompt_id: "7".into(), number: None, node_errors };
     assert_eq!(resume(&Replay::of("invert"), Some(accepted)).await, None);
+}
+
+/// Handed over by somebody else, who was free to choose the same id.
+async fn run_of_somebody_else(replay: &Replay) {
+    let server = Server::new(replay.url(), impatient()).unwrap();
+    let body = json!({"prompt": replay.job().graph, "prompt_id": ID, "client_id": "somebody else"});
+    assert_eq!(server.api.post(&["prompt"], &body).await.unwrap().status, 200);
+    let ended =
+        async { while server.api.get(&["history", ID]).await.unwrap().get(ID).is_none() {} };
+    tokio::time::timeout(PATIENCE, ended).await.unwrap();
+}
+
+#[tokio::test]
+async fn one_of_somebody_else_under_the_same_id_is_not_taken_for_it() {
+    let replay = Replay::of("invert");
+    run_of_somebody_else(&replay).await;
+    assert_eq!(resume(&replay, None).await, None);
+    let node_errors = serde_json::Map::new();
+    let accepted = Accepted { prompt_id: ID.into(), number: Some(0.0), node_errors };
+    assert_eq!(resume(&replay, Some(accepted)).await, None);
+}
+
+#[tokio::test]
+async fn the_end_of_an_earlier_run_under_the_same_id_is_not_its_end() {
+    let replay = Replay::of("invert");
+    replay.add("blend");
+    let (outcome, ..) = run(&replay).await;
+    assert!(matches!(outcome, Outcome::Succeeded { .. }), "{outcome:?}");
+    // The same client as well: only the number of the job tells.
+    replay.hold(Recording::load("blend").index("execution_start"));
+    let running = Running::start(&replay, impatient(), replay.job());
+    let looks = replay.calls().iter().filter(|call| call.starts_with("GET /queue")).count();
+    replay.called("GET /queue", looks + 1).await;
+    replay.release();
+    let (outcome, ..) = running.end().await;
+    let Outcome::Succeeded { outputs, .. } = outcome else { panic!("{outcome:?}") };
+    assert!(outputs.contains_key("13"), "{outputs:?}");
 }
 
 #[tokio::test]

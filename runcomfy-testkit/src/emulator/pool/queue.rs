@@ -23,6 +23,8 @@ pub(super) struct Waiting {
 
 pub(super) struct Begun {
     pub(super) machine: u64,
+    /// The id that the machine was asked to run it under.
+    pub(super) prompt_id: String,
     pub(super) accepted: Option<Accepted>,
 }
 

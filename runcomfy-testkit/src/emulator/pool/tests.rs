@@ -1,6 +1,10 @@
 //! The emulator with recorded ComfyUI servers behind it, from the outside.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use serde_json::{Map, Value, json};
 
@@ -17,12 +21,14 @@ use crate::{
     outgoing,
 };
 
+mod again;
 mod failed;
 mod kept;
 mod killed;
 mod lost;
 mod made;
 mod money;
+mod older;
 mod queue;
 mod stopped;
 mod through;
@@ -91,6 +97,8 @@ struct Asked {
     caller: Caller,
     deployment: &'static str,
     id: String,
+    /// What tells it from others where it is run.
+    mark: String,
 }
 
 struct Reply {
@@ -137,12 +145,15 @@ impl Caller {
         }
     }
 
-    async fn submit_to(&self, deployment: &'static str, body: Value) -> Asked {
+    async fn submit_to(&self, deployment: &'static str, mut body: Value) -> Asked {
+        static SUBMITTED: AtomicUsize = AtomicUsize::new(0);
+        let mark = SUBMITTED.fetch_add(1, Ordering::Relaxed).to_string();
+        body["extra_data"]["mark"] = json!(mark);
         let path = format!("POST prod/v1/deployments/{deployment}/inference");
         let reply = self.call(&path, Some(&body)).await;
         assert_eq!(reply.status, 200, "{}", reply.json());
         let id = reply.json()["request_id"].as_str().unwrap().to_owned();
-        Asked { caller: self.clone(), deployment, id }
+        Asked { caller: self.clone(), deployment, id, mark }
     }
 
     /// Submits what was recorded under this name.
@@ -235,10 +246,16 @@ fn kind(result: &Value) -> (&str, &str) {
     (result["status"].as_str().unwrap(), result["error"]["type"].as_str().unwrap_or_default())
 }
 
-/// The graphs that reached a server, by the ids of their requests.
+/// The requests that reached a server, by their marks.
 fn taken(server: &Replay) -> Vec<String> {
-    let ids = server.graphs().into_iter();
-    ids.map(|sent| sent["prompt_id"].as_str().unwrap().to_owned()).collect()
+    let sent = server.graphs().into_iter();
+    sent.map(|sent| sent["extra_data"]["mark"].as_str().unwrap().to_owned()).collect()
+}
+
+/// The ids that they were to run under.
+fn prompt_ids(server: &Replay) -> Vec<String> {
+    let sent = server.graphs().into_iter();
+    sent.map(|sent| sent["prompt_id"].as_str().unwrap().to_owned()).collect()
 }
 
 fn count(server: &Replay, start: &str) -> usize {

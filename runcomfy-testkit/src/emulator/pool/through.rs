@@ -5,7 +5,7 @@ use axum::{
     http::{Method, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
-use runcomfy_core::{Error, ErrorKind, Operation, ProxyCall, RequestId};
+use runcomfy_core::{Error, ErrorKind, Operation, ProxyCall};
 use serde_json::Value;
 
 use super::Pool;
@@ -36,7 +36,8 @@ impl Pool {
         };
         let method =
             if *method == Method::GET { comfyui::Method::Get } else { comfyui::Method::Post };
-        let own = |id: &str| RequestId::new(id).is_ok_and(|id| fake.has(&id));
+        let ids = fake.prompt_ids();
+        let own = |id: &str| ids.contains(id);
         match server.proxy(method, &call.path, query, body, own).await {
             Ok(answer) => Ok(written(answer)),
             Err(ProxyTrouble::Refused(why)) => {

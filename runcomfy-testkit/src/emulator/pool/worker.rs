@@ -6,6 +6,7 @@ use runcomfy_core::{RequestId, Workflow};
 use serde_json::json;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::{Machine, Pool, lock, queue::Waiting};
 use crate::{
@@ -91,8 +92,10 @@ impl Pool {
     async fn run(&self, machine: &Machine, waiting: Waiting) {
         let Waiting { fake, request_id, begun } = waiting;
         let stop = lock(&self.under_way).entry(request_id.clone()).or_default().clone();
+        // Another one each time: ComfyUI remembers what ran under an id, and others may use it, too.
+        let prompt_id = Uuid::new_v4().to_string();
         let job = match begun {
-            None => fake.begin(&request_id, machine.number).await.unwrap_or_default(),
+            None => fake.begin(&request_id, machine.number, &prompt_id).await.unwrap_or_default(),
             Some(_) => fake.begun(&request_id),
         };
         let nodes = job.as_ref().map_or(0, |job| job.graph.nodes().count());
@@ -105,6 +108,7 @@ impl Pool {
                 *lock(&machine.state) = "running";
                 let job = comfyui::Job {
                     request_id: request_id.clone(),
+                    prompt_id,
                     graph: Workflow::clone(&job.graph),
                     extra_data: job.extra_data,
                 };
@@ -113,9 +117,10 @@ impl Pool {
             // Also where nobody wants it any more: the server still has it.
             (Some(begun), _) => {
                 *lock(&machine.state) = "running";
+                let known = (begun.prompt_id.as_str(), begun.accepted);
                 let resumed = machine
                     .server
-                    .resume(&request_id, begun.accepted, &folder, stop.clone(), progress)
+                    .resume(&request_id, known, &folder, stop.clone(), progress)
                     .await;
                 Some(resumed.unwrap_or_else(|| match stop.is_cancelled() {
                     true => Outcome::Cancelled,

@@ -59,6 +59,39 @@ fn a_later_format_is_left_to_later_versions() {
 }
 
 #[test]
+fn a_format_before_the_first_is_nobodys() {
+    let (_directory, path) = place();
+    Store::write_in_format(&path, tables::OLDEST - 1, &[]);
+    let error = refused(&fs::read(&path).unwrap());
+    assert!(matches!(error, OpenError::OtherFormat { .. }), "{error:?}");
+}
+
+/// The format of a file that nobody has open.
+fn format_of(path: &Path) -> Option<u64> {
+    tables::format(&Database::open(path).unwrap().begin_read().unwrap()).unwrap()
+}
+
+#[test]
+fn an_earlier_format_is_read_and_closed_to_earlier_versions() {
+    let (_directory, path) = place();
+    Store::write_in_format(&path, tables::OLDEST, &[record(1, 1), record(2, 2)]);
+    for _ in 0..2 {
+        let (_store, records) = reopen(&path);
+        assert_eq!(records, [record(1, 1), record(2, 2)]);
+    }
+    assert_eq!(format_of(&path), Some(tables::FORMAT));
+}
+
+#[test]
+fn an_earlier_format_that_is_refused_stays_one() {
+    let (_directory, path) = place();
+    Store::write_in_format(&path, tables::OLDEST, &[record(1, 1)]);
+    let before = fs::read(&path).unwrap();
+    assert!(Store::open(&path, |_| Err("unfit".to_owned())).is_err());
+    assert_eq!(fs::read(&path).unwrap(), before);
+}
+
+#[test]
 fn a_log_cut_short_anywhere_is_damaged() {
     let (_directory, path) = place();
     let whole = written(&path);

@@ -18,8 +18,8 @@ use tokio_tungstenite::{
 
 use super::{Playing, Shared};
 use crate::comfyui::tests::{
-    ID,
-    recording::{Told, sample},
+    ID, classes,
+    recording::{Recording, Told, sample},
 };
 
 pub(super) async fn answer(State(shared): State<Arc<Shared>>, mut request: Request) -> Response {
@@ -53,9 +53,11 @@ pub(super) async fn answer(State(shared): State<Arc<Shared>>, mut request: Reque
             json_of(&all.get(class).map_or(json!({}), |info| json!({*class: info})))
         }
         ("GET", ["queue"]) => {
-            let item = |job: &Playing| json!([0, job.id, {}, {"client_id": job.client}, []]);
+            let item =
+                |job: &Playing| json!([job.number, job.id, {}, {"client_id": job.client}, []]);
             let jobs = |running| {
-                played.job.iter().filter(|job| job.running == running).map(item).collect::<Vec<_>>()
+                let those = played.jobs.iter().filter(|job| job.running == running);
+                those.map(item).collect::<Vec<_>>()
             };
             json_of(&json!({"queue_running": jobs(true), "queue_pending": jobs(false)}))
         }
@@ -86,10 +88,16 @@ pub(super) async fn answer(State(shared): State<Arc<Shared>>, mut request: Reque
             broken()
         }
         ("POST", ["prompt"]) => {
-            let recording = played.recordings.pop_front().unwrap();
+            // Of several, the one of this workflow.
+            let sent = classes(&body["prompt"]);
+            let alike = |recording: &Arc<Recording>| classes(&recording.graph) == sent;
+            let place = played.recordings.iter().position(alike).unwrap_or_default();
+            let recording = played.recordings.remove(place).unwrap();
             played.begun.push_front(recording.clone());
             played.graphs.push(body.clone());
             let mut answer = recording.answer.clone();
+            let number = played.posted;
+            played.posted += 1;
             if recording.status == 200 {
                 let id = shared
                     .changes
@@ -100,12 +108,12 @@ pub(super) async fn answer(State(shared): State<Arc<Shared>>, mut request: Reque
                     .to_owned();
                 let client = body["client_id"].as_str().unwrap().to_owned();
                 answer["prompt_id"] = json!(id);
+                answer["number"] = json!(number);
                 if let Some(node_errors) = &shared.changes.node_errors {
                     answer["node_errors"] = node_errors.clone();
                 }
-                played.job =
-                    Some(Playing { id: id.clone(), client: client.clone(), running: false });
-                tokio::spawn(shared.clone().play(recording.clone(), id, client));
+                let job = Playing { number, id, client, running: false };
+                shared.begin(&mut played, &recording, job);
             }
             if shared.changes.lost_answer {
                 return broken();
@@ -117,15 +125,14 @@ pub(super) async fn answer(State(shared): State<Arc<Shared>>, mut request: Reque
         ("POST", ["queue"]) => {
             let deletes =
                 |id: &str| body["delete"].as_array().is_some_and(|ids| ids.contains(&json!(id)));
-            if played.job.as_ref().is_some_and(|job| !job.running && deletes(&job.id)) {
-                played.job = None;
-            }
+            played.jobs.retain(|job| job.running || !deletes(&job.id));
+            shared.moved.send_replace(());
             status(StatusCode::OK)
         }
         ("POST", ["interrupt"]) => {
             if played
-                .job
-                .as_ref()
+                .jobs
+                .front()
                 .is_some_and(|job| job.running && body["prompt_id"] == job.id.as_str())
             {
                 played.interrupts += 1;

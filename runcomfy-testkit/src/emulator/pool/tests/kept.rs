@@ -51,7 +51,7 @@ async fn what_runs_and_what_waits_is_taken_up_by_the_next_emulator() {
         let result = request.succeeds().await;
         assert_eq!(file(&result, &request.caller, PICTURE).await, *picture);
     }
-    assert_eq!(taken(&server), [running.id.as_str(), &waiting.id], "none is run twice");
+    assert_eq!(taken(&server), [running.mark.as_str(), &waiting.mark], "none is run twice");
 }
 
 /// Dropped, not shut down: nobody waits for anything.
@@ -197,7 +197,7 @@ async fn first_come_is_first_served_after_a_restart_as_well() {
     for request in &order {
         again(request, &second).succeeds().await;
     }
-    let order: Vec<_> = order.iter().map(|request| request.id.clone()).collect();
+    let order: Vec<_> = order.iter().map(|request| request.mark.clone()).collect();
     assert_eq!(taken(&server), order);
 }
 
@@ -214,7 +214,7 @@ async fn what_was_begun_can_be_stopped_as_soon_as_it_is_taken_over() {
     let request = InferenceRequest::new(DeploymentId::new(DEPLOYMENT).unwrap());
     let [begun, waiting] = [(); 2].map(|()| fake.submit_request(&request));
     let (begun, waiting) = (begun.await.unwrap().request_id, waiting.await.unwrap().request_id);
-    fake.begin(&begun, first.machines[0].number).await.unwrap().unwrap();
+    fake.begin(&begun, first.machines[0].number, "id").await.unwrap().unwrap();
     second.take_over([&fake]);
     assert!(second.stop(&begun));
     assert!(!second.stop(&waiting), "it does not run, so there is nothing to stop");

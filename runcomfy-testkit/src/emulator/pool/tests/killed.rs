@@ -51,7 +51,7 @@ async fn a_kill_loses_no_run_and_no_other_runs_twice() {
         let file = request.caller.call(&format!("GET {url}"), None).await;
         assert_eq!(file.bytes, Recording::load("invert").views[0].bytes);
     }
-    assert_eq!(taken(&server), [running.id, waiting.id]);
+    assert_eq!(taken(&server), [running.mark, waiting.mark]);
 }
 
 async fn serve_until_killed(state: &Path) {

@@ -70,7 +70,7 @@ async fn what_is_cancelled_meanwhile_is_not_run() {
     server.restart().await;
     server.add("invert");
     wanted.succeeds().await;
-    assert_eq!(taken(&server), [wanted.id.as_str()]);
+    assert_eq!(taken(&server), [wanted.mark.as_str()]);
 }
 
 #[tokio::test]

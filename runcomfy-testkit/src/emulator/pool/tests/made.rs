@@ -10,7 +10,7 @@ async fn every_recorded_run_ends_for_a_caller_as_it_did_on_the_server() {
         let emulator = emulator(&[&server]).await;
         let request = Caller::of(&emulator).submit(name).await;
         let result = request.result().await;
-        assert_eq!(taken(&server), [request.id.as_str()], "{name}");
+        assert_eq!(taken(&server), [request.mark.as_str()], "{name}");
         match end {
             End::Success => same(name, &request.caller, &result).await,
             End::Interrupt => assert_eq!(result["status"], "cancelled", "{name}: {result}"),

@@ -22,12 +22,12 @@ async fn a_server_gets_one_job_at_a_time_in_the_order_of_all_accounts() {
     };
     assert_eq!(positions(&[0, 2]).await, [Value::Null, json!(0)]);
     assert_eq!(positions(&[1, 3]).await, [json!(0), json!(1)]);
-    assert_eq!(taken(&server), [requests[0].id.as_str()]);
+    assert_eq!(taken(&server), [requests[0].mark.as_str()]);
     server.release();
     for request in &requests {
         request.succeeds().await;
     }
-    let order: Vec<_> = requests.iter().map(|request| request.id.clone()).collect();
+    let order: Vec<_> = requests.iter().map(|request| request.mark.clone()).collect();
     assert_eq!(taken(&server), order);
 }
 

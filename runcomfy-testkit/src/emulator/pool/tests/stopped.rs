@@ -28,7 +28,7 @@ async fn one_that_waits_is_never_handed_over() {
     assert_eq!(result["status"], "cancelled", "{result}");
     server.release();
     requests[2].succeeds().await;
-    assert_eq!(taken(&server), [requests[0].id.as_str(), &requests[2].id]);
+    assert_eq!(taken(&server), [requests[0].mark.as_str(), &requests[2].mark]);
 }
 
 #[tokio::test]
@@ -45,7 +45,7 @@ async fn one_that_runs_is_interrupted_and_the_next_runs() {
     assert_eq!(result["status"], "cancelled", "{result}");
     assert!(result["instance_id"].is_string(), "{result}");
     next.succeeds().await;
-    let own = format!("POST /interrupt {{\"prompt_id\":\"{}\"}}", running.id);
+    let own = format!("POST /interrupt {{\"prompt_id\":\"{}\"}}", prompt_ids(&server)[0]);
     assert!(count(&server, &own) > 0);
     assert_eq!(count(&server, "POST /interrupt"), count(&server, &own));
 }
@@ -75,8 +75,8 @@ async fn a_deletion_stops_what_runs_and_frees_the_server() {
     assert_eq!(running.ask("GET", "status").await.refusal(), (404, Some(404_001)));
     other.succeeds().await;
     assert!(count(&server, "POST /interrupt") > 0);
-    assert_eq!(taken(&server), [running.id.as_str(), &other.id]);
-    assert!(!taken(&server).contains(&waiting.id));
+    assert_eq!(taken(&server), [running.mark.as_str(), &other.mark]);
+    assert!(!taken(&server).contains(&waiting.mark));
     caller.servers(&["idle"]).await;
 }
 

@@ -37,7 +37,7 @@ async fn answers_come_as_the_server_gives_them() {
     let server = held("invert", "execution_start");
     let (_emulator, request, instance) = busy(&server).await;
     let queue = instance.call("GET", "queue", None).await;
-    assert_eq!(queue.json()["queue_pending"][0][1], request.id.as_str());
+    assert_eq!(queue.json()["queue_pending"][0][1], prompt_ids(&server)[0]);
     let stats = instance.call("GET", "api/system_stats", None).await;
     assert_eq!(stats.content_type.as_deref(), Some("application/json; charset=utf-8"));
     let empty = instance.call("POST", "free", Some(&json!({"unload_models": true}))).await;
@@ -86,7 +86,7 @@ async fn an_interrupt_stops_ones_own_job_only() {
     let request = Caller::of(&emulator).submit("queue_delete_and_interrupt_id").await;
     server.called("(held)", 1).await;
     let mine = Instance::of(&request).await;
-    for body in [json!({}), json!({"prompt_id": request.id})] {
+    for body in [json!({}), json!({"prompt_id": prompt_ids(&server)[1]})] {
         assert_eq!(other.call("POST", "interrupt", Some(&body)).await.status, 200);
     }
     assert_eq!(count(&server, "POST /interrupt"), 0);
