@@ -27,7 +27,7 @@ pub(crate) enum TroubleKind {
 }
 
 impl Trouble {
-    pub(super) fn new(kind: TroubleKind, server: &str, detail: impl fmt::Display) -> Self {
+    pub(crate) fn new(kind: TroubleKind, server: &str, detail: impl fmt::Display) -> Self {
         Self {
             kind,
             server: server.to_owned(),
@@ -40,7 +40,7 @@ impl Trouble {
     }
 
     /// Whether the server seems not to be there, rather than busy or strange.
-    pub(super) fn is_absence(&self) -> bool {
+    pub(crate) fn is_absence(&self) -> bool {
         // What a proxy before it says while nothing is behind it.
         matches!(self.kind, TroubleKind::Unreachable | TroubleKind::Status(502..=504))
     }

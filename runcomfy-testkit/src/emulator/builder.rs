@@ -2,6 +2,8 @@
 
 #[cfg(feature = "state")]
 use std::path::PathBuf;
+#[cfg(feature = "comfyui")]
+use std::sync::Arc;
 use std::{
     fmt,
     net::{Ipv4Addr, SocketAddr},
@@ -11,6 +13,8 @@ use url::Url;
 
 #[cfg(doc)]
 use super::Emulator;
+#[cfg(feature = "comfyui")]
+use super::pool::Report;
 use super::{
     accounts::Kind,
     faults::{FaultRule, Scenario},
@@ -35,6 +39,9 @@ pub struct EmulatorBuilder {
     /// How long servers are waited for.
     #[cfg(feature = "comfyui")]
     pub(super) comfyui_times: Times,
+    /// Told of servers that are found and lost.
+    #[cfg(feature = "comfyui")]
+    pub(super) report: Option<Report>,
     pub(super) webhook_copies: u32,
     pub(super) faults: Vec<FaultRule>,
     pub(super) scenarios: Vec<Scenario>,
@@ -62,6 +69,8 @@ impl EmulatorBuilder {
             input_hosts: Vec::new(),
             #[cfg(feature = "comfyui")]
             comfyui_times: Times::default(),
+            #[cfg(feature = "comfyui")]
+            report: None,
             webhook_copies: 1,
             faults: Vec::new(),
             scenarios: Vec::new(),
@@ -139,6 +148,14 @@ impl EmulatorBuilder {
     #[cfg(feature = "comfyui")]
     pub fn comfyui(mut self, server: Url) -> Self {
         self.comfyui.push(server);
+        self
+    }
+
+    /// Has somebody told, a line each, when a ComfyUI server is found or lost, or something else is at its
+    /// address.
+    #[cfg(feature = "comfyui")]
+    pub fn report(mut self, to: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        self.report = Some(Arc::new(to));
         self
     }
 

@@ -10,7 +10,7 @@ use std::{
 
 use axum::body::Bytes;
 use runcomfy_core::RequestId;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -24,12 +24,15 @@ use crate::{
 };
 
 mod folders;
+mod machine;
 mod queue;
 #[cfg(test)]
 mod tests;
 mod through;
 mod worker;
 
+use machine::Machine;
+pub(super) use machine::Report;
 use queue::{Begun, Queue, Waiting};
 pub(super) use worker::Workers;
 
@@ -43,17 +46,11 @@ pub(super) struct Pool {
     accounts: Mutex<HashMap<usize, FakeRunComfy>>,
     /// Where outputs go, one folder for each request.
     outputs: PathBuf,
+    report: Option<Report>,
     /// Goes with the pool, where outputs are not to outlive it.
     passing: Option<TempDir>,
     times: Times,
     closing: CancellationToken,
-}
-
-/// A server, by a number that it keeps across restarts.
-struct Machine {
-    number: u64,
-    server: Server,
-    state: Mutex<&'static str>,
 }
 
 impl Pool {
@@ -64,6 +61,7 @@ impl Pool {
         allow: Vec<String>,
         times: Times,
         outputs: Option<PathBuf>,
+        report: Option<Report>,
     ) -> io::Result<Self> {
         let mut machines: Vec<Machine> = Vec::new();
         for url in urls {
@@ -76,7 +74,7 @@ impl Pool {
                 let why = format!("the ComfyUI at {} is named twice", server.name());
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
             }
-            machines.push(Machine { number, server, state: Mutex::new("idle") });
+            machines.push(Machine::new(number, server));
         }
         let (outputs, passing) = match outputs {
             Some(folder) => (private(&folder)?, None),
@@ -92,6 +90,7 @@ impl Pool {
             under_way: Mutex::default(),
             accounts: Mutex::default(),
             outputs,
+            report,
             passing,
             times,
             closing: CancellationToken::new(),
@@ -176,20 +175,21 @@ impl Pool {
         self.machines.iter().find(|one| one.number == number).map(|one| &one.server)
     }
 
-    /// The node classes of the first server that tells.
-    pub(super) async fn object_info(&self) -> Option<Bytes> {
+    /// The node classes of the first server that tells, or why none does.
+    pub(super) async fn object_info(&self) -> Result<Bytes, String> {
+        let mut troubles = Vec::new();
         for machine in &self.machines {
-            if let Ok(text) = machine.server.object_info().await {
-                return Some(text.into());
+            match machine.server.object_info().await {
+                Ok(text) => return Ok(text.into()),
+                Err(trouble) => troubles.push(trouble.to_string()),
             }
         }
-        None
+        Err(troubles.join("; "))
     }
 
     /// Who there is and what they do, for people.
     pub(super) fn overview(&self) -> Value {
-        let glance = |machine: &Machine| json!({"url": machine.server.name(), "state": *lock(&machine.state)});
-        self.machines.iter().map(glance).collect()
+        self.machines.iter().map(Machine::overview).collect()
     }
 }
 

@@ -196,8 +196,11 @@ async fn healthz() -> Response {
 async fn object_info(State(served): State<Arc<Served>>) -> Response {
     if let Some(pool) = &served.pool {
         return match pool.object_info().await {
-            Some(text) => ([(header::CONTENT_TYPE, "application/json")], text).into_response(),
-            None => StatusCode::BAD_GATEWAY.into_response(),
+            Ok(text) => ([(header::CONTENT_TYPE, "application/json")], text).into_response(),
+            Err(why) => wire::json(
+                StatusCode::BAD_GATEWAY,
+                &json!({"error_code": 502_001, "error_message": why}),
+            ),
         };
     }
     ([(header::CONTENT_TYPE, "application/json")], samples::OBJECT_INFO).into_response()

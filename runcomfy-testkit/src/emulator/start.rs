@@ -114,7 +114,7 @@ impl EmulatorBuilder {
         let outputs = None;
         let (servers, hosts) = (std::mem::take(&mut self.comfyui), self.input_hosts.clone());
         let times = self.comfyui_times.clone();
-        let pool = Arc::new(Pool::new(servers, hosts, times, outputs)?);
+        let pool = Arc::new(Pool::new(servers, hosts, times, outputs, self.report.take())?);
         template.drive(pool.driver());
         Ok(Some(pool))
     }

@@ -33,6 +33,23 @@ fn hosts_of_inputs_mean_nothing_without_a_comfyui() {
     assert!(String::from_utf8(ended.stderr).unwrap().contains("--comfyui"));
 }
 
+/// Once, after the line that says where the emulator is.
+#[test]
+fn one_that_is_not_there_is_told_of_at_the_start() {
+    let address = nowhere();
+    let mut running = Running::start(&["--comfyui", &address]);
+    assert!(running.next_line().contains(&address));
+}
+
+#[tokio::test]
+async fn node_classes_that_nobody_has_are_a_bad_gateway_that_says_why() {
+    let address = nowhere();
+    let running = Running::start(&["--comfyui", &address]);
+    let reply = raw_at(&running.url, None, "GET /object_info.json", "").await.unwrap();
+    assert_eq!((reply.status, &reply.json()["error_code"]), (502, &json!(502_001)));
+    assert!(reply.json()["error_message"].as_str().unwrap().contains(&address));
+}
+
 /// It is enough that it comes later. Without TLS none of it needs certificates; this program has none.
 #[tokio::test]
 async fn a_comfyui_that_is_not_there_yet_is_shown_and_waited_for() {

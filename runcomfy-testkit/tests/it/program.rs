@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead as _, BufReader},
-    process::{Child, Command, Output, Stdio},
+    process::{Child, ChildStderr, Command, Output, Stdio},
 };
 
 use url::Url;
@@ -23,6 +23,7 @@ pub(crate) struct Running {
     child: Child,
     pub(crate) url: Url,
     pub(crate) said: String,
+    stderr: BufReader<ChildStderr>,
 }
 
 impl Running {
@@ -41,10 +42,18 @@ impl Running {
     fn of(command: &mut Command) -> Self {
         let mut child = command.args(["--listen", "127.0.0.1:0"]).spawn().unwrap();
         let mut said = String::new();
-        BufReader::new(child.stderr.take().unwrap()).read_line(&mut said).unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        stderr.read_line(&mut said).unwrap();
         let url = said.split_whitespace().find(|word| word.starts_with("http://"));
         let url = Url::parse(url.unwrap_or_else(|| panic!("no address in {said:?}"))).unwrap();
-        Self { child, url, said }
+        Self { child, url, said, stderr }
+    }
+
+    /// The next line that it says. Blocks until there is one.
+    pub(crate) fn next_line(&mut self) -> String {
+        let mut line = String::new();
+        self.stderr.read_line(&mut line).unwrap();
+        line
     }
 
     /// Without a word of warning, as a crash or `kill -9` ends it.

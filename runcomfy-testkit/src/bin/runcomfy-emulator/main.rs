@@ -7,6 +7,7 @@ use std::{
 
 use clap::Parser as _;
 use runcomfy_testkit::{Emulator, FaultKind, Scenario, UnknownScenario, unusable_proxy};
+use tokio::sync::mpsc;
 
 mod arguments;
 
@@ -28,10 +29,13 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         return list(&arguments);
     }
     let listen = arguments.listen;
+    // Kept until it has said where it is: that line is the first.
+    let (report, mut reported) = mpsc::unbounded_channel();
     let mut builder = Emulator::builder()
         .listen(listen)
         .account(arguments.account()?)
-        .webhook_copies(arguments.webhook_copies);
+        .webhook_copies(arguments.webhook_copies)
+        .report(move |line| drop(report.send(line.to_owned())));
     for name in &arguments.scenario {
         let scenario: Scenario =
             name.parse().map_err(|error: UnknownScenario| format!("--scenario: {error}"))?;
@@ -64,7 +68,16 @@ async fn run(arguments: Arguments) -> Result<(), String> {
             "{name} names no proxy that can be read: no webhooks go to other machines until it is corrected or unset"
         ));
     }
-    stopped.await;
+    let reporting = async {
+        while let Some(line) = reported.recv().await {
+            say(&format!("runcomfy-emulator: {line}"));
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = reporting => {}
+        () = stopped => {}
+    }
     emulator.shutdown().await;
     Ok(())
 }

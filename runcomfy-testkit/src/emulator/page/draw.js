@@ -24,8 +24,9 @@ export function draw(overview, account) {
 function settings(overview) {
   const chips = list(overview.scenarios).map((name) => ["wait", `scenario ${name}`]);
   for (const server of list(overview.comfyui)) {
-    const look = { running: "busy", unreachable: "bad" }[server.state] ?? "";
-    chips.push([look, `ComfyUI ${hostOf(server.url)} ${server.state ?? ""}`]);
+    const look = { running: "busy", unreachable: "bad", not_comfyui: "bad" }[server.state] ?? "";
+    const words = server.state === "not_comfyui" ? "is no ComfyUI" : (server.state ?? "");
+    chips.push([look, `ComfyUI ${hostOf(server.url)} ${words}`]);
   }
   chips.push(["clock", ""]);
   keep(byId("settings"), chips, ([look, words]) => `${look} ${words}`, ([look, words]) => el("li", look, words));

@@ -29,7 +29,7 @@ impl Pool {
         match *self {}
     }
 
-    pub(in crate::emulator) async fn object_info(&self) -> Option<Bytes> {
+    pub(in crate::emulator) async fn object_info(&self) -> Result<Bytes, String> {
         match *self {}
     }
 

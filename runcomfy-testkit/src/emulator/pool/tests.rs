@@ -30,6 +30,7 @@ mod made;
 mod money;
 mod older;
 mod queue;
+mod reported;
 mod stopped;
 mod through;
 

@@ -67,15 +67,13 @@ impl Pool {
         };
         loop {
             // Before anything is taken: what waits is for servers that are there.
-            while machine.server.check().await.is_err() {
-                *lock(&machine.state) = "unreachable";
+            while !machine.is_there(self.report.as_ref()).await {
                 // What it was doing when the last emulator ended is asked after all the same.
                 if let Some(waiting) = begun() {
                     return waiting;
                 }
                 tokio::time::sleep(self.times.poll).await;
             }
-            *lock(&machine.state) = "idle";
             let arrived = self.arrived.notified();
             tokio::pin!(arrived);
             // Before looking, so that none comes unseen in between.
@@ -105,7 +103,7 @@ impl Pool {
         let outcome = match (begun, job) {
             (None, None) => None,
             (None, Some(job)) => {
-                *lock(&machine.state) = "running";
+                machine.runs(true);
                 let job = comfyui::Job {
                     request_id: request_id.clone(),
                     prompt_id,
@@ -116,7 +114,7 @@ impl Pool {
             }
             // Also where nobody wants it any more: the server still has it.
             (Some(begun), _) => {
-                *lock(&machine.state) = "running";
+                machine.runs(true);
                 let known = (begun.prompt_id.as_str(), begun.accepted);
                 let resumed = machine
                     .server
@@ -131,7 +129,7 @@ impl Pool {
         if let Some(outcome) = outcome {
             // Where it can't be written down, it is so all the same.
             drop(fake.end(&request_id, driven(outcome)).await);
-            *lock(&machine.state) = "idle";
+            machine.runs(false);
         }
         lock(&self.under_way).remove(&request_id);
         // Its deployment was deleted, and this is what is left of it.

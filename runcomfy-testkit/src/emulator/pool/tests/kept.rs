@@ -206,7 +206,8 @@ async fn first_come_is_first_served_after_a_restart_as_well() {
 async fn what_was_begun_can_be_stopped_as_soon_as_it_is_taken_over() {
     use runcomfy_core::{DeploymentId, InferenceRequest, RunComfyApi as _};
     let server = Replay::of("invert");
-    let pool = || Pool::new(vec![server.url()], Vec::new(), impatient(), None).unwrap().into();
+    let pool =
+        || Pool::new(vec![server.url()], Vec::new(), impatient(), None, None).unwrap().into();
     let (first, second): (Arc<Pool>, Arc<Pool>) = (pool(), pool());
     let mut builder = FakeRunComfy::builder();
     builder.drive(first.driver());
