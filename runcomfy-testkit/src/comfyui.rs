@@ -22,7 +22,10 @@
 //! they are not among the outputs. Inputs that were uploaded stay in ComfyUI's input folder, below
 //! `req-<prompt id>`: it has no route to remove them.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use runcomfy_core::{RequestId, Workflow};
 use serde::{Deserialize, Serialize};
@@ -100,8 +103,10 @@ pub(crate) struct Accepted {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Progress {
     Accepted(Accepted),
-    /// It left the server's queue.
-    Started,
+    /// It left the server's queue, so long ago as far as is known.
+    Started {
+        ago: Duration,
+    },
     /// This node runs.
     Node(String),
     /// A node is this far.

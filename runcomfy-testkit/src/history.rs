@@ -56,7 +56,7 @@ pub(crate) enum Event {
     PaidIn {
         amount: Microdollars,
     },
-    /// Handed over to a machine.
+    /// Handed over to a machine. Before format 2, it began there at once.
     Begun {
         request_id: RequestId,
         machine: u64,
@@ -68,6 +68,11 @@ pub(crate) enum Event {
     Accepted {
         request_id: RequestId,
         accepted: Value,
+    },
+    /// What was handed over began so long before.
+    Started {
+        request_id: RequestId,
+        ago: Duration,
     },
     Ended {
         request_id: RequestId,
@@ -256,8 +261,15 @@ impl Account {
             }
             Event::PaidIn { amount } => self.pay_in(at, amount),
             Event::Begun { request_id, machine, prompt_id } => {
+                let at_once = prompt_id.is_none();
                 let prompt_id = prompt_id.unwrap_or_else(|| request_id.to_string());
-                self.begin(at, &request_id, machine, prompt_id);
+                self.hand_over(at, &request_id, machine, prompt_id);
+                if at_once {
+                    self.begin(at, &request_id, Duration::ZERO);
+                }
+            }
+            Event::Started { request_id, ago } => {
+                self.begin(at, &request_id, ago);
             }
             Event::Accepted { request_id, accepted } => self.accepted(&request_id, accepted),
             Event::Ended { request_id, driven } => {

@@ -111,6 +111,8 @@ pub(crate) struct Queue {
     runs: Vec<Run>,
     /// Those not started, in order of submission, so also in order of their numbers.
     waiting: VecDeque<RunNumber>,
+    /// Those that wait on a machine, in the order in which they went there.
+    handed_over: Vec<RunNumber>,
     /// Those that are up, in order of waking.
     instances: Vec<Instance>,
     woken: u64,
@@ -127,6 +129,11 @@ struct Run {
 #[derive(Clone, Debug, PartialEq)]
 enum Phase {
     Queued,
+    /// Waits on a machine that somebody else drives.
+    HandedOver {
+        instance: InstanceNumber,
+        since: Duration,
+    },
     Running {
         instance: InstanceNumber,
         since: Duration,
@@ -167,6 +174,7 @@ impl Queue {
             scaling,
             runs: Vec::new(),
             waiting: VecDeque::new(),
+            handed_over: Vec::new(),
             instances: Vec::new(),
             woken: 0,
         };
@@ -216,7 +224,7 @@ impl Queue {
                 self.changes.push(Change { run, at, what: Happened::Ended });
             }
             // Whoever drives it sees to it.
-            Phase::Running { ends_at: None, .. } => return true,
+            Phase::HandedOver { .. } | Phase::Running { ends_at: None, .. } => return true,
             Phase::Running { stops_at, .. } => {
                 stops_at.get_or_insert(stops_by);
             }
@@ -240,7 +248,11 @@ impl Queue {
     pub(crate) fn state(&self, run: RunNumber) -> RunState {
         match self.runs[run.0].phase {
             Phase::Queued => RunState::Queued {
-                position: self.waiting.binary_search(&run).unwrap_or_else(|ahead| ahead),
+                position: self.handed_over.len()
+                    + self.waiting.binary_search(&run).unwrap_or_else(|ahead| ahead),
+            },
+            Phase::HandedOver { .. } => RunState::Queued {
+                position: self.handed_over.iter().take_while(|other| **other != run).count(),
             },
             Phase::Running { instance, .. } => RunState::Running { instance },
             Phase::Ended { instance: Some(instance), at, cancelled: false, .. } => {

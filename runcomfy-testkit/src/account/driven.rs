@@ -51,7 +51,7 @@ pub(crate) struct StoredFile {
 pub(crate) struct Open {
     pub(crate) request_id: RequestId,
     pub(crate) created_at: Duration,
-    /// The machine that began it.
+    /// The machine that it was handed over to.
     pub(crate) machine: Option<u64>,
     /// The id that it was asked to run it under.
     pub(crate) prompt_id: Option<String>,
@@ -76,8 +76,9 @@ impl Account {
     pub(crate) fn standing(&self, id: &RequestId) -> Standing {
         let Some(request) = self.requests.get(id) else { return Standing::Over };
         let entry = self.deployments.iter().find(|entry| entry.id == request.deployment_id);
-        match entry.map(|entry| (entry.queue.state(request.run), entry.queue.up() as u64, entry)) {
-            Some((RunState::Queued { .. }, up, entry)) if up < entry.max_instances => {
+        match entry.map(|entry| (entry.queue.state(request.run), entry.queue.taken() as u64, entry))
+        {
+            Some((RunState::Queued { .. }, taken, entry)) if taken < entry.max_instances => {
                 Standing::Ready
             }
             Some((RunState::Queued { .. }, ..)) => Standing::Full,
@@ -97,8 +98,8 @@ impl Account {
         })
     }
 
-    /// Begins a run on the machine with this number, under this id. `None` where it no longer waits.
-    pub(crate) fn begin(
+    /// Hands a run over to the machine with this number, under this id. `None` where it no longer waits.
+    pub(crate) fn hand_over(
         &mut self,
         now: Duration,
         id: &RequestId,
@@ -108,12 +109,22 @@ impl Account {
         self.advance(now);
         let (job, request) = (self.job(id)?, self.requests.get_mut(id)?);
         let entry = self.deployments.iter_mut().find(|entry| entry.id == request.deployment_id)?;
-        let begun = entry.queue.begin(request.run, InstanceNumber(machine));
-        if begun {
+        let handed_over = entry.queue.hand_over(request.run, InstanceNumber(machine));
+        if handed_over {
             request.prompt_id = Some(prompt_id);
         }
         self.advance(now);
-        begun.then_some(job)
+        handed_over.then_some(job)
+    }
+
+    /// A run that was handed over began so long ago. `false` where it is not waited for.
+    pub(crate) fn begin(&mut self, now: Duration, id: &RequestId, ago: Duration) -> bool {
+        self.advance(now);
+        let Some(request) = self.requests.get(id) else { return false };
+        let entry = self.deployments.iter_mut().find(|entry| entry.id == request.deployment_id);
+        let begun = entry.is_some_and(|entry| entry.queue.begin(request.run, ago));
+        self.advance(now);
+        begun
     }
 
     /// The ids that this account's runs go by on their machines.
@@ -155,7 +166,7 @@ impl Account {
         entry.map(|entry| entry.requests.clone()).unwrap_or_default()
     }
 
-    /// Ends a run that was begun. `false` where none is under way: its deployment may be gone.
+    /// Ends a run that was handed over. `false` where none is under way: its deployment may be gone.
     pub(crate) fn end(&mut self, now: Duration, id: &RequestId, driven: &Driven) -> bool {
         self.advance(now);
         let Some(request) = self.requests.get_mut(id) else { return false };
@@ -175,15 +186,15 @@ impl Account {
         let open = self.deployments.iter().flat_map(|entry| {
             entry.requests.iter().filter_map(|id| {
                 let request = self.requests.get(id)?;
-                let machine = match entry.queue.state(request.run) {
-                    RunState::Queued { .. } => None,
+                match entry.queue.state(request.run) {
                     // One that ends by itself is nobody's job.
                     RunState::Running { .. } if entry.queue.ends_at(request.run).is_some() => {
                         return None;
                     }
-                    RunState::Running { instance } => Some(instance.0),
+                    RunState::Queued { .. } | RunState::Running { .. } => {}
                     RunState::Completed { .. } | RunState::Cancelled { .. } => return None,
-                };
+                }
+                let machine = entry.queue.machine_of(request.run).map(|machine| machine.0);
                 let (accepted, cancelled) = (request.accepted.clone(), request.cancel_asked);
                 let (request_id, created_at) = (id.clone(), request.created_at);
                 let prompt_id = request.prompt_id.clone();

@@ -1,5 +1,7 @@
 //! What a job's entry in the history says about its end.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value};
 
 use super::failure;
@@ -31,10 +33,41 @@ pub(super) fn verdict(entry: &Value) -> Verdict {
     }
 }
 
+/// How long it took, by the server's clock: the time in its queue is not in it.
+pub(super) fn ran(entry: &Value) -> Option<Duration> {
+    let messages = entry.pointer("/status/messages").and_then(Value::as_array)?;
+    let times = messages.iter().filter_map(|message| message.pointer("/1/timestamp")?.as_u64());
+    let (first, last) = (times.clone().min()?, times.max()?);
+    Some(Duration::from_millis(last - first))
+}
+
 /// Its outputs, in the order in which the nodes made them.
 pub(super) fn outputs(entry: &mut Value) -> Map<String, Value> {
     match entry.get_mut("outputs").map(Value::take) {
         Some(Value::Object(outputs)) => outputs,
         _ => Map::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_run_takes_from_its_first_message_to_its_last() {
+        let entry = |messages| json!({"status": {"messages": messages}});
+        let at = |time| json!(["x", {"timestamp": time}]);
+        for (messages, expected) in [
+            (json!([at(1000), at(1001), at(2500)]), Some(1500)),
+            (json!([at(1000)]), Some(0)),
+            (json!([["x", {}]]), None),
+            (json!([]), None),
+        ] {
+            let expected = expected.map(Duration::from_millis);
+            assert_eq!(ran(&entry(messages.clone())), expected, "{messages}");
+        }
+        assert_eq!(ran(&json!({})), None);
     }
 }

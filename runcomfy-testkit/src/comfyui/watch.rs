@@ -3,6 +3,8 @@
 //! The WebSocket says when to look; the history and the queue say what is so. Without the WebSocket
 //! the looks are just more frequent, so nothing depends on a message that may be missed.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -11,6 +13,7 @@ use super::{
     Progress, Trouble, TroubleKind,
     api::{Api, Place},
     event::Event,
+    history,
     identity::Identity,
     socket::Socket,
 };
@@ -115,7 +118,7 @@ impl<'a> Watch<'a> {
                 },
                 () = sleep_until(look_at) => {}
             }
-            match self.look_and_act().await {
+            match self.look_and_act(progress).await {
                 Ok(None) => {}
                 Ok(Some(end)) => {
                     if let Some(socket) = socket {
@@ -140,10 +143,7 @@ impl<'a> Watch<'a> {
     }
 
     fn tell(&mut self, event: Event, progress: &mut impl FnMut(Progress)) {
-        if !self.started {
-            self.started = true;
-            progress(Progress::Started);
-        }
+        self.has_started(Duration::ZERO, progress);
         match event {
             Event::Ended | Event::Started => {}
             Event::Node(node) => progress(Progress::Node(node)),
@@ -151,14 +151,29 @@ impl<'a> Watch<'a> {
         }
     }
 
+    fn has_started(&mut self, ago: Duration, progress: &mut impl FnMut(Progress)) {
+        if !self.started {
+            self.started = true;
+            progress(Progress::Started { ago });
+        }
+    }
+
     /// Looks where the job is, and stops it where that is wanted. Its end, if this is it.
-    async fn look_and_act(&mut self) -> Result<Option<End>, Trouble> {
+    async fn look_and_act(
+        &mut self,
+        progress: &mut (impl FnMut(Progress) + Send),
+    ) -> Result<Option<End>, Trouble> {
         let seen = look(self.api, self.identity).await?;
         self.heard = Instant::now();
         Ok(match seen {
-            Seen::Finished(entry) => Some(End::Finished(entry)),
+            Seen::Finished(entry) => {
+                self.has_started(history::ran(&entry).unwrap_or_default(), progress);
+                Some(End::Finished(entry))
+            }
             Seen::InQueue(place) => {
-                self.started |= place == Place::Running;
+                if place == Place::Running {
+                    self.has_started(Duration::ZERO, progress);
+                }
                 if self.stopping {
                     let prompt_id = &self.identity.prompt_id;
                     match place {

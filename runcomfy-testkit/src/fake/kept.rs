@@ -179,8 +179,8 @@ impl FakeRunComfy {
         self.clock.scale()
     }
 
-    /// Begins a run on this machine, under this id. `None` where it is no longer to be done.
-    pub(crate) async fn begin(
+    /// Hands a run over to this machine, under this id. `None` where it is no longer to be done.
+    pub(crate) async fn hand_over(
         &self,
         id: &RequestId,
         machine: u64,
@@ -188,12 +188,20 @@ impl FakeRunComfy {
     ) -> Result<Option<Job>, String> {
         let (job, kept) = {
             let (mut inner, now) = self.lock_now();
-            let begun = inner.account.begin(now, id, machine, prompt_id.to_owned());
-            let Some(job) = begun else { return Ok(None) };
+            let job = inner.account.hand_over(now, id, machine, prompt_id.to_owned());
+            let Some(job) = job else { return Ok(None) };
             let (request_id, prompt_id) = (id.clone(), Some(prompt_id.to_owned()));
             (job, inner.keep(now, Event::Begun { request_id, machine, prompt_id }))
         };
         kept.await.map(|()| Some(job))
+    }
+
+    /// A run that was handed over began so long ago.
+    pub(crate) fn begin(&self, id: &RequestId, ago: Duration) {
+        let (mut inner, now) = self.lock_now();
+        if inner.account.begin(now, id, ago) {
+            drop(inner.keep(now, Event::Started { request_id: id.clone(), ago }));
+        }
     }
 
     /// The run that a machine was doing, to be asked after again.
@@ -235,7 +243,7 @@ impl FakeRunComfy {
         self.lock().account.has(id)
     }
 
-    /// Ends a run that was begun.
+    /// Ends a run that was handed over.
     pub(crate) async fn end(&self, id: &RequestId, driven: Driven) -> Result<(), String> {
         let kept = {
             let (mut inner, now) = self.lock_now();

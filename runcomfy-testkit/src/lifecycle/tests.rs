@@ -141,7 +141,7 @@ fn what_waits_behind_a_run_that_somebody_ended_is_begun_by_the_queue_itself() {
     let timing = queue.timing.clone();
     queue.retime(Timing { driven: true, ..timing.clone() });
     let (first, second) = (queue.submit(&Plan::default()), queue.submit(&Plan::default()));
-    assert!(queue.begin(first, InstanceNumber(7)));
+    assert!(queue.hand_over(first, InstanceNumber(7)));
     // From here on without the machines that ran them.
     queue.retime(timing);
     assert!(queue.end(first, false));
@@ -150,6 +150,55 @@ fn what_waits_behind_a_run_that_somebody_ended_is_begun_by_the_queue_itself() {
         queue.state(second),
         RunState::Completed { instance: InstanceNumber(1), at: secs(50) }
     );
+}
+
+/// Two runs that somebody else drives.
+fn driven() -> (Queue, [RunNumber; 2]) {
+    let mut queue = queue(1);
+    queue.retime(Timing { driven: true, ..queue.timing.clone() });
+    let runs = [queue.submit(&Plan::default()), queue.submit(&Plan::default())];
+    (queue, runs)
+}
+
+#[test]
+fn a_run_that_was_handed_over_waits_and_costs_nothing_until_it_begins() {
+    let (mut queue, [first, second]) = driven();
+    assert!(queue.hand_over(first, InstanceNumber(7)));
+    queue.advance(secs(10));
+    assert_eq!(queue.state(first), RunState::Queued { position: 0 });
+    assert_eq!(queue.state(second), RunState::Queued { position: 1 });
+    assert_eq!((queue.waiting(), queue.taken(), queue.up(), queue.metered()), (2, 1, 0, 0));
+    assert!(queue.begin(first, Duration::ZERO));
+    assert!(!queue.begin(first, Duration::ZERO), "once");
+    queue.advance(secs(12));
+    assert_eq!(queue.state(first), RunState::Running { instance: InstanceNumber(7) });
+    assert_eq!(queue.started_at(first), Some(secs(10)));
+    assert_eq!(queue.metered(), secs(2).as_nanos());
+}
+
+#[test]
+fn a_begin_that_is_heard_of_late_is_billed_from_its_time_but_not_from_before_the_hand_over() {
+    for (ago, since) in [(3, 7), (60, 4)] {
+        let (mut queue, [run, _]) = driven();
+        queue.advance(secs(4));
+        queue.hand_over(run, InstanceNumber(7));
+        queue.advance(secs(10));
+        assert!(queue.begin(run, secs(ago)));
+        assert!(queue.end(run, false));
+        assert_eq!(queue.started_at(run), Some(secs(since)));
+        assert_eq!(queue.metered(), secs(10 - since).as_nanos());
+    }
+}
+
+#[test]
+fn a_run_that_ends_before_it_begins_costs_nothing() {
+    let (mut queue, [run, _]) = driven();
+    queue.hand_over(run, InstanceNumber(7));
+    queue.advance(secs(10));
+    assert!(queue.end(run, false));
+    let (instance, at) = (InstanceNumber(7), secs(10));
+    assert_eq!(queue.state(run), RunState::Completed { instance, at });
+    assert_eq!((queue.started_at(run), queue.taken(), queue.metered()), (None, 0, 0));
 }
 
 #[test]

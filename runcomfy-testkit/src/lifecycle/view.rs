@@ -17,7 +17,7 @@ impl Queue {
     /// When it got its instance.
     pub(crate) fn started_at(&self, run: RunNumber) -> Option<Duration> {
         match self.runs[run.0].phase {
-            Phase::Queued => None,
+            Phase::Queued | Phase::HandedOver { .. } => None,
             Phase::Running { since, .. } => Some(since),
             Phase::Ended { since, .. } => since,
         }
@@ -27,8 +27,21 @@ impl Queue {
     pub(crate) fn ends_at(&self, run: RunNumber) -> Option<Duration> {
         match self.runs[run.0].phase {
             Phase::Running { ends_at, stops_at, .. } => first(ends_at, stops_at),
+            Phase::Queued | Phase::HandedOver { .. } | Phase::Ended { .. } => None,
+        }
+    }
+
+    /// The machine that a run was handed over to, begun or not.
+    pub(crate) fn machine_of(&self, run: RunNumber) -> Option<InstanceNumber> {
+        match self.runs[run.0].phase {
+            Phase::HandedOver { instance, .. } | Phase::Running { instance, .. } => Some(instance),
             Phase::Queued | Phase::Ended { .. } => None,
         }
+    }
+
+    /// How many instances are up, or will be as soon as what they were given begins.
+    pub(crate) fn taken(&self) -> usize {
+        self.instances.len() + self.handed_over.len()
     }
 
     /// Those that answer calls: up, and past their cold start.
@@ -58,7 +71,7 @@ impl Queue {
 
     /// How many runs wait for an instance.
     pub(crate) fn waiting(&self) -> usize {
-        self.waiting.len()
+        self.waiting.len() + self.handed_over.len()
     }
 
     /// What all instances together have been up for, in nanoseconds.
@@ -69,7 +82,7 @@ impl Queue {
     /// The machines that have taken a run, whether or not they are up.
     pub(crate) fn used(&self) -> impl Iterator<Item = InstanceNumber> + '_ {
         let of_runs = self.runs.iter().filter_map(|run| match run.phase {
-            Phase::Queued => None,
+            Phase::Queued | Phase::HandedOver { .. } => None,
             Phase::Running { instance, .. } => Some(instance),
             Phase::Ended { instance, .. } => instance,
         });

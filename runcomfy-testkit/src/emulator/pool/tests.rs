@@ -22,6 +22,7 @@ use crate::{
 };
 
 mod again;
+mod behind;
 mod failed;
 mod kept;
 mod killed;
@@ -261,6 +262,14 @@ fn prompt_ids(server: &Replay) -> Vec<String> {
 
 fn count(server: &Replay, start: &str) -> usize {
     server.calls().iter().filter(|call| call.starts_with(start)).count()
+}
+
+/// Has somebody else give the server a run that was recorded, with no emulator.
+async fn somebody_elses(server: &Replay, name: &str) {
+    let body = json!({"prompt": Recording::load(name).graph, "client_id": "somebody else"});
+    let http = outgoing::direct_client(PATIENCE).unwrap();
+    let posted = http.post(server.url().join("prompt").unwrap()).body(body.to_string()).send();
+    assert_eq!(posted.await.unwrap().status(), 200);
 }
 
 /// Deletes a deployment.

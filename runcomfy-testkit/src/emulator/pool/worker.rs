@@ -93,7 +93,9 @@ impl Pool {
         // Another one each time: ComfyUI remembers what ran under an id, and others may use it, too.
         let prompt_id = Uuid::new_v4().to_string();
         let job = match begun {
-            None => fake.begin(&request_id, machine.number, &prompt_id).await.unwrap_or_default(),
+            None => {
+                fake.hand_over(&request_id, machine.number, &prompt_id).await.unwrap_or_default()
+            }
             Some(_) => fake.begun(&request_id),
         };
         let nodes = job.as_ref().map_or(0, |job| job.graph.nodes().count());
@@ -151,7 +153,7 @@ fn tell(fake: &FakeRunComfy, id: &RequestId, progress: &Progress, seen: &mut usi
                 fake.accepted(id, accepted);
             }
         }
-        Progress::Started => {}
+        Progress::Started { ago } => fake.begin(id, *ago),
         Progress::Node(_) => {
             *seen += 1;
             fake.progress(id, done(*seen, 0.0));

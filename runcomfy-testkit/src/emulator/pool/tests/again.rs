@@ -113,7 +113,7 @@ async fn what_a_killed_emulator_left_behind_is_not_taken_for_the_next_ones() {
 #[tokio::test]
 async fn two_emulators_on_one_server_each_have_one_job_there_and_get_their_own() {
     for ids in BOTH {
-        let server = held("invert", "execution_start");
+        let server = held("invert", "executing");
         server.add("invert");
         (0..2).for_each(|_| server.add("blend"));
         let emulators = [start(ids, &server).await, start(ids, &server).await];

@@ -42,7 +42,7 @@ async fn what_runs_and_what_waits_is_taken_up_by_the_next_emulator() {
 
     let second = emulator_on(&state, &[&server]).await;
     let (running, waiting) = (again(&running, &second), again(&waiting, &second));
-    assert_eq!(running.status().await["status"], "in_progress");
+    running.is("in_progress").await;
     assert_eq!(waiting.status().await["status"], "in_queue");
     server.called("(connected)", 2).await;
     server.release();
@@ -215,7 +215,7 @@ async fn what_was_begun_can_be_stopped_as_soon_as_it_is_taken_over() {
     let request = InferenceRequest::new(DeploymentId::new(DEPLOYMENT).unwrap());
     let [begun, waiting] = [(); 2].map(|()| fake.submit_request(&request));
     let (begun, waiting) = (begun.await.unwrap().request_id, waiting.await.unwrap().request_id);
-    fake.begin(&begun, first.machines[0].number, "id").await.unwrap().unwrap();
+    fake.hand_over(&begun, first.machines[0].number, "id").await.unwrap().unwrap();
     second.take_over([&fake]);
     assert!(second.stop(&begun));
     assert!(!second.stop(&waiting), "it does not run, so there is nothing to stop");

@@ -20,7 +20,7 @@ fn time(value: &Value) -> chrono::DateTime<chrono::FixedOffset> {
 /// From when it ran until it was over, and not a moment before or after.
 #[tokio::test]
 async fn a_run_costs_what_its_time_on_the_server_costs() {
-    let mut server = held("invert", "execution_start");
+    let mut server = held("invert", "executing");
     server.add("invert");
     server.kill();
     let account = FakeRunComfy::builder().price_usd_per_hour("AMPERE_48", DOLLARS_PER_HOUR);
@@ -56,7 +56,7 @@ async fn a_run_costs_what_its_time_on_the_server_costs() {
 /// What was begun is paid for and finished. Nothing new is taken.
 #[tokio::test]
 async fn a_balance_that_runs_out_ends_no_run() {
-    let server = held("invert", "execution_start");
+    let server = held("invert", "executing");
     let account =
         FakeRunComfy::builder().price_usd_per_hour("AMPERE_48", DOLLARS_PER_HOUR).balance_usd(0.01);
     let emulator = behind(account, &[&server]).start().await.unwrap();
@@ -88,7 +88,7 @@ async fn receiver() -> (String, mpsc::UnboundedReceiver<Value>) {
 
 #[tokio::test]
 async fn a_webhook_is_told_when_a_run_begins_and_what_it_made() {
-    let server = held("invert", "execution_start");
+    let server = held("invert", "executing");
     let emulator = emulator(&[&server]).await;
     let caller = Caller::of(&emulator);
     let (url, mut told) = receiver().await;

@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test]
 async fn a_server_gets_one_job_at_a_time_in_the_order_of_all_accounts() {
-    let server = held("invert", "execution_start");
+    let server = held("invert", "executing");
     (0..3).for_each(|_| server.add("invert"));
     let emulator = emulator(&[&server]).await;
     let (one, other) = (Caller::of(&emulator), Caller::with_token(&emulator, "somebody else"));
@@ -12,7 +12,7 @@ async fn a_server_gets_one_job_at_a_time_in_the_order_of_all_accounts() {
     for caller in [&one, &other, &one, &other] {
         requests.push(caller.submit("invert").await);
     }
-    server.called("(held)", 1).await;
+    requests[0].is("in_progress").await;
     let positions = async |of: &[usize]| {
         let mut positions = Vec::new();
         for place in of {
@@ -33,7 +33,7 @@ async fn a_server_gets_one_job_at_a_time_in_the_order_of_all_accounts() {
 
 #[tokio::test]
 async fn positions_fall_as_others_go() {
-    let server = held("invert", "execution_start");
+    let server = held("invert", "executing");
     let emulator = emulator(&[&server]).await;
     let caller = Caller::of(&emulator);
     let mut requests = Vec::new();
@@ -48,7 +48,7 @@ async fn positions_fall_as_others_go() {
 
 #[tokio::test]
 async fn two_servers_work_at_once_and_are_two_instances() {
-    let servers = [held("invert", "execution_start"), held("invert", "execution_start")];
+    let servers = [held("invert", "executing"), held("invert", "executing")];
     let emulator = emulator(&[&servers[0], &servers[1]]).await;
     let caller = Caller::of(&emulator);
     let requests = [caller.submit("invert").await, caller.submit("invert").await];
@@ -67,7 +67,7 @@ async fn two_servers_work_at_once_and_are_two_instances() {
 /// The ceiling of a deployment is kept, and does not keep others from a server that is free.
 #[tokio::test]
 async fn a_deployment_has_no_more_instances_than_it_may_have() {
-    let servers = [held("invert", "execution_start"), held("invert", "execution_start")];
+    let servers = [held("invert", "executing"), held("invert", "executing")];
     let emulator = emulator(&[&servers[0], &servers[1]]).await;
     let caller = Caller::of(&emulator);
     let first = caller.submit_to(NARROW, recorded("invert")).await;
@@ -83,7 +83,7 @@ async fn a_deployment_has_no_more_instances_than_it_may_have() {
 
 #[tokio::test]
 async fn a_deployment_that_may_have_more_has_them_at_once() {
-    let servers = [held("invert", "execution_start"), held("invert", "execution_start")];
+    let servers = [held("invert", "executing"), held("invert", "executing")];
     let emulator = emulator(&[&servers[0], &servers[1]]).await;
     let caller = Caller::of(&emulator);
     let requests = [

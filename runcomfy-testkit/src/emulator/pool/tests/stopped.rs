@@ -13,7 +13,7 @@ const STOPPABLE: &str = "queue_delete_and_interrupt_id";
 
 #[tokio::test]
 async fn one_that_waits_is_never_handed_over() {
-    let server = held("invert", "execution_start");
+    let server = held("invert", "executing");
     server.add("invert");
     let emulator = emulator(&[&server]).await;
     let caller = Caller::of(&emulator);

@@ -34,10 +34,10 @@ async fn busy(server: &Replay) -> (Emulator, Asked, Instance) {
 
 #[tokio::test]
 async fn answers_come_as_the_server_gives_them() {
-    let server = held("invert", "execution_start");
+    let server = held("invert", "executing");
     let (_emulator, request, instance) = busy(&server).await;
     let queue = instance.call("GET", "queue", None).await;
-    assert_eq!(queue.json()["queue_pending"][0][1], prompt_ids(&server)[0]);
+    assert_eq!(queue.json()["queue_running"][0][1], prompt_ids(&server)[0]);
     let stats = instance.call("GET", "api/system_stats", None).await;
     assert_eq!(stats.content_type.as_deref(), Some("application/json; charset=utf-8"));
     let empty = instance.call("POST", "free", Some(&json!({"unload_models": true}))).await;
@@ -56,7 +56,7 @@ async fn answers_come_as_the_server_gives_them() {
 
 #[tokio::test]
 async fn an_instance_is_one_of_its_deployment_and_its_account_only() {
-    let server = held("invert", "execution_start");
+    let server = held("invert", "executing");
     let (emulator, _request, mut instance) = busy(&server).await;
     assert_eq!(instance.call("GET", "queue", None).await.status, 200);
     let id = std::mem::replace(&mut instance.id, "0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d".into());
@@ -96,7 +96,7 @@ async fn an_interrupt_stops_ones_own_job_only() {
 
 #[tokio::test]
 async fn what_would_reach_beyond_ones_own_is_refused() {
-    let server = held("invert", "execution_start");
+    let server = held("invert", "executing");
     let (_emulator, _request, instance) = busy(&server).await;
     for (method, path) in [
         ("POST", "manager/reboot"),
@@ -111,7 +111,7 @@ async fn what_would_reach_beyond_ones_own_is_refused() {
 
 #[tokio::test]
 async fn a_server_that_is_gone_is_a_bad_gateway() {
-    let mut server = held("invert", "execution_start");
+    let mut server = held("invert", "executing");
     let (_emulator, _request, instance) = busy(&server).await;
     server.kill();
     assert_eq!(instance.call("GET", "queue", None).await.status, 502);
