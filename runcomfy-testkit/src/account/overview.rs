@@ -117,7 +117,7 @@ impl Account {
                 .or_else(|| progress(started_at, entry.queue.ends_at(request.run), self.now)),
             "error": failure.map(one_line),
         });
-        if let Some(made) = made.filter(|made| made.failure.is_none()) {
+        if let Some(made) = made.filter(|made| self.shows(id, made)) {
             let (files, texts) = listed(&made.outputs);
             glance["files"] = Value::Array(files);
             glance["texts"] = Value::Array(texts);

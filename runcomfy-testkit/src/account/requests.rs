@@ -166,7 +166,6 @@ impl Account {
         let (request, state) =
             self.look(now, Operation::GetRequestResult, deployment_id, request_id)?;
         let (created_at, cancelled) = (request.created_at, request.cancelled());
-        let partial = request.script.partial_outputs;
         let made = match state {
             RunState::Completed { .. } => self.made(request_id),
             _ => None,
@@ -185,8 +184,7 @@ impl Account {
         result.created_at = Some(self.stamp(created_at));
         result.finished_at = finished_at.map(|at| self.stamp(at));
         result.instance_id = self.instance_id(now, deployment_id, instance_of(state));
-        // What other branches of a failed run made is on the disk, but the answer rarely shows it.
-        let shown = made.filter(|_| failure.is_none() || partial);
+        let shown = made.filter(|made| self.shows(request_id, made));
         result.outputs = shown.map(|made| Value::Object(made.outputs.clone()));
         result.error = failure;
         Ok(result)
@@ -223,15 +221,14 @@ impl Account {
         filename: &str,
     ) -> Option<File> {
         let deployment_id = self.requests.get(request_id)?.deployment_id.clone();
-        let (request, state) =
+        let (_, state) =
             self.look(now, Operation::GetRequestResult, &deployment_id, request_id).ok()?;
         // The service keeps files for a while only.
         let RunState::Completed { at, .. } = state else { return None };
-        let partial = request.script.partial_outputs;
         if self.now.saturating_sub(at) > FILES_KEPT {
             return None;
         }
-        let made = self.made(request_id).filter(|made| made.failure.is_none() || partial)?;
+        let made = self.made(request_id).filter(|made| self.shows(request_id, made))?;
         let wanted = |file: &&File| {
             file.kind == kind && file.subfolder == subfolder && file.filename == filename
         };
@@ -255,6 +252,17 @@ impl Account {
             }
         }
         Some(Arc::new(made))
+    }
+
+    /// Whether what a run made can be had once it is over. The service's answers rarely show what other
+    /// branches of a failed run made. What a real machine took its time for is not withheld, though.
+    pub(super) fn shows(&self, request_id: &RequestId, made: &Made) -> bool {
+        let Some(Request { script, driven, .. }) = self.requests.get(request_id) else {
+            return false;
+        };
+        let scripted = script.end != ScriptedEnd::AsTheWorkflowSays;
+        let beside = driven.is_some() && !scripted && !made.outputs.is_empty();
+        made.failure.is_none() || script.partial_outputs || beside
     }
 
     /// The request, if it is this deployment's, and where it is.

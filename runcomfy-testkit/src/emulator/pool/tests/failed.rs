@@ -2,14 +2,18 @@
 
 use super::*;
 
-async fn failure(server: &Replay, name: &str) -> Value {
+async fn failed(server: &Replay, name: &str) -> (Emulator, Asked, Value) {
     let emulator = emulator(&[server]).await;
     let request = Caller::of(&emulator).submit(name).await;
     // Taken on, over, and only the result tells that it failed.
     assert_eq!(request.is("completed").await["request_id"], request.id.as_str());
-    let mut result = request.result().await;
+    let result = request.result().await;
     assert_eq!(result["status"], "failed", "{result}");
-    assert!(result.get("outputs").is_none_or(Value::is_null), "{result}");
+    (emulator, request, result)
+}
+
+async fn failure(server: &Replay, name: &str) -> Value {
+    let (_emulator, _, mut result) = failed(server, name).await;
     result["error"].take()
 }
 
@@ -59,17 +63,22 @@ async fn a_graph_that_was_taken_in_part_has_failed() {
     assert_eq!((&error["node_id"], &error["node_type"]), (&json!("9"), &json!("SaveImage")));
 }
 
-/// Partial files are on the disk, but at no address.
 #[tokio::test]
-async fn what_a_failed_run_made_is_not_served() {
+async fn what_other_branches_made_is_beside_the_error() {
     let server = Replay::of("runtime_error");
-    let emulator = emulator(&[&server]).await;
-    let caller = Caller::of(&emulator);
-    let request = caller.submit("runtime_error").await;
-    request.is("completed").await;
-    assert_eq!(count(&server, "GET /view"), 1);
-    let item = &Recording::load("runtime_error").views[0].item;
-    let name = item["filename"].as_str().unwrap();
-    let path = format!("GET deployment_requests/{}/output/{name}", request.id);
-    assert_eq!(caller.call(&path, None).await.status, 404);
+    let (_emulator, request, result) = failed(&server, "runtime_error").await;
+    assert!(result["error"].is_object(), "{result}");
+    let view = &Recording::load("runtime_error").views[0];
+    let item = &result["outputs"]["2"]["images"][0];
+    assert_eq!(item["filename"], view.item["filename"], "{result}");
+    let path = format!("GET {}", item["url"].as_str().unwrap());
+    let file = request.caller.call(&path, None).await;
+    assert_eq!((file.status, file.bytes), (200, view.bytes.clone()));
+}
+
+#[tokio::test]
+async fn one_that_made_nothing_has_no_outputs() {
+    let server = Replay::of("validation_error");
+    let (_emulator, _, result) = failed(&server, "validation_error").await;
+    assert_eq!(result.get("outputs"), None, "{result}");
 }
