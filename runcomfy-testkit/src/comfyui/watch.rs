@@ -27,6 +27,8 @@ pub(super) struct Watch<'a> {
     stopping: bool,
     /// Not because anyone asked, but for its length.
     overdue: bool,
+    /// It was seen in the queue, waiting or running.
+    seen: bool,
     /// It left the queue, as far as was seen.
     started: bool,
     /// The server was out of sight, so it may have been restarted.
@@ -67,6 +69,7 @@ impl<'a> Watch<'a> {
             cancelled,
             stopping: false,
             overdue: false,
+            seen: false,
             started: false,
             disturbed: false,
             heard: Instant::now(),
@@ -171,6 +174,7 @@ impl<'a> Watch<'a> {
                 Some(End::Finished(entry))
             }
             Seen::InQueue(place) => {
+                self.seen = true;
                 if place == Place::Running {
                     self.has_started(Duration::ZERO, progress);
                 }
@@ -184,8 +188,9 @@ impl<'a> Watch<'a> {
                 None
             }
             Seen::Nowhere if self.stopping => Some(End::Removed),
-            // In plain sight: somebody else took it out of the queue.
-            Seen::Nowhere if !self.started && !self.disturbed => Some(End::Removed),
+            // In plain sight: somebody else took it out of the queue. Where it never was in sight, its server
+            // may have been restarted.
+            Seen::Nowhere if self.seen && !self.started && !self.disturbed => Some(End::Removed),
             Seen::Nowhere => Some(End::Forgotten),
         })
     }

@@ -64,7 +64,8 @@ async fn one_that_ends_well_all_the_same_is_a_success() {
 async fn one_that_another_took_out_of_the_queue_is_cancelled() {
     let replay = held("slow", "execution_start", 1);
     let running = Running::start(&replay, impatient(), replay.job());
-    replay.called("(held)", 1).await;
+    // It was seen there.
+    replay.called("GET /queue", 1).await;
     let other = Server::new(replay.url(), impatient()).unwrap();
     other.api.delete(ID).await.unwrap();
     assert_eq!(running.end().await.0, Outcome::Cancelled);
