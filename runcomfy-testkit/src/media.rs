@@ -1,11 +1,15 @@
-//! Small real media files, recorded from a ComfyUI, and the media types of names.
+//! Small real media files, most of them recorded from a ComfyUI, and the media types of names.
 
 /// The bytes of a sample with this name's ending; a text that says so where there is none.
 pub(crate) fn sample(filename: &str) -> &'static [u8] {
     match ending(filename) {
         "flac" => include_bytes!("samples/media/silence.flac"),
+        "gif" => include_bytes!("samples/media/dot.gif"),
+        "glb" => include_bytes!("samples/media/triangle.glb"),
+        "latent" => include_bytes!("samples/media/zeros.latent"),
         "mp3" => include_bytes!("samples/media/silence.mp3"),
         "mp4" => include_bytes!("samples/media/clip.mp4"),
+        "svg" => br#"<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"/>"#,
         "webm" => include_bytes!("samples/media/clip.webm"),
         "webp" => include_bytes!("samples/media/anim.webp"),
         _ => b"no sample of this kind",

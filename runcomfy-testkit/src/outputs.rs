@@ -2,7 +2,8 @@
 
 use std::{collections::HashMap, path::PathBuf};
 
-use runcomfy_core::{Node, RequestId, Workflow};
+use chrono::{DateTime, Utc};
+use runcomfy_core::{Input, Node, RequestId, Workflow};
 use serde_json::{Map, Value, json};
 use url::Url;
 
@@ -11,6 +12,7 @@ use crate::{
     ids, media,
 };
 
+mod prefix;
 mod table;
 
 use table::{Saver, saver};
@@ -91,12 +93,18 @@ pub(crate) fn address(
 }
 
 /// Runs a workflow for a request, as far as its outputs can be told from the graph.
-pub(crate) fn make(workflow: &Workflow, request_id: &RequestId, base: &Url) -> Made {
+pub(crate) fn make(
+    workflow: &Workflow,
+    request_id: &RequestId,
+    at: DateTime<Utc>,
+    base: &Url,
+) -> Made {
     let graph = Graph::new(workflow);
     let mut run = Run {
         unreadable: graph.nearest(|node| is_unreadable(node).then_some(node)),
         graph,
         request_id,
+        at,
         base,
         made: Made { outputs: Map::new(), files: Vec::new(), failure: None },
         counters: HashMap::new(),
@@ -113,8 +121,10 @@ pub(crate) fn make(workflow: &Workflow, request_id: &RequestId, base: &Url) -> M
     }
     for (node, saver) in savers {
         match run.save(node, saver) {
+            // As ComfyUI's history has it: nothing of those that show nothing.
+            Ok(channels) if channels.is_empty() => {}
             Ok(channels) => {
-                run.made.outputs.insert(node.id().to_owned(), channels);
+                run.made.outputs.insert(node.id().to_owned(), Value::Object(channels));
             }
             Err(error) => {
                 run.made.failure.get_or_insert(error);
@@ -129,20 +139,28 @@ struct Run<'a> {
     /// The nodes that can't work.
     unreadable: Nearest<'a, Node<'a>>,
     request_id: &'a RequestId,
+    /// When it ran, as names may tell.
+    at: DateTime<Utc>,
     base: &'a Url,
     made: Made,
     counters: HashMap<(&'static str, String, String), u64>,
 }
 
 impl<'a> Run<'a> {
-    fn save(&mut self, node: Node<'a>, saver: Saver) -> Result<Value, Value> {
+    fn save(&mut self, node: Node<'a>, saver: Saver) -> Result<Map<String, Value>, Value> {
         if let Some(broken) = self.unreadable.to(node) {
             return Err(node_error(*broken, "OSError", "Truncated File Read\n"));
         }
         let mut channels = Map::new();
         if let Saver::Text { input, .. } = saver {
-            let text = self.graph.text(node, input).unwrap_or_else(|| "None".to_owned());
-            channels.insert("text".to_owned(), json!([text]));
+            channels.insert("text".to_owned(), json!([self.text(node, input)]));
+        }
+        if saver == Saver::Compare {
+            for (input, channel) in [("image_a", "a_images"), ("image_b", "b_images")] {
+                let linked = matches!(node.input(input), Some(Input::Link { .. }));
+                let items = linked.then(|| self.preview(node)).into_iter();
+                channels.insert(channel.to_owned(), items.collect());
+            }
         }
         if let Some(channel) = saver.channel() {
             let (folder, name) = self.prefix(node, saver)?;
@@ -152,10 +170,38 @@ impl<'a> Run<'a> {
                 contents.map(|content| self.file(kind, &folder, &name, ending, content)).collect();
             channels.insert(channel.to_owned(), Value::Array(items));
         }
-        if let Some(animated) = saver.animated() {
-            channels.insert("animated".to_owned(), json!([animated]));
+        if let Some((channel, flags)) = saver.flags() {
+            channels.insert(channel.to_owned(), flags);
         }
-        Ok(Value::Object(channels))
+        Ok(channels)
+    }
+
+    /// The text at this input, or at whichever leads to a node of which nobody knows what it shows.
+    fn text(&self, node: Node<'a>, input: &str) -> String {
+        if !input.is_empty() {
+            return self.graph.text(node, input).unwrap_or_else(|| "None".to_owned());
+        }
+        let mut links = node
+            .inputs()
+            .keys()
+            .filter(|name| matches!(node.input(name), Some(Input::Link { .. })));
+        let said = links.find_map(|name| self.graph.text(node, name));
+        said.unwrap_or_else(|| format!("simulated output of {}", node.class_type()))
+    }
+
+    /// One picture that is shown and not saved.
+    fn preview(&mut self, node: Node<'a>) -> Value {
+        let name = self.drawn(node);
+        let scene = self.graph.scene(node);
+        self.file("temp", "", &name, "_.png", Content::Picture(scene))
+    }
+
+    /// The beginning of a preview's name.
+    fn drawn(&self, node: Node<'a>) -> String {
+        // ComfyUI draws five letters at random; these follow from the run and the node.
+        let drawn = ids::hash(format!("{}{}", self.request_id, node.id()).as_bytes());
+        let letters = (0..5).map(|n| char::from(b'a' + ((drawn >> (8 * n)) % 26) as u8));
+        format!("ComfyUI_temp_{}", letters.collect::<String>())
     }
 
     /// What is in each of the node's files.
@@ -170,32 +216,22 @@ impl<'a> Run<'a> {
             Saver::Text { input, .. } => {
                 vec![Content::Text(self.graph.text(node, input).unwrap_or_default())]
             }
+            Saver::Compare | Saver::Nothing | Saver::Shown => Vec::new(),
         }
     }
 
     /// The folder and the name's beginning, from `filename_prefix`.
     fn prefix(&self, node: Node<'a>, saver: Saver) -> Result<(String, String), Value> {
         if saver.kind() == "temp" {
-            // ComfyUI draws five letters at random; these follow from the run and the node.
-            let drawn = ids::hash(format!("{}{}", self.request_id, node.id()).as_bytes());
-            let letters = (0..5).map(|n| char::from(b'a' + ((drawn >> (8 * n)) % 26) as u8));
-            return Ok((String::new(), format!("ComfyUI_temp_{}", letters.collect::<String>())));
+            return Ok((String::new(), self.drawn(node)));
         }
         let prefix =
             self.graph.text(node, "filename_prefix").unwrap_or_else(|| "ComfyUI".to_owned());
         let Scene { width, height, .. } = self.graph.scene(node);
-        let prefix =
-            prefix.replace("%width%", &width.to_string()).replace("%height%", &height.to_string());
-        let outside = prefix.starts_with('/')
-            || prefix.split('/').any(|part| part == "..")
-            || prefix.contains(|c: char| c.is_control() || matches!(c, '\\' | ':'));
-        if outside {
-            let message = "Saving image outside the output folder is not allowed.";
-            return Err(node_error(node, "Exception", message));
-        }
-        let (folder, name) = prefix.rsplit_once('/').unwrap_or(("", &prefix));
-        let folder: Vec<_> = folder.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
-        Ok((folder.join("/"), name.to_owned()))
+        let prefix = prefix::filled(&prefix, (width, height), self.at);
+        let ending = saver.ending(&self.graph, node);
+        prefix::read(&prefix, ending)
+            .map_err(|fault| node_error(node, fault.exception(), &fault.to_string()))
     }
 
     fn file(

@@ -10,6 +10,9 @@ pub(crate) const TEXT_TO_IMAGE: &str = "text-to-image";
 /// ComfyUI's description of the node classes in the samples, recorded.
 pub(crate) const OBJECT_INFO: &str = include_str!("samples/object_info.json");
 
+/// The classes of nodes that a stock ComfyUI has, without paid ones, a line each.
+pub(crate) const STOCK_CLASSES: &str = include_str!("samples/classes.txt");
+
 /// A deployment that is there from the start.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sample {
@@ -163,10 +166,14 @@ mod tests {
     }
 
     #[test]
-    fn the_node_descriptions_cover_the_stock_graph() {
+    fn every_class_of_every_sample_is_described() {
         let described: Value = serde_json::from_str(OBJECT_INFO).unwrap();
-        for node in workflow(TEXT_TO_IMAGE).unwrap().nodes() {
-            assert!(described.get(node.class_type()).is_some(), "{}", node.class_type());
+        for sample in ALL {
+            for node in sample.workflow().unwrap().nodes() {
+                let class = node.class_type();
+                assert!(described.get(class).is_some(), "{class} of {}", sample.name);
+                assert!(STOCK_CLASSES.lines().any(|one| one == class), "{class}");
+            }
         }
     }
 }

@@ -241,7 +241,12 @@ impl Account {
         let base = &self.settings.output_base;
         let mut made = match &request.driven {
             Some(driven) => driven.made(request_id, base),
-            None => outputs::make(&*request.work.graph()?, request_id, base),
+            None => {
+                let entry =
+                    self.deployments.iter().find(|entry| entry.id == request.deployment_id)?;
+                let at = entry.queue.started_at(request.run).unwrap_or(request.created_at);
+                outputs::make(&*request.work.graph()?, request_id, self.clock(at), base)
+            }
         };
         match &request.script.end {
             ScriptedEnd::AsTheWorkflowSays | ScriptedEnd::Cancelled => {}

@@ -13,6 +13,7 @@ mod documented;
 mod emulator;
 mod fake;
 mod faults;
+mod graphs;
 mod http;
 mod load;
 mod overview;

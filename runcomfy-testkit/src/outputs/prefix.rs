@@ -1,0 +1,155 @@
+//! What ComfyUI on Linux makes of a `filename_prefix`: any character but a zero byte is taken, and the
+//! folders must not lead out of the output folder.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+
+/// Where a file goes: its folder below the output folder, and how its name begins.
+type Place = (String, String);
+
+/// The longest name that common file systems take, in bytes.
+const LONGEST: usize = 255;
+
+/// Why a prefix is refused, with ComfyUI's exception.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    Outside,
+    TooLong,
+    ZeroByte,
+}
+
+impl Fault {
+    pub(super) fn exception(self) -> &'static str {
+        match self {
+            Self::Outside => "Exception",
+            Self::TooLong => "OSError",
+            Self::ZeroByte => "ValueError",
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Outside => "Saving image outside the output folder is not allowed.",
+            Self::TooLong => "[Errno 36] File name too long",
+            Self::ZeroByte => "embedded null byte",
+        })
+    }
+}
+
+/// The prefix with size and time in it. What else is between percent signs stays.
+pub(super) fn filled(prefix: &str, (width, height): (u32, u32), at: DateTime<Utc>) -> String {
+    if !prefix.contains('%') {
+        return prefix.to_owned();
+    }
+    let time = |format| at.format(format).to_string();
+    [
+        ("%width%", width.to_string()),
+        ("%height%", height.to_string()),
+        ("%year%", time("%Y")),
+        ("%month%", time("%m")),
+        ("%day%", time("%d")),
+        ("%hour%", time("%H")),
+        ("%minute%", time("%M")),
+        ("%second%", time("%S")),
+    ]
+    .into_iter()
+    .fold(prefix.to_owned(), |prefix, (mark, value)| prefix.replace(mark, &value))
+}
+
+/// Where files with this prefix and this ending go.
+pub(super) fn read(prefix: &str, ending: &str) -> Result<Place, Fault> {
+    if prefix.contains('\0') {
+        return Err(Fault::ZeroByte);
+    }
+    if prefix.starts_with('/') {
+        return Err(Fault::Outside);
+    }
+    let parts = normal(prefix);
+    let (name, folders) = match parts.split_last() {
+        Some((name, folders)) => (*name, folders),
+        // All of it went away: Python calls that the folder itself.
+        None => (".", [].as_slice()),
+    };
+    if folders.contains(&"..") {
+        return Err(Fault::Outside);
+    }
+    let longest = name.len() + "_00001".len() + ending.len();
+    if longest > LONGEST || folders.iter().any(|folder| folder.len() > LONGEST) {
+        return Err(Fault::TooLong);
+    }
+    Ok((folders.join("/"), name.to_owned()))
+}
+
+/// The parts of a path without those that say nothing. `..` takes the one before it away.
+fn normal(path: &str) -> Vec<&str> {
+    let mut parts = Vec::new();
+    for part in path.split('/').filter(|part| !matches!(*part, "" | ".")) {
+        if part == ".." && parts.last().is_some_and(|last| *last != "..") {
+            parts.pop();
+        } else {
+            parts.push(part);
+        }
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_linux_takes_is_taken_as_it_is() {
+        for (prefix, folder, name) in [
+            ("ComfyUI", "", "ComfyUI"),
+            ("a/b/c", "a/b", "c"),
+            ("a//./b/", "a", "b"),
+            ("a/../b", "", "b"),
+            ("back\\slash", "", "back\\slash"),
+            ("..\\x", "", "..\\x"),
+            ("c:\\x", "", "c:\\x"),
+            ("a:b*?\"<>|", "", "a:b*?\"<>|"),
+            ("line\nbreak\t/x", "line\nbreak\t", "x"),
+            ("100 %", "", "100 %"),
+            ("日本語/ネコ ñ", "日本語", "ネコ ñ"),
+            // Odd, and what Python's paths come to.
+            ("", "", "."),
+            ("a/..", "", "."),
+            ("..", "", ".."),
+        ] {
+            let expected = Ok((folder.to_owned(), name.to_owned()));
+            assert_eq!(read(prefix, "_.png"), expected, "{prefix:?}");
+        }
+    }
+
+    #[test]
+    fn what_leads_out_is_too_long_or_is_no_name_is_refused() {
+        let long = "x".repeat(300);
+        let (longest, deep) = ("x".repeat(244), format!("{long}/x"));
+        for (prefix, fault) in [
+            ("../evil", Fault::Outside),
+            ("../../evil", Fault::Outside),
+            ("a/../../evil", Fault::Outside),
+            ("/etc/evil", Fault::Outside),
+            ("/", Fault::Outside),
+            (long.as_str(), Fault::TooLong),
+            (deep.as_str(), Fault::TooLong),
+            (&format!("{longest}x"), Fault::TooLong),
+            ("a\0b", Fault::ZeroByte),
+        ] {
+            assert_eq!(read(prefix, "_.png"), Err(fault), "{prefix:?}");
+        }
+        assert!(read(&longest, "_.png").is_ok());
+    }
+
+    #[test]
+    fn size_and_time_are_filled_in_and_other_marks_stay() {
+        let at = DateTime::from_timestamp(1_776_310_852, 0).unwrap();
+        let filled = |prefix| filled(prefix, (640, 384), at);
+        assert_eq!(filled("%width%x%height%"), "640x384");
+        assert_eq!(filled("%year%-%month%-%day%/%hour%%minute%%second%"), "2026-04-16/034052");
+        assert_eq!(filled("%date:yyyy% 100% %"), "%date:yyyy% 100% %");
+    }
+}
