@@ -150,7 +150,7 @@ pub(crate) struct StoredFile {
     pub(crate) subfolder: String,
     /// As the item in the outputs has it.
     pub(crate) filename: String,
-    /// Where the copy is: `<folder>/<kind>/<subfolder>/<filename>`.
+    /// Where the copy is: `<folder>/<kind>/<subfolder>/<filename>`, or below `<folder>/renamed`.
     pub(crate) path: PathBuf,
     pub(crate) bytes: u64,
 }

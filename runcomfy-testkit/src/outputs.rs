@@ -3,6 +3,7 @@
 use std::{collections::HashMap, path::PathBuf};
 
 use chrono::{DateTime, Utc};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use runcomfy_core::{Input, Node, RequestId, Workflow};
 use serde_json::{Map, Value, json};
 use url::Url;
@@ -84,13 +85,35 @@ pub(crate) fn address(
     subfolder: &str,
     filename: &str,
 ) -> Url {
-    let mut url = base.clone();
-    if let Ok(mut segments) = url.path_segments_mut() {
-        segments.pop_if_empty().extend(["deployment_requests", request_id.as_str(), kind]);
-        segments.extend(subfolder.split('/').filter(|part| !part.is_empty())).push(filename);
+    // By hand, as a URL drops tabs and line breaks, and names may have them.
+    let mut path = base.path().trim_end_matches('/').to_owned();
+    let folders = subfolder.split('/').filter(|part| !matches!(*part, "" | "." | ".."));
+    let parts = ["deployment_requests", request_id.as_str(), kind].into_iter();
+    for part in parts.chain(folders).chain([filename]) {
+        path.push('/');
+        path.extend(utf8_percent_encode(part, SEGMENT));
     }
+    let mut url = base.clone();
+    url.set_path(&path);
     url
 }
+
+/// What is not itself in a segment of a path.
+const SEGMENT: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'/')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'\\')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
 
 /// Runs a workflow for a request, as far as its outputs can be told from the graph.
 pub(crate) fn make(

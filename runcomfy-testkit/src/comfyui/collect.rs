@@ -43,11 +43,12 @@ pub(super) async fn collect(api: &Api, outputs: &Map<String, Value>, folder: &Pa
             collected.problem.get_or_insert(problem(&why));
             break;
         }
-        let Some(relative) = names::relative(item.subfolder, item.filename) else {
+        let kind = item.kind.as_str();
+        let Some(kept) = names::kept(kind, item.subfolder, item.filename, seen.len()) else {
             collected.problem.get_or_insert(problem("its name could lead elsewhere"));
             continue;
         };
-        let path = folder.join(item.kind.as_str()).join(relative);
+        let path = folder.join(kept);
         let why = match copy(api, &item, &path, limits.file.min(left)).await {
             Ok(bytes) => {
                 left -= bytes;

@@ -1,14 +1,29 @@
 //! Names of files that come from elsewhere, and where they may lead.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The longest name that common file systems take, in bytes.
 const LONGEST: usize = 255;
 const DEEPEST: usize = 16;
 
-/// Where a file of ComfyUI's is to be kept, below a folder: `None` if its name could lead out of
-/// that folder.
-pub(super) fn relative(subfolder: &str, filename: &str) -> Option<PathBuf> {
+/// Where a file of ComfyUI's is to be kept, below a folder: under its own name, or where not every system
+/// takes that, under one that follows from its `number` among those of its run. `None` if its name could
+/// lead out of that folder.
+pub(super) fn kept(kind: &str, subfolder: &str, filename: &str, number: usize) -> Option<PathBuf> {
+    if let Some(relative) = relative(subfolder, filename) {
+        return Some(Path::new(kind).join(relative));
+    }
+    let folders = subfolder.split(['/', '\\']).filter(|_| !subfolder.is_empty());
+    let leads_out = |name: &str| matches!(name, "" | "." | "..");
+    if folders.clone().any(leads_out) || leads_out(filename) || filename.contains('/') {
+        return None;
+    }
+    // Beside the folders of both kinds, so that it is nobody's own name.
+    Some(Path::new("renamed").join(plain(number, filename, None)))
+}
+
+/// The same under its own name.
+fn relative(subfolder: &str, filename: &str) -> Option<PathBuf> {
     let mut path = PathBuf::new();
     // On Windows, ComfyUI names its subfolders with backslashes.
     let folders: Vec<_> = match subfolder {
@@ -87,8 +102,6 @@ fn ending_of(media_type: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     #[test]
@@ -128,6 +141,32 @@ mod tests {
         ];
         for (subfolder, filename) in bad {
             assert_eq!(relative(subfolder, filename), None, "{subfolder:?} {filename:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_not_every_system_takes_is_kept_under_another() {
+        let long = format!("{}.png", "a".repeat(300));
+        for (subfolder, filename, expected) in [
+            ("sub", "a.png", "output/sub/a.png"),
+            ("", "back\\slash_00001_.png", "renamed/3-backslash_00001_.png"),
+            ("", "..\\x.png", "renamed/3-x.png"),
+            ("", "line\nbreak.png", "renamed/3-linebreak.png"),
+            ("tab\tbed", "x.png", "renamed/3-x.png"),
+            ("", "\n", "renamed/3-input.bin"),
+            ("", long.as_str(), &format!("renamed/3-{}.png", "a".repeat(48))),
+        ] {
+            let expected = Some(Path::new(expected).to_owned());
+            assert_eq!(
+                kept("output", subfolder, filename, 3),
+                expected,
+                "{subfolder:?} {filename:?}"
+            );
+        }
+        for (subfolder, filename) in
+            [("", ".."), ("", "../x\n"), ("..", "x\n"), ("a\\..", "x\n"), ("/etc", "x\n"), ("", "")]
+        {
+            assert_eq!(kept("output", subfolder, filename, 3), None, "{subfolder:?} {filename:?}");
         }
     }
 

@@ -63,7 +63,9 @@ async fn one_that_ends_well_all_the_same_is_a_success() {
 #[tokio::test]
 async fn one_that_another_took_out_of_the_queue_is_cancelled() {
     let replay = held("slow", "execution_start", 1);
-    let running = Running::start(&replay, impatient(), replay.job());
+    let mut options = impatient();
+    options.times.recheck = options.times.poll;
+    let running = Running::start(&replay, options, replay.job());
     // It was seen there.
     replay.called("GET /queue", 1).await;
     let other = Server::new(replay.url(), impatient()).unwrap();

@@ -56,6 +56,25 @@ async fn a_file_that_can_not_be_had_fails_the_run_and_spares_the_others() {
     }
 }
 
+/// Names as ComfyUI on Linux takes them.
+#[tokio::test]
+async fn a_file_keeps_the_name_that_the_server_gave_it() {
+    for (subfolder, filename) in
+        [("", "back\\slash_00001_.png"), ("", "line\nbreak_00001_.png"), ("a\tb", "c:d_00001_.png")]
+    {
+        let mut recording = Recording::load("invert");
+        let item = json!({"filename": filename, "subfolder": subfolder, "type": "output"});
+        recording.views[0].item = item.clone();
+        let outputs = Some(json!({"3": {"images": [item]}}));
+        let bytes = recording.views[0].bytes.clone();
+        let replay = Replay::changed(recording, Changes { outputs, ..Changes::default() });
+        let (outcome, _, folder) = Running::start(&replay, impatient(), replay.job()).end().await;
+        let Outcome::Succeeded { files, .. } = outcome else { panic!("{outcome:?}") };
+        let expected = (format!("output:{subfolder}:{filename}"), bytes);
+        assert_eq!(contents(&files, folder.path()), [expected]);
+    }
+}
+
 #[tokio::test]
 async fn what_is_no_file_is_left_as_it_is() {
     let items = vec![

@@ -54,6 +54,28 @@ async fn same(name: &str, caller: &Caller, result: &Value) {
 
 /// It would run in the origin of the emulator's page.
 #[tokio::test]
+async fn a_file_with_an_unusual_name_is_at_the_address_that_the_result_has() {
+    for (subfolder, filename) in
+        [("", "back\\slash_00001_.png"), ("a b", "line\nbreak %20_00001_.png")]
+    {
+        let mut recording = Recording::load("invert");
+        let item = json!({"filename": filename, "subfolder": subfolder, "type": "output"});
+        recording.views[0].item = item.clone();
+        let outputs = Some(json!({"3": {"images": [item]}}));
+        let bytes = recording.views[0].bytes.clone();
+        let server = Replay::changed(recording, Changes { outputs, ..Changes::default() });
+        let emulator = emulator(&[&server]).await;
+        let request = Caller::of(&emulator).submit("invert").await;
+        let result = request.succeeds().await;
+        let item = &result["outputs"]["3"]["images"][0];
+        assert_eq!(item["filename"], filename);
+        let file =
+            request.caller.call(&format!("GET {}", item["url"].as_str().unwrap()), None).await;
+        assert_eq!((file.status, file.bytes), (200, bytes), "{item}");
+    }
+}
+
+#[tokio::test]
 async fn a_file_that_is_a_page_may_do_nothing_in_a_browser() {
     let outputs = json!({"3": {"images": [
         {"filename": "invert_00001_.png", "subfolder": "", "type": "output"},
