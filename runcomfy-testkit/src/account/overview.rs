@@ -158,16 +158,49 @@ fn listed(outputs: &Map<String, Value>) -> (Vec<Value>, Vec<Value>) {
     (files, texts)
 }
 
-/// What of an error fits a line, in whichever of its shapes it comes.
+/// What of an error fits a line, in whichever of its shapes it comes: what it is, why, and at which node.
 fn one_line(error: &Value) -> String {
     let one = error.get(0).unwrap_or(error);
     let word = |key: &str| one.get(key).and_then(Value::as_str).map(str::trim);
     let kind = word("type").or_else(|| word("exception_type"));
     let message = word("message").or_else(|| word("error")).or_else(|| word("exception_message"));
+    let details = word("details").filter(|details| !details.is_empty());
+    let node = one.get("node_id").and_then(Value::as_str).map(|id| match word("node_type") {
+        Some(class) => format!("node {id} ({class})"),
+        None => format!("node {id}"),
+    });
     let line = match (kind, message) {
         (Some(kind), Some(message)) => format!("{kind}: {message}"),
         (Some(word), None) | (None, Some(word)) => word.to_owned(),
         (None, None) => one.as_str().map_or_else(|| one.to_string(), str::to_owned),
     };
-    line.lines().next().unwrap_or_default().chars().take(300).collect()
+    let first =
+        |text: &str| text.lines().next().unwrap_or_default().chars().take(300).collect::<String>();
+    let parts = [Some(first(&line)), details.map(first), node.as_deref().map(first)];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_told_with_its_cause_and_its_node() {
+        for (error, expected) in [
+            (
+                json!({"type": "prompt_outputs_failed_validation", "message": "failed", "details": "Value not in list: x",
+                    "node_id": "4", "node_type": "CheckpointLoaderSimple"}),
+                "prompt_outputs_failed_validation: failed · Value not in list: x · node 4 (CheckpointLoaderSimple)",
+            ),
+            (
+                json!({"type": "OSError", "message": "Truncated File Read\nand more", "node_id": "3"}),
+                "OSError: Truncated File Read · node 3",
+            ),
+            (json!({"type": "X", "message": "m", "details": ""}), "X: m"),
+            (json!([{"errorCode": 1, "error": "e"}]), "e"),
+            (json!("said"), "said"),
+        ] {
+            assert_eq!(one_line(&error), expected);
+        }
+    }
 }

@@ -14,8 +14,9 @@ export function draw(overview, account) {
   text("welcome-line", `curl -H 'Authorization: Bearer me' ${location.origin}/prod/v2/deployments`);
   if (!account) return;
   figures(overview, account);
-  requests(account);
-  deployments(account);
+  const servers = list(overview.comfyui).length;
+  requests(account, servers);
+  deployments(account, servers);
   calls(account);
 }
 
@@ -105,8 +106,18 @@ function figures(overview, account) {
 
 /* Requests. */
 
-function requests(account) {
-  const all = list(account.requests);
+/** Deployments count those before a request each for itself. Where they share servers, as many are next as
+    there are servers, in the order in which they came. */
+function inLine(all, servers) {
+  if (!servers) return all;
+  const first = all.filter(isWaiting).sort((one, other) => (one.created_at < other.created_at ? -1 : 1));
+  const next = new Set(first.slice(0, servers));
+  const ahead = (one) => isWaiting(one) && one.queue_position === 0 && !next.has(one);
+  return all.map((one) => (ahead(one) ? { ...one, queue_position: null } : one));
+}
+
+function requests(account, servers) {
+  const all = inLine(list(account.requests), servers);
   const [running, waiting] = [all.filter(isRunning).length, all.filter(isWaiting).length];
   const notes = [running && `${running} running`, waiting && `${waiting} waiting`, all.length >= 50 && "newest 50"];
   text("requests-note", notes.filter(Boolean).join(" · "));
@@ -124,8 +135,10 @@ function requests(account) {
 
 /* Deployments. */
 
-function deployments(account) {
-  const all = list(account.deployments);
+function deployments(account, servers) {
+  // Servers are there anyway: what says when instances start and stop means nothing.
+  const shared = servers > 0;
+  const all = list(account.deployments).map((one) => ({ ...one, shared }));
   const up = all.reduce((sum, one) => sum + list(one.instances).length, 0);
   text("deployments-note", `${up} ${up === 1 ? "instance" : "instances"} up`);
   keep(byId("deployment-list"), all, (one) => `${account.account} ${one.id}`, deployment);
@@ -140,7 +153,7 @@ function deployment(one) {
   if (one.in_queue) badges.push(el("span", "badge wait", `${one.in_queue} waiting`));
   const price = [one.hardware, one.usd_per_hour != null && `${money(one.usd_per_hour, 2)}/h`];
   const warm = one.keep_warm_duration_in_seconds;
-  const size = [instances(one), warm != null && `warm ${warm} s`];
+  const size = [instances(one), warm != null && !one.shared && `warm ${warm} s`];
   const facts = (all) => el("span", "facts", all.filter(Boolean).join(" · "));
   return el("li", one.is_enabled === false ? "deployment off" : "deployment",
     el("div", "line", el("span", "name", one.name || "unnamed"), el("span", "badges", badges), facts(price)),
@@ -154,6 +167,7 @@ function instances(one) {
   for (const { state } of list(one.instances)) states[state] = (states[state] ?? 0) + 1;
   const up = Object.entries(states).map(([state, number]) => `${number} ${state}`).join(", ");
   if (one.max_instances == null) return up;
+  if (one.shared) return up ? `${up} of ${one.max_instances}` : `at most ${one.max_instances} at once`;
   const range = `${one.min_instances ?? 0}–${one.max_instances}`;
   return up ? `${up} of ${range}` : `${range} instances`;
 }
