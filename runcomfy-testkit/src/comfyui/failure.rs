@@ -3,6 +3,7 @@
 //! Each is an object with `type` and `message`, the shape that the service documents, and with what
 //! ComfyUI told.
 
+use runcomfy_core::Workflow;
 use serde_json::{Map, Value, json};
 
 use super::{FileKind, Trouble};
@@ -86,6 +87,18 @@ fn add_nodes(failure: &mut Value, node_errors: &Map<String, Value>) {
         }
     }
     failure["node_errors"] = Value::Object(node_errors.clone());
+}
+
+/// Names the class of the node that is named, where only the graph tells.
+pub(super) fn with_class(mut failure: Value, graph: &Workflow) -> Value {
+    let named = failure.get("node_id").and_then(Value::as_str);
+    let class = named.and_then(|node| Some(graph.node(node)?.class_type().to_owned()));
+    if failure.get("node_type").is_none_or(Value::is_null)
+        && let Some(class) = class
+    {
+        failure["node_type"] = Value::String(class);
+    }
+    failure
 }
 
 /// The server could not be given the run.

@@ -74,7 +74,10 @@ impl<'a, P: FnMut(Progress) + Send> Run<'a, P> {
             }
             let trouble = match submit(self.api, job, graph.clone(), &self.client_id).await {
                 Ok(accepted) => break accepted,
-                Err(NotTaken::Graph(failure)) => return Outcome::failed(failure),
+                Err(NotTaken::Graph(failure)) => {
+                    // Servers before February 2026 name the node only.
+                    return Outcome::failed(failure::with_class(failure, &job.graph));
+                }
                 Err(NotTaken::Trouble(trouble)) => {
                     return Outcome::failed(failure::of_submit(self.request.as_str(), &trouble));
                 }

@@ -175,3 +175,22 @@ fn an_older_servers_words_for_a_missing_class_name_the_node_too() {
         (&json!("invalid_prompt"), &json!("52:42"))
     );
 }
+
+/// Servers before February 2026 name the node and not its class.
+#[tokio::test]
+async fn a_class_that_is_not_there_is_named_from_the_graph() {
+    let mut recording = Recording::load("invert");
+    recording.status = 400;
+    recording.answer = json!({
+        "error": {
+            "type": "invalid_prompt",
+            "message": "Cannot execute because node ImageInvert does not exist.",
+            "details": "Node ID '#2'",
+            "extra_info": {},
+        },
+        "node_errors": {},
+    });
+    let (outcome, ..) = run(&Replay::changed(recording, Default::default())).await;
+    let failure = failure(&outcome);
+    assert_eq!((&failure["node_id"], &failure["node_type"]), (&json!("2"), &json!("ImageInvert")));
+}
