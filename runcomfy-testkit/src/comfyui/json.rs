@@ -2,9 +2,12 @@
 
 use serde_json::Value;
 
+use crate::text;
+
 /// Reads JSON in which numbers may be `NaN`, `Infinity` and `-Infinity`: ComfyUI repeats what it
 /// was given, and the ranges of custom nodes are often infinite. Such a number becomes null.
 pub(super) fn read(bytes: &[u8]) -> Result<Value, serde_json::Error> {
+    let bytes = text::json(bytes);
     serde_json::from_slice(bytes).or_else(|error| match with_nulls(bytes) {
         Some(text) => serde_json::from_slice(&text),
         None => Err(error),
@@ -51,6 +54,12 @@ mod tests {
         let text = br#"{"a": NaN, "b": [-Infinity, Infinity, 18446744073709551615], "c": "NaN \" -Infinity\\"}"#;
         let expected = json!({"a": null, "b": [null, null, u64::MAX], "c": "NaN \" -Infinity\\"});
         assert_eq!(read(text).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_nothing() {
+        assert_eq!(read(b"\xef\xbb\xbf{\"a\": NaN}").unwrap(), json!({"a": null}));
+        read(b"\xef\xbb{}").unwrap_err();
     }
 
     #[test]

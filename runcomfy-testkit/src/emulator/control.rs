@@ -17,6 +17,7 @@ use super::{
     routes::Served,
     wire,
 };
+use crate::text;
 
 /// No answer ever allows pages of other origins to read it, and what changes anything must come as JSON,
 /// which such a page may not send without asking first.
@@ -108,7 +109,7 @@ fn rules(served: &Served) -> Response {
 }
 
 fn parsed(body: &[u8]) -> Result<Value, InvalidFault> {
-    serde_json::from_slice(body)
+    serde_json::from_slice(text::json(body))
         .map_err(|error| InvalidFault::new("body", format!("is not JSON: {error}")))
 }
 

@@ -22,7 +22,7 @@ use super::{
     routes::{Caller, Served},
     wire,
 };
-use crate::{fake::FakeRunComfy, ids};
+use crate::{fake::FakeRunComfy, ids, text};
 
 pub(super) fn routes() -> Router<Arc<Served>> {
     Router::new()
@@ -146,7 +146,7 @@ async fn pay_in(Caller(fake): Caller, _: Json, body: Bytes) -> Response {
         let body = json!({"error": why, "field": "amount_usd"});
         wire::json(StatusCode::UNPROCESSABLE_ENTITY, &body)
     };
-    let Ok(PayIn { amount_usd }) = serde_json::from_slice(&body) else {
+    let Ok(PayIn { amount_usd }) = serde_json::from_slice(text::json(&body)) else {
         return unfit("the body must be {\"amount_usd\": <number>}");
     };
     if !(0.0..=1e9).contains(&amount_usd) {

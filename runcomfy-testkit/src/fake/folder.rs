@@ -11,6 +11,7 @@ use super::FakeBuilder;
 use crate::{
     account::Seed,
     ids::{self, Ids, Named},
+    text,
 };
 
 /// ComfyUI's largest workflows are a tenth of this.
@@ -50,8 +51,8 @@ impl FakeBuilder {
             if size > LARGEST {
                 return Err(fault(path, &format!("{size} bytes, of at most {LARGEST}")));
             }
-            let text = fs::read(path).map_err(|error| could_not(path, &error))?;
-            let graph = serde_json::from_slice(&text)
+            let bytes = fs::read(path).map_err(|error| could_not(path, &error))?;
+            let graph = serde_json::from_slice(text::json(&bytes))
                 .map_err(|error| fault(path, &format!("it is not JSON: {error}")))?;
             let workflow = Workflow::from_value(graph).map_err(|error| match error {
                 WorkflowError::UiFormat => fault(
@@ -107,7 +108,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let graph = r#"{"1":{"class_type":"EmptyImage","inputs":{}}}"#;
         fs::write(folder.path().join("b.json"), graph).unwrap();
-        fs::write(folder.path().join("a.api.json"), graph).unwrap();
+        // As some editors save it.
+        fs::write(folder.path().join("a.api.json"), format!("\u{feff}{graph}")).unwrap();
         fs::write(folder.path().join("README.md"), "no workflow").unwrap();
         let ids = || {
             let builder = FakeRunComfy::builder().deployments_in(folder.path()).unwrap();

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::fault;
-use crate::account::refusal;
+use crate::{account::refusal, text};
 
 pub(super) struct Fields {
     operation: Operation,
@@ -27,7 +27,7 @@ impl Fields {
     pub(super) fn of(operation: Operation, body: &[u8]) -> Result<Self, Error> {
         let refused =
             |message, kind| Err(refusal::faults(operation, vec![fault(&["body"], message, kind)]));
-        match serde_json::from_slice(body) {
+        match serde_json::from_slice(text::json(body)) {
             Ok(Value::Object(map)) => Ok(Self { operation, map, faults: Vec::new() }),
             Ok(_) => refused("Input should be a valid dictionary", "dict_type"),
             Err(_) if body.is_empty() => refused("Field required", "missing"),

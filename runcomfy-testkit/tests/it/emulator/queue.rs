@@ -123,7 +123,7 @@ async fn what_is_wrong_with_a_submit_is_told_by_number() {
         assert_eq!(refusal(&reply), (422, 422_001), "{body}");
         assert!(reply.json()["detail"][0]["loc"].is_array(), "{body}");
     }
-    for body in ["", "{", "\u{feff}{}"] {
+    for body in ["", "{", "\u{feff}", "\u{feff}\u{feff}{}"] {
         let reply = raw(&emulator, Some("Bearer t"), &inference(TEXT_TO_IMAGE), body).await;
         assert_eq!(refusal(&reply), (422, 422_001), "{body:?}");
     }
@@ -135,6 +135,15 @@ async fn what_is_wrong_with_a_submit_is_told_by_number() {
     assert_eq!(refusal(&unknown), (404, 404_001));
     let request = ask(&emulator, TEXT_TO_IMAGE, "unknown", "status").await;
     assert_eq!(refusal(&request), (404, 404_001));
+}
+
+/// As some editors put before a file that is then sent.
+#[tokio::test]
+async fn a_byte_order_mark_before_the_body_is_nothing() {
+    let emulator = serve(quick()).await;
+    let path = format!("POST /prod/v1/deployments/{TEXT_TO_IMAGE}/inference");
+    let reply = raw(&emulator, Some("Bearer t"), &path, "\u{feff}{}").await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
 }
 
 #[tokio::test]
