@@ -53,7 +53,7 @@ mod trouble;
 mod watch;
 
 pub(crate) use options::{Limits, Options, Times};
-pub(crate) use proxy::{Method, ProxyAnswer, ProxyTrouble};
+pub(crate) use proxy::{Method, ProxyAnswer, ProxyBody, ProxyTrouble, takes_forms};
 pub(crate) use trouble::{Trouble, TroubleKind};
 
 use api::Api;

@@ -120,7 +120,16 @@ impl Api {
 
     /// Sends a request and reads its answer whole, whatever its status.
     pub(super) async fn call(&self, request: RequestBuilder) -> Result<Reply, Trouble> {
-        self.in_time(self.times.call, self.answered(request)).await
+        self.call_within(self.times.call, request).await
+    }
+
+    /// The same where it may take longer.
+    pub(super) async fn call_within(
+        &self,
+        time: Duration,
+        request: RequestBuilder,
+    ) -> Result<Reply, Trouble> {
+        self.in_time(time, self.answered(request)).await
     }
 
     async fn answered(&self, request: RequestBuilder) -> Result<Reply, Trouble> {
@@ -228,7 +237,7 @@ impl Api {
             .text("overwrite", "true");
         let request = self.http.post(self.url(&["upload", "image"])).multipart(form);
         // It may be large, and the way long.
-        let reply = self.in_time(self.times.input, self.answered(request)).await?;
+        let reply = self.call_within(self.times.input, request).await?;
         let stored = self.parsed(&self.good(reply)?)?;
         let text = |key: &str| stored.get(key).and_then(Value::as_str);
         match (text("subfolder"), text("name")) {

@@ -8,6 +8,7 @@
 
 use std::fmt;
 
+use axum::body::Bytes;
 use runcomfy_core::ProxyPath;
 use serde_json::{Value, json};
 
@@ -49,6 +50,20 @@ enum Scope {
     Answered(ProxyAnswer),
 }
 
+/// What a call sends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum ProxyBody<'a> {
+    Json(Option<&'a Value>),
+    /// A form with a file, for the routes that take one: its content type, boundary included, and its bytes.
+    Form(&'a str, &'a Bytes),
+}
+
+/// Whether this route takes forms: everything else that ComfyUI has reads JSON, whatever it is called.
+pub(crate) fn takes_forms(path: &ProxyPath) -> bool {
+    let segments: Vec<_> = path.as_str().split('/').collect();
+    matches!(route(&segments), ["upload", "image" | "mask"])
+}
+
 impl Server {
     /// Passes one call on. `own` tells which jobs, by the id they run under, are the caller's.
     pub(crate) async fn proxy(
@@ -56,12 +71,20 @@ impl Server {
         method: Method,
         path: &ProxyPath,
         query: Option<&str>,
-        body: Option<&Value>,
+        body: ProxyBody<'_>,
         own: impl Fn(&str) -> bool + Send + Sync,
     ) -> Result<ProxyAnswer, ProxyTrouble> {
         if path.is_manager_route() {
-            return Err(ProxyTrouble::Refused("ComfyUI-Manager is not reached through the proxy"));
+            return Err(ProxyTrouble::Refused(
+                "the route is closed: ComfyUI-Manager is not reached through the proxy",
+            ));
         }
+        let body = match body {
+            ProxyBody::Json(body) => body,
+            ProxyBody::Form(content_type, bytes) => {
+                return self.upload(path, query, content_type, bytes).await;
+            }
+        };
         let segments: Vec<_> = path.as_str().split('/').collect();
         let mut url = self.api.url(&segments);
         url.set_query(query);
@@ -85,9 +108,29 @@ impl Server {
         Ok(ProxyAnswer { status, content_type, bytes })
     }
 
+    async fn upload(
+        &self,
+        path: &ProxyPath,
+        query: Option<&str>,
+        content_type: &str,
+        bytes: &Bytes,
+    ) -> Result<ProxyAnswer, ProxyTrouble> {
+        if !takes_forms(path) {
+            return Err(ProxyTrouble::Refused("only upload/image and upload/mask take forms"));
+        }
+        let mut url = self.api.url(&path.as_str().split('/').collect::<Vec<_>>());
+        url.set_query(query);
+        let request = self.api.http().post(url).header("content-type", content_type);
+        let Reply { status, content_type, bytes } =
+            self.api.call_within(self.api.times().input, request.body(bytes.clone())).await?;
+        Ok(ProxyAnswer { status, content_type, bytes })
+    }
+
     fn of_get(&self, segments: &[&str]) -> Result<Scope, ProxyTrouble> {
         match route(segments) {
-            ["ws"] => Err(ProxyTrouble::Refused("the WebSocket is not reached through the proxy")),
+            ["ws"] => Err(ProxyTrouble::Refused(
+                "the route ws is closed: the WebSocket is not reached through the proxy",
+            )),
             _ => Ok(Scope::Open),
         }
     }
@@ -137,7 +180,7 @@ impl Server {
             }
             ["jobs", "cancel"] => {
                 return Err(ProxyTrouble::Refused(
-                    "jobs are cancelled one by one through the proxy",
+                    "the route jobs/cancel is closed: through the proxy, jobs are cancelled one by one, at jobs/{prompt_id}/cancel",
                 ));
             }
             _ => Scope::Open,

@@ -31,6 +31,7 @@ mod tests;
 mod through;
 mod worker;
 
+pub(super) use crate::comfyui::{ProxyBody, takes_forms};
 use machine::Machine;
 pub(super) use machine::Report;
 use queue::{Begun, Queue, Waiting};

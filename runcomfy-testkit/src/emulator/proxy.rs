@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{
     body::Bytes,
     extract::{Path, RawQuery, State},
-    http::{Method, StatusCode, header},
+    http::{HeaderMap, Method, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 use runcomfy_core::{
@@ -14,6 +14,7 @@ use runcomfy_core::{
 use serde_json::{Value, json};
 
 use super::{
+    pool::{ProxyBody, takes_forms},
     read,
     routes::{Caller, Served, deployment_id},
     wire,
@@ -27,13 +28,24 @@ type Through = Path<(String, String, String)>;
 pub(super) async fn call_instance_proxy(
     State(served): State<Arc<Served>>,
     Caller(fake): Caller,
+    RawQuery(query): RawQuery,
     path: Through,
+    headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, wire::Refusal> {
-    let call = call(path)?.body(read::proxy_body(&body)?);
+    let call = call(path)?;
+    if let Some(pool) = &served.pool
+        && takes_forms(&call.path)
+        && let Some(form) = form(&headers)
+    {
+        let (query, body) = (query.as_deref(), ProxyBody::Form(form, &body));
+        return pool.pass_on(&fake, &call, &Method::POST, query, body).await;
+    }
+    let call = call.body(read::proxy_body(&body)?);
     if let Some(pool) = &served.pool {
         let body = (!body.is_empty()).then(|| Value::Object(call.body.clone()));
-        return pool.pass_on(&fake, &call, &Method::POST, None, body.as_ref()).await;
+        let body = ProxyBody::Json(body.as_ref());
+        return pool.pass_on(&fake, &call, &Method::POST, None, body).await;
     }
     match fake.call_instance_proxy(&call).await {
         Ok(reply) => Ok(written(reply)),
@@ -51,10 +63,18 @@ pub(super) async fn get_through(
 ) -> Result<Response, wire::Refusal> {
     let call = call(path)?;
     if let Some(pool) = &served.pool {
-        return pool.pass_on(&fake, &call, &Method::GET, query.as_deref(), None).await;
+        return pool
+            .pass_on(&fake, &call, &Method::GET, query.as_deref(), ProxyBody::Json(None))
+            .await;
     }
     let body = json!({"detail": "Method Not Allowed"});
     Ok(wire::json(StatusCode::METHOD_NOT_ALLOWED, &body))
+}
+
+/// The content type of a form with files in it.
+fn form(headers: &HeaderMap) -> Option<&str> {
+    let content_type = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    content_type.to_ascii_lowercase().starts_with("multipart/form-data").then_some(content_type)
 }
 
 fn call(Path((deployment, instance, path)): Through) -> Result<ProxyCall, Error> {

@@ -3,7 +3,7 @@
 use runcomfy_core::ProxyPath;
 
 use super::{replay::Changes, *};
-use crate::comfyui::{Method, ProxyAnswer, ProxyTrouble};
+use crate::comfyui::{Method, ProxyAnswer, ProxyBody, ProxyTrouble};
 
 /// A server on which the job of this id runs.
 async fn busy() -> (Replay, Running) {
@@ -26,7 +26,7 @@ async fn call(
     let (path, query) =
         path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
     let path = ProxyPath::new(path).unwrap();
-    server.proxy(method, &path, query, body.as_ref(), |id| id == own).await
+    server.proxy(method, &path, query, ProxyBody::Json(body.as_ref()), |id| id == own).await
 }
 
 /// What of the calls reached the server, polls aside.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{body::Bytes, http::Method, response::Response};
-use runcomfy_core::ProxyCall;
+use runcomfy_core::{ProxyCall, ProxyPath};
 use serde_json::Value;
 
 use crate::{emulator::wire, fake::FakeRunComfy};
@@ -13,6 +13,18 @@ pub(in crate::emulator) enum Pool {}
 
 /// Nobody.
 pub(in crate::emulator) enum Workers {}
+
+/// As where there is one.
+#[derive(Clone, Copy)]
+pub(in crate::emulator) enum ProxyBody<'a> {
+    Json(Option<&'a Value>),
+    Form(&'a str, &'a Bytes),
+}
+
+/// Nobody takes anything.
+pub(in crate::emulator) fn takes_forms(_: &ProxyPath) -> bool {
+    false
+}
 
 impl Workers {
     pub(in crate::emulator) async fn stop(self) {
@@ -43,7 +55,7 @@ impl Pool {
         _: &ProxyCall,
         _: &Method,
         _: Option<&str>,
-        _: Option<&Value>,
+        _: ProxyBody<'_>,
     ) -> Result<Response, wire::Refusal> {
         match *self {}
     }

@@ -6,12 +6,11 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use runcomfy_core::{Error, ErrorKind, Operation, ProxyCall};
-use serde_json::Value;
 
 use super::Pool;
 use crate::{
     account::refusal,
-    comfyui::{self, ProxyAnswer, ProxyTrouble},
+    comfyui::{self, ProxyAnswer, ProxyBody, ProxyTrouble},
     emulator::wire,
     fake::FakeRunComfy,
 };
@@ -26,7 +25,7 @@ impl Pool {
         call: &ProxyCall,
         method: &Method,
         query: Option<&str>,
-        body: Option<&Value>,
+        body: ProxyBody<'_>,
     ) -> Result<Response, wire::Refusal> {
         let (deployment, instance) = (&call.deployment_id, &call.instance_id);
         let number = fake.machine(deployment, instance);
@@ -41,9 +40,10 @@ impl Pool {
         match server.proxy(method, &call.path, query, body, own).await {
             Ok(answer) => Ok(written(answer)),
             Err(ProxyTrouble::Refused(why)) => {
-                Err(Error::new(OPERATION, ErrorKind::PermissionDenied)
-                    .with_status_code(403)
-                    .with_error_code(403_003)
+                // Not 403: with another token it is just as closed.
+                Err(Error::new(OPERATION, ErrorKind::Refused)
+                    .with_status_code(405)
+                    .with_error_code(405_001)
                     .with_message(why)
                     .into())
             }

@@ -95,6 +95,37 @@ async fn an_interrupt_stops_ones_own_job_only() {
 }
 
 #[tokio::test]
+async fn a_file_is_uploaded_as_a_form() {
+    let server = held("invert", "executing");
+    let (_emulator, _request, instance) = busy(&server).await;
+    let Instance { caller, deployment, id } = &instance;
+    let form = || {
+        reqwest::multipart::Form::new()
+            .part(
+                "image",
+                reqwest::multipart::Part::bytes(b"pixels".as_slice()).file_name("cat.png"),
+            )
+            .text("subfolder", "mine")
+            .text("type", "input")
+            .text("overwrite", "true")
+    };
+    let post = async |path: &str| {
+        let path = format!("prod/v2/deployments/{deployment}/instances/{id}/proxy/{path}");
+        let url = caller.origin.join(&path).unwrap();
+        let post = caller.http.post(url).bearer_auth(caller.token).multipart(form());
+        post.send().await.unwrap().status().as_u16()
+    };
+    for path in ["upload/image", "api/upload/image"] {
+        assert_eq!(post(path).await, 200, "{path}");
+    }
+    let uploads = server.uploads();
+    assert_eq!(uploads, vec![("mine/cat.png".to_owned(), b"pixels".to_vec()); 2]);
+    // What takes JSON takes nothing else: it would pass what is narrowed to one's own.
+    assert_eq!(post("queue").await, 422);
+    assert_eq!(count(&server, "POST /queue"), 0);
+}
+
+#[tokio::test]
 async fn what_would_reach_beyond_ones_own_is_refused() {
     let server = held("invert", "executing");
     let (_emulator, _request, instance) = busy(&server).await;
@@ -105,7 +136,7 @@ async fn what_would_reach_beyond_ones_own_is_refused() {
         ("GET", "ws"),
     ] {
         let reply = instance.call(method, path, None).await;
-        assert_eq!(reply.refusal(), (403, Some(403_003)), "{path}");
+        assert_eq!(reply.refusal(), (405, Some(405_001)), "{path}");
     }
 }
 
