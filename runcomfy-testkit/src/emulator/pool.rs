@@ -26,6 +26,7 @@ use crate::{
 mod folders;
 mod machine;
 mod queue;
+mod same;
 #[cfg(test)]
 mod tests;
 mod through;
@@ -65,6 +66,11 @@ impl Pool {
         report: Option<Report>,
     ) -> io::Result<Self> {
         let mut machines: Vec<Machine> = Vec::new();
+        let same = same::Servers::of(&urls);
+        if let Some((one, other)) = same.twice() {
+            let why = format!("the ComfyUI at {one} is named twice, the second time as {other}");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
         for url in urls {
             let number = ids::hash(url.as_str().as_bytes());
             let options =

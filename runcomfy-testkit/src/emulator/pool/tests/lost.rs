@@ -80,3 +80,16 @@ async fn the_same_server_twice_is_refused_by_name() {
     assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
     assert!(error.to_string().contains(server.url().as_str().trim_end_matches('/')), "{error}");
 }
+
+#[tokio::test]
+async fn the_same_server_under_two_names_is_refused_as_well() {
+    let server = Replay::of("invert");
+    let mut named = server.url();
+    named.set_host(Some("localhost")).unwrap();
+    let builder = behind(FakeRunComfy::builder(), &[&server]).comfyui(named.clone());
+    let error = builder.start().await.unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+    for name in [server.url(), named] {
+        assert!(error.to_string().contains(name.as_str()), "{error}");
+    }
+}
