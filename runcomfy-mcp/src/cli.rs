@@ -31,6 +31,7 @@ use self::{
 /// What no flag can say: a token on the command line could be read by anyone on the machine.
 const ENVIRONMENT: &str = "\
 Token: RUNCOMFY_API_KEY, then RUNCOMFY_TOKEN, then the file of RunComfy's own CLI. `serve` takes each caller's own instead.
+The way out: a proxy in HTTPS_PROXY or ALL_PROXY (http, https, socks4, socks5), exceptions in NO_PROXY; on Linux SSL_CERT_FILE and SSL_CERT_DIR. `doctor` shows the proxy in use.
 Connect a client: claude mcp add runcomfy -e RUNCOMFY_API_KEY=<token> -- runcomfy-mcp (others: see the README).";
 
 /// Run ComfyUI workflows on RunComfy's GPUs by talking to an assistant.

@@ -221,8 +221,8 @@ impl HttpApiBuilder {
 
     /// The proxy to go through: `http://user:password@proxy.example:3128`, say, with special characters of
     /// user name and password percent-encoded. The scheme is one of http, https, socks4, socks4a, socks5 and
-    /// socks5h (`socks` is taken as socks5h); without one it is http. With a name, socks4 and socks5 look up
-    /// hosts on this machine; all others leave that to the proxy.
+    /// socks5h (`socks` is taken as socks5h); without one it is http. With socks4 and socks5 this machine
+    /// looks up the names of hosts, with all others the proxy does.
     ///
     /// It is for all calls and downloads, those to loopback hosts too. Unless it is set,
     /// [`build`](Self::build) reads the environment: the first of `HTTPS_PROXY`, `https_proxy`, `ALL_PROXY`
