@@ -201,7 +201,9 @@ impl ServerHandler for RunComfyMcp {
         request: CustomRequest,
         context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
-        if request.method == handshake::METHOD {
+        let modern = is_modern(context.protocol_version().as_ref());
+        // The revision without a handshake does not have the method.
+        if request.method == handshake::METHOD && !modern {
             let version = context.protocol_version().filter(ProtocolVersion::has_initialize);
             let unsaid = version.unwrap_or(handshake::UNSAID);
             let params = handshake::complete(request.params, &unsaid)?;
@@ -213,7 +215,6 @@ impl ServerHandler for RunComfyMcp {
                 let message = "params must be {\"name\": text, \"arguments\": object}";
                 return Err(ErrorData::invalid_params(message, None));
             };
-            let modern = is_modern(context.protocol_version().as_ref());
             let mut result = ServerResult::from(self.call_tool(call, context).await?);
             if !modern {
                 result.strip_result_type_for_legacy_peer();

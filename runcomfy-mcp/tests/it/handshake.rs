@@ -205,6 +205,16 @@ fn wrong() -> Vec<(Value, &'static str)> {
 }
 
 #[tokio::test]
+async fn the_revision_without_a_handshake_does_not_know_the_method_whatever_it_lacks() {
+    let account = runcomfy_testkit::FakeRunComfy::builder().empty();
+    let replicas = crate::modern::Replicas::start(1, account).await;
+    for params in [json!({}), json!({"protocolVersion": "2026-07-28", "capabilities": {}})] {
+        let answer = replicas.ask(0, "alice", json!({}), "initialize", params.clone()).await;
+        assert_eq!(answer["error"]["code"], -32601, "{params}: {answer}");
+    }
+}
+
+#[tokio::test]
 async fn a_field_of_a_wrong_type_is_named_and_the_handshake_may_be_made_again() {
     for (params, field) in wrong() {
         let mut raw = Raw::open(&["--emulator"]).await;
