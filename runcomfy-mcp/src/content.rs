@@ -124,7 +124,9 @@ pub(crate) fn whole_numbers(value: &mut Value) {
 /// Text without control characters (but for tab and line feed), terminal sequences, and characters that
 /// are not seen, change the direction of what is around them, or spell out words that nobody sees.
 pub(crate) fn clean(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_unfit) {
+    // Nearly all texts are so, and bytes are sooner looked at than characters.
+    let plain = |byte: u8| matches!(byte, b' '..=b'~' | b'\n' | b'\t');
+    if text.bytes().all(plain) || !text.chars().any(is_unfit) {
         return Cow::Borrowed(text);
     }
     let mut kept = String::with_capacity(text.len());

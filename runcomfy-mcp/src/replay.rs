@@ -206,17 +206,17 @@ impl Sending {
 
     /// Sends it, with a line in the log before and after: RunComfy lists no requests, so that this is what an
     /// operator has to tell what may have been billed.
-    async fn sent<T, F>(self, send: impl FnOnce(Api) -> F) -> (Result<T, Error>, Effect)
+    async fn sent<T, F>(&self, send: impl FnOnce(Api) -> F) -> (Result<T, Error>, Effect)
     where
         T: Serialize,
         F: Future<Output = Result<T, Error>>,
     {
-        let Self { api, tool, asked, ledger, writes } = self;
-        let (short, arguments) = (ledger.caller(), asked.fingerprint.short());
-        let deployment_id = asked.deployment_id.as_ref().map(DeploymentId::as_str);
-        let writing = writes.begin(tool, &ledger, Some(arguments), deployment_id);
+        let tool = self.tool;
+        let (short, arguments) = (self.ledger.caller(), self.asked.fingerprint.short());
+        let deployment_id = self.asked.deployment_id.as_ref().map(DeploymentId::as_str);
+        let writing = self.writes.begin(tool, &self.ledger, Some(arguments), deployment_id);
         tracing::info!(tool, account = short, arguments, "{tool} starts for {short}: {arguments}");
-        let answer = send(api).await;
+        let answer = send(Arc::clone(&self.api)).await;
         let effect = Effect::of(&answer);
         let outcome = answer.as_ref().map_or_else(|error| error.outcome().as_str(), |_| "applied");
         tracing::info!(

@@ -139,7 +139,7 @@ pub(crate) async fn look(
             let described = waiting::describe_result(&result);
             let sentence = format!("Request {} finished: {described}", id.request_id);
             let reply = waiting::with_state(Reply::new(sentence), result.state(), id.run());
-            Ok(named(waiting::with_result(reply, &result), id, &status))
+            Ok(named(waiting::with_result(reply, &result, id.run()), id, &status))
         }
         Err(error) if error.is_retryable() => return Ok(passing(id, &error.into(), state)),
         Err(error) => Err(Fault::from(error)

@@ -136,7 +136,8 @@ fn ended(submitted: &Submitted, finished: Finished) -> Result<Reply, Fault> {
     let reply = submitted
         .named(sentence, result.state())
         .with("waited_seconds", finished.waited.as_secs_f64());
-    let reply = with_result(reply, &result).with("status", status_json(&finished.status));
+    let reply =
+        with_result(reply, &result, submitted.run()).with("status", status_json(&finished.status));
     Ok(submitted.with_submission(reply))
 }
 
@@ -182,8 +183,13 @@ pub(crate) fn status_json(status: &RequestStatus) -> Value {
 }
 
 /// Adds what a run made, or how to do better where it failed.
-pub(crate) fn with_result(reply: Reply, result: &RequestResult) -> Reply {
-    let reply = reply.with_files(result.output_files());
+pub(crate) fn with_result(
+    reply: Reply,
+    result: &RequestResult,
+    (deployment_id, request_id): (&DeploymentId, &RequestId),
+) -> Reply {
+    let all_at = uri::request(deployment_id, request_id);
+    let reply = reply.all_at(all_at).with_files(result.output_files());
     let reply = match (result.state(), result.failure()) {
         (RequestState::Failed, failure) => {
             reply.with("hint", failure_hint(&failure.unwrap_or_default()))
@@ -230,9 +236,16 @@ pub(crate) const NEXT: &str = "Next: get_request_result with these ids and wait_
 
 /// The next step, as the call to make.
 pub(crate) fn next((deployment_id, request_id): (&DeploymentId, &RequestId)) -> String {
-    let arguments =
-        json!({"deployment_id": deployment_id, "request_id": request_id, "wait_seconds": 45});
-    format!("get_request_result {arguments}")
+    // No JSON: its quotes would be escaped twice on the way.
+    let (deployment_id, request_id) = (deployment_id.as_str(), request_id.as_str());
+    [
+        "get_request_result with deployment_id=",
+        deployment_id,
+        ", request_id=",
+        request_id,
+        ", wait_seconds=45",
+    ]
+    .concat()
 }
 
 /// Adds where the run is and, unless its result is there, what to call next.
@@ -241,9 +254,7 @@ pub(crate) fn with_state(
     state: RequestState,
     run: (&DeploymentId, &RequestId),
 ) -> Reply {
-    let all_at = uri::request(run.0, run.1);
-    let reply =
-        reply.with("state", state.as_str()).with("finished", state.is_finished()).all_at(all_at);
+    let reply = reply.with("state", state.as_str()).with("finished", state.is_finished());
     match (state, retry_after(state)) {
         (RequestState::Completed, _) => reply.with("next", next(run)),
         (_, Some(seconds)) => reply.with("next", next(run)).with("retry_after_seconds", seconds),

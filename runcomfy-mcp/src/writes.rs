@@ -2,7 +2,7 @@
 //! no requests, so what this process knows of a call that may be billed must not end with it.
 
 use std::{
-    collections::BTreeMap,
+    collections::HashMap,
     fmt,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -18,9 +18,19 @@ pub(crate) struct Writes(Arc<Mutex<State>>);
 #[derive(Debug, Default)]
 struct State {
     next: u64,
-    calls: BTreeMap<u64, Entry>,
+    /// By number. Not in order: an ordered map makes a node anew for each call, and frees it.
+    calls: HashMap<u64, Entry>,
     /// What is lost is kept until the end, for whoever serves one client.
     keeps: bool,
+}
+
+impl State {
+    /// Those of which this is so, the oldest first.
+    fn in_order(&self, is_so: impl Fn(&Entry) -> bool) -> Vec<Write> {
+        let mut found: Vec<_> = self.calls.iter().filter(|(_, entry)| is_so(entry)).collect();
+        found.sort_unstable_by_key(|(number, _)| **number);
+        found.into_iter().map(|(_, entry)| entry.write.clone()).collect()
+    }
 }
 
 #[derive(Debug)]
@@ -121,15 +131,13 @@ impl Writes {
     /// Those that have not ended.
     pub(crate) fn under_way(&self) -> Vec<Write> {
         let state = self.lock();
-        let open = state.calls.values().filter(|entry| !entry.ended);
-        open.map(|entry| entry.write.clone()).collect()
+        state.in_order(|entry| !entry.ended)
     }
 
     /// Those that have, or may have, taken effect and whose answers have not reached a caller who wanted them.
     pub(crate) fn undelivered(&self) -> Vec<Write> {
         let state = self.lock();
-        let lost = state.calls.values().filter(|entry| entry.arrival != Some(Arrival::Cancelled));
-        lost.map(|entry| entry.write.clone()).collect()
+        state.in_order(|entry| entry.arrival != Some(Arrival::Cancelled))
     }
 
     /// Tells the log of those that are under way: nobody will learn what becomes of them.
@@ -156,20 +164,22 @@ impl Writes {
         let Some(entry) = state.calls.get_mut(&number) else { return };
         change(entry);
         let (true, Some(arrival)) = (entry.ended, entry.arrival) else { return };
+        let may_count = matches!(entry.write.outcome, "applied" | "unknown");
+        if arrival == Arrival::Delivered || !may_count {
+            state.calls.remove(&number);
+            return;
+        }
         let write = entry.write.clone();
-        let lost = arrival != Arrival::Delivered && matches!(write.outcome, "applied" | "unknown");
-        if !(lost && keeps) {
+        if !keeps {
             state.calls.remove(&number);
         } else if state.calls.len() > MOST_KEPT {
-            let oldest =
-                state.calls.iter().find(|(_, entry)| entry.ended).map(|(number, _)| *number);
+            let ended = state.calls.iter().filter(|(_, entry)| entry.ended);
+            let oldest = ended.map(|(number, _)| *number).min();
             oldest.and_then(|oldest| state.calls.remove(&oldest));
         }
         drop(state);
-        if lost {
-            // The only client there is has not got it: that is more than one of many who hangs up.
-            tell(&write, keeps && arrival == Arrival::Lost);
-        }
+        // The only client there is has not got it: that is more than one of many who hangs up.
+        tell(&write, keeps && arrival == Arrival::Lost);
     }
 }
 

@@ -1,7 +1,5 @@
 //! What was asked for, as a number: the same for arguments that mean the same, however they are written.
 
-use std::fmt::Write;
-
 use ring::digest::{Context, SHA256};
 use serde_json::{Map, Value};
 
@@ -85,10 +83,13 @@ impl Hashing {
 }
 
 pub(super) fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |four_bits: u8| char::from(DIGITS[usize::from(four_bits)]);
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        text.extend([digit(byte >> 4), digit(byte & 15)]);
+    }
+    text
 }
 
 #[cfg(test)]

@@ -43,6 +43,6 @@ impl ToolDefinition for Tool {
         let result = call.api.get_request_result(&args.deployment_id, &args.request_id).await?;
         let sentence = format!("Result for {}: {}", args.request_id, waiting::describe_result(&result));
         let reply = waiting::with_state(Reply::new(sentence), result.state(), args.run());
-        Ok(waiting::with_result(reply, &result))
+        Ok(waiting::with_result(reply, &result, args.run()))
     }
 }

@@ -92,7 +92,7 @@ pub(crate) async fn until_result(args: &LookArgs, call: &mut Call) -> Result<Rep
             let result = finished.result?;
             let sentence = format!("Result for {}: {}", args.request_id, describe_result(&result));
             let reply = with_state(Reply::new(sentence), result.state(), args.run());
-            return Ok(with_result(waited(reply, started, None), &result));
+            return Ok(with_result(waited(reply, started, None), &result, args.run()));
         }
         Watched::Enough(status) => (*status, Some("timed_out"), None),
         Watched::TimedOut(timed_out, reason) => {

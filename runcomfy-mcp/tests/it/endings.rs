@@ -78,9 +78,8 @@ impl Slow {
     /// The id that a text tells after this word, which must be that of a run that there is.
     async fn id_in(&self, text: &str, word: &str) -> String {
         let after = text.split(word).nth(1).unwrap_or_else(|| panic!("no {word} in: {text}"));
-        // The next call is JSON within JSON.
-        let id = after.trim_start_matches([' ', '"', ':', '=', '\\']);
-        let id = id.split(['"', ',', ' ', '\n', '}', '\\']).next().unwrap().to_owned();
+        let id = after.trim_start_matches([' ', '"', ':', '=']);
+        let id = id.split(['"', ',', ' ', '\n', '}']).next().unwrap().to_owned();
         let api = HttpApi::builder()
             .base_url(self.emulator.url().as_str())
             .token(Token::new("CANARY-tok").unwrap())

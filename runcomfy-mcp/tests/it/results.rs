@@ -96,10 +96,9 @@ async fn every_tool_answers_in_its_published_shape() {
     let ids = json!({"deployment_id": "dep_1", "request_id": submitted["request_id"]});
     let status = call(&session, "get_request_status", ids.clone()).await;
     assert_eq!(status["status"]["status"], "in_queue");
-    let next = format!(
-        "get_request_result {{\"deployment_id\":\"dep_1\",\"request_id\":{},\"wait_seconds\":45}}",
-        submitted["request_id"]
-    );
+    let id = submitted["request_id"].as_str().unwrap();
+    let next =
+        format!("get_request_result with deployment_id=dep_1, request_id={id}, wait_seconds=45");
     assert_eq!((&status["next"], &submitted["next"]), (&json!(next), &json!(next)));
     let early = call(&session, "get_request_result", ids.clone()).await;
     assert_eq!(early["finished"], false);

@@ -216,7 +216,7 @@ async fn q15_waits_for_one_run_ask_together() {
 
 /// Whether the next step is the one there is.
 fn is_next(data: &serde_json::Value) -> bool {
-    data["next"].as_str().is_some_and(|next| next.starts_with("get_request_result {"))
+    data["next"].as_str().is_some_and(|next| next.starts_with("get_request_result with "))
 }
 
 /// A run that somebody has submitted.
