@@ -18,6 +18,12 @@ pub enum WorkflowError {
     /// It is no object with at least one node.
     #[error("a workflow must be an object that maps node ids to nodes")]
     NotAGraph,
+    /// It is something else, a request to another service say, that has a graph within.
+    #[error("this is not a workflow but has one under `{at}`: pass that")]
+    Wrapped {
+        /// Where the graph is, as a path of keys and places in lists.
+        at: String,
+    },
     /// A node lacks a `class_type` text or an `inputs` object.
     #[error("node {node_id} must be an object with a text `class_type` and an object `inputs`")]
     BadNode {
@@ -64,10 +70,13 @@ impl Workflow {
     /// Takes a JSON value as a graph in API format.
     ///
     /// # Errors
-    /// [`WorkflowError::UiFormat`] for the editor's format, [`WorkflowError::NotAGraph`] for anything but
-    /// an object with nodes, [`WorkflowError::BadNode`] for a node without class or inputs.
+    /// [`WorkflowError::UiFormat`] for the editor's format, [`WorkflowError::Wrapped`] for something that
+    /// has a graph within, [`WorkflowError::NotAGraph`] for anything else but an object with nodes,
+    /// [`WorkflowError::BadNode`] for a node without class or inputs.
     pub fn from_value(value: Value) -> Result<Self, WorkflowError> {
-        let Value::Object(nodes) = value else { return Err(WorkflowError::NotAGraph) };
+        let Value::Object(nodes) = value else {
+            return Err(wrapped(&value).unwrap_or(WorkflowError::NotAGraph));
+        };
         if nodes.get("nodes").is_some_and(Value::is_array)
             && nodes.get("links").is_some_and(Value::is_array)
         {
@@ -78,7 +87,8 @@ impl Workflow {
         }
         for (node_id, node) in &nodes {
             if !node.as_object().is_some_and(is_node) {
-                return Err(WorkflowError::BadNode { node_id: clip(node_id) });
+                let bad_node = WorkflowError::BadNode { node_id: clip(node_id) };
+                return Err(wrapped(&Value::Object(nodes)).unwrap_or(bad_node));
             }
         }
         Ok(Self(nodes))
@@ -143,6 +153,42 @@ impl<'de> Deserialize<'de> for Workflow {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::from_value(Value::deserialize(deserializer)?).map_err(serde::de::Error::custom)
     }
+}
+
+/// Names the place of the first graph within, as in a request to ComfyUI or to another service.
+fn wrapped(value: &Value) -> Option<WorkflowError> {
+    graph_within(value, DEEPEST_GRAPH).map(|at| WorkflowError::Wrapped { at })
+}
+
+/// How deep within something a graph is looked for.
+const DEEPEST_GRAPH: usize = 5;
+
+fn graph_within(value: &Value, depth: usize) -> Option<String> {
+    /// Of a list, the first few say enough.
+    const ITEMS: usize = 16;
+    let depth = depth.checked_sub(1)?;
+    let path = |part: String, value: &Value| {
+        if is_graph(value) {
+            return Some(part);
+        }
+        let rest = graph_within(value, depth)?;
+        Some(if rest.starts_with('[') { format!("{part}{rest}") } else { format!("{part}.{rest}") })
+    };
+    match value {
+        Value::Object(fields) => fields.iter().find_map(|(key, value)| path(clip(key), value)),
+        Value::Array(items) => {
+            let items = items.iter().take(ITEMS).enumerate();
+            items.into_iter().find_map(|(at, value)| path(format!("[{at}]"), value))
+        }
+        _ => None,
+    }
+}
+
+fn is_graph(value: &Value) -> bool {
+    let nodes = value.as_object();
+    nodes.is_some_and(|nodes| {
+        !nodes.is_empty() && nodes.values().all(|node| node.as_object().is_some_and(is_node))
+    })
 }
 
 /// One node of a workflow.

@@ -191,6 +191,25 @@ async fn a03_a08_a16_a17_a19_submit_request_refuses_bad_arguments() {
 }
 
 #[tokio::test]
+async fn a_whole_request_in_place_of_a_graph_is_told_where_in_it_the_graph_is() {
+    let graph = json!({"9": {"class_type": "SaveImage", "inputs": {"filename_prefix": "x"}}});
+    let session = connect(MockRunComfyApi::new()).await;
+    for (request, at) in [
+        (json!({"prompt": graph, "client_id": "c"}), "`prompt`"),
+        (json!({"input": {"workflow": graph}}), "`input.workflow`"),
+    ] {
+        let arguments = json!({"deployment_id": "d1", "workflow_api_json": request});
+        let fault = session.fault("submit_request", arguments).await;
+        assert_eq!(
+            (&fault["kind"], &fault["outcome"]),
+            (&json!("invalid_argument"), &json!("not_sent"))
+        );
+        let rule = fault["invalid_arguments"][0]["rule"].as_str().unwrap();
+        assert!(rule.contains(at), "{rule}");
+    }
+}
+
+#[tokio::test]
 async fn the_questions_about_a_request_refuse_bad_arguments() {
     for tool in ["get_request_status", "get_request_result", "cancel_request"] {
         let mut cases = id_cases("deployment_id", &json!({"request_id": "r1"}));

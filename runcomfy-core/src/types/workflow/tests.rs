@@ -41,6 +41,34 @@ fn what_is_no_graph_in_api_format_is_refused_by_name() {
 }
 
 #[test]
+fn a_request_in_place_of_a_graph_is_told_where_the_graph_is() {
+    let graph = json!({"9": {"class_type": "SaveImage", "inputs": {}}});
+    for (request, at) in [
+        (json!({"prompt": graph, "client_id": "c1"}), "prompt"),
+        (json!({"input": {"workflow": graph, "images": []}}), "input.workflow"),
+        (
+            json!({"input": {"modifier": "RawWorkflow", "workflow_json": graph}}),
+            "input.workflow_json",
+        ),
+        (
+            json!({"file_type": "x", "workflows": [{"json": {"t": 1}, "workflowApiJSON": graph}]}),
+            "workflows[0].workflowApiJSON",
+        ),
+        (json!([5, {"prompt": graph}]), "[1].prompt"),
+    ] {
+        let error = Workflow::from_value(request).unwrap_err();
+        assert_eq!(error, WorkflowError::Wrapped { at: at.into() });
+    }
+}
+
+#[test]
+fn a_graph_with_a_broken_node_is_no_request_though_a_node_looks_like_one() {
+    let broken = json!({"1": {"class_type": "A", "inputs": {}}, "2": {"inputs": {}}});
+    let error = Workflow::from_value(broken).unwrap_err();
+    assert_eq!(error, WorkflowError::BadNode { node_id: "2".into() });
+}
+
+#[test]
 fn an_override_replaces_one_input_and_leaves_the_rest() {
     let merged = graph()
         .with_overrides(&Overrides::new().set("38:42", "text", "a dog").set("3", "cfg", 4.5))
