@@ -4,9 +4,7 @@ use http::HeaderMap;
 use rmcp::model::JsonObject;
 
 use crate::{
-    arguments,
-    content::{self, Changes},
-    message,
+    arguments, content, message,
     reply::{Format, Reply},
     tools,
     transport::http::reads_directly,
@@ -34,7 +32,7 @@ pub fn arguments_are_right(tool: &str, arguments: JsonObject) -> bool {
 /// The length of what is shown of a workflow.
 #[must_use]
 pub fn workflow_is_shown(json: &str) -> usize {
-    content::fit(json, &mut Changes::default()).map_or(0, |shown| shown.len())
+    if content::is_readable(json) { json.len() } else { 0 }
 }
 
 /// The length of a result of these fields, as it goes out.

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Number, Value};
 
-pub(crate) use self::{shrink::shrink, written::fit};
+pub(crate) use self::{shrink::shrink, written::is_readable};
 
 /// What had to be done to show it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,7 +64,7 @@ fn at_most(key: &str, value: &Value) -> usize {
 fn tidy(key: &str, value: &mut Value, most: Option<usize>, changes: &mut Changes) {
     match value {
         Value::String(text) => {
-            if key == "url" || key.ends_with("_url") {
+            if names_a_file(key) {
                 return;
             }
             if let Cow::Owned(clean) = clean(text) {
@@ -144,11 +144,24 @@ pub(crate) fn clean(text: &str) -> Cow<'_, str> {
                 Some(_) => while rest.next_if(|c| !matches!(c, '\u{7}' | '\u{1b}')).is_some() {},
                 None => {}
             }
-        } else if !is_unfit(c) {
+        } else if !is_unfit(c) || joins(kept.chars().next_back(), c) {
             kept.push(c);
         }
     }
-    Cow::Owned(kept)
+    if kept.len() == text.len() { Cow::Borrowed(text) } else { Cow::Owned(kept) }
+}
+
+/// Whether a field leads to a file. Changed, it would lead elsewhere.
+fn names_a_file(key: &str) -> bool {
+    matches!(key, "url" | "filename" | "subfolder") || key.ends_with("_url")
+}
+
+/// Whether an invisible character belongs to the letter or emoji before it: U+200C and U+200D in scripts that
+/// need them, such as Persian, Hindi or Sinhala, and in composed emoji. A second one, or one behind ASCII,
+/// would only hide something.
+fn joins(before: Option<char>, c: char) -> bool {
+    let belongs = |before: char| !before.is_ascii() && !before.is_whitespace() && !is_unfit(before);
+    matches!(c, '\u{200c}' | '\u{200d}') && before.is_some_and(belongs)
 }
 
 fn is_unfit(c: char) -> bool {
@@ -211,6 +224,8 @@ mod tests {
         check("\u{1b}]0;title\u{7}x", "x");
         check("\u{9b}2Jx", "x");
         check("a\u{202e}b\u{2066}c\u{200b}d\u{feff}e", "abcde");
+        check("a\u{200d}b\u{200c}", "ab");
+        check("é\u{200d}\u{200d}\u{200c}é", "é\u{200d}é");
         check("x\u{e0041}\u{e0042}y", "xy");
         check("a\rb\0c\u{7f}d\u{85}e", "abcde");
         check("\u{1b}", "");
@@ -218,6 +233,24 @@ mod tests {
             prepared(json!({"deployment": {"name": "a\u{200b}b", "k\u{202e}": 1}}));
         assert_eq!(payload["deployment"], json!({"name": "ab", "k": 1}));
         assert_eq!(changes, Changes { removed: 2, truncated: false });
+    }
+
+    #[test]
+    fn joiners_stay_where_letters_and_emoji_need_them() {
+        for text in ["می‌خواهم کتاب‌ها را", "ශ්‍රී ලංකා", "क्‍ष र्‍", "👩‍👩‍👧‍👦 👩🏽‍🚀 🏳️‍🌈 ❤️‍🔥"]
+        {
+            assert_eq!(clean(text), text);
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_file_stays_as_it_is() {
+        let name = "a\u{200d}b\u{202e}\n.png";
+        let file = json!({"filename": name, "subfolder": name, "type": "out\u{200b}put"});
+        let (payload, changes) = prepared(json!({ "output_urls": [file] }));
+        let file = &payload["output_urls"][0];
+        assert_eq!((&file["filename"], &file["subfolder"]), (&json!(name), &json!(name)));
+        assert_eq!((&file["type"], changes.removed), (&json!("output"), 1));
     }
 
     #[test]
@@ -280,10 +313,12 @@ mod tests {
         fn c06_what_is_clean_stays_so_and_what_is_fit_is_kept(text in any::<String>()) {
             let once = clean(&text).into_owned();
             prop_assert_eq!(clean(&once), once.as_str());
-            prop_assert!(!once.chars().any(is_unfit));
+            let joiner = |c: &char| matches!(c, '\u{200c}' | '\u{200d}');
+            prop_assert!(!once.chars().filter(|c| !joiner(c)).any(is_unfit));
             if !text.contains(['\u{1b}', '\u{9b}']) {
                 let fit: String = text.chars().filter(|c| !is_unfit(*c)).collect();
-                prop_assert_eq!(once, fit);
+                let seen: String = once.chars().filter(|c| !joiner(c)).collect();
+                prop_assert_eq!(seen, fit);
             }
         }
     }

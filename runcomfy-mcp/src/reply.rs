@@ -232,8 +232,7 @@ impl Shaped {
             put_in(&mut json, &std::mem::take(&mut parts));
             content::whole_numbers(&mut json);
         }
-        let content =
-            vec![ContentBlock::text(visible(sentence)), ContentBlock::text(visible(text))];
+        let content = vec![ContentBlock::text(visible(sentence)), ContentBlock::text(text)];
         let mut result = CallToolResult::success(content);
         result.structured_content = Some(json);
         Self { result, bytes, summarised, truncated, left_out: parts, instead: None }

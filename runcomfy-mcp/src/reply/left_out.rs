@@ -1,7 +1,5 @@
 //! JSON of RunComfy's that is large and goes out as it came: no tree is made of it on the way.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
 use runcomfy_core::RawJson;
 use serde_json::Value;
@@ -57,21 +55,17 @@ impl LeftOut {
         format!("{}.{at}", self.name)
     }
 
-    /// Each part fit to be shown, in order. One that can't be is null.
+    /// Each part as it came, in order. One that no reader takes is null.
     pub(super) fn shown(self, changes: &mut Changes) -> Vec<Part> {
         let marks: Vec<_> = (0..self.parts.len()).map(|at| self.mark(at)).collect();
-        let mut fit = |json: Bytes| {
-            let text = std::str::from_utf8(&json).ok();
-            match text.and_then(|text| content::fit(text, changes)) {
-                Some(Cow::Borrowed(_)) => json,
-                Some(Cow::Owned(cleaned)) => cleaned.into(),
-                None => {
-                    changes.truncated = true;
-                    Bytes::from_static(b"null")
-                }
+        let mut readable = |json: Bytes| {
+            if std::str::from_utf8(&json).is_ok_and(content::is_readable) {
+                return json;
             }
+            changes.truncated = true;
+            Bytes::from_static(b"null")
         };
-        let parts = self.parts.into_iter().map(|(json, at)| (fit(json), at));
+        let parts = self.parts.into_iter().map(|(json, at)| (readable(json), at));
         marks.into_iter().zip(parts).map(|(mark, (json, at))| Part { mark, json, at }).collect()
     }
 }

@@ -137,16 +137,21 @@ async fn a_short_payload_is_whole_in_the_text_too() {
 }
 
 #[tokio::test]
-async fn c06_what_hides_in_a_payload_is_taken_out_and_counted_and_nothing_is_cut() {
+async fn a_payload_is_passed_on_byte_for_byte_whatever_its_texts_say() {
     let long = "x".repeat(100_000);
-    let payload =
-        format!(r#"{{"workflow_api_json":{{"6":{{"inputs":{{"name":"{long}\u200b"}}}}}}}}"#);
-    let data = data(&[&payload], "list_deployments", json!({"include_payload": true})).await;
-    assert_eq!(
-        data["deployments"][0]["payload"]["workflow_api_json"]["6"]["inputs"]["name"],
-        long.as_str()
-    );
-    assert_eq!((&data["removed_characters"], &data["truncated"]), (&json!(1), &Value::Null));
+    for text in
+        ["می\u{200c}خواهم 👩\u{200d}🚀", "\u{202e}\u{200b}\u{e0041}", "\\u200b\\u001b[31m", &long]
+    {
+        let payload = format!(
+            r#"{{"workflow_api_json": {{"6": {{"inputs": {{"cfg": 8.50, "n": "{text}"}}}}}}}}"#
+        );
+        let answer =
+            over_http(account(&[&payload]), "list_deployments", json!({"include_payload": true}))
+                .await;
+        assert!(answer.body.contains(&format!("\"payload\":{payload}")), "{text}");
+        let data = &answer.message()["result"]["structuredContent"];
+        assert_eq!((&data["removed_characters"], &data["truncated"]), (&Value::Null, &Value::Null));
+    }
 }
 
 #[tokio::test]
