@@ -147,7 +147,9 @@ fn arguments(text: String) -> anyhow::Result<Map<String, Value>> {
     } else {
         text
     };
-    match serde_json::from_str(&text).context("the arguments are no JSON")? {
+    // Windows PowerShell and Notepad write a byte order mark before it.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    match serde_json::from_str(text).context("the arguments are no JSON")? {
         Value::Object(arguments) => Ok(arguments),
         _ => bail!("the arguments must be a JSON object, such as '{{\"deployment_id\": \"…\"}}'"),
     }

@@ -108,9 +108,10 @@ struct TokenFile {
 fn from_file(path: PathBuf, any: bool) -> anyhow::Result<Option<Found>> {
     let read = || -> anyhow::Result<Tidied> {
         let text = fs::read_to_string(&path)?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         // serde's own message could show a piece of the token.
         let file: TokenFile =
-            serde_json::from_str(&text).ok().context("it is not the JSON that the CLI writes")?;
+            serde_json::from_str(text).ok().context("it is not the JSON that the CLI writes")?;
         tidy(&file.access_token, any)
     };
     let text = read().with_context(|| format!("could not read the token in {}", path.display()))?;

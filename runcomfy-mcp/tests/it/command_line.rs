@@ -33,6 +33,13 @@ async fn a_waited_submit_prints_the_json_of_a_finished_request() {
 }
 
 #[tokio::test]
+async fn arguments_behind_a_byte_order_mark_are_read() {
+    let arguments = "\u{feff}{\"deployment_id\":\"a1b2c3d4-0000-4000-8000-000000000001\"}";
+    let output = run(&["call", "get_deployment", arguments, "--emulator"]).await;
+    assert_eq!((output.status.code(), &json(&output)["ok"]), (Some(0), &json!(true)));
+}
+
+#[tokio::test]
 async fn the_exit_code_tells_the_kind_of_error() {
     let check = async |arguments: &[&str], code: i32, kind: &str| {
         let output = run(arguments).await;

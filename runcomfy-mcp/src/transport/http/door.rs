@@ -3,7 +3,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use axum::{extract::Request, response::Response};
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
     header::{CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER},
@@ -65,6 +65,7 @@ impl Door {
         let (bytes, load) = inbound::read(body, length, most, times, &self.budget)
             .await
             .map_err(|unread| Box::new(not_read(unread, most)))?;
+        let bytes = without_mark(bytes);
         parts.extensions.insert(Visit { source, holder, load: Arc::new(load), bytes: bytes.len() });
         message::check(&bytes).map_err(|unfit| {
             protocol_error(StatusCode::BAD_REQUEST, unfit.code(), unfit.message())
@@ -133,6 +134,14 @@ fn check_headers(headers: &HeaderMap) -> Result<(), Refused> {
         return Err(refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, message).into());
     }
     Ok(())
+}
+
+/// The message behind a byte order mark, which some programs write before all that is UTF-8.
+fn without_mark(mut bytes: Bytes) -> Bytes {
+    if bytes.starts_with(b"\xef\xbb\xbf") {
+        bytes.advance(3);
+    }
+    bytes
 }
 
 fn not_read(unread: Unread, most: usize) -> Response {
