@@ -5,7 +5,10 @@ mod figures;
 mod replay;
 mod sealing;
 
-use std::sync::Arc;
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+};
 
 use anyhow::{Context, bail};
 use clap::Args;
@@ -118,6 +121,7 @@ impl Serve {
         let address = listener.local_addr().context("could not learn the address")?;
         let exposition = self.figures.listen(backend.api.clone()).await?;
         let mut http = HttpOptions::default();
+        let named = self.allowed_hosts.clone();
         http.allowed_hosts.extend(self.allowed_hosts);
         http.allowed_origins.extend(self.allowed_origins);
         let mut settings = settings(options);
@@ -132,9 +136,16 @@ impl Serve {
         let server = RunComfyMcp::new(callers, settings).with_metrics(metrics);
         let server = sealing::apply(self.replay.apply(server, many).await?)?;
         let stop = farewell::stop(&server).token().clone();
-        note(&format!(
-            "runcomfy-mcp serves MCP at http://{address}/mcp (health: /healthz, /readyz)"
-        ));
+        let own = reachable(address);
+        note(&format!("runcomfy-mcp serves MCP at http://{own}/mcp (health: /healthz, /readyz)"));
+        if address.ip().is_unspecified() {
+            note(&match named.as_slice() {
+                [] => "It listens on all addresses of this machine, but answers to its loopback names only: \
+                       --allowed-host NAME for each other name or address by which clients come."
+                    .to_owned(),
+                named => format!("It also answers to {}.", named.join(", ")),
+            });
+        }
         note(&match (backend.emulator_url(), self.single_user) {
             (Some(url), _) => {
                 format!("Behind it: the built-in emulator at {url}; no token is needed.")
@@ -153,6 +164,16 @@ impl Serve {
         transport::http::serve_with(server.clone(), http, listener, exposition, stop).await?;
         Ok(farewell::code(&server))
     }
+}
+
+/// An address at which a client on this machine finds the server: one that stands for all is none.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let loopback = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(loopback, address.port())
 }
 
 /// Has the system let the process open as many files as it may have connections, each with one to RunComfy
@@ -178,13 +199,79 @@ fn host(text: &str) -> Result<String, String> {
     if fits { Ok(text.to_owned()) } else { Err("name a host, such as mcp.example.com".to_owned()) }
 }
 
-/// The origin of a web page; only the port may be a wildcard.
+/// The origin of a web page or of a desktop app's, such as `tauri://localhost`; only the port may be a
+/// wildcard. A slash at its end, as people copy it from a browser, is left out.
 fn origin(text: &str) -> Result<String, String> {
-    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    let fits = rest.is_some_and(|rest| host(rest.strip_suffix(":*").unwrap_or(rest)).is_ok());
+    let text = text.strip_suffix('/').filter(|rest| !rest.ends_with('/')).unwrap_or(text);
+    let fits = text.split_once("://").is_some_and(|(scheme, rest)| {
+        let starts = scheme.starts_with(|c: char| c.is_ascii_alphabetic());
+        let mut rest_of_scheme = scheme.bytes();
+        let plain = rest_of_scheme.all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
+        // A page that was opened as a file has no host.
+        let named = scheme == "file" && rest.is_empty()
+            || host(rest.strip_suffix(":*").unwrap_or(rest)).is_ok() && !rest.contains('@');
+        starts && plain && named
+    });
     if fits {
         Ok(text.to_owned())
     } else {
-        Err("name an origin, such as https://app.example.com".to_owned())
+        Err("name an origin, such as https://app.example.com or tauri://localhost".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_stands_for_all_is_announced_as_one_that_can_be_reached() {
+        for (bound, own) in [
+            ("0.0.0.0:8000", "127.0.0.1:8000"),
+            ("[::]:8000", "[::1]:8000"),
+            ("127.0.0.1:8000", "127.0.0.1:8000"),
+            ("192.168.0.5:80", "192.168.0.5:80"),
+        ] {
+            assert_eq!(reachable(bound.parse().unwrap()), own.parse().unwrap());
+        }
+    }
+
+    #[test]
+    fn origins_of_web_pages_and_of_desktop_apps_can_be_allowed() {
+        for text in [
+            "https://app.example.com",
+            "http://localhost:*",
+            "https://app.example.com:8443",
+            "app://localhost",
+            "app://obsidian.md",
+            "tauri://localhost",
+            "vscode-file://vscode-app",
+            "file://",
+            "chrome-extension://abcdefghijklmnopabcdefghijklmnop",
+        ] {
+            assert_eq!(origin(text).as_deref(), Ok(text));
+        }
+        assert_eq!(origin("https://claude.ai/").as_deref(), Ok("https://claude.ai"));
+        assert_eq!(origin("tauri://localhost/").as_deref(), Ok("tauri://localhost"));
+    }
+
+    #[test]
+    fn what_is_more_or_less_than_an_origin_is_refused() {
+        for text in [
+            "",
+            "*",
+            "null",
+            "app.example.com",
+            "https://",
+            "https://*.example.com",
+            "https://app.example.com/path",
+            "https://user@app.example.com",
+            "https://a b",
+            "://x",
+            "1a://x",
+            "a_b://x",
+            "file:///",
+        ] {
+            assert!(origin(text).is_err(), "{text}");
+        }
     }
 }

@@ -31,7 +31,7 @@ use axum::{
     extract::{Request, State},
     middleware::{self, Next},
     response::Response,
-    routing::get,
+    routing::{any, get},
 };
 use rmcp::{
     ServerHandler,
@@ -236,6 +236,8 @@ fn site(
             health::PATHS[1],
             get(move || async move { health::readiness(draining.is_cancelled()) }),
         )
+        .route("/.well-known/{*rest}", any(async || answer::no_sign_in()))
+        .route("/register", any(async || answer::no_sign_in()))
         .layer(middleware::from_fn_with_state(metrics, around));
     Site::new(mcp, rest)
 }

@@ -39,6 +39,15 @@ pub(super) fn later(status: StatusCode, message: &str, wait: Duration) -> Respon
     response
 }
 
+/// Said where clients look for a way to sign in, which are often bridges that show nothing but this to their
+/// user. In the form of RFC 6749 and RFC 7591.
+pub(super) fn no_sign_in() -> Response {
+    let description = "this server has no OAuth: send your RunComfy API token with each request as `Authorization: Bearer …` \
+                       (mcp-remote: --header \"Authorization: Bearer …\")";
+    let body = json!({"error": "invalid_request", "error_description": description});
+    with_body(StatusCode::NOT_FOUND, body)
+}
+
 fn with_body(status: StatusCode, body: Value) -> Response {
     let mut response = (status, [(CACHE_CONTROL, "no-store")], Json(body)).into_response();
     if status == StatusCode::UNAUTHORIZED {

@@ -2,7 +2,11 @@
 
 use axum::{body::Body, extract::Request, response::Response};
 use bytes::Bytes;
-use http::{StatusCode, header::CONTENT_LENGTH, request::Parts};
+use http::{
+    StatusCode,
+    header::{CONTENT_LENGTH, ORIGIN},
+    request::Parts,
+};
 use rmcp::{
     ServerHandler,
     transport::streamable_http_server::{
@@ -25,6 +29,8 @@ pub(super) async fn answer<H: ServerHandler>(
 ) -> Response {
     let insertions = Insertions::default();
     parts.extensions.insert(insertions.clone());
+    // Checked before: the library does not know the origins of desktop apps.
+    parts.headers.remove(ORIGIN);
     let request = Request::from_parts(parts, Body::from(message));
     let response = mcp.handle(request).await.map(Body::new);
     match response.status() {

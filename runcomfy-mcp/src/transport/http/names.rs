@@ -31,12 +31,18 @@ pub(super) struct Names {
     origins: Vec<(String, bool)>,
     /// When a request of another HTTP version was last written into the log.
     warned: Mutex<Option<Instant>>,
+    /// The names of hosts that were written into the log.
+    refused: Mutex<Vec<String>>,
 }
 
 /// What most versions of nginx send to a server by default is HTTP/1.0.
 const OTHER_VERSION: &str = "send HTTP/1.1; the request has another version. A proxy in front of this server must speak \
     HTTP/1.1 to it: in nginx, set `proxy_http_version 1.1;` and `proxy_set_header Connection \"\";`, and `proxy_buffering \
     off;` so that events are not held back";
+
+/// Most often a server that others come to by another name than this machine's own.
+const OTHER_NAME: &str = "the server does not go by the name in the Host header; whoever runs it can allow it with \
+    --allowed-host NAME";
 
 /// How long after one warning about it the next one may be. Each request of a proxy's is a reason for one.
 const BETWEEN_WARNINGS: Duration = Duration::from_secs(60);
@@ -55,6 +61,7 @@ impl Names {
             hosts: options.allowed_hosts.iter().map(host).collect(),
             origins: options.allowed_origins.iter().map(origin).collect(),
             warned: Mutex::default(),
+            refused: Mutex::default(),
         }
     }
 
@@ -95,6 +102,18 @@ impl Names {
         tracing::warn!(peer, ?version, "refused a request that is not HTTP/1.1: {OTHER_VERSION}");
     }
 
+    /// Writes into the log that somebody comes by a name that is not allowed: each name once, the first few.
+    fn warn_of_name(&self, name: &str) {
+        const MOST: usize = 32;
+        const LONGEST: usize = 255;
+        let name: String = name.chars().take(LONGEST).collect();
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if refused.len() < MOST && !refused.contains(&name) {
+            tracing::warn!(name, "refused a request: {OTHER_NAME}");
+            refused.push(name);
+        }
+    }
+
     /// Why a request's names are not good enough, if they are not.
     fn objection(&self, request: &Request) -> Option<(StatusCode, &'static str)> {
         if request.version() != Version::HTTP_11 {
@@ -110,7 +129,8 @@ impl Names {
         // A target with a host in it counts for more than the header.
         if !self.knows_host(&host) || !request.uri().authority().is_none_or(|a| self.knows_host(a))
         {
-            return Some((StatusCode::FORBIDDEN, "the server does not go by that name"));
+            self.warn_of_name(host.as_str());
+            return Some((StatusCode::FORBIDDEN, OTHER_NAME));
         }
         let origins = request.headers().get_all(ORIGIN).iter();
         if request.headers().contains_key(ORIGIN)

@@ -21,7 +21,7 @@ async fn p01_p02_what_is_no_message_is_told_so_in_json_rpc_and_nothing_of_it_is_
     for (body, code) in [
         ("CANARY", -32700),
         ("{\"CANARY\":", -32700),
-        ("\u{feff}{}", -32700),
+        ("\u{feff}\u{feff}{}", -32700),
         (deep.as_str(), -32700),
         ("\"CANARY\"", -32600),
         ("{}", -32600),
@@ -37,6 +37,45 @@ async fn p01_p02_what_is_no_message_is_told_so_in_json_rpc_and_nothing_of_it_is_
         assert!(message["id"].is_null() && !answer.body.contains("CANARY"), "{message}");
     }
     assert_eq!(server.emulator.counters().totals.calls, 0, "no part of a batch may run");
+}
+
+#[tokio::test]
+async fn a_byte_order_mark_before_a_message_is_skipped() {
+    let server = Server::start().await;
+    let call = r#"{"jsonrpc":"2.0","id":0,"method":"tools/call","params":{"name":"list_deployments","arguments":{}}}"#;
+    let answer = post_text(&server, &format!("\u{feff}{call}")).await;
+    assert_eq!(answer.message()["result"]["structuredContent"]["ok"], true, "{}", answer.body);
+}
+
+#[tokio::test]
+async fn who_looks_for_a_way_to_sign_in_reads_that_a_token_is_missing() {
+    let server = Server::start().await;
+    for (method, path) in [
+        ("GET", "/.well-known/oauth-protected-resource"),
+        ("GET", "/.well-known/oauth-protected-resource/mcp"),
+        ("GET", "/.well-known/oauth-authorization-server"),
+        ("GET", "/.well-known/openid-configuration"),
+        ("POST", "/register"),
+    ] {
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1");
+        let answer = server.send(&head, "").await;
+        assert_eq!(answer.status, 404, "{path}");
+        let body: Value = serde_json::from_str(&answer.body).unwrap();
+        assert!(body["error"].is_string(), "{path}: {body}");
+        let description = body["error_description"].as_str().unwrap();
+        assert!(description.contains("Authorization: Bearer"), "{path}: {description}");
+    }
+}
+
+#[tokio::test]
+async fn who_comes_by_a_name_that_is_not_allowed_is_told_the_flag() {
+    let server = Server::start().await;
+    for name in ["0.0.0.0:8000", "host.docker.internal:8000", "192.168.0.5"] {
+        let head = format!("POST /mcp HTTP/1.1\r\nHost: {name}\r\n{TOKEN}");
+        let answer = server.send(&head, "{}").await;
+        assert_eq!(answer.status, 403, "{name}");
+        assert!(answer.body.contains("--allowed-host"), "{}", answer.body);
+    }
 }
 
 #[tokio::test]
