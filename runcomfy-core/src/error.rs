@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::{
     retry::Stage,
-    types::{DeploymentId, RequestId},
+    types::{DeploymentId, NonFinite, RequestId},
 };
 
 pub use words::{CallKind, ErrorKind, Operation, Outcome, Retry, UnknownWord};
@@ -31,6 +31,7 @@ struct Inner {
     status_code: Option<u16>,
     error_code: Option<i64>,
     detail: Option<Value>,
+    non_finite: Option<NonFinite>,
     retry_after: Option<Duration>,
     deployment_id: Option<DeploymentId>,
     request_id: Option<RequestId>,
@@ -51,6 +52,7 @@ impl Error {
             status_code: None,
             error_code: None,
             detail: None,
+            non_finite: None,
             retry_after: None,
             deployment_id: None,
             request_id: None,
@@ -100,6 +102,12 @@ impl Error {
     #[must_use]
     pub fn detail(&self) -> Option<&Value> {
         self.0.detail.as_ref()
+    }
+
+    /// Where the service's answer had numbers that JSON does not have; they are null in [`detail`](Self::detail).
+    #[must_use]
+    pub fn non_finite(&self) -> Option<&NonFinite> {
+        self.0.non_finite.as_ref()
     }
 
     /// How long to leave the service alone: what it asked for, or how long this client refrains from tries
@@ -205,6 +213,13 @@ impl Error {
             items.truncate(fitting);
         }
         self.inner().detail = (detail.to_string().len() <= MAX_DETAIL_BYTES).then_some(detail);
+        self
+    }
+
+    /// Where the service's answer had numbers that JSON does not have.
+    #[must_use]
+    pub fn with_non_finite(mut self, non_finite: NonFinite) -> Self {
+        self.inner().non_finite = Some(non_finite);
         self
     }
 

@@ -28,8 +28,9 @@ pub use token::{InvalidToken, Token};
 pub use types::{
     Cancellation, CreateDeployment, DEFAULT_HARDWARE, Deleted, Deployment, DeploymentId, ExtraData,
     Failure, HARDWARE, Include, InferenceRequest, Input, InstanceId, InvalidId, InvalidPath,
-    ListDeployments, MAX_ID_BYTES, MediaKind, Node, OutputFile, Overrides, Payload, ProxyCall,
-    ProxyPath, ProxyReply, RawJson, RequestId, RequestResult, RequestState, RequestStatus,
-    Submission, UpdateDeployment, Updated, Webhook, Workflow, WorkflowError, WorkflowId, is_id,
+    ListDeployments, MAX_ID_BYTES, MediaKind, Node, NonFinite, OutputFile, Overrides, Payload,
+    ProxyCall, ProxyPath, ProxyReply, RawJson, RequestId, RequestResult, RequestState,
+    RequestStatus, Submission, UpdateDeployment, Updated, Webhook, Workflow, WorkflowError,
+    WorkflowId, is_id,
 };
 pub use wait::{Finished, SharedWaits, TimedOut, Wait, WaitEnd, WaitEvent, WaitPolicy};

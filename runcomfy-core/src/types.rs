@@ -7,6 +7,7 @@ mod inference;
 mod instance;
 mod json;
 mod media;
+mod non_finite;
 mod output;
 mod overrides;
 mod payload;
@@ -25,6 +26,9 @@ pub use inference::{ExtraData, InferenceRequest, Submission, Webhook};
 pub use instance::{InvalidPath, ProxyCall, ProxyPath, ProxyReply};
 pub use json::RawJson;
 pub use media::MediaKind;
+pub use non_finite::NonFinite;
+#[cfg(feature = "http")]
+pub(crate) use non_finite::nulls_for_non_finite;
 pub use output::{Failure, OutputFile};
 pub use overrides::Overrides;
 pub use payload::Payload;

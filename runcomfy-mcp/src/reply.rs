@@ -9,7 +9,7 @@ use rmcp::model::{
     CallToolResponse, CallToolResult, ContentBlock, CreateTaskResult, InputRequiredResult,
     JsonObject, Resource,
 };
-use runcomfy_core::{OutputFile, RawJson, is_invisible};
+use runcomfy_core::{NonFinite, OutputFile, RawJson, is_invisible};
 use serde_json::{Map, Value, json};
 
 use self::left_out::{LeftOut, put_in};
@@ -94,6 +94,14 @@ impl Reply {
     pub(crate) fn with_note(mut self, note: &str) -> Self {
         add_note(&mut self.payload, note);
         self
+    }
+
+    /// With where its data had numbers that JSON does not have, if it had any.
+    pub(crate) fn with_non_finite(self, found: Option<&NonFinite>) -> Self {
+        match found {
+            Some(found) => self.with_note(&format!("{found}.")),
+            None => self,
+        }
     }
 
     /// Keeps JSON of RunComfy's as the text it is, however long, and gives what stands for it in the

@@ -184,10 +184,14 @@ pub(crate) async fn read(
                 .as_ref()
                 .map_or_else(|| waiting::describe(&status), waiting::describe_result);
             let files = result.as_ref().map(|result| result.output_files());
-            shown(json!({
+            let mut shown_run = json!({
                 "summary": words, "state": state.as_str(), "finished": state.is_finished(),
                 "status": waiting::status_json(&status), "result": result, "output_urls": files,
-            }))
+            });
+            if let Some(found) = result.as_ref().and_then(|result| result.non_finite.as_ref()) {
+                shown_run["note"] = format!("{found}.").into();
+            }
+            shown(shown_run)
         }
     };
     Ok(ResourceContents::text(text, uri).with_mime_type(address.media_type()))

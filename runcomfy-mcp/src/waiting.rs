@@ -66,6 +66,7 @@ impl Submitted {
     }
 
     fn with_submission(&self, reply: Reply) -> Reply {
+        let reply = reply.with_non_finite(self.submission.non_finite.as_ref());
         reply.with("submission", json!(self.submission))
     }
 }
@@ -196,7 +197,7 @@ pub(crate) fn with_result(
         }
         _ => reply,
     };
-    reply.with("result", json!(result))
+    reply.with_non_finite(result.non_finite.as_ref()).with("result", json!(result))
 }
 
 /// A status in a few words of ours.

@@ -143,6 +143,7 @@ pub fn upstream_reply(bytes: &[u8]) -> Option<Error> {
         content_type: (!kind.is_empty()).then(|| kind.to_owned()),
         retry_after: retry_after(&String::from_utf8_lossy(delay), None),
         body: body.to_vec().into(),
+        non_finite: None,
     };
     let answer = answer(status.parse().unwrap_or(200));
     let (status, delay) = (answer.status, answer.retry_after);

@@ -65,6 +65,9 @@ impl Context<'_> {
         if let Some(detail) = body.detail() {
             error = error.with_detail(self.redacted_value(detail));
         }
+        if let Some(non_finite) = &answer.non_finite {
+            error = error.with_non_finite(non_finite.clone());
+        }
         if let Some(delay) = answer.retry_after.filter(|_| !answer.is_success()) {
             error = error.with_retry_after(delay);
         }

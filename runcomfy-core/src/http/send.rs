@@ -26,7 +26,7 @@ use crate::{
     error::{CallKind, Error, ErrorKind, Operation, Outcome},
     retry::Stage,
     token::Token,
-    types::{DeploymentId, RequestId},
+    types::{DeploymentId, NonFinite, RequestId, nulls_for_non_finite},
 };
 
 /// One call to the API, ready to be sent, perhaps more than once.
@@ -239,12 +239,14 @@ impl Shared {
             // The cut may have gone through the caller's token, whose first half would not be recognised.
             body.truncate(body.len().saturating_sub(token.expose().len()));
         }
+        let (body, non_finite) = read_non_finite(body.into());
         let answer = Answer {
             status,
             content_type: text(response.headers(), CONTENT_TYPE),
             retry_after: text(response.headers(), RETRY_AFTER)
                 .and_then(|value| retry_after(&value, text(response.headers(), DATE).as_deref())),
-            body: body.into(),
+            body,
+            non_finite,
         };
         let secrets: Vec<&str> =
             std::iter::once(token.expose()).chain(call.secrets.iter().copied()).collect();
@@ -295,6 +297,14 @@ impl<'a> Call<'a> {
             error = error.with_request_id(id.clone());
         }
         error
+    }
+}
+
+/// The body, where it is JSON as Python writes it, as JSON that can be read.
+fn read_non_finite(body: Bytes) -> (Bytes, Option<NonFinite>) {
+    match nulls_for_non_finite(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&body)) {
+        Some((json, found)) => (json.into(), Some(found)),
+        None => (body, None),
     }
 }
 

@@ -10,8 +10,8 @@ use serde_json::{Map, Value, value::RawValue};
 use crate::{
     error::{Error, ErrorKind, Operation},
     types::{
-        Cancellation, Deleted, Deployment, ProxyReply, RawJson, Read, RequestId, RequestResult,
-        RequestStatus, Submission,
+        Cancellation, Deleted, Deployment, NonFinite, ProxyReply, RawJson, Read, RequestId,
+        RequestResult, RequestStatus, Submission,
     },
 };
 
@@ -24,6 +24,8 @@ pub(super) struct Answer {
     /// All of it where the status is a success, otherwise its beginning, without what may be the first half
     /// of a token.
     pub(super) body: Bytes,
+    /// Where it had numbers that JSON does not have, which are null in `body`.
+    pub(super) non_finite: Option<NonFinite>,
 }
 
 impl Answer {
@@ -73,14 +75,21 @@ pub(super) fn deployments(context: &Context<'_>, answer: Answer) -> Result<Vec<D
     let unreadable = || context.unreadable(&answer, "no list of deployments");
     let text = answer.text().ok_or_else(unreadable)?;
     // Told apart by hand: serde's `untagged` would take the payloads apart on the way.
-    let list = if text.starts_with('[') {
-        serde_json::from_str(&text)
+    let (list, prefix) = if text.starts_with('[') {
+        (serde_json::from_str(&text), "")
     } else {
-        serde_json::from_str(&text).map(|Wrapped { deployments }| deployments)
+        let read = serde_json::from_str(&text);
+        (read.map(|Wrapped { deployments }| deployments), "deployments")
     };
     let list: Vec<Listed<'_>> = list.map_err(|_| unreadable())?;
     let (all, mut usable) = (list.len(), Vec::with_capacity(list.len()));
-    usable.extend(list.into_iter().filter_map(|listed| listed.deployment(of(&text))));
+    usable.extend(list.into_iter().enumerate().filter_map(|(at, listed)| {
+        let mut deployment = listed.deployment(of(&text))?;
+        if let Some(found) = &answer.non_finite {
+            deployment.non_finite = found.within(&format!("{prefix}[{at}]"));
+        }
+        Some(deployment)
+    }));
     if usable.len() < all {
         // One that can't be named must not hide the others.
         tracing::warn!("left out {} deployment(s) without a usable id", all - usable.len());
@@ -94,7 +103,9 @@ pub(super) fn deployment(context: &Context<'_>, answer: Answer) -> Result<Deploy
     let text = answer.text();
     let read = text.as_ref().and_then(|text| {
         let read: Listed<'_> = serde_json::from_str(text).ok()?;
-        read.deployment(of(text))
+        let mut deployment = read.deployment(of(text))?;
+        deployment.non_finite = answer.non_finite.clone();
+        Some(deployment)
     });
     read.ok_or_else(|| context.unreadable(&answer, "no deployment with a usable id"))
 }
@@ -110,17 +121,18 @@ fn of<'json>(text: &'json ByteString) -> impl Fn(&'json RawValue) -> RawJson {
 /// Any success at all: what a deletion answers is not documented.
 pub(super) fn deleted(context: &Context<'_>, answer: Answer) -> Result<Deleted, Error> {
     context.check(&answer)?;
-    context.anything(&answer).map(Deleted::new)
+    let mut deleted = Deleted::new(context.anything(&answer)?);
+    deleted.non_finite = answer.non_finite;
+    Ok(deleted)
 }
 
 /// A run that was accepted.
 pub(super) fn submission(context: &Context<'_>, answer: Answer) -> Result<Submission, Error> {
     context.check(&answer)?;
-    context
-        .object(&answer)
-        .ok()
-        .and_then(Submission::from_map)
-        .ok_or_else(|| context.unreadable(&answer, "no usable request_id"))
+    let read = context.object(&answer).ok().and_then(Submission::from_map);
+    let mut submission = read.ok_or_else(|| context.unreadable(&answer, "no usable request_id"))?;
+    submission.non_finite = answer.non_finite;
+    Ok(submission)
 }
 
 /// Where the run `asked` is.
@@ -131,7 +143,8 @@ pub(super) fn status(
 ) -> Result<RequestStatus, Error> {
     context.check(&answer)?;
     let map = context.object(&answer)?;
-    context.of_run(&answer, map, asked, &["request_id", "status"]).map(RequestStatus::from)
+    let map = context.of_run(&answer, map, asked, &["request_id", "status"])?;
+    Ok(RequestStatus { non_finite: answer.non_finite, ..map.into() })
 }
 
 /// What came of the run `asked`.
@@ -149,7 +162,8 @@ pub(super) fn result(
     }
     let map = context.object(&answer)?;
     let known = ["request_id", "status", "outputs", "output", "error"];
-    context.of_run(&answer, map, asked, &known).map(RequestResult::from)
+    let map = context.of_run(&answer, map, asked, &known)?;
+    Ok(RequestResult { non_finite: answer.non_finite, ..map.into() })
 }
 
 /// The code of a result that is not there yet.
@@ -167,7 +181,8 @@ pub(super) fn cancellation(
         Value::Null => Map::new(),
         other => Map::from_iter([("response".to_owned(), other)]),
     };
-    context.of_run(&answer, map, asked, &[]).map(Cancellation::from)
+    let map = context.of_run(&answer, map, asked, &[])?;
+    Ok(Cancellation { non_finite: answer.non_finite, ..map.into() })
 }
 
 /// What ComfyUI said. With a good status it is data, whatever it looks like.
@@ -177,7 +192,10 @@ pub(super) fn proxy_reply(context: &Context<'_>, answer: Answer) -> Result<Proxy
         return Ok(ProxyReply::Empty);
     }
     if let Ok(value) = serde_json::from_slice(answer.json()) {
-        return Ok(ProxyReply::Json(value));
+        return Ok(match answer.non_finite {
+            Some(non_finite) => ProxyReply::JsonWithNulls { value, non_finite },
+            None => ProxyReply::Json(value),
+        });
     }
     Ok(match String::from_utf8(answer.body.into()) {
         Ok(text) => ProxyReply::Text(text),

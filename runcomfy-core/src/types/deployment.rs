@@ -12,6 +12,7 @@ use serde_json::{Map, Value, value::RawValue};
 use super::{
     ids::DeploymentId,
     json::{Fields, RawJson},
+    non_finite::NonFinite,
     payload::Payload,
 };
 
@@ -54,6 +55,8 @@ pub struct Deployment {
     pub readme: Option<String>,
     /// Every other field of the answer.
     pub extra: Map<String, Value>,
+    /// Where the answer had numbers that JSON does not have; they are null in the other fields.
+    pub non_finite: Option<NonFinite>,
 }
 
 impl Deployment {
@@ -81,6 +84,7 @@ impl Deployment {
             payload,
             readme: fields.string("readme"),
             extra: fields.0,
+            non_finite: None,
         }
     }
 }

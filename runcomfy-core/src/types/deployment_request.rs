@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::{
     deployment::Deployment,
     ids::{DeploymentId, WorkflowId},
+    non_finite::NonFinite,
 };
 
 /// Which deployments to list, and how much of each.
@@ -284,18 +285,20 @@ pub struct Deleted {
     pub response: Value,
     /// Whether the service's answer was lost, and the deployment turned out to be gone.
     pub already_deleted: bool,
+    /// Where the answer had numbers that JSON does not have; they are null in the other fields.
+    pub non_finite: Option<NonFinite>,
 }
 
 impl Deleted {
     /// A deletion that was answered with this body.
     #[must_use]
     pub fn new(response: Value) -> Self {
-        Self { response, already_deleted: false }
+        Self { response, ..Self::default() }
     }
 
     /// A deletion whose answer was lost, of a deployment that is gone.
     #[must_use]
     pub fn already() -> Self {
-        Self { response: Value::Null, already_deleted: true }
+        Self { already_deleted: true, ..Self::default() }
     }
 }

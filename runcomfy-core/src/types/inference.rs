@@ -9,6 +9,7 @@ use url::Url;
 use super::{
     ids::{DeploymentId, RequestId},
     json::object,
+    non_finite::NonFinite,
     overrides::Overrides,
     workflow::Workflow,
 };
@@ -170,13 +171,22 @@ pub struct Submission {
     pub cancel_url: Option<String>,
     /// Every other field of the answer.
     pub extra: Map<String, Value>,
+    /// Where the answer had numbers that JSON does not have; they are null in the other fields.
+    pub non_finite: Option<NonFinite>,
 }
 
 impl Submission {
     /// A run that was accepted under this id.
     #[must_use]
     pub fn new(request_id: RequestId) -> Self {
-        Self { request_id, status_url: None, result_url: None, cancel_url: None, extra: Map::new() }
+        Self {
+            request_id,
+            status_url: None,
+            result_url: None,
+            cancel_url: None,
+            extra: Map::new(),
+            non_finite: None,
+        }
     }
 }
 
@@ -188,6 +198,7 @@ struct Accepted {
     result_url: Option<String>,
     cancel_url: Option<String>,
     extra: Map<String, Value>,
+    non_finite: Option<NonFinite>,
 }
 
 object!(Accepted {
@@ -201,8 +212,16 @@ impl Submission {
     /// Takes an answer apart; `None` where it names no usable request id.
     #[must_use]
     pub fn from_map(map: Map<String, Value>) -> Option<Self> {
-        let Accepted { request_id, status_url, result_url, cancel_url, extra } = map.into();
-        Some(Self { request_id: request_id?, status_url, result_url, cancel_url, extra })
+        let Accepted { request_id, status_url, result_url, cancel_url, extra, non_finite } =
+            map.into();
+        Some(Self {
+            request_id: request_id?,
+            status_url,
+            result_url,
+            cancel_url,
+            extra,
+            non_finite,
+        })
     }
 }
 
@@ -215,8 +234,10 @@ impl<'de> Deserialize<'de> for Submission {
 
 impl Serialize for Submission {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { request_id, status_url, result_url, cancel_url, extra } = self.clone();
-        Accepted { request_id: Some(request_id), status_url, result_url, cancel_url, extra }
+        let Self { request_id, status_url, result_url, cancel_url, extra, non_finite } =
+            self.clone();
+        let request_id = Some(request_id);
+        Accepted { request_id, status_url, result_url, cancel_url, extra, non_finite }
             .serialize(serializer)
     }
 }

@@ -4,7 +4,10 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use super::ids::{DeploymentId, InstanceId};
+use super::{
+    ids::{DeploymentId, InstanceId},
+    non_finite::NonFinite,
+};
 
 /// A call to a route of the ComfyUI on a live instance.
 ///
@@ -132,6 +135,13 @@ pub enum ProxyReply {
     Empty,
     /// Any JSON: an object, a list, a scalar, null.
     Json(Value),
+    /// JSON with numbers that JSON does not have, each null here.
+    JsonWithNulls {
+        /// The JSON.
+        value: Value,
+        /// Where those numbers were.
+        non_finite: NonFinite,
+    },
     /// Text that is not JSON.
     Text(String),
 }
@@ -143,7 +153,9 @@ impl fmt::Debug for ProxyReply {
                 write!(f, "Binary({content_type:?}, {} bytes)", bytes.len())
             }
             Self::Empty => f.write_str("Empty"),
-            Self::Json(value) => write!(f, "Json({} bytes)", value.to_string().len()),
+            Self::Json(value) | Self::JsonWithNulls { value, .. } => {
+                write!(f, "Json({} bytes)", value.to_string().len())
+            }
             Self::Text(text) => write!(f, "Text({} bytes)", text.len()),
         }
     }

@@ -188,7 +188,7 @@ macro_rules! object {
             fn from(map: serde_json::Map<String, serde_json::Value>) -> Self {
                 let mut fields = crate::types::json::Fields(map);
                 $(let $field = fields.$take(stringify!($field));)*
-                Self { $($field,)* extra: fields.0 }
+                Self { $($field,)* extra: fields.0, non_finite: None }
             }
         }
 

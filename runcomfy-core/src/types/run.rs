@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::{
     ids::{InstanceId, RequestId},
     json::object,
+    non_finite::NonFinite,
 };
 
 /// Where a run is: the service's answer to a status question.
@@ -23,6 +24,8 @@ pub struct RequestStatus {
     pub instance_id: Option<InstanceId>,
     /// Every other field of the answer, and any of the above that came with another type.
     pub extra: Map<String, Value>,
+    /// Where the answer had numbers that JSON does not have; they are null in the other fields.
+    pub non_finite: Option<NonFinite>,
 }
 
 impl RequestStatus {
@@ -61,6 +64,8 @@ pub struct RequestResult {
     pub error: Option<Value>,
     /// Every other field of the answer, and any of the above that came with another type.
     pub extra: Map<String, Value>,
+    /// Where the answer had numbers that JSON does not have; they are null in the other fields.
+    pub non_finite: Option<NonFinite>,
 }
 
 impl fmt::Debug for RequestResult {
@@ -117,6 +122,8 @@ pub struct Cancellation {
     pub observed_status: Option<String>,
     /// Every other field of the answer.
     pub extra: Map<String, Value>,
+    /// Where the answer had numbers that JSON does not have; they are null in the other fields.
+    pub non_finite: Option<NonFinite>,
 }
 
 impl Cancellation {

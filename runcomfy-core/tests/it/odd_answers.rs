@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use runcomfy_core::{
-    ErrorKind, Include, InferenceRequest, ListDeployments, Operation, Outcome, RequestState,
-    RetryPolicy, RunComfyApi as _, Timeouts, Wait, WaitEnd, WaitPolicy,
+    ErrorKind, Include, InferenceRequest, ListDeployments, Operation, Outcome, ProxyCall,
+    ProxyPath, ProxyReply, RequestState, RetryPolicy, RunComfyApi as _, Timeouts, Wait, WaitEnd,
+    WaitPolicy,
 };
 use runcomfy_testkit::{Emulator, FakeRunComfy, Fault};
 use serde_json::{Value, json};
@@ -93,6 +94,50 @@ async fn f14_only_a_code_that_says_something_is_an_error() {
     check(json!("10002"), Some(ErrorKind::DeploymentDisabled)).await;
     check(json!(0), None).await;
     check(json!(null), None).await;
+}
+
+#[tokio::test]
+async fn a_run_whose_result_has_numbers_that_json_lacks_is_read_and_their_places_are_told() {
+    let body = r#"{"request_id": "r1", "status": "succeeded", "outputs": {"9": {"scores": [0.5, NaN], "text": ["NaN"]}}}"#;
+    let server = Canned::start([Reply::with(200, &[], body)]).await;
+    let result = server.api().get_request_result(&d1(), &r1()).await.unwrap();
+    assert_eq!(result.outputs, Some(json!({"9": {"scores": [0.5, null], "text": ["NaN"]}})));
+    assert_eq!(result.non_finite.unwrap().paths(), ["outputs.9.scores[1]"]);
+}
+
+#[tokio::test]
+async fn a_deployment_with_numbers_that_json_lacks_hides_no_other_one() {
+    let list = r#"[{"id": "d1"}, {"id": "d2", "payload": {"workflow_api_json": {"1": {"is_changed": [NaN]}}}}]"#;
+    for (body, expected) in [
+        (list.to_owned(), "payload.workflow_api_json.1.is_changed[0]"),
+        (format!(r#"{{"deployments": {list}}}"#), "payload.workflow_api_json.1.is_changed[0]"),
+    ] {
+        let server = Canned::start([Reply::with(200, &[], &body)]).await;
+        let found = server.api().list_deployments(&ListDeployments::all()).await.unwrap();
+        assert_eq!((found.len(), &found[0].non_finite), (2, &None));
+        assert_eq!(found[1].non_finite.as_ref().unwrap().paths(), [expected]);
+        let payload = found[1].payload.as_ref().unwrap();
+        payload.as_json().to_value().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn node_errors_with_numbers_that_json_lacks_are_not_lost() {
+    let body = r#"{"error_code": 422001, "error_message": "bad", "detail": [{"input": "cfg", "max": Infinity}]}"#;
+    let server = Canned::start([Reply::with(422, &[], body)]).await;
+    let error = fail(&server.api(), Operation::SubmitRequest).await;
+    assert_eq!(error.detail(), Some(&json!([{"input": "cfg", "max": null}])));
+    assert_eq!(error.non_finite().unwrap().paths(), ["detail[0].max"]);
+}
+
+#[tokio::test]
+async fn an_answer_of_comfyui_with_numbers_that_json_lacks_is_json() {
+    let server = Canned::start([Reply::with(200, &[], r#"{"KSampler": {"max": Infinity}}"#)]).await;
+    let call = ProxyCall::new(d1(), "i1".parse().unwrap(), ProxyPath::new("object_info").unwrap());
+    let reply = server.api().call_instance_proxy(&call).await.unwrap();
+    let ProxyReply::JsonWithNulls { value, non_finite } = reply else { panic!("{reply:?}") };
+    assert_eq!(value, json!({"KSampler": {"max": null}}));
+    assert_eq!(non_finite.paths(), ["KSampler.max"]);
 }
 
 #[tokio::test]

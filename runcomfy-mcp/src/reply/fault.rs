@@ -327,6 +327,7 @@ impl From<Error> for Fault {
         add("status_code", error.status_code().map(Value::from));
         add("error_code", error.error_code().map(Value::from));
         add("detail", error.detail().cloned());
+        add("note", error.non_finite().map(|found| format!("{found}.").into()));
         add("deployment_id", error.deployment_id().map(|id| Value::from(id.as_str())));
         add("request_id", error.request_id().map(|id| Value::from(id.as_str())));
         add("attempts", (error.attempts() > 1).then(|| Value::from(error.attempts())));

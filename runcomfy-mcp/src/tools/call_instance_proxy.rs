@@ -48,12 +48,17 @@ impl ToolDefinition for Tool {
         policy::check_route(&path, level, call.settings.allow_manager_routes)?;
         let sentence = format!("Called {path} on the instance.");
         let request = ProxyCall::new(args.deployment_id, args.instance_id, path).body(args.request_body.unwrap_or_default());
+        let mut nulls = None;
         let response = match call.write(|api| async move { api.call_instance_proxy(&request).await }).await? {
             ProxyReply::Binary { content_type, bytes } => json!({"content_type": content_type, "bytes": bytes.len()}),
             ProxyReply::Json(value) => value,
+            ProxyReply::JsonWithNulls { value, non_finite } => {
+                nulls = Some(non_finite);
+                value
+            }
             ProxyReply::Text(text) => Value::from(text),
             _ => Value::Null,
         };
-        Ok(Reply::new(sentence).with("response", response))
+        Ok(Reply::new(sentence).with_non_finite(nulls.as_ref()).with("response", response))
     }
 }

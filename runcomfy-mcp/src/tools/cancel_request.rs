@@ -37,7 +37,7 @@ impl ToolDefinition for Tool {
             Some(false) => format!("Cancel {request_id}: not_cancellable; it has already finished. {NEXT}"),
             None => format!("Cancel {request_id}: RunComfy does not say whether it will. {NEXT}"),
         };
-        let mut reply = Reply::new(sentence).with("cancel", json!(cancel));
+        let mut reply = Reply::new(sentence).with_non_finite(cancel.non_finite.as_ref()).with("cancel", json!(cancel));
         if let Some(accepted) = cancel.accepted() {
             reply = reply.with("accepted", accepted);
         }

@@ -148,9 +148,9 @@ impl ToolDefinition for Tool {
         let Once { value: created, replayed, forgotten } =
             replay::once(&call, "create_deployment", key, asked, send).await?;
         let sentence = format!("Created deployment {}.{}", created.id, deployment::standing_cost(&created));
-        let reply = Reply::new(sentence).with("deployment", deployment::compact(created));
+        let reply = Reply::new(sentence).with_non_finite(created.non_finite.as_ref()).with("deployment", deployment::compact(created));
         let reply = if replayed { reply.prefixed("Earlier deployment, nothing new was created.") } else { reply };
-        let reply = if forgotten { reply.with("note", FORGOTTEN) } else { reply };
+        let reply = if forgotten { reply.with_note(FORGOTTEN) } else { reply };
         Ok(if replayed { reply.with("replayed", true) } else { reply })
     }
 }

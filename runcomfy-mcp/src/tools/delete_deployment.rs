@@ -58,7 +58,7 @@ impl ToolDefinition for Tool {
         let deleted = deleted?;
         let found = if deleted.already_deleted { " RunComfy's answer was lost; it was found gone." } else { "" };
         let mut reply = Reply::new(format!("Deleted deployment {}.{found}", args.deployment_id));
-        reply = reply.with("response", deleted.response);
+        reply = reply.with_non_finite(deleted.non_finite.as_ref()).with("response", deleted.response);
         if deleted.already_deleted {
             reply = reply.with("already_deleted", true);
         }

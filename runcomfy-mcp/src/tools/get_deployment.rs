@@ -48,7 +48,7 @@ impl ToolDefinition for Tool {
         let include = Include::none().payload(args.include_payload).readme(args.include_readme);
         let found = call.api.get_deployment(&args.deployment_id, include).await?;
         let paused = if found.is_enabled == Some(false) { " It is paused." } else { "" };
-        let mut reply = Reply::new(format!("Loaded deployment {}.{paused}", found.id));
+        let mut reply = Reply::new(format!("Loaded deployment {}.{paused}", found.id)).with_non_finite(found.non_finite.as_ref());
         // The summary first: it is what the model needs, and some clients cut long answers.
         if args.include_payload {
             let summary = found.payload.as_ref().map_or_else(|| json!({ "payload_keys": [] }), deployment::payload_summary);

@@ -40,6 +40,7 @@ impl ToolDefinition for Tool {
         let status = call.api.get_request_status(&args.deployment_id, &args.request_id).await?;
         let sentence = format!("Request {}: {}.", args.request_id, waiting::describe(&status));
         let reply = waiting::with_state(Reply::new(sentence), status.state(), args.run());
+        let reply = reply.with_non_finite(status.non_finite.as_ref());
         let reply = waiting::with_reason(reply, &call, &args.deployment_id, &status).await;
         Ok(reply.with("status", waiting::status_json(&status)))
     }

@@ -70,6 +70,11 @@ impl ToolDefinition for Tool {
             None => format!("Found {} deployment(s){scope}.", found.len()),
         };
         let mut reply = Reply::new(sentence);
+        for one in &found {
+            if let Some(nulls) = &one.non_finite {
+                reply = reply.with_note(&format!("{}: {nulls}.", one.id));
+            }
+        }
         let show = |found| if plain { deployment::compact(found) } else { deployment::whole(found, &mut reply) };
         let list: Vec<Value> = found.into_iter().map(show).collect();
         Ok(reply.with("deployments", list))

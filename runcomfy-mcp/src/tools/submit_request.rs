@@ -148,7 +148,7 @@ impl ToolDefinition for Tool {
             submitted.reply()
         };
         let reply = if replayed { reply.prefixed(REPLAYED_RUN) } else { reply };
-        let reply = if notes.is_empty() { reply } else { reply.with("note", notes.join(" ")) };
+        let reply = if notes.is_empty() { reply } else { reply.with_note(&notes.join(" ")) };
         Ok(if replayed { reply.with("replayed", true) } else { reply })
     }
 }

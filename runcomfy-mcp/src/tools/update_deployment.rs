@@ -175,7 +175,7 @@ impl ToolDefinition for Tool {
         let paused = if deployment.is_enabled == Some(false) { " It is paused." } else { "" };
         let sentence = format!("Updated deployment {}.{paused}{race}{}", deployment.id, deployment::standing_cost(deployment));
         let (name_race_possible, found_applied) = (updated.name_race_possible, updated.found_applied);
-        let mut reply = Reply::new(sentence).with("deployment", deployment::compact(updated.deployment));
+        let mut reply = Reply::new(sentence).with_non_finite(deployment.non_finite.as_ref()).with("deployment", deployment::compact(updated.deployment));
         if name_race_possible {
             reply = reply.with("name_race_possible", true);
         }

@@ -116,7 +116,7 @@ pub(crate) async fn with_reason(
 
 pub(super) fn with_note(reply: Reply, note: Option<String>) -> Reply {
     match note {
-        Some(note) => reply.with("note", note),
+        Some(note) => reply.with_note(&note),
         None => reply,
     }
 }

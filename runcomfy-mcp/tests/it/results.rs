@@ -5,7 +5,8 @@ use rmcp::{
     model::{CallToolRequestParams, CallToolResult, ContentBlock, ErrorCode},
 };
 use runcomfy_core::{
-    Deleted, Deployment, Error, ErrorKind, MockRunComfyApi, Operation, Outcome, ProxyReply, Updated,
+    Deleted, Deployment, Error, ErrorKind, MockRunComfyApi, NonFinite, Operation, Outcome,
+    ProxyReply, RequestResult, Updated,
 };
 use runcomfy_mcp::RunComfyMcp;
 use runcomfy_testkit::{FakeRunComfy, Script};
@@ -312,6 +313,52 @@ async fn w07_whatever_comfyui_answers_is_shown() {
         let arguments =
             json!({"deployment_id": "d1", "instance_id": "i1", "comfy_backend_path": "api/free"});
         assert_eq!(call(&session, "call_instance_proxy", arguments).await["response"], shown);
+    }
+}
+
+#[tokio::test]
+async fn the_note_says_where_numbers_that_json_lacks_became_null() {
+    let nulls = |path: &str| NonFinite::new(vec![path.to_owned()]);
+    let mut api = MockRunComfyApi::new();
+    api.expect_get_deployment().returning(move |id, _| {
+        let mut found = Deployment::new(id.clone());
+        found.non_finite = Some(nulls("payload.cfg"));
+        Ok(found)
+    });
+    api.expect_list_deployments().returning(move |_| {
+        let mut found = Deployment::new("d2".parse().unwrap());
+        found.non_finite = Some(nulls("payload.seed"));
+        Ok(vec![Deployment::new("d1".parse().unwrap()), found])
+    });
+    api.expect_get_request_result().returning(move |_, id| {
+        let mut result = RequestResult::new(id.clone(), "succeeded");
+        result.non_finite = Some(nulls("outputs.9.score"));
+        Ok(result)
+    });
+    api.expect_call_instance_proxy().returning(move |_| {
+        let value = json!({"KSampler": {"max": null}});
+        Ok(ProxyReply::JsonWithNulls { value, non_finite: nulls("KSampler.max") })
+    });
+    api.expect_submit_request().returning(move |_| {
+        Err(Error::new(Operation::SubmitRequest, ErrorKind::InvalidRequest)
+            .with_detail(json!([{"max": null}]))
+            .with_non_finite(nulls("detail[0].max")))
+    });
+    let session = connect(api).await;
+    let ids = json!({"deployment_id": "d1", "request_id": "r1"});
+    let proxy = json!({"deployment_id": "d1", "instance_id": "i1", "comfy_backend_path": "queue"});
+    for (tool, arguments, path) in [
+        ("get_deployment", json!({"deployment_id": "d1"}), "payload.cfg"),
+        ("list_deployments", json!({"include_payload": true}), "d2: "),
+        ("get_request_result", ids, "outputs.9.score"),
+        ("call_instance_proxy", proxy, "KSampler.max"),
+        ("submit_request", json!({"deployment_id": "d1"}), "detail[0].max"),
+    ] {
+        let result = session.call(tool, arguments).await;
+        check_valid(tool, &result);
+        let data = result.structured_content.unwrap();
+        let note = data["note"].as_str().unwrap();
+        assert!(note.contains(path) && note.contains("became null"), "{tool}: {note}");
     }
 }
 

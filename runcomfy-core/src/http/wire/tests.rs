@@ -20,6 +20,7 @@ fn answer(status: u16, body: &str) -> Answer {
         content_type: Some("application/json".to_owned()),
         retry_after: None,
         body: body.as_bytes().to_vec().into(),
+        non_finite: None,
     }
 }
 
@@ -377,8 +378,7 @@ fn a_proxys_reply_is_data_whatever_it_looks_like() {
             if let ProxyReply::Binary { content_type: kind, .. } = &mut expected {
                 kind.clone_from(&content_type);
             }
-            let answer =
-                Answer { status: 200, content_type, retry_after: None, body: body.to_vec().into() };
+            let answer = Answer { content_type, body: body.to_vec().into(), ..answer(200, "") };
             let read = proxy_reply(&context(Operation::CallInstanceProxy), answer).unwrap();
             assert_eq!(read, expected);
         }
@@ -411,7 +411,7 @@ proptest! {
         rest in prop::collection::vec(any::<u8>(), 0..60),
     ) {
         let body = [start.as_bytes(), &rest].concat();
-        let answer = || Answer { status, content_type: None, retry_after: None, body: body.clone().into() };
+        let answer = || Answer { content_type: None, body: body.clone().into(), ..answer(status, "") };
         let context = context(Operation::GetDeployment);
         let good = (200..300).contains(&status);
         let asked = asked();
