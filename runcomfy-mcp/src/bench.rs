@@ -4,10 +4,11 @@ use http::HeaderMap;
 use rmcp::model::JsonObject;
 
 use crate::{
-    arguments, content, message,
-    reply::{Format, Reply},
-    tools,
+    protocol::message,
+    result::{Format, Reply},
+    sanitize, tools,
     transport::http::reads_directly,
+    validation,
 };
 
 /// Whether the bytes are fit to be a message.
@@ -26,13 +27,13 @@ pub fn call_is_read(headers: &HeaderMap, bytes: &[u8]) -> bool {
 #[must_use]
 pub fn arguments_are_right(tool: &str, arguments: JsonObject) -> bool {
     tools::find(tool)
-        .is_some_and(|entry| arguments::check(&entry.in_short().input_schema, arguments).is_ok())
+        .is_some_and(|entry| validation::check(&entry.in_short().input_schema, arguments).is_ok())
 }
 
 /// The length of what is shown of a workflow.
 #[must_use]
 pub fn workflow_is_shown(json: &str) -> usize {
-    if content::is_readable(json) { json.len() } else { 0 }
+    if sanitize::is_readable(json) { json.len() } else { 0 }
 }
 
 /// The length of a result of these fields, as it goes out.

@@ -18,8 +18,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Callers, RunComfyMcp, Settings,
-    call::Progress,
-    reply::{Fault, Format},
+    pipeline::context::Progress,
+    result::{Fault, Format},
     tools::TOOLS,
     transport::{http::fuzz as http, stdio},
 };

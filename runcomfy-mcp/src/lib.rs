@@ -4,45 +4,33 @@
 //! The program `runcomfy-mcp` is what most people want. The library is for those who serve the tools
 //! inside a program of their own: [`RunComfyMcp`] is an rmcp `ServerHandler`.
 
-mod arguments;
 #[cfg(feature = "bench")]
 #[doc(hidden)]
 pub mod bench;
-mod call;
-mod caller;
 pub mod cli;
-mod completions;
-mod consent;
-mod content;
-mod deployment;
+mod config;
+mod entropy;
 #[cfg(feature = "fuzz")]
 #[doc(hidden)]
 pub mod fuzz;
-mod gate;
-mod handshake;
-mod message;
-mod metrics;
+mod pipeline;
 mod policy;
-mod prompts;
 mod protocol;
-mod published;
-mod random;
-pub mod replay;
-mod reply;
-mod resources;
+mod result;
+mod sanitize;
 mod schema;
 mod server;
-mod settings;
-mod tasks;
+mod telemetry;
 mod tools;
 pub mod transport;
-mod uri;
-mod waiting;
-mod writes;
+mod validation;
+mod view;
+mod wait;
 
-pub use caller::Callers;
-pub use consent::{Confirm, InvalidSealingKeys};
-pub use metrics::{Exposition, Metrics};
+pub use config::{ConnectionSettings, Limits, Rate, Settings};
+pub use pipeline::auth::Callers;
+pub use pipeline::confirmation::{Confirm, InvalidSealingKeys};
+pub use pipeline::idempotency as replay;
 pub use policy::{ProxyLevel, WebhookHosts};
 pub use server::RunComfyMcp;
-pub use settings::{ConnectionSettings, Limits, Rate, Settings};
+pub use telemetry::{Exposition, Metrics};

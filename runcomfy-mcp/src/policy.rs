@@ -5,7 +5,7 @@ use std::fmt;
 use runcomfy_core::{ProxyPath, is_public};
 use url::{Host, Url};
 
-use crate::{arguments::ArgumentFaults, reply::Fault};
+use crate::{result::Fault, validation::ArgumentFaults};
 
 /// Which routes of an instance's ComfyUI `call_instance_proxy` may call. ComfyUI-Manager's are not among
 /// them at any level, see [`Settings::allow_manager_routes`](crate::Settings::allow_manager_routes).

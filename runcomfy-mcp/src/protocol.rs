@@ -1,5 +1,8 @@
 //! What a client's protocol revision knows.
 
+pub(crate) mod handshake;
+pub(crate) mod message;
+
 use std::sync::LazyLock;
 
 use rmcp::model::{Implementation, MetaObject, ProtocolVersion};

@@ -1,5 +1,7 @@
 //! Schemas as they are published: plain JSON Schema that every client's validator takes.
 
+pub(crate) mod published;
+
 use rmcp::model::JsonObject;
 use runcomfy_core::{ErrorKind, Outcome};
 use schemars::{JsonSchema, generate::SchemaSettings};
@@ -81,7 +83,7 @@ pub(crate) fn output(success: Value) -> JsonObject {
 fn failure() -> Value {
     let words = |all: Vec<&str>| all.into_iter().map(Value::from).collect::<Value>();
     let mut kinds: Vec<_> = ErrorKind::ALL.iter().map(|kind| kind.as_str()).collect();
-    kinds.extend(crate::reply::OWN_KINDS.map(|own| own.word));
+    kinds.extend(crate::result::OWN_KINDS.map(|own| own.word));
     let outcomes = Outcome::ALL.iter().map(|outcome| outcome.as_str()).collect();
     json!({
         "kind": {"type": "string", "enum": words(kinds), "description": "On failure: what sort."},

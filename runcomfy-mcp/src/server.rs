@@ -2,10 +2,12 @@
 
 mod answer;
 mod aside;
-mod context;
+mod completions;
 mod handler;
-mod record;
+mod prompts;
+mod resources;
 mod task;
+mod tasks;
 
 use std::sync::{Arc, OnceLock};
 
@@ -15,23 +17,23 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    call::{Call, Client, Progress, Standing},
-    caller::Callers,
-    consent::{Consent, InvalidSealingKeys, Sealing},
-    gate::{Gate, Principal},
-    metrics::Metrics,
+    config::{Limits, Settings},
+    pipeline::{
+        auth::Callers,
+        confirmation::{Consent, InvalidSealingKeys, Sealing},
+        context::{Call, Client, Progress, Standing},
+        idempotency::{Delivery, Ledger, Receipt, Replay, ReplayStore},
+        limits::{Gate, Principal},
+        writes::Writes,
+    },
     policy::{ProxyLevel, WebhookHosts},
-    published,
-    replay::{Delivery, Ledger, Receipt, Replay, ReplayStore},
-    reply::{Fault, Reply},
-    settings::{Limits, Settings},
+    result::{Fault, Reply},
+    schema::published,
+    telemetry::Metrics,
     tools::{self, Api, Entry},
     transport::http::Visit,
-    waiting::Reasons,
-    writes::Writes,
+    wait::Reasons,
 };
-
-pub(crate) use self::context::CallContext;
 
 /// How to get from a wish to a picture; shown to the model where the client shows it. Clients cut at 2 KB.
 const INSTRUCTIONS: &str = "\

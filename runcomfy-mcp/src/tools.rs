@@ -13,12 +13,14 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{
-    arguments::{self, ArgumentFaults},
-    call::Call,
-    consent::{self, Question},
-    published,
-    reply::{Fault, Reply},
+    pipeline::{
+        confirmation::{self, Question},
+        context::Call,
+    },
+    result::{Fault, Reply},
     schema,
+    schema::published,
+    validation::{self, ArgumentFaults},
 };
 
 /// Declares each tool's module and joins them into the list.
@@ -176,7 +178,7 @@ impl Entry {
         arguments: JsonObject,
         call: Box<Call>,
     ) -> Result<Reply, Fault> {
-        let checked = arguments::check(self.input(), arguments)?;
+        let checked = validation::check(self.input(), arguments)?;
         let note = checked.note();
         let outcome = (self.run)(checked.arguments, call).await;
         match note {
@@ -210,7 +212,7 @@ async fn run<T: ToolDefinition>(
     T::check(&args)?;
     if let Some(question) = T::question(&args)
         // Boxed, as all that is rare: those who wait would keep the room for it.
-        && let Some(asked) = Box::pin(consent::consent(&mut call, question)).await?
+        && let Some(asked) = Box::pin(confirmation::consent(&mut call, question)).await?
     {
         return Ok(Reply::question(asked));
     }

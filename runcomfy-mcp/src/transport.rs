@@ -2,7 +2,4 @@
 
 mod brief;
 pub mod http;
-mod insertions;
 pub mod stdio;
-
-pub(crate) use self::insertions::Insertions;

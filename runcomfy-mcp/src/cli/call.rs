@@ -19,10 +19,9 @@ use super::{
 };
 use crate::{
     RunComfyMcp,
-    call::Progress,
-    reply::{Fault, Reply},
+    pipeline::{context::Progress, writes::Write},
+    result::{Fault, Reply},
     tools::{self, TOOLS},
-    writes::Write,
 };
 
 /// Call one tool from the shell.

@@ -5,7 +5,7 @@ use std::env;
 use runcomfy_core::{ListDeployments, Operation, RunComfyApi};
 
 use super::{Options, backend::Backend, credentials, exit, terminal::Answer};
-use crate::reply::{FILL_IN, hint};
+use crate::result::{FILL_IN, hint};
 
 pub(super) async fn run(options: &Options) -> anyhow::Result<u8> {
     let mut answer = Answer::default();

@@ -7,7 +7,7 @@ use runcomfy_core::{Error, ErrorKind, Operation};
 use serde_json::json;
 
 use super::{exit, terminal::Answer};
-use crate::reply::{OWN_KINDS, hint};
+use crate::result::{OWN_KINDS, hint};
 
 /// List the kinds of error: what each means, what is known of its effect, what to do.
 #[derive(Args, Debug)]

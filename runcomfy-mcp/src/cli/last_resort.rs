@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::random;
+use crate::entropy;
 
 /// Leaves the text in a file of its own, for its user alone, and gives its path.
 ///
@@ -18,7 +18,7 @@ pub(super) fn leave(text: &str) -> Option<PathBuf> {
 
 fn left_in(folder: &Path, text: &str) -> Option<PathBuf> {
     fs::create_dir_all(folder).ok()?;
-    let path = folder.join(format!("undelivered-{}.json", random::name()));
+    let path = folder.join(format!("undelivered-{}.json", entropy::name()));
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]

@@ -2,7 +2,7 @@
 
 mod bounds;
 mod figures;
-mod replay;
+mod idempotency;
 mod sealing;
 
 use std::{
@@ -69,7 +69,7 @@ pub(super) struct Serve {
     bounds: bounds::Bounds,
 
     #[command(flatten)]
-    replay: replay::Replay,
+    replay: idempotency::Replay,
 
     #[command(flatten)]
     figures: figures::Figures,

@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use tokio::time::Instant;
 
 use super::block_on;
-use crate::replay::{Entry, EntryState, MemoryStore, ReplayKey, ReplayStore};
+use crate::pipeline::idempotency::{Entry, EntryState, MemoryStore, ReplayKey, ReplayStore};
 
 /// Of all, and of one account.
 const ROOM: (usize, usize) = (6, 3);

@@ -5,16 +5,16 @@ use serde_json::{Map, Value};
 use url::{Host, Url};
 
 use crate::{
-    content,
     policy::{self, WebhookHosts},
+    sanitize,
 };
 
 /// A text, and as JSON a result: what is shown has nothing that hides, and is no longer than it may be.
 pub(super) fn clean(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
-    let shown = content::clean(&text);
+    let shown = sanitize::clean(&text);
     assert!(is_clean(&shown), "{shown:?}");
-    assert_eq!(content::clean(&shown), shown, "cleaned once more");
+    assert_eq!(sanitize::clean(&shown), shown, "cleaned once more");
     // Nothing that can be seen goes, but for a terminal's commands.
     if !text.contains(['\u{1b}', '\u{9b}']) {
         let seen = |text: &str| text.chars().filter(|c| is_fit(*c)).collect::<String>();
@@ -24,10 +24,10 @@ pub(super) fn clean(bytes: &[u8]) {
     // What stands above is the server's own.
     let mut payload = Map::from_iter([("response".to_owned(), of_others)]);
     let before = payload.clone();
-    let changes = content::prepare(&mut payload);
+    let changes = sanitize::prepare(&mut payload);
     check("", &Value::Object(payload.clone()));
     let written = Value::Object(payload.clone()).to_string();
-    assert!(written.len() <= content::MAX_RESULT_BYTES);
+    assert!(written.len() <= sanitize::MAX_RESULT_BYTES);
     let touched = changes.removed > 0 || changes.truncated;
     assert!(touched || before == payload, "changed without a word: {written}");
 }

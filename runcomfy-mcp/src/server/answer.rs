@@ -9,14 +9,17 @@ use rmcp::{
 };
 use serde_json::Value;
 
-use super::{RunComfyMcp, context::CallContext, record::Record};
+use super::RunComfyMcp;
+use crate::pipeline::{log::Record, request::CallContext};
 use crate::{
-    call::{Client, Progress},
-    consent::Consent,
+    entropy,
+    pipeline::{
+        confirmation::Consent,
+        context::{Client, Progress},
+        idempotency::{Delivery, Receipt},
+    },
     protocol::{is_modern, knows_links, result_meta},
-    random,
-    replay::{Delivery, Receipt},
-    reply::{Fault, Format, Reply},
+    result::{Fault, Format, Reply},
     tools::Entry,
     transport::http::Visit,
 };
@@ -135,7 +138,7 @@ impl RunComfyMcp {
 /// What a client is told of a call that broke: a name by which to find it in the log, and nothing of what
 /// was in it.
 fn broken(tool: &str) -> ErrorData {
-    let error_id = random::name();
+    let error_id = entropy::name();
     tracing::error!(tool, error_id, "{tool} panicked: error {error_id}");
     let fault = Fault::internal("the tool panicked").with("error_id", error_id.as_str());
     let message = format!("internal error {error_id}");

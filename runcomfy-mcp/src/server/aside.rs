@@ -11,13 +11,15 @@ use tokio::time::Instant;
 
 use super::RunComfyMcp;
 use crate::{
-    completions,
-    metrics::Ended,
-    prompts,
-    reply::Fault,
-    resources::{self, Address},
+    result::Fault,
+    server::{
+        completions, prompts,
+        resources::{self, Address},
+    },
+    telemetry::Ended,
     tools::Api,
     transport::http::Visit,
+    view::uri,
 };
 
 impl RunComfyMcp {
@@ -29,7 +31,7 @@ impl RunComfyMcp {
     ) -> (Vec<Resource>, Option<usize>) {
         let list = |api: Api| async move { resources::list(&api, from).await };
         let listed = self.aside("resources/list", context, list).await;
-        listed.unwrap_or_else(|_| (vec![resources::deployments()], None))
+        listed.unwrap_or_else(|_| (vec![uri::deployments_link()], None))
     }
 
     pub(super) async fn resource(

@@ -17,11 +17,10 @@ use serde_json::{Value, json};
 
 use super::{INSTRUCTIONS, RunComfyMcp};
 use crate::{
-    handshake, message, prompts,
-    protocol::{is_modern, result_meta, server_info},
-    resources,
+    protocol::{handshake, is_modern, message, result_meta, server_info},
+    result::splices::Insertions,
+    server::{prompts, resources},
     tools::{self, Entry, TOOLS},
-    transport::Insertions,
 };
 
 /// For how long clients may keep what does not change, and what does.

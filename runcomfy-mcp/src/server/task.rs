@@ -11,9 +11,10 @@ use serde_json::Value;
 use super::{RunComfyMcp, aside::told};
 use crate::{
     protocol::knows_links,
-    reply::{Fault, Format, Reply},
-    tasks::{self, TaskId},
+    result::{Fault, Format, Reply},
+    server::tasks,
     tools::Api,
+    view::task_id::TaskId,
 };
 
 impl RunComfyMcp {

@@ -5,13 +5,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::{
-    arguments::ArgumentFaults,
-    call::Call,
-    policy::{self, ProxyLevel},
-    reply::{Fault, Reply},
-    tools::{Hints, Search, ToolDefinition},
-};
+use crate::{pipeline::context::Call, policy::{self, ProxyLevel}, result::{Fault, Reply}, tools::{Hints, Search, ToolDefinition}, validation::ArgumentFaults};
 
 pub(super) struct Tool;
 

@@ -2,13 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{
-    call::Call,
-    reply::{Fault, Reply},
-    schema,
-    tools::{Hints, RequestArgs, Search, ToolDefinition},
-    waiting::{NEXT, next},
-};
+use crate::{pipeline::context::Call, result::{Fault, Reply}, schema, tools::{Hints, RequestArgs, Search, ToolDefinition}, view::request::{next, NEXT}};
 
 pub(super) struct Tool;
 

@@ -5,16 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::{
-    arguments::ArgumentFaults,
-    call::Call,
-    consent::Question,
-    deployment,
-    replay::{self, Asked, Fingerprint, Once},
-    reply::{Fault, Reply},
-    schema,
-    tools::{Api, FORGOTTEN, Hints, Search, ToolDefinition, replay_key, visible_name},
-};
+use crate::{pipeline::{confirmation::Question, context::Call, idempotency::{self, Asked, Fingerprint, Once}}, result::{Fault, Reply}, schema, tools::{replay_key, visible_name, Api, FORGOTTEN, Hints, Search, ToolDefinition}, validation::ArgumentFaults, view::deployment};
 
 pub(super) struct Tool;
 
@@ -146,7 +137,7 @@ impl ToolDefinition for Tool {
         let asked = Asked { fingerprint: asked, deployment_id: None };
         let send = |api: Api| async move { api.create_deployment(&request).await };
         let Once { value: created, replayed, forgotten } =
-            replay::once(&call, "create_deployment", key, asked, send).await?;
+            idempotency::once(&call, "create_deployment", key, asked, send).await?;
         let sentence = format!("Created deployment {}.{}", created.id, deployment::standing_cost(&created));
         let reply = Reply::new(sentence).with_non_finite(created.non_finite.as_ref()).with("deployment", deployment::compact(created));
         let reply = if replayed { reply.prefixed("Earlier deployment, nothing new was created.") } else { reply };

@@ -5,13 +5,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{
-    call::Call,
-    consent::{self, Question},
-    reply::{Fault, Reply},
-    schema,
-    tools::{Hints, Search, ToolDefinition},
-};
+use crate::{pipeline::{confirmation::{self, Question}, context::Call}, result::{Fault, Reply}, schema, tools::{Hints, Search, ToolDefinition}};
 
 pub(super) struct Tool;
 
@@ -46,7 +40,7 @@ impl ToolDefinition for Tool {
             about: Some(id.clone()),
             confirmed: args.confirm == Some(true),
             words: Box::new(move |found| {
-                Some(format!("Delete {} for good? It can't be undone.", consent::named(&id, found)))
+                Some(format!("Delete {} for good? It can't be undone.", confirmation::named(&id, found)))
             }),
         })
     }

@@ -5,14 +5,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{
-    call::Call,
-    deployment,
-    reply::{Fault, Reply},
-    resources,
-    schema,
-    tools::{Hints, READS, Search, ToolDefinition},
-};
+use crate::{pipeline::context::Call, result::{Fault, Reply}, schema, tools::{Hints, READS, Search, ToolDefinition}, view::{deployment, uri}};
 
 pub(super) struct Tool;
 
@@ -54,7 +47,7 @@ impl ToolDefinition for Tool {
             let summary = found.payload.as_ref().map_or_else(|| json!({ "payload_keys": [] }), deployment::payload_summary);
             reply = reply.with("payload_summary", summary);
         } else {
-            reply = reply.with_resource(resources::workflow(&found.id));
+            reply = reply.with_resource(uri::workflow_link(&found.id));
         }
         let whole = deployment::whole(found, &mut reply);
         Ok(reply.with("deployment", whole))

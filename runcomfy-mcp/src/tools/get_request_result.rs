@@ -2,13 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{
-    call::Call,
-    reply::{Fault, Reply},
-    schema,
-    tools::{Hints, READS, Search, ToolDefinition},
-    waiting::{self, LookArgs},
-};
+use crate::{pipeline::context::Call, result::{Fault, Reply}, schema, tools::{Hints, READS, Search, ToolDefinition}, view::request, wait::{self, LookArgs}};
 
 pub(super) struct Tool;
 
@@ -23,7 +17,7 @@ impl ToolDefinition for Tool {
         json!({
             "result": schema::upstream("RunComfy's answer: request_id, status, outputs by node and channel, error, created_at, finished_at."),
             "output_urls": schema::output_urls(),
-            "state": waiting::state_schema(),
+            "state": request::state_schema(),
             "finished": schema::flag("Whether the run is over."),
             "status": schema::upstream("With wait_seconds, and not finished: the last status seen."),
             "timed_out": schema::flag("With wait_seconds: the time was up first; the run goes on."),
@@ -38,11 +32,11 @@ impl ToolDefinition for Tool {
 
     async fn run(args: LookArgs, mut call: Box<Call>) -> Result<Reply, Fault> {
         if args.wait_seconds > 0 {
-            return Box::pin(waiting::until_result(&args, &mut call)).await;
+            return Box::pin(wait::until_result(&args, &mut call)).await;
         }
         let result = call.api.get_request_result(&args.deployment_id, &args.request_id).await?;
-        let sentence = format!("Result for {}: {}", args.request_id, waiting::describe_result(&result));
-        let reply = waiting::with_state(Reply::new(sentence), result.state(), args.run());
-        Ok(waiting::with_result(reply, &result, args.run()))
+        let sentence = format!("Result for {}: {}", args.request_id, request::describe_result(&result));
+        let reply = request::with_state(Reply::new(sentence), result.state(), args.run());
+        Ok(request::with_result(reply, &result, args.run()))
     }
 }

@@ -2,13 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{
-    call::Call,
-    reply::{Fault, Reply},
-    schema,
-    tools::{Hints, READS, Search, ToolDefinition},
-    waiting::{self, LookArgs},
-};
+use crate::{pipeline::context::Call, result::{Fault, Reply}, schema, tools::{Hints, READS, Search, ToolDefinition}, view::request, wait::{self, LookArgs}};
 
 pub(super) struct Tool;
 
@@ -22,7 +16,7 @@ impl ToolDefinition for Tool {
     fn output() -> Value {
         json!({
             "status": schema::upstream("RunComfy's answer: request_id, status, queue_position, instance_id, …"),
-            "state": waiting::state_schema(),
+            "state": request::state_schema(),
             "finished": schema::flag("Whether the run is over."),
             "timed_out": schema::flag("With wait_seconds: the time was up before the state changed."),
             "interrupted": schema::flag("With wait_seconds: cut short by the server's end or the client's."),
@@ -35,13 +29,13 @@ impl ToolDefinition for Tool {
 
     async fn run(args: LookArgs, mut call: Box<Call>) -> Result<Reply, Fault> {
         if args.wait_seconds > 0 {
-            return Box::pin(waiting::until_changed(&args, &mut call)).await;
+            return Box::pin(wait::until_changed(&args, &mut call)).await;
         }
         let status = call.api.get_request_status(&args.deployment_id, &args.request_id).await?;
-        let sentence = format!("Request {}: {}.", args.request_id, waiting::describe(&status));
-        let reply = waiting::with_state(Reply::new(sentence), status.state(), args.run());
+        let sentence = format!("Request {}: {}.", args.request_id, request::describe(&status));
+        let reply = request::with_state(Reply::new(sentence), status.state(), args.run());
         let reply = reply.with_non_finite(status.non_finite.as_ref());
-        let reply = waiting::with_reason(reply, &call, &args.deployment_id, &status).await;
-        Ok(reply.with("status", waiting::status_json(&status)))
+        let reply = wait::with_reason(reply, &call, &args.deployment_id, &status).await;
+        Ok(reply.with("status", request::status_json(&status)))
     }
 }

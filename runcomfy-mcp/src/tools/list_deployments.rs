@@ -5,14 +5,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{
-    arguments::ArgumentFaults,
-    call::Call,
-    deployment,
-    reply::{Fault, Reply},
-    schema,
-    tools::{Hints, READS, Search, ToolDefinition},
-};
+use crate::{pipeline::context::Call, result::{Fault, Reply}, schema, tools::{Hints, READS, Search, ToolDefinition}, validation::ArgumentFaults, view::deployment};
 
 pub(super) struct Tool;
 

@@ -8,19 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::{
-    arguments::ArgumentFaults,
-    call::{Call, Progress},
-    deployment,
-    policy::{self, WebhookHosts},
-    replay::{self, Asked, Fingerprint, Once},
-    reply::{Fault, Reply},
-    schema,
-    settings::Settings,
-    tasks::TaskId,
-    tools::{Api, FORGOTTEN, Hints, REPLAYED_RUN, Search, ToolDefinition, replay_key},
-    waiting,
-};
+use crate::{config::Settings, pipeline::{context::{Call, Progress}, idempotency::{self, Asked, Fingerprint, Once}}, policy::{self, WebhookHosts}, result::{Fault, Reply}, schema, tools::{replay_key, Api, FORGOTTEN, Hints, REPLAYED_RUN, Search, ToolDefinition}, validation::ArgumentFaults, view::{deployment, request::state_schema, task_id::TaskId}, wait};
 
 pub(super) struct Tool;
 
@@ -88,7 +76,7 @@ impl ToolDefinition for Tool {
             "status": schema::upstream("When waited: the last status seen."),
             "result": schema::upstream("When waited and finished: outputs by node and channel, or the error."),
             "output_urls": schema::output_urls(),
-            "state": waiting::state_schema(),
+            "state": state_schema(),
             "finished": schema::flag("Whether the run is over."),
             "timed_out": schema::flag("The wait's time was up first; the run goes on."),
             "interrupted": schema::flag("The wait was cut short by the server's end or the client's; the run goes on."),
@@ -126,21 +114,21 @@ impl ToolDefinition for Tool {
             Ok(submission)
         };
         let Once { value: submission, replayed, forgotten } =
-            Box::pin(replay::once(&call, "submit_request", key, asked, send))
+            Box::pin(idempotency::once(&call, "submit_request", key, asked, send))
                 .await
                 .map_err(|fault| fault.with("deployment_id", deployment_id.as_str()))?;
         const NO_EFFECT: &str =
             "webhook_intermediate_status without webhook_url has no effect: it was not sent.";
         let notes = [(stray_webhook, NO_EFFECT), (forgotten, FORGOTTEN)];
         let notes: Vec<_> = notes.iter().filter(|(said, _)| *said).map(|(_, note)| *note).collect();
-        let submit = if replayed { waiting::Submit::Earlier } else { waiting::Submit::JustNow };
-        let submitted = waiting::Submitted { deployment_id, submission, submit };
+        let submit = if replayed { wait::Submit::Earlier } else { wait::Submit::JustNow };
+        let submitted = wait::Submitted { deployment_id, submission, submit };
         let reply = if as_task {
             let id = TaskId::new(submitted.deployment_id.clone(), submitted.submission.request_id.clone());
             submitted.reply().with_task(CreateTaskResult::new(id.submitted(&notes.join(" "))))
         } else if wait {
             // Whose run it is stays true whatever the wait comes to.
-            let waited = waiting::until_finished(submitted, timeout, &mut call).await;
+            let waited = wait::until_finished(submitted, timeout, &mut call).await;
             waited.map_err(|fault| {
                 if replayed { fault.prefixed(REPLAYED_RUN).with("replayed", true) } else { fault }
             })?

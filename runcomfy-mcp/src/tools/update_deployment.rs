@@ -6,15 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::create_deployment::Hardware;
-use crate::{
-    arguments::ArgumentFaults,
-    call::Call,
-    consent::{self, Question},
-    deployment,
-    reply::{Fault, Reply},
-    schema,
-    tools::{visible_name, Hints, Search, ToolDefinition},
-};
+use crate::{pipeline::{confirmation::{self, Question}, context::Call}, result::{Fault, Reply}, schema, tools::{visible_name, Hints, Search, ToolDefinition}, validation::ArgumentFaults, view::deployment};
 
 pub(super) struct Tool;
 
@@ -92,7 +84,7 @@ impl Wanted {
 
     /// What to ask, given the deployment as it is; `None` where no more is kept on than before.
     fn words(&self, id: &DeploymentId, found: Option<&Deployment>) -> Option<String> {
-        let (change, name) = (if self.resumes { "Resume" } else { "Change" }, consent::named(id, found));
+        let (change, name) = (if self.resumes { "Resume" } else { "Change" }, confirmation::named(id, found));
         let Some(found) = found else {
             return Some(format!(
                 "{change} {name}? What it is set to could not be found out: it may keep machines on around the clock, billed."

@@ -51,7 +51,7 @@ use self::{
     names::Names,
     site::{Answer, Site},
 };
-use crate::{Metrics, RunComfyMcp, metrics::Exposition};
+use crate::{Metrics, RunComfyMcp, telemetry::Exposition};
 
 pub(crate) use self::{door::Visit, tag::Tag};
 

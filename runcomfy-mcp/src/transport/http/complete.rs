@@ -11,7 +11,7 @@ use http::{
 };
 
 use super::answer::internal_error;
-use crate::transport::insertions::{Insertions, cut};
+use crate::result::splices::{Insertions, cut};
 
 /// Longer than any answer without its insertions: its data is at most a mebibyte, and its text is short.
 const MOST: usize = 4 * 1024 * 1024;

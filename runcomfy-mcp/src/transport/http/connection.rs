@@ -28,7 +28,7 @@ use super::{
     site::Site,
     socket::Socket,
 };
-use crate::{ConnectionSettings, replay::Delivery};
+use crate::{ConnectionSettings, pipeline::idempotency::Delivery};
 
 /// Headers larger than this, or more than a hundred of them, get a 431.
 const MAX_HEAD_BYTES: usize = 32 * 1024;

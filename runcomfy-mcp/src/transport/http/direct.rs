@@ -25,10 +25,10 @@ use super::{
 };
 use crate::{
     RunComfyMcp,
+    pipeline::request::CallContext,
     protocol::is_modern,
-    server::CallContext,
+    result::splices::Insertions,
     tools::{self, Entry},
-    transport::Insertions,
 };
 
 /// A call that can be answered without more ado.

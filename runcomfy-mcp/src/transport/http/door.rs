@@ -16,7 +16,11 @@ use super::{
     inbound::{self, Budget, Load, Unread},
     names::the_only,
 };
-use crate::{RunComfyMcp, caller::BearerError, gate::Principal, message};
+use crate::{
+    RunComfyMcp,
+    pipeline::{auth::BearerError, limits::Principal},
+    protocol::message,
+};
 
 /// What the door needs to know.
 pub(super) struct Door {

@@ -17,7 +17,7 @@ use http::{
 use super::{HttpOptions, accept::Connections, names};
 use crate::{
     ConnectionSettings, Metrics,
-    metrics::{Exposition, MEDIA_TYPE, Page},
+    telemetry::{Exposition, MEDIA_TYPE, Page},
 };
 
 /// Shows figures for as long as it is polled; for ever nothing, where nobody wants any.

@@ -19,7 +19,7 @@ use super::{
     answer::{protocol_error, refusal},
     complete::complete,
 };
-use crate::transport::{Insertions, brief::shorten};
+use crate::{result::splices::Insertions, transport::brief::shorten};
 
 /// What MCP answers to a message that has come through the door.
 pub(super) async fn answer<H: ServerHandler>(

@@ -12,7 +12,7 @@ use http::header::CONTENT_LENGTH;
 use http_body::{Frame, SizeHint};
 
 use super::progress::Progress;
-use crate::replay::Delivery;
+use crate::pipeline::idempotency::Delivery;
 
 /// Says that a request has ended, however it did.
 pub(super) struct End {

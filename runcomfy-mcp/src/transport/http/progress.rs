@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::{sync::watch, time::Instant};
 
 use super::head::Head;
-use crate::{ConnectionSettings, replay::Delivery};
+use crate::{ConnectionSettings, pipeline::idempotency::Delivery};
 
 /// What a connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use axum::{extract::Request, response::Response};
 use http::{HeaderName, HeaderValue};
 
-use crate::random;
+use crate::entropy;
 
 /// A request's name: the client's, where it is fit to be written into a log, and otherwise one of ours.
 #[derive(Clone, Debug)]
@@ -15,7 +15,7 @@ const LONGEST: usize = 64;
 /// Names the request: what to say in the answer.
 pub(super) fn name(request: &mut Request) -> Option<HeaderValue> {
     let own = request.headers().get(HEADER).and_then(|value| value.to_str().ok());
-    let tag = own.filter(|text| is_fit(text)).map_or_else(random::name, str::to_owned);
+    let tag = own.filter(|text| is_fit(text)).map_or_else(entropy::name, str::to_owned);
     let header = HeaderValue::try_from(tag.as_str());
     request.extensions_mut().insert(Tag(tag));
     header.ok()

@@ -34,11 +34,9 @@ use super::{
     output::{self, Output},
 };
 use crate::{
-    handshake, message,
-    transport::{
-        brief::shorten_error,
-        insertions::{Insertion, cut},
-    },
+    protocol::{handshake, message},
+    result::splices::{Insertion, cut},
+    transport::brief::shorten_error,
 };
 
 /// An id is ours to keep, and to send back.

@@ -12,8 +12,9 @@ use rmcp::model::RequestId;
 use tokio::sync::Notify;
 
 use crate::{
-    replay::{Delivery, Receipt},
-    transport::{Insertions, insertions::Insertion},
+    pipeline::idempotency::{Delivery, Receipt},
+    result::splices::Insertion,
+    result::splices::Insertions,
 };
 
 /// Requests that may be under way; after that, no line is read until one is answered.

@@ -10,7 +10,7 @@ use rmcp::{
     service::RxJsonRpcMessage,
 };
 
-use crate::handshake::{self, METHOD};
+use crate::protocol::handshake::{self, METHOD};
 
 /// What becomes of a message that comes so early.
 #[derive(Debug)]

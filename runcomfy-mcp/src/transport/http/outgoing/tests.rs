@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::{
     ConnectionSettings,
-    replay::{Arrival, Receipt},
+    pipeline::idempotency::{Arrival, Receipt},
     transport::http::{
         connection::{Ends, Peer, serve},
         site::Site,

@@ -1,0 +1,10 @@
+//! The way of a call: authentication, limits, confirmation, at most once, the tool, the log.
+
+pub(crate) mod auth;
+pub(crate) mod confirmation;
+pub(crate) mod context;
+pub mod idempotency;
+pub(crate) mod limits;
+pub(crate) mod log;
+pub(crate) mod request;
+pub(crate) mod writes;

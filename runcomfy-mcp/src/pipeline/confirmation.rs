@@ -1,0 +1,263 @@
+//! Asking the person before what can't be undone, or costs around the clock: by way of the client where it
+//! can ask, else as the operator's setting has it.
+
+mod sealing;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use rmcp::{
+    RoleServer,
+    model::{
+        CallToolRequestParams, CancelledNotificationParam, ClientCapabilities, ClientResult,
+        ElicitRequest, ElicitRequestParams, ElicitResult, ElicitationAction, ElicitationSchema,
+        InputRequest, InputRequiredResult, JsonObject, ServerRequest,
+    },
+    service::{Peer, PeerRequestOptions, ServiceError},
+};
+use runcomfy_core::{Deployment, DeploymentId, ErrorKind, Include, Token, is_invisible};
+use serde_json::Value;
+use tokio::time::{Instant, interval_at, timeout};
+
+pub use self::sealing::InvalidSealingKeys;
+pub(crate) use self::sealing::Sealing;
+use self::sealing::{Opened, Round};
+use crate::{
+    pipeline::request::CallContext,
+    pipeline::{context::Call, idempotency::Fingerprint},
+    protocol,
+    result::Fault,
+};
+
+/// What is done about a call that hurts where the person can't be asked by way of the client. Where they
+/// can, they always are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Confirm {
+    /// It is done
+    Allow,
+    /// It is done with the argument `confirm`, which says that the user has agreed
+    Require,
+    /// It is not done
+    Deny,
+}
+
+impl fmt::Display for Confirm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Allow => "allow",
+            Self::Require => "require",
+            Self::Deny => "deny",
+        })
+    }
+}
+
+/// How long a person has for an answer.
+const PATIENCE: Duration = Duration::from_secs(5 * 60);
+/// How long a deployment's name is looked for, which makes a question easier to understand.
+const LOOK: Duration = Duration::from_secs(5);
+/// How long a client may take to hear that a question is off.
+const LEAVE: Duration = Duration::from_millis(500);
+/// What the answer is called, in the round and in its form.
+const CONFIRM: &str = "confirm";
+
+/// What a person is asked.
+pub(crate) struct Question {
+    /// The deployment that the words may name.
+    pub(crate) about: Option<DeploymentId>,
+    /// Whether the call came with `confirm`.
+    pub(crate) confirmed: bool,
+    /// The question, from the deployment as it is where that is known. `None`: there is nothing to ask.
+    pub(crate) words: Words,
+}
+
+type Words = Box<dyn FnOnce(Option<&Deployment>) -> Option<String> + Send>;
+
+/// How a call gets the person's consent.
+pub(crate) enum Consent {
+    /// They have asked for it in so many words, on the command line.
+    Given,
+    /// In a second round of the same call.
+    Round(Box<Round>),
+    /// By a question while the call goes on.
+    Peer(Peer<RoleServer>),
+    /// The client can't ask.
+    Policy(Confirm),
+}
+
+impl Consent {
+    /// The best that this client can do.
+    ///
+    /// # Errors
+    /// The call brings a state that this server did not give, or gave for another call.
+    pub(crate) fn of(
+        request: &mut CallToolRequestParams,
+        context: &CallContext,
+        token: Option<&Token>,
+        sealing: &Arc<Sealing>,
+        otherwise: Confirm,
+    ) -> Result<Self, Fault> {
+        let can_ask = shows_forms(&context.client);
+        if !protocol::is_modern(context.version.as_ref()) {
+            return Ok(match &context.session {
+                Some(peer) if can_ask => Self::Peer(peer.clone()),
+                _ => Self::Policy(otherwise),
+            });
+        }
+        let bound = bound(token, &request.name, request.arguments.as_ref());
+        let state = request.request_state.take();
+        let opened = match state {
+            Some(state) => sealing.open(&state, &bound).ok_or_else(Fault::state_refused)?,
+            None => Opened::Nothing,
+        };
+        // After a look at the state: one that was tampered with is refused, whoever brings it.
+        if !can_ask {
+            return Ok(Self::Policy(otherwise));
+        }
+        let answer = request.input_responses.take().and_then(|mut all| all.remove(CONFIRM));
+        Ok(Self::Round(Box::new(Round { sealing: Arc::clone(sealing), bound, opened, answer })))
+    }
+}
+
+/// A client that says nothing of modes shows forms.
+fn shows_forms(client: &ClientCapabilities) -> bool {
+    let modes = client.elicitation.as_ref();
+    modes.is_some_and(|modes| modes.form.is_some() || modes.url.is_none())
+}
+
+/// Whose call it is, and which: an answer to one question is none to another.
+fn bound(token: Option<&Token>, tool: &str, arguments: Option<&JsonObject>) -> Fingerprint {
+    let token = token.map_or("", Token::expose);
+    Fingerprint::of().text("confirm").text(token).text(tool).map(arguments).done()
+}
+
+/// Gets the person's consent: `None`. Or what to answer so that they are asked.
+///
+/// # Errors
+/// They did not agree, or can't be asked and the operator wants that they are.
+pub(crate) async fn consent(
+    call: &mut Call,
+    question: Question,
+) -> Result<Option<InputRequiredResult>, Fault> {
+    let consent = std::mem::replace(&mut call.client.consent, Consent::Given);
+    match consent {
+        Consent::Given | Consent::Policy(Confirm::Allow) => Ok(None),
+        Consent::Policy(Confirm::Require) if question.confirmed => Ok(None),
+        Consent::Policy(policy) => match words(call, question).await? {
+            None => Ok(None),
+            Some(words) if policy == Confirm::Deny => Err(Fault::denied(
+                format!("this server does not do that for a client that can't ask: {words}"),
+                "Nothing was changed. Do it in RunComfy's web app, or with a client that can show forms \
+                 (elicitation); whoever runs the server decides.",
+            )),
+            Some(words) => Err(Fault::needs_confirmation(&words)),
+        },
+        Consent::Peer(peer) => match words(call, question).await? {
+            None => Ok(None),
+            Some(words) => by_peer(call, &peer, words).await.map(|()| None),
+        },
+        Consent::Round(round) => in_rounds(call, *round, question).await,
+    }
+}
+
+async fn in_rounds(
+    call: &Call,
+    mut round: Round,
+    question: Question,
+) -> Result<Option<InputRequiredResult>, Fault> {
+    // A state that has grown old, or was an answer before, and what is no answer: asked again.
+    if let Some(said) = round.answer.take().and_then(|answer| serde_json::from_value(answer).ok())
+        && let Opened::Fresh { nonce } = &round.opened
+    {
+        // A no uses it up as well: it must not become a yes by being sent again. Kept for longer than it is
+        // good for, as servers' clocks differ.
+        let first = call.ledger.first_time(nonce, PATIENCE * 2).await?;
+        if !agrees(&said) {
+            return Err(Fault::declined());
+        }
+        if first {
+            return Ok(None);
+        }
+    }
+    let Some(words) = words(call, question).await? else { return Ok(None) };
+    let ask = InputRequest::Elicitation(ElicitRequest::new(form(words)?));
+    let state = round.sealing.seal(&round.bound, PATIENCE);
+    Ok(Some(InputRequiredResult::new(Some([(CONFIRM.to_owned(), ask)].into()), Some(state))))
+}
+
+/// Asks while the call goes on, and says so, so that its client does not take it for dead.
+async fn by_peer(call: &mut Call, peer: &Peer<RoleServer>, words: String) -> Result<(), Fault> {
+    call.say("the user is asked").await;
+    let ask = ServerRequest::ElicitRequest(ElicitRequest::new(form(words)?));
+    let mut options = PeerRequestOptions::no_options();
+    options.timeout = Some(PATIENCE);
+    let asked = peer.send_cancellable_request(ask, options).await.map_err(unanswered)?;
+    let id = asked.id.clone();
+    let mut said = std::pin::pin!(asked.await_response());
+    let (began, every) = (Instant::now(), call.settings.heartbeat);
+    let mut heartbeat = interval_at(began + every, every);
+    let said = loop {
+        tokio::select! {
+            said = &mut said => break said,
+            () = call.wait_is_pointless() => {
+                // The question would stay on the screen of somebody who may no longer answer it.
+                let over = CancelledNotificationParam::new(Some(id), None);
+                let _ = timeout(LEAVE, peer.notify_cancelled(over)).await;
+                return Err(Fault::shutting_down());
+            }
+            _ = heartbeat.tick() => {
+                call.say(&format!("the user is asked; {} s so far", began.elapsed().as_secs())).await;
+            }
+        }
+    };
+    match said.map_err(unanswered)? {
+        ClientResult::ElicitResult(said) if agrees(&said) => Ok(()),
+        _ => Err(Fault::declined()),
+    }
+}
+
+fn unanswered(error: ServiceError) -> Fault {
+    tracing::debug!(%error, "a question was not answered");
+    Fault::declined().because("the question to the user was not answered")
+}
+
+/// To accept is to agree: the form has no field. A client that fills in one of its own and says no there
+/// means no.
+fn agrees(said: &ElicitResult) -> bool {
+    let content = said.content.as_ref();
+    said.action == ElicitationAction::Accept
+        && content.and_then(|content| content.get(CONFIRM)) != Some(&Value::Bool(false))
+}
+
+fn form(message: String) -> Result<ElicitRequestParams, Fault> {
+    // With a field, some clients want it ticked before they take the yes.
+    let requested_schema = ElicitationSchema::builder().build().map_err(Fault::internal)?;
+    Ok(ElicitRequestParams::FormElicitationParams { meta: None, message, requested_schema })
+}
+
+async fn words(call: &Call, question: Question) -> Result<Option<String>, Fault> {
+    let found = match &question.about {
+        Some(id) => {
+            let look = call.api.get_deployment(id, Include::none());
+            match timeout(LOOK, look).await {
+                // What is not there need not be asked about.
+                Ok(Err(error)) if error.kind() == ErrorKind::NotFound => return Err(error.into()),
+                Ok(Err(error)) if error.kind() == ErrorKind::Unauthenticated => {
+                    return Err(error.into());
+                }
+                found => found.ok().and_then(Result::ok),
+            }
+        }
+        None => None,
+    };
+    Ok((question.words)(found.as_ref()))
+}
+
+/// A deployment as a person knows it, in a question of ours: its name is anybody's text.
+pub(crate) fn named(id: &DeploymentId, deployment: Option<&Deployment>) -> String {
+    const LONGEST: usize = 80;
+    let name = deployment.and_then(|deployment| deployment.name.as_deref()).unwrap_or_default();
+    let seen = name.chars().filter(|c| !c.is_control() && !is_invisible(*c)).take(LONGEST);
+    match seen.collect::<String>() {
+        name if name.is_empty() => format!("deployment {id}"),
+        name => format!("deployment \"{name}\" ({id})"),
+    }
+}
