@@ -19,7 +19,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     config::{Limits, Settings},
     pipeline::{
-        auth::Callers,
+        auth::{Api, Callers},
         confirmation::{Consent, InvalidSealingKeys, Sealing},
         context::{Call, Client, Progress, Standing},
         idempotency::{Delivery, Ledger, Receipt, Replay, ReplayStore},
@@ -30,7 +30,7 @@ use crate::{
     result::{Fault, Reply},
     schema::published,
     telemetry::Metrics,
-    tools::{self, Api, Entry},
+    tools::{self, Entry, TOOLS},
     transport::http::Visit,
     wait::Reasons,
 };
@@ -91,7 +91,7 @@ impl RunComfyMcp {
         let hosts = if many { WebhookHosts::Only(Vec::new()) } else { WebhookHosts::Public };
         settings.webhook_hosts.get_or_insert(hosts);
         let replay = Replay::new(many);
-        Self {
+        let server = Self {
             callers,
             settings: Arc::new(settings),
             gate: Arc::new(Gate::new(limits)),
@@ -105,7 +105,9 @@ impl RunComfyMcp {
             drained_by: Arc::default(),
             ending: CancellationToken::new(),
             left: CancellationToken::new(),
-        }
+        };
+        let own = Arc::clone(&server.metrics);
+        server.with_metrics(own)
     }
 
     /// Keeps the outcomes of calls with an `idempotency_key` in `store`, in place of this process's
@@ -131,6 +133,8 @@ impl RunComfyMcp {
     /// Counts in `metrics`, in place of some of its own.
     #[must_use]
     pub fn with_metrics(mut self, metrics: Arc<Metrics>) -> Self {
+        let writing = TOOLS.iter().filter(|tool| !tool.only_reads());
+        metrics.show_writing_tools(writing.map(Entry::name));
         self.metrics = metrics;
         self
     }

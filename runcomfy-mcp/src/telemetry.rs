@@ -12,8 +12,6 @@ use prometheus_client::{
 };
 use runcomfy_core::{Observer, Tried};
 
-use crate::tools::TOOLS;
-
 pub use exposition::Exposition;
 pub(crate) use exposition::{MEDIA_TYPE, Page};
 
@@ -99,9 +97,6 @@ impl Metrics {
 
     /// Shows at nought what is to be alarmed about: a series that begins with its first event is no rise.
     fn begin(&self) {
-        for tool in TOOLS.iter().filter(|tool| !tool.only_reads()) {
-            drop(self.outcome_unknown.get_or_create(&[("tool", tool.name())]));
-        }
         for what in ["structured", "text"] {
             drop(self.shortened.get_or_create(&[("kind", what)]));
         }
@@ -112,6 +107,14 @@ impl Metrics {
             if let Ok(status) = http::StatusCode::from_u16(status) {
                 drop(self.rejected.get_or_create(&[("reason", reason(status))]));
             }
+        }
+    }
+
+    /// Shows these tools at nought, for the same reason: they change something, so that the outcome of a call may
+    /// be unknown.
+    pub(crate) fn show_writing_tools(&self, tools: impl Iterator<Item = &'static str>) {
+        for tool in tools {
+            drop(self.outcome_unknown.get_or_create(&[("tool", tool)]));
         }
     }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use rmcp::model::{JsonObject, MetaObject, Tool as Listed, ToolAnnotations};
-use runcomfy_core::{DeploymentId, RequestId, RunComfyApi, is_invisible};
+use runcomfy_core::{DeploymentId, RequestId, is_invisible};
 use schemars::JsonSchema;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -230,9 +230,6 @@ fn parse<T: DeserializeOwned>(arguments: JsonObject) -> Result<T, ArgumentFaults
     serde_json::from_value(Value::Object(arguments))
         .map_err(|error| ArgumentFaults::general(&error.to_string()))
 }
-
-/// The trait object that a call acts through.
-pub(crate) type Api = Arc<dyn RunComfyApi>;
 
 /// Said first of an answer that is about the run of an earlier call.
 pub(crate) const REPLAYED_RUN: &str = "Earlier run, nothing new was started.";

@@ -1,9 +1,14 @@
 //! Whose token a call acts with. Never anybody else's.
 
 use http::{HeaderMap, header::AUTHORIZATION};
-use runcomfy_core::{HttpApi, Token};
+use std::sync::Arc;
 
-use crate::{result::Fault, tools::Api};
+use runcomfy_core::{HttpApi, RunComfyApi, Token};
+
+use crate::result::Fault;
+
+/// The trait object that a call acts through.
+pub(crate) type Api = Arc<dyn RunComfyApi>;
 
 /// On whose behalf calls are made.
 #[derive(Clone)]

@@ -13,13 +13,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     config::Settings,
     pipeline::{
+        auth::Api,
         confirmation::Consent,
         idempotency::Ledger,
         limits::{Gate, Place, Principal},
         writes::Writes,
     },
     result::Fault,
-    tools::Api,
     transport::http::Visit,
     wait::Reasons,
 };

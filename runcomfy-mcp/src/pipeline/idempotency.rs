@@ -35,9 +35,8 @@ pub use self::{
 };
 use crate::{
     entropy,
-    pipeline::{context::Call, writes::Writes},
+    pipeline::{auth::Api, context::Call, writes::Writes},
     result::Fault,
-    tools::Api,
 };
 
 /// How long the outcome of a keyed call is kept where callers come with tokens of their own, and where

@@ -11,13 +11,13 @@ use tokio::time::Instant;
 
 use super::RunComfyMcp;
 use crate::{
+    pipeline::auth::Api,
     result::Fault,
     server::{
         completions, prompts,
         resources::{self, Address},
     },
     telemetry::Ended,
-    tools::Api,
     transport::http::Visit,
     view::uri,
 };

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use runcomfy_core::{DeploymentId, HARDWARE, Include, ListDeployments, Workflow};
 
-use crate::{result::Fault, tools::Api};
+use crate::{pipeline::auth::Api, result::Fault};
 
 /// Values for `argument` that begin with, or are named like, what is there. `known` are the fields that are filled in already.
 pub(crate) async fn values(

@@ -7,9 +7,9 @@ use runcomfy_core::{
 use serde_json::{Map, Value, json};
 
 use crate::{
+    pipeline::auth::Api,
     result::Fault,
     sanitize,
-    tools::Api,
     view::{
         deployment, request,
         uri::{self, JSON},

@@ -10,10 +10,10 @@ use serde_json::Value;
 
 use super::{RunComfyMcp, aside::told};
 use crate::{
+    pipeline::auth::Api,
     protocol::knows_links,
     result::{Fault, Format, Reply},
     server::tasks,
-    tools::Api,
     view::task_id::TaskId,
 };
 

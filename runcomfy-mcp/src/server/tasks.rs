@@ -7,8 +7,8 @@ use rmcp::model::{DetailedTask, JsonObject, TaskPayload, TaskStatus};
 use runcomfy_core::{Error, ErrorKind, RequestState, RequestStatus};
 
 use crate::{
+    pipeline::auth::Api,
     result::{Fault, Reply},
-    tools::Api,
     view::{request, task_id::TaskId},
 };
 

@@ -10,22 +10,16 @@ use prometheus_client::{
 };
 use tokio::net::TcpListener;
 
-use super::{Metrics, PREFIX, process};
+use super::{
+    Metrics, PREFIX,
+    process::{self, LiveMetric},
+};
 
 /// Where figures are shown: an address of its own, which callers do not reach.
 pub struct Exposition {
     listener: TcpListener,
     address: SocketAddr,
-    live: Vec<Source>,
-}
-
-/// A figure that is looked up when somebody asks.
-pub(super) struct Source {
-    pub(super) name: &'static str,
-    pub(super) help: &'static str,
-    /// Whether it only goes up.
-    pub(super) counts: bool,
-    pub(super) read: Box<dyn Fn() -> u64 + Send + Sync>,
+    live: Vec<LiveMetric>,
 }
 
 impl Exposition {
@@ -52,7 +46,7 @@ impl Exposition {
         help: &'static str,
         read: impl Fn() -> u64 + Send + Sync + 'static,
     ) -> Self {
-        self.live.push(Source { name, help, counts: false, read: Box::new(read) });
+        self.live.push(LiveMetric { name, help, counts: false, read: Box::new(read) });
         self
     }
 
@@ -64,7 +58,7 @@ impl Exposition {
         help: &'static str,
         read: impl Fn() -> u64 + Send + Sync + 'static,
     ) -> Self {
-        self.live.push(Source { name, help, counts: true, read: Box::new(read) });
+        self.live.push(LiveMetric { name, help, counts: true, read: Box::new(read) });
         self
     }
 
@@ -100,11 +94,11 @@ impl Page {
 }
 
 /// Figures that are looked up.
-struct Live(Vec<Source>);
+struct Live(Vec<LiveMetric>);
 
 impl Collector for Live {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        for Source { name, help, counts, read } in &self.0 {
+        for LiveMetric { name, help, counts, read } in &self.0 {
             if *counts {
                 let metric = ConstCounter::new(read());
                 metric.encode(encoder.encode_descriptor(

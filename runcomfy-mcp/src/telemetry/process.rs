@@ -1,13 +1,24 @@
 //! What the process takes of the machine, as Linux tells it; elsewhere nothing is shown.
 
-use super::exposition::Source;
+/// A metric whose value is read at each scrape.
+pub(super) struct LiveMetric {
+    pub(super) name: &'static str,
+    pub(super) help: &'static str,
+    /// Whether it only goes up.
+    pub(super) counts: bool,
+    pub(super) read: Box<dyn Fn() -> u64 + Send + Sync>,
+}
 
-pub(super) fn sources() -> Vec<Source> {
+pub(super) fn sources() -> Vec<LiveMetric> {
     if !cfg!(target_os = "linux") {
         return Vec::new();
     }
-    let gauge =
-        |name, help, read: fn() -> u64| Source { name, help, counts: false, read: Box::new(read) };
+    let gauge = |name, help, read: fn() -> u64| LiveMetric {
+        name,
+        help,
+        counts: false,
+        read: Box::new(read),
+    };
     vec![
         gauge("resident_memory_bytes", "Memory that the process has in RAM", resident_bytes),
         gauge("open_fds", "Open files and sockets", open_descriptors),

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::{pipeline::{confirmation::Question, context::Call, idempotency::{self, Asked, Fingerprint, Once}}, result::{Fault, Reply}, schema, tools::{replay_key, visible_name, Api, FORGOTTEN, Hints, Search, ToolDefinition}, validation::ArgumentFaults, view::deployment};
+use crate::{pipeline::{auth::Api, confirmation::Question, context::Call, idempotency::{self, Asked, Fingerprint, Once}}, result::{Fault, Reply}, schema, tools::{replay_key, visible_name, FORGOTTEN, Hints, Search, ToolDefinition}, validation::ArgumentFaults, view::deployment};
 
 pub(super) struct Tool;
 

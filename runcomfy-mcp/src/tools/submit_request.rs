@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::{config::Settings, pipeline::{context::{Call, Progress}, idempotency::{self, Asked, Fingerprint, Once}}, policy::{self, WebhookHosts}, result::{Fault, Reply}, schema, tools::{replay_key, Api, FORGOTTEN, Hints, REPLAYED_RUN, Search, ToolDefinition}, validation::ArgumentFaults, view::{deployment, request::state_schema, task_id::TaskId}, wait};
+use crate::{config::Settings, pipeline::{auth::Api, context::{Call, Progress}, idempotency::{self, Asked, Fingerprint, Once}}, policy::{self, WebhookHosts}, result::{Fault, Reply}, schema, tools::{replay_key, FORGOTTEN, Hints, REPLAYED_RUN, Search, ToolDefinition}, validation::ArgumentFaults, view::{deployment, request::state_schema, task_id::TaskId}, wait};
 
 pub(super) struct Tool;
 

@@ -10,9 +10,8 @@ use runcomfy_core::{DeploymentId, ErrorKind, Include, RequestState, RequestStatu
 use tokio::time::Instant;
 
 use crate::{
-    pipeline::{context::Call, limits::Principal},
+    pipeline::{auth::Api, context::Call, limits::Principal},
     result::Reply,
-    tools::Api,
 };
 
 /// A reason is worth no longer a wait than this.

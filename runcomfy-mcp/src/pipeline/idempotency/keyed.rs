@@ -14,7 +14,10 @@ use super::{
     Asked, Effect, Fingerprint, Once, Replay, Sending,
     store::{Entry, EntryState, ReplayKey, StoreUnavailable},
 };
-use crate::{pipeline::context::Call, result::Fault, tools::Api};
+use crate::{
+    pipeline::{auth::Api, context::Call},
+    result::Fault,
+};
 
 /// Longer than any call takes that changes something, and than clocks of servers differ that share a store.
 const LONGEST_CALL: Duration = Duration::from_secs(150);

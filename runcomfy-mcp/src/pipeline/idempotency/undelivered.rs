@@ -15,7 +15,10 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::{sync::watch, time::Instant};
 
 use super::{Arrival, Asked, Effect, Fingerprint, Once, Sending};
-use crate::{pipeline::context::Call, result::Fault, tools::Api};
+use crate::{
+    pipeline::{auth::Api, context::Call},
+    result::Fault,
+};
 
 /// How long an outcome waits for the caller who lost it.
 const KEPT: Duration = Duration::from_secs(10 * 60);
