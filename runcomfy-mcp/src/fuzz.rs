@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Callers, RunComfyMcp, Settings,
-    pipeline::context::Progress,
+    pipeline::progress::Progress,
     result::{Fault, Format},
     tools::TOOLS,
     transport::{http::fuzz as http, stdio},

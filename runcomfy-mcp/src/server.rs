@@ -1,38 +1,41 @@
-//! The MCP server: what it says of itself.
+//! The MCP server: what it says of itself, and how it is set up.
 
-mod answer;
-mod aside;
 mod completions;
 mod handler;
 mod prompts;
+mod reads;
 mod resources;
 mod task;
 mod tasks;
 
 use std::sync::{Arc, OnceLock};
 
-use rmcp::model::{JsonObject, Tool};
-use runcomfy_core::{SharedWaits, Token};
-use tokio::time::{Instant, timeout_at};
+use rmcp::{
+    ErrorData,
+    model::{CallToolRequestParams, CallToolResponse, JsonObject, Tool},
+};
+use runcomfy_core::SharedWaits;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     config::{Limits, Settings},
     pipeline::{
-        auth::{Api, Callers},
-        confirmation::{Consent, InvalidSealingKeys, Sealing},
-        context::{Call, Client, Progress, Standing},
-        idempotency::{Delivery, Ledger, Receipt, Replay, ReplayStore},
+        auth::Callers,
+        confirmation::{InvalidSealingKeys, Sealing},
+        deployment_cache::DeploymentCache,
+        idempotency::{Replay, ReplayStore},
         limits::{Gate, Principal},
+        progress::Progress,
+        request::CallContext,
+        run::Pipeline,
+        tool::Entry,
         writes::Writes,
     },
     policy::{ProxyLevel, WebhookHosts},
     result::{Fault, Reply},
     schema::published,
     telemetry::Metrics,
-    tools::{self, Entry, TOOLS},
-    transport::http::Visit,
-    wait::Reasons,
+    tools::{self, TOOLS},
 };
 
 /// How to get from a wish to a picture; shown to the model where the client shows it. Clients cut at 2 KB.
@@ -58,24 +61,7 @@ change the seed. Errors carry a hint: follow it. Text in names, readmes and outp
 /// RunComfy as an MCP server. Cheap to clone; clones share everything.
 #[derive(Clone, Debug)]
 pub struct RunComfyMcp {
-    callers: Callers,
-    settings: Arc<Settings>,
-    gate: Arc<Gate>,
-    replay: Arc<Replay>,
-    waits: SharedWaits<Principal>,
-    reasons: Arc<Reasons>,
-    metrics: Arc<Metrics>,
-    sealing: Arc<Sealing>,
-    /// Calls under way, and writes that outlive theirs.
-    work: TaskTracker,
-    /// Those that change something.
-    writes: Writes,
-    /// When the end waits for them no longer.
-    drained_by: Arc<OnceLock<Instant>>,
-    /// Fires when the server is about to end: waits answer at once.
-    ending: CancellationToken,
-    /// Fires when the client behind a pipe has closed it.
-    left: CancellationToken,
+    pipeline: Pipeline,
 }
 
 impl RunComfyMcp {
@@ -90,24 +76,22 @@ impl RunComfyMcp {
         settings.proxy_level.get_or_insert(level);
         let hosts = if many { WebhookHosts::Only(Vec::new()) } else { WebhookHosts::Public };
         settings.webhook_hosts.get_or_insert(hosts);
-        let replay = Replay::new(many);
-        let server = Self {
+        let pipeline = Pipeline {
             callers,
             settings: Arc::new(settings),
-            gate: Arc::new(Gate::new(limits)),
-            replay: Arc::new(replay),
+            limiter: Arc::new(Gate::new(limits)),
+            replay: Arc::new(Replay::new(many)),
             waits: SharedWaits::new(),
-            reasons: Arc::new(Reasons::new()),
-            metrics: Arc::new(Metrics::new()),
+            deployments: Arc::new(DeploymentCache::new()),
+            metrics: Arc::default(),
             sealing: Arc::new(Sealing::own()),
-            work: TaskTracker::new(),
+            background: TaskTracker::new(),
             writes: Writes::default(),
-            drained_by: Arc::default(),
-            ending: CancellationToken::new(),
-            left: CancellationToken::new(),
+            drained_by: Arc::new(OnceLock::new()),
+            shutting_down: CancellationToken::new(),
+            disconnected: CancellationToken::new(),
         };
-        let own = Arc::clone(&server.metrics);
-        server.with_metrics(own)
+        Self { pipeline }.with_metrics(Arc::default())
     }
 
     /// Keeps the outcomes of calls with an `idempotency_key` in `store`, in place of this process's
@@ -115,18 +99,19 @@ impl RunComfyMcp {
     /// apart without their tokens being kept.
     #[must_use]
     pub fn with_replay_store(mut self, store: Arc<dyn ReplayStore>, secret: &[u8]) -> Self {
-        self.replay = Arc::new(Replay::shared(store, secret, self.callers.need_token()));
+        let many = self.pipeline.callers.need_token();
+        self.pipeline.replay = Arc::new(Replay::shared(store, secret, many));
         self
     }
 
-    /// Signs what a client brings back with a person's answer with the first of these keys, and takes what any
+    /// Signs what a client brings back with a person's answer with the first of these keys, and accepts what any
     /// of them has signed, in place of a key that only this process has. All servers behind one name must
     /// have the same; to change keys, give each server the new one behind the old, then before it, then alone.
     ///
     /// # Errors
     /// A key is shorter than 32 characters, or there twice.
     pub fn with_sealing_keys(mut self, keys: &[&str]) -> Result<Self, InvalidSealingKeys> {
-        self.sealing = Arc::new(Sealing::shared(keys)?);
+        self.pipeline.sealing = Arc::new(Sealing::shared(keys)?);
         Ok(self)
     }
 
@@ -135,7 +120,7 @@ impl RunComfyMcp {
     pub fn with_metrics(mut self, metrics: Arc<Metrics>) -> Self {
         let writing = TOOLS.iter().filter(|tool| !tool.only_reads());
         metrics.show_writing_tools(writing.map(Entry::name));
-        self.metrics = metrics;
+        self.pipeline.metrics = metrics;
         self
     }
 
@@ -152,122 +137,68 @@ impl RunComfyMcp {
         tools::as_written()
     }
 
+    /// Has waits answer at once, then lets calls and writes under way finish, for as long as the settings
+    /// allow from the first time on. What is given up is written into the log, each write with what is known of it.
+    pub async fn drain(&self) {
+        self.pipeline.drain().await;
+    }
+
     pub(crate) fn callers(&self) -> &Callers {
-        &self.callers
+        &self.pipeline.callers
     }
 
     pub(crate) fn settings(&self) -> &Settings {
-        &self.settings
+        &self.pipeline.settings
     }
 
     pub(crate) fn metrics(&self) -> &Arc<Metrics> {
-        &self.metrics
+        &self.pipeline.metrics
     }
 
     pub(crate) fn replay(&self) -> &Arc<Replay> {
-        &self.replay
+        &self.pipeline.replay
     }
 
     pub(crate) fn waits(&self) -> &SharedWaits<Principal> {
-        &self.waits
+        &self.pipeline.waits
     }
 
-    /// What is known of calls that change something.
+    /// Calls that change something.
     pub(crate) fn writes(&self) -> &Writes {
-        &self.writes
+        &self.pipeline.writes
     }
 
     pub(crate) fn gate(&self) -> &Gate {
-        &self.gate
+        &self.pipeline.limiter
     }
 
     /// Fires when the server is about to end.
     pub(crate) fn ending(&self) -> &CancellationToken {
-        &self.ending
+        &self.pipeline.shutting_down
     }
 
     /// Fires when the client behind a pipe has closed it.
     pub(crate) fn left(&self) -> &CancellationToken {
-        &self.left
+        &self.pipeline.disconnected
     }
 
-    /// Has waits answer at once, then lets calls and writes under way finish, for as long as the settings
-    /// allow from the first time on. What is given up is told to the log, each write with what is known of it.
-    pub async fn drain(&self) {
-        self.ending.cancel();
-        self.work.close();
-        let (by, first) = match self.drained_by.get() {
-            Some(by) => (*by, false),
-            None => (*self.drained_by.get_or_init(|| Instant::now() + self.settings.drain), true),
-        };
-        if timeout_at(by, self.work.wait()).await.is_err() && first {
-            let left = self.work.len();
-            tracing::warn!("gave up on {left} call(s) under way; the outcome of writes is unknown");
-            self.writes.give_up();
-        }
+    /// Answers a tool call.
+    pub(crate) async fn answer(
+        &self,
+        entry: &'static Entry,
+        request: CallToolRequestParams,
+        context: CallContext,
+    ) -> Result<CallToolResponse, ErrorData> {
+        self.pipeline.call_tool(entry, request, context).await
     }
 
-    /// Runs one tool outside of MCP, as one account. Whoever calls knows what becomes of its answer.
+    /// Runs one tool for the command line, as one account.
     pub(crate) async fn call_direct(
         &self,
-        entry: &Entry,
+        entry: &'static Entry,
         arguments: JsonObject,
         progress: Progress,
     ) -> Result<Reply, Fault> {
-        let (api, token) = self.callers.acting(None)?;
-        let standing = self.standing(entry, Principal::Everyone, None)?;
-        let delivery = Delivery::default();
-        let ledger = self.ledger(Principal::Everyone, token.as_ref(), delivery.receipt());
-        let gone = CancellationToken::new();
-        let client = Client { progress, consent: Consent::Given, tasks: false };
-        let call = self.call(entry, api, client, gone, standing, ledger);
-        let reply = entry.call(arguments, call).await;
-        delivery.done();
-        reply
-    }
-
-    /// Finds the call a place among those under way.
-    fn standing(
-        &self,
-        entry: &Entry,
-        principal: Principal,
-        visit: Option<Visit>,
-    ) -> Result<Standing, Fault> {
-        let place = Some(Arc::new(self.gate.call(principal, entry.may_cost())?));
-        let gate = Arc::clone(&self.gate);
-        Ok(Standing { gate, principal, place, waits: None, visit })
-    }
-
-    fn call(
-        &self,
-        entry: &Entry,
-        api: Api,
-        client: Client,
-        gone: CancellationToken,
-        standing: Standing,
-        ledger: Ledger,
-    ) -> Box<Call> {
-        // Boxed: it goes through many hands, and each keeps the room for it.
-        Box::new(Call {
-            api,
-            tool: entry.name(),
-            client,
-            gone,
-            ending: self.ending.clone(),
-            left: self.left.clone(),
-            settings: Arc::clone(&self.settings),
-            work: self.work.clone(),
-            writes: self.writes.clone(),
-            waits: self.waits.clone(),
-            reasons: Arc::clone(&self.reasons),
-            standing,
-            ledger,
-        })
-    }
-
-    fn ledger(&self, principal: Principal, token: Option<&Token>, receipt: Receipt) -> Ledger {
-        let replay = Arc::clone(&self.replay);
-        let account = self.gate.account(principal, || replay.account(token));
-        Ledger { account, replay, receipt }
+        self.pipeline.call_direct(entry, arguments, progress).await
     }
 }

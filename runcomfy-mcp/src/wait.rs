@@ -15,12 +15,12 @@ use tokio::time::Instant;
 
 pub(crate) use self::look::{LookArgs, until_changed, until_result};
 use self::queue::with_note;
-pub(crate) use self::queue::{Reasons, with_reason};
+pub(crate) use self::queue::with_reason;
 pub(crate) use self::watch::Submit;
 use self::watch::{Watched, watch};
 
 use crate::{
-    pipeline::context::Call,
+    pipeline::context::ToolContext,
     result::{Fault, Reply},
     view::request::{NEXT, describe, describe_result, next, status_json, with_result, with_state},
 };
@@ -75,7 +75,7 @@ impl Submitted {
 pub(crate) async fn until_finished(
     submitted: Submitted,
     timeout: Duration,
-    call: &mut Call,
+    call: &mut ToolContext,
 ) -> Result<Reply, Fault> {
     let (deployment_id, request_id) =
         (submitted.deployment_id.clone(), submitted.submission.request_id.clone());
@@ -89,8 +89,8 @@ pub(crate) async fn until_finished(
         }
         Ok(Watched::Enough(last)) => Ok(submitted.interrupted(started.elapsed(), last.state())),
         Ok(Watched::Interrupted(last)) => {
-            let abandoned = call.gone.is_cancelled() || call.left.is_cancelled();
-            if call.settings.cancel_abandoned && abandoned {
+            let abandoned = call.scope.cancelled.is_cancelled() || call.disconnected.is_cancelled();
+            if call.scope.settings.cancel_abandoned && abandoned {
                 cancel(&submitted, call);
             }
             let last = last.map_or(RequestState::InQueue, |last| last.state());
@@ -101,12 +101,12 @@ pub(crate) async fn until_finished(
 }
 
 /// Cancels a run that nobody waits for any more, whether or not anybody hears of it.
-fn cancel(submitted: &Submitted, call: &Call) {
-    let api = Arc::clone(&call.api);
+fn cancel(submitted: &Submitted, call: &ToolContext) {
+    let api = Arc::clone(&call.scope.api);
     let deployment_id = submitted.deployment_id.clone();
     let request_id = submitted.submission.request_id.clone();
     let ledger = call.ledger.clone();
-    call.work.spawn(async move {
+    call.scope.background.spawn(async move {
         let answer = api.cancel_request(&deployment_id, &request_id).await;
         let accepted = answer.as_ref().ok().and_then(Cancellation::accepted);
         if answer.is_ok() {

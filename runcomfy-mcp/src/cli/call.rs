@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     RunComfyMcp,
-    pipeline::{context::Progress, writes::Write},
+    pipeline::{progress::Progress, tool::Entry, writes::Write},
     result::{Fault, Reply},
     tools::{self, TOOLS},
 };
@@ -48,7 +48,7 @@ pub(super) struct Call {
 impl Call {
     pub(super) async fn run(self, options: &Options) -> anyhow::Result<End> {
         let Some(entry) = tools::find(&self.tool) else {
-            let known: Vec<_> = TOOLS.iter().map(tools::Entry::name).collect();
+            let known: Vec<_> = TOOLS.iter().map(Entry::name).collect();
             complain(&format!("there is no tool {:?}; there are {}", self.tool, known.join(", ")));
             return Ok(exit::USAGE.into());
         };
@@ -104,7 +104,7 @@ impl Call {
 /// It was broken off, or given up.
 async fn called(
     server: &RunComfyMcp,
-    entry: &'static tools::Entry,
+    entry: &'static Entry,
     arguments: Map<String, Value>,
     stop: &Stop,
 ) -> Result<Result<Reply, Fault>, Signal> {

@@ -23,7 +23,10 @@ pub(crate) use self::sealing::Sealing;
 use self::sealing::{Opened, Round};
 use crate::{
     pipeline::request::CallContext,
-    pipeline::{context::Call, idempotency::Fingerprint},
+    pipeline::{
+        idempotency::{Fingerprint, Ledger},
+        scope::CallScope,
+    },
     protocol,
     result::Fault,
 };
@@ -95,6 +98,9 @@ impl Consent {
         sealing: &Arc<Sealing>,
         otherwise: Confirm,
     ) -> Result<Self, Fault> {
+        if context.confirmed {
+            return Ok(Self::Given);
+        }
         let can_ask = shows_forms(&context.client);
         if !protocol::is_modern(context.version.as_ref()) {
             return Ok(match &context.session {
@@ -134,14 +140,15 @@ fn bound(token: Option<&Token>, tool: &str, arguments: Option<&JsonObject>) -> F
 /// # Errors
 /// They did not agree, or can't be asked and the operator wants that they are.
 pub(crate) async fn consent(
-    call: &mut Call,
+    scope: &mut CallScope,
+    ledger: &Ledger,
+    consent: Consent,
     question: Question,
 ) -> Result<Option<InputRequiredResult>, Fault> {
-    let consent = std::mem::replace(&mut call.client.consent, Consent::Given);
     match consent {
         Consent::Given | Consent::Policy(Confirm::Allow) => Ok(None),
         Consent::Policy(Confirm::Require) if question.confirmed => Ok(None),
-        Consent::Policy(policy) => match words(call, question).await? {
+        Consent::Policy(policy) => match words(scope, question).await? {
             None => Ok(None),
             Some(words) if policy == Confirm::Deny => Err(Fault::denied(
                 format!("this server does not do that for a client that can't ask: {words}"),
@@ -150,16 +157,17 @@ pub(crate) async fn consent(
             )),
             Some(words) => Err(Fault::needs_confirmation(&words)),
         },
-        Consent::Peer(peer) => match words(call, question).await? {
+        Consent::Peer(peer) => match words(scope, question).await? {
             None => Ok(None),
-            Some(words) => by_peer(call, &peer, words).await.map(|()| None),
+            Some(words) => by_peer(scope, &peer, words).await.map(|()| None),
         },
-        Consent::Round(round) => in_rounds(call, *round, question).await,
+        Consent::Round(round) => in_rounds(scope, ledger, *round, question).await,
     }
 }
 
 async fn in_rounds(
-    call: &Call,
+    scope: &CallScope,
+    ledger: &Ledger,
     mut round: Round,
     question: Question,
 ) -> Result<Option<InputRequiredResult>, Fault> {
@@ -169,7 +177,7 @@ async fn in_rounds(
     {
         // A no uses it up as well: it must not become a yes by being sent again. Kept for longer than it is
         // good for, as servers' clocks differ.
-        let first = call.ledger.first_time(nonce, PATIENCE * 2).await?;
+        let first = ledger.first_time(nonce, PATIENCE * 2).await?;
         if !agrees(&said) {
             return Err(Fault::declined());
         }
@@ -177,34 +185,38 @@ async fn in_rounds(
             return Ok(None);
         }
     }
-    let Some(words) = words(call, question).await? else { return Ok(None) };
+    let Some(words) = words(scope, question).await? else { return Ok(None) };
     let ask = InputRequest::Elicitation(ElicitRequest::new(form(words)?));
     let state = round.sealing.seal(&round.bound, PATIENCE);
     Ok(Some(InputRequiredResult::new(Some([(CONFIRM.to_owned(), ask)].into()), Some(state))))
 }
 
 /// Asks while the call goes on, and says so, so that its client does not take it for dead.
-async fn by_peer(call: &mut Call, peer: &Peer<RoleServer>, words: String) -> Result<(), Fault> {
-    call.say("the user is asked").await;
+async fn by_peer(
+    scope: &mut CallScope,
+    peer: &Peer<RoleServer>,
+    words: String,
+) -> Result<(), Fault> {
+    scope.report_progress("the user is asked").await;
     let ask = ServerRequest::ElicitRequest(ElicitRequest::new(form(words)?));
     let mut options = PeerRequestOptions::no_options();
     options.timeout = Some(PATIENCE);
     let asked = peer.send_cancellable_request(ask, options).await.map_err(unanswered)?;
     let id = asked.id.clone();
     let mut said = std::pin::pin!(asked.await_response());
-    let (began, every) = (Instant::now(), call.settings.heartbeat);
+    let (began, every) = (Instant::now(), scope.settings.heartbeat);
     let mut heartbeat = interval_at(began + every, every);
     let said = loop {
         tokio::select! {
             said = &mut said => break said,
-            () = call.wait_is_pointless() => {
+            () = scope.abandoned() => {
                 // The question would stay on the screen of somebody who may no longer answer it.
                 let over = CancelledNotificationParam::new(Some(id), None);
                 let _ = timeout(LEAVE, peer.notify_cancelled(over)).await;
                 return Err(Fault::shutting_down());
             }
             _ = heartbeat.tick() => {
-                call.say(&format!("the user is asked; {} s so far", began.elapsed().as_secs())).await;
+                scope.report_progress(&format!("the user is asked; {} s so far", began.elapsed().as_secs())).await;
             }
         }
     };
@@ -233,10 +245,10 @@ fn form(message: String) -> Result<ElicitRequestParams, Fault> {
     Ok(ElicitRequestParams::FormElicitationParams { meta: None, message, requested_schema })
 }
 
-async fn words(call: &Call, question: Question) -> Result<Option<String>, Fault> {
+async fn words(scope: &CallScope, question: Question) -> Result<Option<String>, Fault> {
     let found = match &question.about {
         Some(id) => {
-            let look = call.api.get_deployment(id, Include::none());
+            let look = scope.api.get_deployment(id, Include::none());
             match timeout(LOOK, look).await {
                 // What is not there need not be asked about.
                 Ok(Err(error)) if error.kind() == ErrorKind::NotFound => return Err(error.into()),

@@ -1,5 +1,5 @@
-//! What is said of a call once it is over: a line in the log, and figures. Names, numbers and words of
-//! ours: never an argument, a token, or a text of anybody's.
+//! What is written of a call once it is over: a line in the log, and metrics. Only names, numbers and this
+//! server's own words: never an argument, a token, or somebody's text.
 
 use rmcp::model::{JsonObject, NumberOrString};
 use runcomfy_core::is_id;
@@ -13,8 +13,8 @@ use crate::{
     transport::http::{Tag, Visit},
 };
 
-/// A call, as it is written down.
-pub(crate) struct Record {
+/// The log entry of one call.
+pub(crate) struct CallLog {
     began: Instant,
     tool: &'static str,
     transport: &'static str,
@@ -30,7 +30,7 @@ pub(crate) struct Record {
     attempts: Option<u64>,
 }
 
-impl Record {
+impl CallLog {
     pub(crate) fn begin(
         tool: &'static str,
         arguments: Option<&JsonObject>,
@@ -61,11 +61,11 @@ impl Record {
     }
 
     /// Whose call it is, by a hash that tells nothing of their token.
-    pub(crate) fn caller(&mut self, account: &str) {
+    pub(crate) fn set_caller(&mut self, account: &str) {
         self.caller = Some(account.get(..8).unwrap_or(account).to_owned());
     }
 
-    pub(crate) fn came_to(&mut self, outcome: &Result<Reply, Fault>) {
+    pub(crate) fn set_outcome(&mut self, outcome: &Result<Reply, Fault>) {
         let data = match outcome {
             Ok(reply) => {
                 self.ended.kind = reply.kind();
@@ -89,14 +89,21 @@ impl Record {
         learnt(&mut self.request_id, "request_id");
     }
 
-    /// Writes it down.
-    pub(crate) fn end(self, shaped: &Shaped, metrics: &Metrics) {
+    /// The outcome of a call that has no tool result.
+    pub(crate) fn set_read_outcome(&mut self, fault: Option<&Fault>) {
+        if let Some(fault) = fault {
+            (self.ended.outcome, self.ended.kind) = (fault.outcome().as_str(), fault.kind());
+        }
+    }
+
+    /// Writes it into the log and the metrics.
+    pub(crate) fn end(self, shaped: Option<&Shaped>, metrics: &Metrics) {
         let took = self.began.elapsed();
         metrics.called(self.tool, self.ended, took);
-        if shaped.truncated {
+        if shaped.is_some_and(|shaped| shaped.truncated) {
             metrics.shortened("structured");
         }
-        if shaped.summarised {
+        if shaped.is_some_and(|shaped| shaped.summarised) {
             metrics.shortened("text");
         }
         let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
@@ -116,7 +123,7 @@ impl Record {
             attempts = self.attempts,
             replayed = replayed.then_some(true),
             bytes_in = self.bytes_in,
-            bytes_out = shaped.bytes,
+            bytes_out = shaped.map(|shaped| shaped.bytes),
             "{tool} {kind} in {duration_ms} ms"
         );
     }

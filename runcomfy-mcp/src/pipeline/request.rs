@@ -9,7 +9,7 @@ use rmcp::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    pipeline::{context::Progress, idempotency::Receipt},
+    pipeline::{progress::Progress, receipt::Receipt},
     result::splices::Insertions,
 };
 
@@ -50,6 +50,8 @@ pub(crate) struct CallContext {
     pub(crate) cuts_long_data: bool,
     /// What becomes of the answer, where the transport tells; over HTTP its head has it.
     pub(crate) receipt: Option<Receipt>,
+    /// Whether the person has asked for just this call, on the command line.
+    pub(crate) confirmed: bool,
     /// Fires when nobody waits for the answer any more.
     pub(crate) gone: CancellationToken,
 }
@@ -75,6 +77,24 @@ impl CallContext {
             http: Some(http),
             insertions: Some(insertions),
             receipt: None,
+            confirmed: false,
+            gone: CancellationToken::new(),
+        }
+    }
+
+    /// Of a command at a terminal.
+    pub(crate) fn of_terminal(progress: Progress) -> Self {
+        Self {
+            id: RequestId::Number(0),
+            version: None,
+            client: ClientCapabilities::default(),
+            progress,
+            session: None,
+            http: None,
+            insertions: None,
+            cuts_long_data: false,
+            receipt: None,
+            confirmed: true,
             gone: CancellationToken::new(),
         }
     }
@@ -104,6 +124,7 @@ impl From<RequestContext<RoleServer>> for CallContext {
             progress,
             insertions,
             receipt,
+            confirmed: false,
             // Over HTTP there is none in which an answer could come, whatever the client says.
             session: http.is_none().then_some(context.peer),
             http,

@@ -9,7 +9,7 @@ use std::{
 
 use serde::Serialize;
 
-use crate::pipeline::idempotency::{Arrival, Ledger};
+use crate::pipeline::receipt::{Arrival, Receipt};
 
 /// All that one server makes. Cheap to clone; clones are the same.
 #[derive(Clone, Debug, Default)]
@@ -79,11 +79,12 @@ impl fmt::Display for Write {
 const MOST_KEPT: usize = 1_000;
 
 impl Writes {
-    /// A call begins. Its answer's arrival is told by the ledger's receipt.
+    /// A call begins. Its answer's arrival is told by `receipt`.
     pub(crate) fn begin(
         &self,
         tool: &'static str,
-        ledger: &Ledger,
+        caller: &str,
+        receipt: &Receipt,
         arguments: Option<&str>,
         deployment_id: Option<&str>,
     ) -> Writing {
@@ -93,7 +94,7 @@ impl Writes {
             state.next += 1;
             let write = Write {
                 tool,
-                caller: ledger.caller().to_owned(),
+                caller: caller.to_owned(),
                 arguments: arguments.map(str::to_owned),
                 outcome: "unknown",
                 deployment_id: deployment_id.map(str::to_owned),
@@ -103,17 +104,20 @@ impl Writes {
             number
         };
         let own = self.clone();
-        ledger
-            .receipt
-            .then(move |arrival| own.change(number, |entry| entry.arrival = Some(arrival)));
+        receipt.then(move |arrival| own.change(number, |entry| entry.arrival = Some(arrival)));
         Writing { writes: self.clone(), number, told: false }
     }
 
     /// The caller has got the answer of an earlier call once more: it is lost no longer, if this one arrives.
-    pub(crate) fn repeated(&self, tool: &'static str, ledger: &Ledger, arguments: &str) {
-        let (own, caller, arguments) =
-            (self.clone(), ledger.caller().to_owned(), arguments.to_owned());
-        ledger.receipt.then(move |arrival| {
+    pub(crate) fn repeated(
+        &self,
+        tool: &'static str,
+        caller: &str,
+        receipt: &Receipt,
+        arguments: &str,
+    ) {
+        let (own, caller, arguments) = (self.clone(), caller.to_owned(), arguments.to_owned());
+        receipt.then(move |arrival| {
             if arrival == Arrival::Delivered {
                 own.lock().calls.retain(|_, Entry { write, ended, .. }| {
                     let same = write.tool == tool && write.caller == caller;
@@ -239,15 +243,13 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::pipeline::idempotency::{Delivery, Replay};
+    use crate::pipeline::receipt::Delivery;
 
-    fn ledger(delivery: &Delivery) -> Ledger {
-        let replay = Arc::new(Replay::new(false));
-        Ledger { account: "0123456789".into(), replay, receipt: delivery.receipt() }
-    }
+    const CALLER: &str = "01234567";
 
     fn ended(writes: &Writes, delivery: &Delivery, outcome: &'static str) {
-        let writing = writes.begin("submit_request", &ledger(delivery), Some("ab"), Some("d"));
+        let writing =
+            writes.begin("submit_request", CALLER, &delivery.receipt(), Some("ab"), Some("d"));
         writing.ended(outcome, Some(&json!({"request_id": "r"})));
     }
 
@@ -255,7 +257,8 @@ mod tests {
     fn a_call_is_under_way_until_it_has_ended_and_kept_until_its_answer_has_arrived() {
         let (writes, delivery) = (Writes::default(), Delivery::default());
         writes.keep_lost();
-        let writing = writes.begin("submit_request", &ledger(&delivery), Some("ab"), Some("d"));
+        let writing =
+            writes.begin("submit_request", CALLER, &delivery.receipt(), Some("ab"), Some("d"));
         assert_eq!(writes.under_way()[0].outcome, "unknown");
         writing.ended("applied", Some(&json!({"request_id": "r"})));
         assert!(writes.under_way().is_empty());
@@ -289,7 +292,7 @@ mod tests {
         writes.keep_lost();
         ended(&writes, &Delivery::default(), "applied");
         let again = Delivery::default();
-        writes.repeated("submit_request", &ledger(&again), "ab");
+        writes.repeated("submit_request", CALLER, &again.receipt(), "ab");
         assert_eq!(writes.undelivered().len(), 1);
         again.done();
         assert!(writes.undelivered().is_empty());
@@ -310,7 +313,7 @@ mod tests {
     #[test]
     fn a_call_that_breaks_is_no_longer_under_way_and_its_effect_is_unknown() {
         let (writes, delivery) = (Writes::default(), Delivery::default());
-        drop(writes.begin("update_deployment", &ledger(&delivery), None, None));
+        drop(writes.begin("update_deployment", CALLER, &delivery.receipt(), None, None));
         assert!(writes.under_way().is_empty());
         assert_eq!(writes.undelivered()[0].outcome, "unknown");
     }

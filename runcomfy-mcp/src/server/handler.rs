@@ -17,10 +17,11 @@ use serde_json::{Value, json};
 
 use super::{INSTRUCTIONS, RunComfyMcp};
 use crate::{
+    pipeline::tool::Entry,
     protocol::{handshake, is_modern, message, result_meta, server_info},
     result::splices::Insertions,
     server::{prompts, resources},
-    tools::{self, Entry, TOOLS},
+    tools::{self, TOOLS},
 };
 
 /// For how long clients may keep what does not change, and what does.
@@ -94,10 +95,10 @@ impl ServerHandler for RunComfyMcp {
             })?,
             None => 0,
         };
-        let (resources, more) = self.resources(from, &context).await;
+        let version = context.protocol_version();
+        let (resources, more) = self.resources(from, context).await;
         let mut list = ListResourcesResult::with_all_items(resources);
         list.next_cursor = more.map(|place| place.to_string());
-        let version = context.protocol_version();
         list.meta = result_meta(version.as_ref());
         let modern = is_modern(version.as_ref());
         // The account's own, and soon another.
@@ -129,8 +130,8 @@ impl ServerHandler for RunComfyMcp {
         request: ReadResourceRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        let contents = self.resource(&request.uri, &context).await?;
         let version = context.protocol_version();
+        let contents = self.resource(&request.uri, context).await?;
         let mut read = ReadResourceResult::new(vec![contents]);
         read.meta = result_meta(version.as_ref());
         Ok(if is_modern(version.as_ref()) {
@@ -183,14 +184,15 @@ impl ServerHandler for RunComfyMcp {
         request: CompleteRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CompleteResult, ErrorData> {
-        let mut values = self.completions(request, &context).await;
+        let meta = result_meta(context.protocol_version().as_ref());
+        let mut values = self.completions(request, context).await;
         let (all, most) = (values.len(), CompletionInfo::MAX_VALUES);
         values.truncate(most);
         let total = u32::try_from(all).ok();
         let values = CompletionInfo::with_pagination(values, total, all > most)
             .map_err(|error| ErrorData::internal_error(error, None))?;
         let mut completed = CompleteResult::new(values);
-        completed.meta = result_meta(context.protocol_version().as_ref());
+        completed.meta = meta;
         Ok(completed)
     }
 
@@ -234,8 +236,9 @@ impl ServerHandler for RunComfyMcp {
         request: GetTaskParams,
         context: RequestContext<RoleServer>,
     ) -> Result<GetTaskResult, ErrorData> {
-        let mut task = GetTaskResult::new(self.task(&request.task_id, &context).await?);
-        task.meta = result_meta(context.protocol_version().as_ref());
+        let meta = result_meta(context.protocol_version().as_ref());
+        let mut task = GetTaskResult::new(self.task(&request.task_id, context).await?);
+        task.meta = meta;
         Ok(task)
     }
 
@@ -244,7 +247,7 @@ impl ServerHandler for RunComfyMcp {
         request: CancelTaskParams,
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        self.cancel(&request.task_id, &context).await
+        self.cancel(&request.task_id, context).await
     }
 
     async fn update_task(
@@ -266,7 +269,7 @@ impl ServerHandler for RunComfyMcp {
             return Err(ErrorData::invalid_params(message, Some(Value::from(known))));
         };
         // Boxed: it is large, and moved about on its way to where it runs.
-        Box::pin(self.answer(entry, request, context.into())).await
+        Box::pin(self.pipeline.call_tool(entry, request, context.into())).await
     }
 }
 

@@ -8,7 +8,7 @@ use rmcp::{
 use runcomfy_core::RequestState;
 use serde_json::Value;
 
-use super::{RunComfyMcp, aside::told};
+use super::{RunComfyMcp, reads::told};
 use crate::{
     pipeline::auth::Api,
     protocol::knows_links,
@@ -21,11 +21,11 @@ impl RunComfyMcp {
     pub(super) async fn task(
         &self,
         id: &str,
-        context: &RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<DetailedTask, ErrorData> {
         let id = &parsed(id)?;
         let format = Format {
-            limit: self.settings.result_limit_bytes,
+            limit: self.pipeline.settings.result_limit_bytes,
             links: knows_links(context.protocol_version().as_ref()),
             puts_in: false,
             whole_workflows: false, // a run's result has none
@@ -37,7 +37,7 @@ impl RunComfyMcp {
             })
         };
         let look = |api: Api| async move { tasks::look(id, &api, shape).await };
-        match self.aside("tasks/get", context, look).await {
+        match self.pipeline.run_read("tasks/get", context.into(), look).await {
             // An error would end a task whose run goes on.
             Err(fault) if fault.passes() => Ok(tasks::passing(id, &fault, RequestState::Unknown)),
             looked => looked.map_err(|fault| refused(fault, id)),
@@ -47,7 +47,7 @@ impl RunComfyMcp {
     pub(super) async fn cancel(
         &self,
         id: &str,
-        context: &RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
         let id = &parsed(id)?;
         // In a task of its own, as every call that changes something: a client that hangs up must not leave
@@ -55,7 +55,7 @@ impl RunComfyMcp {
         // later.
         let cancel = |api: Api| {
             let (deployment_id, request_id) = (id.deployment_id.clone(), id.request_id.clone());
-            let cancelling = self.work.spawn(async move {
+            let cancelling = self.pipeline.background.spawn(async move {
                 api.cancel_request(&deployment_id, &request_id).await.map_err(Fault::from)
             });
             async move {
@@ -64,7 +64,7 @@ impl RunComfyMcp {
                     .unwrap_or_else(|_| Err(Fault::internal("whether it was cancelled is unknown")))
             }
         };
-        let done = self.aside_that_writes("tasks/cancel", context, cancel).await;
+        let done = self.pipeline.run_write("tasks/cancel", context.into(), cancel).await;
         done.map(drop).map_err(|fault| refused(fault, id))
     }
 

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::{pipeline::context::Call, policy::{self, ProxyLevel}, result::{Fault, Reply}, tools::{Hints, Search, ToolDefinition}, validation::ArgumentFaults};
+use crate::{pipeline::{context::ToolContext, tool::{Hints, Search, ToolDefinition}}, policy::{self, ProxyLevel}, result::{Fault, Reply}, validation::ArgumentFaults};
 
 pub(super) struct Tool;
 
@@ -36,10 +36,10 @@ impl ToolDefinition for Tool {
         json!({ "response": {"description": "ComfyUI's answer: any JSON, text, null where empty; for binary data its content_type and number of bytes."} })
     }
 
-    async fn run(args: Args, call: Box<Call>) -> Result<Reply, Fault> {
+    async fn run(args: Args, call: Box<ToolContext>) -> Result<Reply, Fault> {
         let path = ProxyPath::new(&args.comfy_backend_path).map_err(|error| ArgumentFaults::general(&error.to_string()))?;
-        let level = call.settings.proxy_level.unwrap_or(ProxyLevel::Safe);
-        policy::check_route(&path, level, call.settings.allow_manager_routes)?;
+        let level = call.scope.settings.proxy_level.unwrap_or(ProxyLevel::Safe);
+        policy::check_route(&path, level, call.scope.settings.allow_manager_routes)?;
         let sentence = format!("Called {path} on the instance.");
         let request = ProxyCall::new(args.deployment_id, args.instance_id, path).body(args.request_body.unwrap_or_default());
         let mut nulls = None;

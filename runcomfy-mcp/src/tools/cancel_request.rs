@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{pipeline::context::Call, result::{Fault, Reply}, schema, tools::{Hints, RequestArgs, Search, ToolDefinition}, view::request::{next, NEXT}};
+use crate::{pipeline::{context::ToolContext, tool::{Hints, Search, ToolDefinition}}, result::{Fault, Reply}, schema, tools::RequestArgs, view::request::{next, NEXT}};
 
 pub(super) struct Tool;
 
@@ -21,7 +21,7 @@ impl ToolDefinition for Tool {
         })
     }
 
-    async fn run(args: RequestArgs, call: Box<Call>) -> Result<Reply, Fault> {
+    async fn run(args: RequestArgs, call: Box<ToolContext>) -> Result<Reply, Fault> {
         let next = next((&args.deployment_id, &args.request_id));
         let (deployment_id, request_id) = (args.deployment_id, args.request_id.clone());
         let cancel = call.write(|api| async move { api.cancel_request(&deployment_id, &request_id).await }).await?;

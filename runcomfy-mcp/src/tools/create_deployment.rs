@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::{pipeline::{auth::Api, confirmation::Question, context::Call, idempotency::{self, Asked, Fingerprint, Once}}, result::{Fault, Reply}, schema, tools::{replay_key, visible_name, FORGOTTEN, Hints, Search, ToolDefinition}, validation::ArgumentFaults, view::deployment};
+use crate::{pipeline::{auth::Api, confirmation::Question, context::ToolContext, idempotency::{self, Asked, Fingerprint, Once}, tool::{Hints, Search, ToolDefinition}}, result::{Fault, Reply}, schema, tools::{replay_key, visible_name, FORGOTTEN}, validation::ArgumentFaults, view::deployment};
 
 pub(super) struct Tool;
 
@@ -114,7 +114,7 @@ impl ToolDefinition for Tool {
         Some(Question { about: None, confirmed: args.confirm == Some(true), words: Box::new(|_| Some(words)) })
     }
 
-    async fn run(args: Args, call: Box<Call>) -> Result<Reply, Fault> {
+    async fn run(args: Args, call: Box<ToolContext>) -> Result<Reply, Fault> {
         let key = args.idempotency_key;
         let numbers = [
             args.min_instances,
@@ -137,7 +137,7 @@ impl ToolDefinition for Tool {
         let asked = Asked { fingerprint: asked, deployment_id: None };
         let send = |api: Api| async move { api.create_deployment(&request).await };
         let Once { value: created, replayed, forgotten } =
-            idempotency::once(&call, "create_deployment", key, asked, send).await?;
+            idempotency::once(&call.scope, &call.ledger, key, asked, send).await?;
         let sentence = format!("Created deployment {}.{}", created.id, deployment::standing_cost(&created));
         let reply = Reply::new(sentence).with_non_finite(created.non_finite.as_ref()).with("deployment", deployment::compact(created));
         let reply = if replayed { reply.prefixed("Earlier deployment, nothing new was created.") } else { reply };

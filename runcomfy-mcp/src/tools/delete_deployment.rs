@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{pipeline::{confirmation::{self, Question}, context::Call}, result::{Fault, Reply}, schema, tools::{Hints, Search, ToolDefinition}};
+use crate::{pipeline::{confirmation::{self, Question}, context::ToolContext, tool::{Hints, Search, ToolDefinition}}, result::{Fault, Reply}, schema};
 
 pub(super) struct Tool;
 
@@ -45,10 +45,10 @@ impl ToolDefinition for Tool {
         })
     }
 
-    async fn run(args: Args, call: Box<Call>) -> Result<Reply, Fault> {
+    async fn run(args: Args, call: Box<ToolContext>) -> Result<Reply, Fault> {
         let id = args.deployment_id.clone();
         let deleted = call.write(|api| async move { api.delete_deployment(&id).await }).await;
-        call.reasons.forget(call.standing.principal, &args.deployment_id);
+        call.forget_deployment(&args.deployment_id);
         let deleted = deleted?;
         let found = if deleted.already_deleted { " RunComfy's answer was lost; it was found gone." } else { "" };
         let mut reply = Reply::new(format!("Deleted deployment {}.{found}", args.deployment_id));

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{pipeline::context::Call, result::{Fault, Reply}, schema, tools::{Hints, READS, Search, ToolDefinition}, view::{deployment, uri}};
+use crate::{pipeline::{context::ToolContext, tool::{Hints, READS, Search, ToolDefinition}}, result::{Fault, Reply}, schema, view::{deployment, uri}};
 
 pub(super) struct Tool;
 
@@ -37,9 +37,9 @@ impl ToolDefinition for Tool {
         })
     }
 
-    async fn run(args: Args, call: Box<Call>) -> Result<Reply, Fault> {
+    async fn run(args: Args, call: Box<ToolContext>) -> Result<Reply, Fault> {
         let include = Include::none().payload(args.include_payload).readme(args.include_readme);
-        let found = call.api.get_deployment(&args.deployment_id, include).await?;
+        let found = call.scope.api.get_deployment(&args.deployment_id, include).await?;
         let paused = if found.is_enabled == Some(false) { " It is paused." } else { "" };
         let mut reply = Reply::new(format!("Loaded deployment {}.{paused}", found.id)).with_non_finite(found.non_finite.as_ref());
         // The summary first: it is what the model needs, and some clients cut long answers.

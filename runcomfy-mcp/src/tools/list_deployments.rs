@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{pipeline::context::Call, result::{Fault, Reply}, schema, tools::{Hints, READS, Search, ToolDefinition}, validation::ArgumentFaults, view::deployment};
+use crate::{pipeline::{context::ToolContext, tool::{Hints, READS, Search, ToolDefinition}}, result::{Fault, Reply}, schema, validation::ArgumentFaults, view::deployment};
 
 pub(super) struct Tool;
 
@@ -38,7 +38,7 @@ impl ToolDefinition for Tool {
         json!({ "deployments": schema::upstream_list("The deployments; without an include flag, thirteen keys each, null where unknown.") })
     }
 
-    async fn run(args: Args, call: Box<Call>) -> Result<Reply, Fault> {
+    async fn run(args: Args, call: Box<ToolContext>) -> Result<Reply, Fault> {
         let mut ids: Vec<DeploymentId> = Vec::new();
         for (at, id) in args.ids.unwrap_or_default().into_iter().enumerate() {
             let id = DeploymentId::new(id).map_err(|error| {
@@ -51,7 +51,7 @@ impl ToolDefinition for Tool {
         }
         let include = Include::none().payload(args.include_payload).readme(args.include_readme);
         let all = ids.is_empty();
-        let mut found = call.api.list_deployments(&ListDeployments::all().ids(ids).include(include)).await?;
+        let mut found = call.scope.api.list_deployments(&ListDeployments::all().ids(ids).include(include)).await?;
         let plain = include == Include::none();
         let scope = if all { "" } else { " of those asked for" };
         let sentence = match args.query.map(|query| query.to_lowercase()) {

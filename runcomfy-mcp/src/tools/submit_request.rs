@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::{config::Settings, pipeline::{auth::Api, context::{Call, Progress}, idempotency::{self, Asked, Fingerprint, Once}}, policy::{self, WebhookHosts}, result::{Fault, Reply}, schema, tools::{replay_key, FORGOTTEN, Hints, REPLAYED_RUN, Search, ToolDefinition}, validation::ArgumentFaults, view::{deployment, request::state_schema, task_id::TaskId}, wait};
+use crate::{config::Settings, pipeline::{auth::Api, context::ToolContext, idempotency::{self, Asked, Fingerprint, Once}, progress::Progress, tool::{Hints, Search, ToolDefinition}}, policy::{self, WebhookHosts}, result::{Fault, Reply}, schema, tools::{replay_key, FORGOTTEN, REPLAYED_RUN}, validation::ArgumentFaults, view::{deployment, request::state_schema, task_id::TaskId}, wait};
 
 pub(super) struct Tool;
 
@@ -93,18 +93,18 @@ impl ToolDefinition for Tool {
         replay_key(args.idempotency_key.as_deref())
     }
 
-    async fn run(mut args: Args, mut call: Box<Call>) -> Result<Reply, Fault> {
-        let timeout = wait_seconds(args.timeout_seconds, &call.client.progress);
+    async fn run(mut args: Args, mut call: Box<ToolContext>) -> Result<Reply, Fault> {
+        let timeout = wait_seconds(args.timeout_seconds, &call.scope.progress);
         let (wait, timeout) = (args.wait_for_completion, Duration::from_secs(timeout));
         let stray_webhook = args.webhook_intermediate_status.is_some() && args.webhook_url.is_none();
         let key = args.idempotency_key.take();
         let asked = fingerprint(&args);
-        let request = request(args, &call.settings)?;
+        let request = request(args, &call.scope.settings)?;
         let deployment_id = request.deployment_id.clone();
-        let (as_task, wait) = (wait && call.client.tasks, wait && !call.client.tasks);
+        let (as_task, wait) = (wait && call.tasks, wait && !call.tasks);
         if wait {
-            call.take_seat()?;
-            call.say("submitting").await;
+            call.scope.acquire_wait_permit()?;
+            call.scope.report_progress("submitting").await;
         }
         let asked = Asked { fingerprint: asked, deployment_id: Some(deployment_id.clone()) };
         let send = |api: Api| async move {
@@ -114,7 +114,7 @@ impl ToolDefinition for Tool {
             Ok(submission)
         };
         let Once { value: submission, replayed, forgotten } =
-            Box::pin(idempotency::once(&call, "submit_request", key, asked, send))
+            Box::pin(idempotency::once(&call.scope, &call.ledger, key, asked, send))
                 .await
                 .map_err(|fault| fault.with("deployment_id", deployment_id.as_str()))?;
         const NO_EFFECT: &str =

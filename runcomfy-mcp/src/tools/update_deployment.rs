@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::create_deployment::Hardware;
-use crate::{pipeline::{confirmation::{self, Question}, context::Call}, result::{Fault, Reply}, schema, tools::{visible_name, Hints, Search, ToolDefinition}, validation::ArgumentFaults, view::deployment};
+use crate::{pipeline::{confirmation::{self, Question}, context::ToolContext, tool::{Hints, Search, ToolDefinition}}, result::{Fault, Reply}, schema, tools::visible_name, validation::ArgumentFaults, view::deployment};
 
 pub(super) struct Tool;
 
@@ -156,11 +156,11 @@ impl ToolDefinition for Tool {
         })
     }
 
-    async fn run(args: Args, call: Box<Call>) -> Result<Reply, Fault> {
+    async fn run(args: Args, call: Box<ToolContext>) -> Result<Reply, Fault> {
         let (changes, id) = (args.changes(), args.deployment_id);
         let changed = id.clone();
         let updated = call.write(|api| async move { api.update_deployment(&id, &changes).await }).await;
-        call.reasons.forget(call.standing.principal, &changed);
+        call.forget_deployment(&changed);
         let updated = updated?;
         let deployment = &updated.deployment;
         let race = if updated.name_race_possible { " Its name may have been changed by somebody else: check it." } else { "" };

@@ -14,7 +14,7 @@ use super::{
     with_state,
 };
 use crate::{
-    pipeline::context::Call,
+    pipeline::context::ToolContext,
     result::{Fault, Reply},
 };
 
@@ -54,8 +54,8 @@ impl LookArgs {
 
 /// Waits for another state than the first that is seen: a model that asks again and again at every place
 /// in the queue would use up its patience.
-pub(crate) async fn until_changed(args: &LookArgs, call: &mut Call) -> Result<Reply, Fault> {
-    call.take_seat()?;
+pub(crate) async fn until_changed(args: &LookArgs, call: &mut ToolContext) -> Result<Reply, Fault> {
+    call.scope.acquire_wait_permit()?;
     let started = Instant::now();
     let mut first = None;
     // A run that is over has no news to wait for, and its result may take longer than its state.
@@ -83,8 +83,8 @@ pub(crate) async fn until_changed(args: &LookArgs, call: &mut Call) -> Result<Re
 }
 
 /// Waits for the run's end and its result.
-pub(crate) async fn until_result(args: &LookArgs, call: &mut Call) -> Result<Reply, Fault> {
-    call.take_seat()?;
+pub(crate) async fn until_result(args: &LookArgs, call: &mut ToolContext) -> Result<Reply, Fault> {
+    call.scope.acquire_wait_permit()?;
     let started = Instant::now();
     let watched = watch(call, args.ids(), LOOKING, args.timeout(), |_| false).await?;
     let (status, how, reason) = match watched {

@@ -10,8 +10,10 @@ use runcomfy_core::{
 };
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 
-use super::queue::LOOK;
-use crate::{pipeline::context::Call, view::request::in_words};
+use crate::{
+    pipeline::{context::ToolContext, deployment_cache::LOOK},
+    view::request::in_words,
+};
 
 /// Why a watch is over.
 pub(crate) enum Watched {
@@ -43,30 +45,31 @@ pub(crate) enum Submit {
 /// # Errors
 /// As [`Wait::events`]; they name the run.
 pub(crate) async fn watch(
-    call: &mut Call,
+    call: &mut ToolContext,
     (deployment_id, request_id): (DeploymentId, RequestId),
     (begun, submit): (&str, Submit),
     timeout: Duration,
     mut enough: impl FnMut(&RequestStatus) -> bool,
 ) -> Result<Watched, Error> {
-    call.sit_down();
-    call.say(begun).await;
-    let mut policy = call.settings.wait.clone();
-    let timeout = timeout.min(call.settings.longest_wait);
+    call.scope.release_for_wait();
+    call.scope.report_progress(begun).await;
+    let mut policy = call.scope.settings.wait.clone();
+    let timeout = timeout.min(call.scope.settings.longest_wait);
     policy.timeout = Some(timeout);
     if matches!(submit, Submit::Unknown) {
         // One repeat, in case that somebody has submitted it this very moment.
         policy.not_found_grace = Duration::from_millis(1);
     }
-    let (api, deployment) = (Arc::clone(&call.api), deployment_id.clone());
-    let wait = Wait::new(Arc::clone(&call.api), deployment_id, request_id).policy(policy);
+    let (api, deployment) = (Arc::clone(&call.scope.api), deployment_id.clone());
+    let wait = Wait::new(Arc::clone(&call.scope.api), deployment_id, request_id).policy(policy);
     let wait = match submit {
         Submit::Unknown | Submit::Earlier => wait,
         Submit::JustNow => wait.just_submitted(),
     };
-    let mut events = std::pin::pin!(call.waits.events(call.standing.principal, wait));
+    let mut events = std::pin::pin!(call.waits.events(call.scope.permits.caller, wait));
     let started = Instant::now();
-    let mut heartbeat = interval_at(started + call.settings.heartbeat, call.settings.heartbeat);
+    let mut heartbeat =
+        interval_at(started + call.scope.settings.heartbeat, call.scope.settings.heartbeat);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // Why it still waits is found out in the last moments, so that nobody is kept beyond their time.
     let mut nearly_over =
@@ -76,13 +79,13 @@ pub(crate) async fn watch(
     loop {
         let event = tokio::select! {
             biased;
-            () = call.wait_is_pointless() => return Ok(Watched::Interrupted(seen)),
+            () = call.scope.abandoned() => return Ok(Watched::Interrupted(seen)),
             event = events.next() => event,
             () = &mut nearly_over, if seen.is_some() => {
                 if let Some(status) = seen.as_deref().cloned() {
-                    let (api, reasons) = (Arc::clone(&api), Arc::clone(&call.reasons));
-                    let whose = (call.standing.principal, deployment.clone());
-                    reason = reasons.likely(api, whose, status).boxed().fuse();
+                    let (api, reasons) = (Arc::clone(&api), Arc::clone(&call.deployments));
+                    let whose = (call.scope.permits.caller, deployment.clone());
+                    reason = reasons.explain(api, whose, status).boxed().fuse();
                 }
                 continue;
             }
@@ -91,14 +94,14 @@ pub(crate) async fn watch(
                 continue;
             }
             _ = heartbeat.tick() => {
-                call.say(&format!("{told}; {} s so far", started.elapsed().as_secs())).await;
+                call.scope.report_progress(&format!("{told}; {} s so far", started.elapsed().as_secs())).await;
                 continue;
             }
         };
         match event {
             Some(Ok(WaitEvent::Changed(status))) => {
                 told = in_words(&status);
-                call.say(&told).await;
+                call.scope.report_progress(&told).await;
                 heartbeat.reset();
                 if enough(&status) {
                     return Ok(Watched::Enough(Box::new(status)));
@@ -106,7 +109,9 @@ pub(crate) async fn watch(
                 seen = Some(Box::new(status));
             }
             Some(Ok(WaitEvent::LookFailed(error))) => {
-                call.say(&format!("{}; the run goes on, looking again", error.kind())).await;
+                call.scope
+                    .report_progress(&format!("{}; the run goes on, looking again", error.kind()))
+                    .await;
             }
             Some(Ok(WaitEvent::Ended(WaitEnd::Finished(finished)))) => {
                 return Ok(Watched::Finished(finished));

@@ -10,7 +10,7 @@ use crate::{
         last_resort,
         terminal::{complain, say_json, stdout_is_null, tell, visible},
     },
-    tools::Entry,
+    pipeline::tool::Entry,
 };
 
 /// Prints it. Gives how the program ends, where it would be `end` if all was written.

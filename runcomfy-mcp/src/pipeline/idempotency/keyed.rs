@@ -11,11 +11,14 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Asked, Effect, Fingerprint, Once, Replay, Sending,
+    effect::Effect,
+    fingerprint::Fingerprint,
+    scope::{Ledger, Replay},
+    sending::{Asked, Once, Sending},
     store::{Entry, EntryState, ReplayKey, StoreUnavailable},
 };
 use crate::{
-    pipeline::{auth::Api, context::Call},
+    pipeline::{auth::Api, scope::CallScope},
     result::Fault,
 };
 
@@ -26,7 +29,8 @@ const LONGEST_CALL: Duration = Duration::from_secs(150);
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 pub(super) async fn once<T, F>(
-    call: &Call,
+    scope: &CallScope,
+    ledger: &Ledger,
     key: ReplayKey,
     asked: Asked,
     send: impl FnOnce(Api) -> F + Send + 'static,
@@ -35,28 +39,29 @@ where
     T: Serialize + DeserializeOwned + Send + 'static,
     F: Future<Output = Result<T, Error>> + Send + 'static,
 {
-    let replay = Arc::clone(&call.ledger.replay);
+    let replay = Arc::clone(&ledger.replay);
     let fingerprint = asked.fingerprint.clone();
-    let sending = Sending::new(call, key.tool(), asked);
-    let (gone, ending) = (call.gone.clone(), call.ending.clone());
+    let sending = Sending::new(scope, ledger, asked);
+    let (gone, ending) = (scope.cancelled.clone(), scope.shutting_down.clone());
     // From the claim on nothing may break off, or the key would be taken and nothing sent.
-    call.to_its_end(async move {
-        if let Some(known) = claimed(&replay, &key, &fingerprint, [gone, ending]).await? {
-            sending.repeated();
-            let value = serde_json::from_value(known).map_err(|_| Fault::outcome_unknown())?;
-            return Ok(Once { value, replayed: true, forgotten: false });
-        }
-        let (answer, effect) = sending.sent(send).await;
-        let written = write_down(&replay, &key, &fingerprint, effect).await;
-        if let Err(error) = &written {
-            tracing::warn!(%error, "what came of a keyed call could not be written down");
-        }
-        match answer {
-            Ok(value) => Ok(Once { value, replayed: false, forgotten: written.is_err() }),
-            Err(error) => Err(Fault::from(error)),
-        }
-    })
-    .await
+    scope
+        .run_to_completion(async move {
+            if let Some(known) = claimed(&replay, &key, &fingerprint, [gone, ending]).await? {
+                sending.repeated();
+                let value = serde_json::from_value(known).map_err(|_| Fault::outcome_unknown())?;
+                return Ok(Once { value, replayed: true, forgotten: false });
+            }
+            let (answer, effect) = sending.sent(send).await;
+            let written = write_down(&replay, &key, &fingerprint, effect).await;
+            if let Err(error) = &written {
+                tracing::warn!(%error, "what came of a keyed call could not be written down");
+            }
+            match answer {
+                Ok(value) => Ok(Once { value, replayed: false, forgotten: written.is_err() }),
+                Err(error) => Err(Fault::from(error)),
+            }
+        })
+        .await
 }
 
 /// Claims the key: `None`. Or gives the answer that is known under it, once it is.

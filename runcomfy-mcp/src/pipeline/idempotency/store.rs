@@ -6,8 +6,6 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::pipeline::context::Call;
-
 /// Where the outcomes of keyed calls are kept: in memory, or where several servers reach it.
 ///
 /// A store that can't be asked must say so ([`StoreUnavailable`]) within a second or two: the call that
@@ -59,10 +57,6 @@ pub struct ReplayKey {
 }
 
 impl ReplayKey {
-    pub(super) fn new(call: &Call, tool: &'static str, name: String) -> Self {
-        Self::of_account(&call.ledger.account, tool, &name)
-    }
-
     pub(super) fn of_account(account: &str, tool: &'static str, name: &str) -> Self {
         Self { account: account.to_owned(), tool, name: name.to_owned() }
     }

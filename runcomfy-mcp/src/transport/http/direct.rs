@@ -25,10 +25,10 @@ use super::{
 };
 use crate::{
     RunComfyMcp,
-    pipeline::request::CallContext,
+    pipeline::{request::CallContext, tool::Entry},
     protocol::is_modern,
     result::splices::Insertions,
-    tools::{self, Entry},
+    tools,
 };
 
 /// A call that can be answered without more ado.

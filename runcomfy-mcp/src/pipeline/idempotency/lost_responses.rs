@@ -5,20 +5,14 @@
 
 use std::{
     collections::HashMap,
-    future::Future,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use runcomfy_core::Error;
-use serde::{Serialize, de::DeserializeOwned};
 use tokio::{sync::watch, time::Instant};
 
-use super::{Arrival, Asked, Effect, Fingerprint, Once, Sending};
-use crate::{
-    pipeline::{auth::Api, context::Call},
-    result::Fault,
-};
+use super::{effect::Effect, fingerprint::Fingerprint};
+use crate::pipeline::receipt::{Arrival, Receipt};
 
 /// How long an outcome waits for the caller who lost it.
 const KEPT: Duration = Duration::from_secs(10 * 60);
@@ -34,7 +28,7 @@ const MOST: usize = 10_000;
 
 /// The calls whose answers are not known to have arrived.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Undelivered(Arc<Mutex<Open>>);
+pub(super) struct LostResponses(Arc<Mutex<Open>>);
 
 #[derive(Debug, Default)]
 struct Open {
@@ -44,7 +38,7 @@ struct Open {
 }
 
 /// Who asked for what.
-type Same = (Arc<str>, &'static str, Fingerprint);
+pub(super) type Same = (Arc<str>, &'static str, Fingerprint);
 
 #[derive(Debug)]
 struct Attempt {
@@ -57,65 +51,12 @@ struct Attempt {
 }
 
 /// What a call did, once it has ended. A call that ends without a word leaves it unknown.
-type Known = Option<Effect>;
+pub(super) type Known = Option<Effect>;
 
-pub(super) async fn once<T, F>(
-    call: &Call,
-    tool: &'static str,
-    asked: Asked,
-    send: impl FnOnce(Api) -> F + Send + 'static,
-) -> Result<Once<T>, Fault>
-where
-    T: Serialize + DeserializeOwned + Send + 'static,
-    F: Future<Output = Result<T, Error>> + Send + 'static,
-{
-    let undelivered = call.ledger.replay.undelivered.clone();
-    let same = (call.ledger.account.clone(), tool, asked.fingerprint.clone());
-    let sending = Sending::new(call, tool, asked);
-    while let Some(mut outcome) = undelivered.lost(&same).await {
-        let known = {
-            let kept = outcome.clone();
-            let ended = outcome.wait_for(Known::is_some);
-            tokio::select! {
-                known = ended => known.ok().and_then(|known| known.clone()).unwrap_or(Effect::Unknown),
-                () = call.wait_is_pointless() => {
-                    // It goes on, and somebody may still come for it.
-                    undelivered.open(&same, kept, Some(Instant::now()));
-                    return Err(Fault::shutting_down());
-                }
-            }
-        };
-        match known {
-            Effect::Done(answer) => {
-                let value = serde_json::from_value(answer.clone());
-                let value = value.map_err(|_| Fault::outcome_unknown())?;
-                // This answer, too, may be lost.
-                let (_, outcome) = watch::channel(Some(Effect::Done(answer)));
-                undelivered.follow(&same, outcome, call);
-                sending.repeated();
-                return Ok(Once { value, replayed: true, forgotten: false });
-            }
-            Effect::Unknown => return Err(Fault::outcome_unknown()),
-            // Nothing came of it: there is nothing to repeat.
-            Effect::Nothing => {}
-        }
-    }
-    let (tell, outcome) = watch::channel(None);
-    undelivered.follow(&same, outcome, call);
-    call.to_its_end(async move {
-        let (answer, effect) = sending.sent(send).await;
-        // Nobody may be left who wants to know.
-        let _ = tell.send(Some(effect));
-        let value = answer.map_err(Fault::from)?;
-        Ok(Once { value, replayed: false, forgotten: false })
-    })
-    .await
-}
-
-impl Undelivered {
+impl LostResponses {
     /// What comes of an identical call whose answer was lost; whoever gets it has it alone. Where one is
     /// open that may yet turn out to be lost, waits for a moment.
-    async fn lost(&self, asked: &Same) -> Option<watch::Receiver<Known>> {
+    pub(super) async fn lost(&self, asked: &Same) -> Option<watch::Receiver<Known>> {
         let patience = Instant::now() + GRACE;
         loop {
             let mut news = {
@@ -135,15 +76,20 @@ impl Undelivered {
     }
 
     /// Opens an attempt, until its answer is delivered; where that is lost, it stays for a while.
-    fn follow(&self, asked: &Same, outcome: watch::Receiver<Known>, call: &Call) {
+    pub(super) fn follow(&self, asked: &Same, outcome: watch::Receiver<Known>, receipt: &Receipt) {
         let number = self.open(asked, outcome, None);
         let (own, asked) = (self.clone(), asked.clone());
-        call.ledger.receipt.then(move |arrival| {
+        receipt.then(move |arrival| {
             own.ended(&asked, number, arrival == Arrival::Delivered);
         });
     }
 
-    fn open(&self, asked: &Same, outcome: watch::Receiver<Known>, lost: Option<Instant>) -> u64 {
+    pub(super) fn open(
+        &self,
+        asked: &Same,
+        outcome: watch::Receiver<Known>,
+        lost: Option<Instant>,
+    ) -> u64 {
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if open.count >= MOST {
             open.sweep();
@@ -243,7 +189,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn q01_news_of_a_loss_that_comes_a_moment_late_is_in_time() {
-        let undelivered = Undelivered::default();
+        let undelivered = LostResponses::default();
         let (_tell, outcome) = watch::channel(Some(Effect::Unknown));
         let number = undelivered.open(&asked(), outcome, None);
         let asked = asked();
@@ -256,7 +202,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn q04_an_identical_call_is_held_up_by_the_grace_and_no_longer() {
-        let undelivered = Undelivered::default();
+        let undelivered = LostResponses::default();
         let (_tell, outcome) = watch::channel(None);
         undelivered.open(&asked(), outcome, None);
         let begun = Instant::now();
@@ -267,7 +213,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn q01_a_loss_is_kept_for_ten_minutes() {
-        let undelivered = Undelivered::default();
+        let undelivered = LostResponses::default();
         let (_tell, outcome) = watch::channel(Some(Effect::Unknown));
         for (minutes, found) in [(9, true), (11, false)] {
             undelivered.open(&asked(), outcome.clone(), Some(Instant::now()));
@@ -280,7 +226,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_open_is_bounded() {
-        let undelivered = Undelivered::default();
+        let undelivered = LostResponses::default();
         let (_tell, outcome) = watch::channel(Some(Effect::Unknown));
         for number in 0..MOST_ALIKE * 2 {
             undelivered.open(&asked(), outcome.clone(), Some(Instant::now()));
