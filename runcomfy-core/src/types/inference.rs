@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, ser::SerializeMap as _};
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -223,6 +223,24 @@ impl Submission {
             non_finite,
         })
     }
+
+    /// Puts the answer together again: the fields, and their order, that it is serialised with. The addresses
+    /// and all other fields are moved, not copied.
+    #[must_use]
+    pub fn into_map(self) -> Map<String, Value> {
+        let Self { request_id, status_url, result_url, cancel_url, extra, .. } = self;
+        let mut map = Map::with_capacity(4 + extra.len());
+        map.insert("request_id".to_owned(), request_id.as_str().into());
+        let urls =
+            [("status_url", status_url), ("result_url", result_url), ("cancel_url", cancel_url)];
+        for (key, url) in urls {
+            if let Some(url) = url {
+                map.insert(key.to_owned(), Value::String(url));
+            }
+        }
+        map.extend(extra);
+        map
+    }
 }
 
 impl<'de> Deserialize<'de> for Submission {
@@ -234,11 +252,20 @@ impl<'de> Deserialize<'de> for Submission {
 
 impl Serialize for Submission {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { request_id, status_url, result_url, cancel_url, extra, non_finite } =
-            self.clone();
-        let request_id = Some(request_id);
-        Accepted { request_id, status_url, result_url, cancel_url, extra, non_finite }
-            .serialize(serializer)
+        let Self { request_id, status_url, result_url, cancel_url, extra, .. } = self;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("request_id", request_id)?;
+        let urls =
+            [("status_url", status_url), ("result_url", result_url), ("cancel_url", cancel_url)];
+        for (key, url) in urls {
+            if let Some(url) = url {
+                map.serialize_entry(key, url)?;
+            }
+        }
+        for (key, value) in extra {
+            map.serialize_entry(key, value)?;
+        }
+        map.end()
     }
 }
 
@@ -256,6 +283,19 @@ mod tests {
         let taken =
             Submission::from_map(map(json!({"request_id": "r1", "status": "in_queue"}))).unwrap();
         assert_eq!(to_value(&taken).unwrap(), json!({"request_id": "r1", "status": "in_queue"}));
+    }
+
+    #[test]
+    fn a_submission_becomes_the_map_that_it_is_serialised_as() {
+        for text in [
+            r#"{"request_id":"r1"}"#,
+            r#"{"request_id":"r1","status_url":"https://s","result_url":"https://r","cancel_url":"https://c"}"#,
+            r#"{"request_id":"r1","result_url":"https://r","a":null,"cancel_url":7,"b":[1]}"#,
+        ] {
+            let taken: Submission = serde_json::from_str(text).unwrap();
+            assert_eq!(serde_json::to_string(&taken).unwrap(), text);
+            assert_eq!(Value::Object(taken.into_map()).to_string(), text);
+        }
     }
 
     #[test]

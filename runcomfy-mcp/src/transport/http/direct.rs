@@ -14,8 +14,8 @@ use http::{
     request::Parts,
 };
 use rmcp::model::{
-    CallToolRequestParams, JsonRpcVersion2_0, ProtocolVersion, RequestId, RequestMetaObject,
-    ServerJsonRpcMessage, ServerResult,
+    CallToolRequestParams, CallToolResponse, ContentBlock, JsonRpcVersion2_0, ProtocolVersion,
+    RequestId, RequestMetaObject, ServerJsonRpcMessage, ServerResult,
 };
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
@@ -116,8 +116,10 @@ pub(super) async fn answer(
         answered = Outliving::new(run, gone) => answered,
         () = streams.cancelled() => return internal_error(),
     };
+    let mut json = Vec::new();
     let message = match answered {
         Ok(response) => {
+            json.reserve(likely_length(&response));
             let mut result = ServerResult::from(response);
             if !is_modern(Some(&version)) {
                 result.strip_result_type_for_legacy_peer();
@@ -126,10 +128,21 @@ pub(super) async fn answer(
         }
         Err(error) => ServerJsonRpcMessage::error(error, Some(id)),
     };
-    let Ok(json) = serde_json::to_vec(&message) else { return internal_error() };
+    if serde_json::to_writer(&mut json, &message).is_err() {
+        return internal_error();
+    }
     let mut response = Response::new(Body::from(json));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     complete(&insertions, response).await
+}
+
+/// As long as the answer is as JSON, and a little more, so that it is not moved while it grows: the data is in it
+/// twice, and once with backslashes before its quotes, which are a quarter of it at most where fields are short.
+fn likely_length(response: &CallToolResponse) -> usize {
+    const ENVELOPE: usize = 512;
+    let CallToolResponse::Complete(result) = response else { return ENVELOPE };
+    let texts = result.content.iter().filter_map(ContentBlock::as_text);
+    ENVELOPE + texts.map(|text| text.text.len() / 4 * 9).sum::<usize>()
 }
 
 #[cfg(test)]
