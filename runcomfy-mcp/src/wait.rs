@@ -34,16 +34,17 @@ pub(crate) struct Submitted {
 
 impl Submitted {
     /// The answer for a caller who does not wait.
-    pub(crate) fn reply(&self) -> Reply {
+    pub(crate) fn reply(self) -> Reply {
         let sentence = format!(
             "Submitted request {} on deployment {}. It goes on by itself. {NEXT}",
             self.submission.request_id, self.deployment_id
         );
-        self.with_submission(self.named(sentence, RequestState::InQueue))
+        let reply = self.named(sentence, RequestState::InQueue);
+        self.with_submission(reply)
     }
 
     /// The answer where the wait was cut short, with the last state seen.
-    fn interrupted(&self, waited: Duration, last: RequestState) -> Reply {
+    fn interrupted(self, waited: Duration, last: RequestState) -> Reply {
         let sentence = format!(
             "Request {} was submitted; the wait for it was cut short after {} s. It goes on by itself: do not \
              submit it again. {NEXT}",
@@ -65,9 +66,9 @@ impl Submitted {
             .with("request_id", self.submission.request_id.as_str())
     }
 
-    fn with_submission(&self, reply: Reply) -> Reply {
+    fn with_submission(self, reply: Reply) -> Reply {
         let reply = reply.with_non_finite(self.submission.non_finite.as_ref());
-        reply.with("submission", json!(self.submission))
+        reply.with("submission", self.submission.into_map())
     }
 }
 
@@ -83,9 +84,9 @@ pub(crate) async fn until_finished(
     let started = Instant::now();
     let begun = (begun.as_str(), submitted.submit);
     match watch(call, (deployment_id, request_id), begun, timeout, |_| false).await {
-        Ok(Watched::Finished(finished)) => ended(&submitted, *finished),
+        Ok(Watched::Finished(finished)) => ended(submitted, *finished),
         Ok(Watched::TimedOut(timed_out, reason)) => {
-            Ok(with_note(ran_out(&submitted, *timed_out), reason))
+            Ok(with_note(ran_out(submitted, *timed_out), reason))
         }
         Ok(Watched::Enough(last)) => Ok(submitted.interrupted(started.elapsed(), last.state())),
         Ok(Watched::Interrupted(last)) => {
@@ -118,12 +119,12 @@ fn cancel(submitted: &Submitted, call: &ToolContext) {
     });
 }
 
-fn ended(submitted: &Submitted, finished: Finished) -> Result<Reply, Fault> {
+fn ended(submitted: Submitted, finished: Finished) -> Result<Reply, Fault> {
     let request_id = &submitted.submission.request_id;
     let result = match finished.result {
         Ok(result) => result,
         Err(error) => {
-            let fault = after_submit(submitted, "has finished", Fault::from(error))
+            let fault = after_submit(&submitted, "has finished", Fault::from(error))
                 .advising("Do not submit it again: its result is there, call get_request_result with these ids.");
             let state = finished.status.state().as_str();
             return Err(fault
@@ -142,7 +143,7 @@ fn ended(submitted: &Submitted, finished: Finished) -> Result<Reply, Fault> {
     Ok(submitted.with_submission(reply))
 }
 
-fn ran_out(submitted: &Submitted, timed_out: TimedOut) -> Reply {
+fn ran_out(submitted: Submitted, timed_out: TimedOut) -> Reply {
     let seen = timed_out.last_status.as_ref().map_or_else(|| "not seen yet".to_owned(), describe);
     let sentence = format!(
         "Request {} is not finished after {} s: {seen}. It goes on by itself: do not submit it again. {NEXT}",

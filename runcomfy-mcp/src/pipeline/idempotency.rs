@@ -20,6 +20,7 @@ mod unkeyed;
 
 use std::future::Future;
 
+use futures_util::future::Either;
 use runcomfy_core::Error;
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -46,13 +47,15 @@ use crate::{
 ///
 /// What is sent runs in a task of its own: a caller who goes away must not leave it half done, with nobody
 /// knowing whether it is billed.
-pub(crate) async fn once<T, F>(
+///
+/// No `async fn`, which would keep room for its arguments beside what it passes them to.
+pub(crate) fn once<T, F>(
     scope: &CallScope,
     ledger: &Ledger,
     key: Option<String>,
     asked: Asked,
     send: impl FnOnce(Api) -> F + Send + 'static,
-) -> Result<Once<T>, Fault>
+) -> impl Future<Output = Result<Once<T>, Fault>> + Send
 where
     T: Serialize + DeserializeOwned + Send + 'static,
     F: Future<Output = Result<T, Error>> + Send + 'static,
@@ -60,8 +63,8 @@ where
     match key {
         Some(name) => {
             let key = ReplayKey::of_account(&ledger.account, scope.tool, &name);
-            keyed::once(scope, ledger, key, asked, send).await
+            Either::Left(Box::pin(keyed::once(scope, ledger, key, asked, send)))
         }
-        None => unkeyed::once(scope, ledger, asked, send).await,
+        None => Either::Right(Box::pin(unkeyed::once(scope, ledger, asked, send))),
     }
 }

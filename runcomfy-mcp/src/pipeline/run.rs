@@ -149,18 +149,21 @@ impl Pipeline {
             puts_in: insertions.is_some(),
             whole_workflows: !context.cuts_long_data,
         };
-        let run = self.run_tool(entry, request, context, receipt, &mut log);
-        let run = async {
-            let mut run = std::pin::pin!(run);
-            tokio::select! {
-                biased;
-                outcome = &mut run => return outcome,
-                () = cancelled.cancelled() => own.lost(),
-            }
-            run.await
+        let outcome = {
+            // Pinned outside of the block, which would keep the room for it twice.
+            let mut run = std::pin::pin!(self.run_tool(entry, request, context, receipt, &mut log));
+            let run = async {
+                tokio::select! {
+                    biased;
+                    outcome = &mut run => return outcome,
+                    () = cancelled.cancelled() => own.lost(),
+                }
+                run.await
+            };
+            // A tool that panics must not take the others' connection with it.
+            AssertUnwindSafe(run).catch_unwind().await
         };
-        // A tool that panics must not take the others' connection with it.
-        let Ok(outcome) = AssertUnwindSafe(run).catch_unwind().await else {
+        let Ok(outcome) = outcome else {
             self.metrics.panicked();
             return Err(panicked(entry.name()));
         };

@@ -92,18 +92,23 @@ impl CallScope {
 
     /// Runs `work` in a task of its own, which goes on when nobody waits for it: a caller who goes away must not
     /// leave a write half done, with nobody knowing whether it is billed.
-    pub(crate) async fn run_to_completion<T: Send + 'static>(
+    ///
+    /// It begins at once, and the returned future has no room for it.
+    pub(crate) fn run_to_completion<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, Fault>> + Send + 'static,
-    ) -> Result<T, Fault> {
+    ) -> impl Future<Output = Result<T, Fault>> + Send {
         let permit = self.permits.call.clone();
         let task = self.background.spawn(async move {
             let answer = work.await;
             drop(permit); // held to the end
             answer
         });
-        task.await.unwrap_or_else(|_| {
-            Err(Fault::internal("the call ended unexpectedly; whether it took effect is unknown"))
-        })
+        async {
+            task.await.unwrap_or_else(|_| {
+                let message = "the call ended unexpectedly; whether it took effect is unknown";
+                Err(Fault::internal(message))
+            })
+        }
     }
 }

@@ -99,7 +99,8 @@ impl ToolDefinition for Tool {
         let stray_webhook = args.webhook_intermediate_status.is_some() && args.webhook_url.is_none();
         let key = args.idempotency_key.take();
         let asked = fingerprint(&args);
-        let request = request(args, &call.scope.settings)?;
+        // Boxed, because it passes through many futures, each of which would keep the room for it.
+        let request = Box::new(request(args, &call.scope.settings)?);
         let deployment_id = request.deployment_id.clone();
         let (as_task, wait) = (wait && call.tasks, wait && !call.tasks);
         if wait {
@@ -114,7 +115,7 @@ impl ToolDefinition for Tool {
             Ok(submission)
         };
         let Once { value: submission, replayed, forgotten } =
-            Box::pin(idempotency::once(&call.scope, &call.ledger, key, asked, send))
+            idempotency::once(&call.scope, &call.ledger, key, asked, send)
                 .await
                 .map_err(|fault| fault.with("deployment_id", deployment_id.as_str()))?;
         const NO_EFFECT: &str =

@@ -46,8 +46,16 @@ struct Attempt {
     /// When its answer was found to be lost.
     lost: Option<Instant>,
     outcome: watch::Receiver<Known>,
-    /// Rouses those who wait for news of it.
-    news: watch::Sender<()>,
+    /// Wakes those who wait for news of it, once there are any: hardly any call has an identical one.
+    news: Option<watch::Sender<()>>,
+}
+
+impl Attempt {
+    fn wake(&self) {
+        if let Some(news) = &self.news {
+            news.send_replace(());
+        }
+    }
 }
 
 /// What a call did, once it has ended. A call that ends without a word leaves it unknown.
@@ -62,14 +70,14 @@ impl LostResponses {
             let mut news = {
                 let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
                 open.expire(asked);
-                let alike = open.attempts.get(asked)?;
+                let alike = open.attempts.get_mut(asked)?;
                 if let Some(place) = alike.iter().position(|one| one.lost.is_some()) {
                     let number = alike[place].number;
                     let outcome = alike[place].outcome.clone();
                     open.close(asked, number);
                     return Some(outcome);
                 }
-                alike.last()?.news.subscribe()
+                alike.last_mut()?.news.get_or_insert_default().subscribe()
             };
             tokio::time::timeout_at(patience, news.changed()).await.ok()?.ok();
         }
@@ -96,8 +104,8 @@ impl LostResponses {
         }
         let number = open.next;
         open.next += 1;
-        let attempt = Attempt { number, lost, outcome, news: watch::Sender::new(()) };
-        let alike = open.attempts.entry(asked.clone()).or_default();
+        let attempt = Attempt { number, lost, outcome, news: None };
+        let alike = open.attempts.entry(asked.clone()).or_insert_with(|| Vec::with_capacity(1));
         alike.push(attempt);
         let too_many = alike.len() > MOST_ALIKE;
         let oldest = alike.first().map(|oldest| oldest.number);
@@ -135,7 +143,7 @@ impl LostResponses {
                 if one.number == number {
                     one.lost = Some(Instant::now());
                 }
-                one.news.send_replace(());
+                one.wake();
             }
         }
     }
@@ -145,7 +153,7 @@ impl Open {
     fn close(&mut self, asked: &Same, number: u64) {
         self.keep(asked, |one| {
             // Its end is news, too: there is one less to wait for.
-            one.news.send_replace(());
+            one.wake();
             one.number != number
         });
     }
