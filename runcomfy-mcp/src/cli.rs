@@ -10,6 +10,7 @@ mod exit;
 mod farewell;
 mod last_resort;
 mod logging;
+mod options;
 mod parent;
 mod policy;
 mod serve;
@@ -20,11 +21,12 @@ mod tools;
 
 use std::process::ExitCode;
 
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
-use runcomfy_core::{ConfigError, DEFAULT_BASE_URL, QueueApi};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use runcomfy_core::ConfigError;
 
 use self::{
     exit::End,
+    options::Options,
     terminal::{Unwritten, complain},
 };
 
@@ -45,80 +47,6 @@ struct Cli {
     options: Options,
     #[command(subcommand)]
     command: Option<Command>,
-}
-
-/// What every command takes.
-#[derive(Args, Clone, Debug)]
-struct Options {
-    /// Use the built-in emulator in place of RunComfy: no account, no GPU, no bill
-    #[arg(long, global = true)]
-    emulator: bool,
-
-    /// Where RunComfy's API is
-    #[arg(
-        long,
-        global = true,
-        value_name = "URL",
-        env = "RUNCOMFY_SERVERLESS_BASE_URL",
-        default_value = DEFAULT_BASE_URL
-    )]
-    base_url: String,
-
-    /// Which version of the queue's paths to use
-    #[arg(
-        long,
-        global = true,
-        value_name = "VERSION",
-        env = "RUNCOMFY_QUEUE_API",
-        default_value = "v1"
-    )]
-    queue_api: QueueVersion,
-
-    /// Let call_instance_proxy reach ComfyUI-Manager's routes, which install code and restart the machine
-    #[arg(
-        long,
-        global = true,
-        env = "RUNCOMFY_ALLOW_MANAGER_ROUTES",
-        value_name = "YES",
-        num_args = 0..=1,
-        default_value = "no",
-        default_missing_value = "yes",
-        require_equals = true,
-        value_parser = clap::builder::BoolishValueParser::new()
-    )]
-    allow_manager_routes: bool,
-
-    #[command(flatten)]
-    policy: policy::Policy,
-
-    /// What to log to stderr: error, warn, info, debug, or filters such as `runcomfy_core=debug`
-    #[arg(long, global = true, value_name = "FILTER", env = "RUNCOMFY_LOG")]
-    log: Option<String>,
-
-    /// How log lines look
-    #[arg(
-        long,
-        global = true,
-        value_name = "FORMAT",
-        env = "RUNCOMFY_LOG_FORMAT",
-        default_value = "text"
-    )]
-    log_format: logging::Format,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum QueueVersion {
-    V1,
-    V2,
-}
-
-impl From<QueueVersion> for QueueApi {
-    fn from(version: QueueVersion) -> Self {
-        match version {
-            QueueVersion::V1 => Self::V1,
-            QueueVersion::V2 => Self::V2,
-        }
-    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -2,13 +2,13 @@
 
 mod connections;
 mod limits;
+mod policies;
 
 use std::time::Duration;
 
 pub use connections::ConnectionSettings;
 pub use limits::{Limits, Rate};
-
-use crate::{Confirm, ProxyLevel, WebhookHosts};
+pub use policies::{Confirm, ProxyLevel, WebhookHosts};
 
 /// What an operator may set.
 #[derive(Clone, Debug, PartialEq)]

@@ -17,9 +17,10 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Callers, RunComfyMcp, Settings,
-    pipeline::progress::Progress,
+    config::Settings,
+    pipeline::{auth::Callers, progress::Progress},
     result::{Fault, Format},
+    server::RunComfyMcp,
     tools::TOOLS,
     transport::{http::fuzz as http, stdio},
 };

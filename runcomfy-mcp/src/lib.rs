@@ -27,10 +27,7 @@ mod validation;
 mod view;
 mod wait;
 
-pub use config::{ConnectionSettings, Limits, Rate, Settings};
-pub use pipeline::auth::Callers;
-pub use pipeline::confirmation::{Confirm, InvalidSealingKeys};
-pub use pipeline::idempotency as replay;
-pub use policy::{ProxyLevel, WebhookHosts};
+pub use config::{Confirm, ConnectionSettings, Limits, ProxyLevel, Rate, Settings, WebhookHosts};
+pub use pipeline::{auth::Callers, confirmation::InvalidSealingKeys, idempotency as replay};
 pub use server::RunComfyMcp;
 pub use telemetry::{Exposition, Metrics};

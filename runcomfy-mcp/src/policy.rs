@@ -1,57 +1,25 @@
-//! What the operator lets tools do, beyond what RunComfy lets a token do.
-
-use std::fmt;
+//! Checks what tools are asked for against what the operator allows.
 
 use runcomfy_core::{ProxyPath, is_public};
 use url::{Host, Url};
 
-use crate::{result::Fault, validation::ArgumentFaults};
+use crate::{
+    config::{ProxyLevel, WebhookHosts},
+    result::Fault,
+    validation::ArgumentFaults,
+};
 
-/// Which routes of an instance's ComfyUI `call_instance_proxy` may call. ComfyUI-Manager's are not among
-/// them at any level, see [`Settings::allow_manager_routes`](crate::Settings::allow_manager_routes).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
-pub enum ProxyLevel {
-    /// `free`, `interrupt`, `queue` and `history`: freeing memory, and what is under way
-    Safe,
-    /// Those, and `prompt`, `upload/…` and `userdata/…`: work beside the queue, and files
-    Comfy,
-    /// Every route
-    Any,
-}
-
-impl fmt::Display for ProxyLevel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Safe => "safe",
-            Self::Comfy => "comfy",
-            Self::Any => "any",
-        })
+/// The least level at which a route may be called. ComfyUI serves each route a second time below
+/// `api/`.
+fn level_of(path: &ProxyPath) -> ProxyLevel {
+    let route = path.as_str();
+    let route = route.strip_prefix("api/").unwrap_or(route);
+    let mut segments = route.split('/');
+    match (segments.next(), segments.next()) {
+        (Some("free" | "interrupt" | "queue" | "history"), None) => ProxyLevel::Safe,
+        (Some("prompt"), None) | (Some("upload" | "userdata"), Some(_)) => ProxyLevel::Comfy,
+        _ => ProxyLevel::Any,
     }
-}
-
-impl ProxyLevel {
-    /// The least level at which a route may be called. ComfyUI serves each route a second time below
-    /// `api/`.
-    fn of(path: &ProxyPath) -> Self {
-        let route = path.as_str();
-        let route = route.strip_prefix("api/").unwrap_or(route);
-        let mut segments = route.split('/');
-        match (segments.next(), segments.next()) {
-            (Some("free" | "interrupt" | "queue" | "history"), None) => Self::Safe,
-            (Some("prompt"), None) | (Some("upload" | "userdata"), Some(_)) => Self::Comfy,
-            _ => Self::Any,
-        }
-    }
-}
-
-/// Where RunComfy may be told to report to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum WebhookHosts {
-    /// Any name or address of the internet at large.
-    Public,
-    /// These names only. An empty list: nowhere, so that nobody who steers an assistant has its results
-    /// sent to them.
-    Only(Vec<String>),
 }
 
 /// Refuses a route that the operator does not allow.
@@ -70,7 +38,7 @@ pub(crate) fn check_route(
             ))
         };
     }
-    let needed = ProxyLevel::of(path);
+    let needed = level_of(path);
     if needed <= level {
         return Ok(());
     }
@@ -218,7 +186,7 @@ mod tests {
     #[test]
     fn each_route_has_its_level() {
         let check = |path: &str, level| {
-            assert_eq!(ProxyLevel::of(&ProxyPath::new(path).unwrap()), level, "{path}");
+            assert_eq!(level_of(&ProxyPath::new(path).unwrap()), level, "{path}");
         };
         for path in ["free", "api/free", "/api/interrupt", "queue", "history"] {
             check(path, ProxyLevel::Safe);

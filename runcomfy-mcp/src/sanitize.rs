@@ -2,37 +2,23 @@
 //! and no more of it than a reader can take.
 
 mod shrink;
+mod text;
+mod value;
 mod written;
 
-use std::borrow::Cow;
+use serde_json::{Map, Value};
 
-use serde_json::{Map, Number, Value};
-
-pub(crate) use self::{shrink::shrink, written::is_readable};
-
-/// What had to be done to show it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Changes {
-    /// Characters that were taken out.
-    pub(crate) removed: usize,
-    /// Whether something was cut short.
-    pub(crate) truncated: bool,
-}
-
-impl Changes {
-    pub(crate) fn and(self, other: Self) -> Self {
-        Self { removed: self.removed + other.removed, truncated: self.truncated || other.truncated }
-    }
-}
+use self::value::{MAX_TEXT, tidy};
+pub(crate) use self::{
+    shrink::shrink,
+    text::clean,
+    value::{Changes, whole_numbers},
+    written::is_readable,
+};
 
 /// The largest structured content, as JSON in bytes; a deployment's payload, which is whole however long,
 /// not counted.
 pub(crate) const MAX_RESULT_BYTES: usize = 1024 * 1024;
-
-/// One text, whatever it is; a deployment's documentation; its name. In bytes.
-const MAX_TEXT: usize = 64 * 1024;
-const MAX_README: usize = 32 * 1024;
-const MAX_NAME: usize = 1024;
 
 /// Cleans all texts in a result, then cuts it to [`MAX_RESULT_BYTES`]. Addresses stay as they are: a changed
 /// one leads elsewhere. Whole floats become integers, as a client that reads and writes them would make them.
@@ -58,123 +44,6 @@ fn at_most(key: &str, value: &Value) -> usize {
         _ => NUMBER,
     };
     key.len() * ESCAPE + inner + AROUND
-}
-
-/// Cleans all texts, and cuts those that are longer than `most`, where there is one.
-fn tidy(key: &str, value: &mut Value, most: Option<usize>, changes: &mut Changes) {
-    match value {
-        Value::String(text) => {
-            if names_a_file(key) {
-                return;
-            }
-            if let Cow::Owned(clean) = clean(text) {
-                changes.removed += text.chars().count() - clean.chars().count();
-                *text = clean;
-            }
-            let most = most.map(|most| match key {
-                "readme" => most.min(MAX_README),
-                "name" => most.min(MAX_NAME),
-                _ => most,
-            });
-            changes.truncated |= most.is_some_and(|most| shrink::cut(text, most));
-        }
-        Value::Number(_) => whole_numbers(value),
-        Value::Array(items) => items.iter_mut().for_each(|item| tidy(key, item, most, changes)),
-        Value::Object(map) => {
-            map.iter_mut().for_each(|(key, value)| tidy(key, value, most, changes));
-            if map.keys().any(|key| matches!(clean(key), Cow::Owned(_))) {
-                let fields = std::mem::take(map);
-                map.extend(fields.into_iter().map(|(key, value)| {
-                    let clean = clean(&key).into_owned();
-                    changes.removed += key.chars().count() - clean.chars().count();
-                    (clean, value)
-                }));
-            }
-        }
-        _ => {}
-    }
-}
-
-/// The same number without a fraction, where it has none.
-fn whole(number: &Number) -> Option<Number> {
-    /// Up to here a float holds every integer.
-    const EXACT: f64 = 9_007_199_254_740_992.0;
-    if !number.is_f64() {
-        return None;
-    }
-    let float = number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() < EXACT)?;
-    #[expect(clippy::cast_possible_truncation, reason = "whole and below 2^53")]
-    Some(Number::from(float as i64))
-}
-
-/// Gives all numbers without a fraction as integers.
-pub(crate) fn whole_numbers(value: &mut Value) {
-    match value {
-        Value::Number(number) => {
-            if let Some(integer) = whole(number) {
-                *number = integer;
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(whole_numbers),
-        Value::Object(map) => map.values_mut().for_each(whole_numbers),
-        _ => {}
-    }
-}
-
-/// Text without control characters (but for tab and line feed), terminal sequences, and characters that
-/// are not seen, change the direction of what is around them, or spell out words that nobody sees.
-pub(crate) fn clean(text: &str) -> Cow<'_, str> {
-    // Nearly all texts are so, and bytes are sooner looked at than characters.
-    let plain = |byte: u8| matches!(byte, b' '..=b'~' | b'\n' | b'\t');
-    if text.bytes().all(plain) || !text.chars().any(is_unfit) {
-        return Cow::Borrowed(text);
-    }
-    let mut kept = String::with_capacity(text.len());
-    let mut rest = text.chars().peekable();
-    while let Some(c) = rest.next() {
-        // A terminal's command: ESC [ … letter, or ESC ] … BEL.
-        if c == '\u{1b}' || c == '\u{9b}' {
-            let introducer =
-                if c == '\u{9b}' { Some('[') } else { rest.next_if(|c| matches!(c, '[' | ']')) };
-            match introducer {
-                Some('[') => {
-                    while rest.next_if(|c| matches!(c, ' '..='?')).is_some() {}
-                    rest.next_if(|c| matches!(c, '@'..='~'));
-                }
-                Some(_) => while rest.next_if(|c| !matches!(c, '\u{7}' | '\u{1b}')).is_some() {},
-                None => {}
-            }
-        } else if !is_unfit(c) || joins(kept.chars().next_back(), c) {
-            kept.push(c);
-        }
-    }
-    if kept.len() == text.len() { Cow::Borrowed(text) } else { Cow::Owned(kept) }
-}
-
-/// Whether a field leads to a file. Changed, it would lead elsewhere.
-fn names_a_file(key: &str) -> bool {
-    matches!(key, "url" | "filename" | "subfolder") || key.ends_with("_url")
-}
-
-/// Whether an invisible character belongs to the letter or emoji before it: U+200C and U+200D in scripts that
-/// need them, such as Persian, Hindi or Sinhala, and in composed emoji. A second one, or one behind ASCII,
-/// would only hide something.
-fn joins(before: Option<char>, c: char) -> bool {
-    let belongs = |before: char| !before.is_ascii() && !before.is_whitespace() && !is_unfit(before);
-    matches!(c, '\u{200c}' | '\u{200d}') && before.is_some_and(belongs)
-}
-
-fn is_unfit(c: char) -> bool {
-    (c.is_control() && c != '\n' && c != '\t')
-        || matches!(
-            c,
-            '\u{200b}'..='\u{200f}'
-                | '\u{202a}'..='\u{202e}'
-                | '\u{2060}'..='\u{2064}'
-                | '\u{2066}'..='\u{2069}'
-                | '\u{feff}'
-                | '\u{e0000}'..='\u{e007f}'
-        )
 }
 
 /// Fields whose text is somebody's, and no instruction: by where they are in the structured content.
@@ -208,7 +77,11 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    use super::*;
+    use super::{
+        text::is_disallowed,
+        value::{MAX_NAME, MAX_README},
+        *,
+    };
 
     fn prepared(value: Value) -> (Map<String, Value>, Changes) {
         let mut payload = value.as_object().unwrap().clone();
@@ -314,9 +187,9 @@ mod tests {
             let once = clean(&text).into_owned();
             prop_assert_eq!(clean(&once), once.as_str());
             let joiner = |c: &char| matches!(c, '\u{200c}' | '\u{200d}');
-            prop_assert!(!once.chars().filter(|c| !joiner(c)).any(is_unfit));
+            prop_assert!(!once.chars().filter(|c| !joiner(c)).any(is_disallowed));
             if !text.contains(['\u{1b}', '\u{9b}']) {
-                let fit: String = text.chars().filter(|c| !is_unfit(*c)).collect();
+                let fit: String = text.chars().filter(|c| !is_disallowed(*c)).collect();
                 let seen: String = once.chars().filter(|c| !joiner(c)).collect();
                 prop_assert_eq!(seen, fit);
             }

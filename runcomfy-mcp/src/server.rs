@@ -18,7 +18,7 @@ use runcomfy_core::SharedWaits;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    config::{Limits, Settings},
+    config::{Limits, ProxyLevel, Settings, WebhookHosts},
     pipeline::{
         auth::Callers,
         confirmation::{InvalidSealingKeys, Sealing},
@@ -31,7 +31,6 @@ use crate::{
         tool::Entry,
         writes::Writes,
     },
-    policy::{ProxyLevel, WebhookHosts},
     result::{Fault, Reply},
     schema::published,
     telemetry::Metrics,

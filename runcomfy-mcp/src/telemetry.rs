@@ -18,7 +18,7 @@ pub(crate) use exposition::{MEDIA_TYPE, Page};
 type Labels<const N: usize> = [(&'static str, &'static str); N];
 type Times = Family<Labels<1>, Histogram, fn() -> Histogram>;
 
-/// What a server counts. Give it to [`RunComfyMcp::with_metrics`](crate::RunComfyMcp::with_metrics) and, so
+/// What a server counts. Give it to [`RunComfyMcp::with_metrics`](crate::server::RunComfyMcp::with_metrics) and, so
 /// that it counts what RunComfy is asked too, to
 /// [`HttpApiBuilder::observer`](runcomfy_core::HttpApiBuilder::observer).
 pub struct Metrics {

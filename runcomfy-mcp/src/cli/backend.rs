@@ -7,10 +7,10 @@ use runcomfy_core::{ConfigError, HttpApi, HttpApiBuilder, Observer, Token};
 use runcomfy_testkit::{Emulator, FakeRunComfy};
 
 use super::{
-    Options,
     credentials::{self, Source},
+    options::Options,
 };
-use crate::{Callers, Metrics, Settings};
+use crate::{config::Settings, pipeline::auth::Callers, telemetry::Metrics};
 
 /// A way to RunComfy, or to the emulator, which runs as long as this is held.
 pub(super) struct Backend {

@@ -10,17 +10,17 @@ use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 
 use super::{
-    Options,
     backend::{Backend, settings},
     exit::{self, End},
     last_resort,
+    options::Options,
     signals::{Signal, Stop},
     terminal::{complain, note, tell},
 };
 use crate::{
-    RunComfyMcp,
     pipeline::{progress::Progress, tool::Entry, writes::Write},
     result::{Fault, Reply},
+    server::RunComfyMcp,
     tools::{self, TOOLS},
 };
 

@@ -8,15 +8,14 @@ use anyhow::Context;
 use clap::Args;
 use serde_json::{Value, json};
 
-use self::session::Session;
+use self::session::{Session, show};
 use super::{
-    Options,
     backend::{Backend, settings},
     exit::End,
+    options::Options,
     signals::Stop,
-    terminal::{Unwritten, say},
 };
-use crate::RunComfyMcp;
+use crate::server::RunComfyMcp;
 
 /// See the whole job done on the built-in emulator, step by step, with pictures.
 ///
@@ -61,11 +60,6 @@ impl Demo {
         show(&next_steps())?;
         Ok(End::Code(0))
     }
-}
-
-/// A line of the story.
-fn show(line: &str) -> Result<(), Unwritten> {
-    Ok(say(line)?)
 }
 
 /// The story: make a picture, change the mind, tidy up. Gives the pictures' paths.

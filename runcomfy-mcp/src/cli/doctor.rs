@@ -4,7 +4,7 @@ use std::env;
 
 use runcomfy_core::{ListDeployments, Operation, RunComfyApi};
 
-use super::{Options, backend::Backend, credentials, exit, terminal::Answer};
+use super::{backend::Backend, credentials, exit, options::Options, terminal::Answer};
 use crate::result::{FILL_IN, hint};
 
 pub(super) async fn run(options: &Options) -> anyhow::Result<u8> {

@@ -6,7 +6,7 @@ use super::{
     exit, last_resort, logging,
     signals::{Signal, Stop},
 };
-use crate::{RunComfyMcp, pipeline::writes::Write};
+use crate::{pipeline::writes::Write, server::RunComfyMcp};
 
 /// Listens for requests to end. At the second one the log is told of what is under way, and the program ends.
 pub(super) fn stop(server: &RunComfyMcp) -> Stop {

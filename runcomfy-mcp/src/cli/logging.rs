@@ -6,7 +6,6 @@ mod lossy;
 use std::{io::Write, str::FromStr, sync::OnceLock};
 
 use anyhow::Context;
-use clap::ValueEnum;
 use serde_json::json;
 use tracing::{Level, Metadata};
 use tracing_subscriber::{
@@ -23,15 +22,10 @@ use tracing_subscriber::{
 };
 
 use self::{flood::Flood, lossy::Lossy};
-use super::{Options, terminal};
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Format {
-    /// For people
-    Text,
-    /// A JSON object per line
-    Json,
-}
+use super::{
+    options::{LogFormat, Options},
+    terminal,
+};
 
 /// Starts logging: what happened per call while serving, only warnings otherwise.
 pub(super) fn start(options: &Options, serving: bool) -> anyhow::Result<()> {
@@ -42,8 +36,8 @@ pub(super) fn start(options: &Options, serving: bool) -> anyhow::Result<()> {
     // It would say so on stderr, which is what has failed, and break where that takes nothing.
     let lines = lines.log_internal_errors(false);
     let lines = match options.log_format {
-        Format::Text => lines.with_target(false).compact().boxed(),
-        Format::Json => lines.json().flatten_event(true).boxed(),
+        LogFormat::Text => lines.with_target(false).compact().boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
     let (format, own) = (options.log_format, writer(serving)?);
     let flood = Flood::new(move |left_out| {
@@ -58,14 +52,14 @@ pub(super) fn start(options: &Options, serving: bool) -> anyhow::Result<()> {
 
 /// What is said of lines that were left out, as other lines look. Not by way of the log itself, which is
 /// just about to write one.
-fn left_out_line(format: Format, lines: u64) -> String {
+fn left_out_line(format: LogFormat, lines: u64) -> String {
     let mut time = String::new();
     // Without the time it is as good.
     let _ = SystemTime.format_time(&mut fmt::format::Writer::new(&mut time));
     let message = format!("left out {lines} line(s) like the next");
     match format {
-        Format::Text => format!("{time}  INFO {message}\n"),
-        Format::Json => {
+        LogFormat::Text => format!("{time}  INFO {message}\n"),
+        LogFormat::Json => {
             let line =
                 json!({"timestamp": time, "level": "INFO", "message": message, "lines": lines});
             format!("{line}\n")

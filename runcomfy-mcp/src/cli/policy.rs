@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::{Confirm, ProxyLevel, Settings, WebhookHosts};
+use crate::config::{Confirm, ProxyLevel, Settings, WebhookHosts};
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct Policy {

@@ -15,13 +15,15 @@ use clap::Args;
 use tokio::net::TcpListener;
 
 use super::{
-    Options,
     backend::{Backend, settings},
     credentials, farewell,
+    options::Options,
     terminal::note,
 };
 use crate::{
-    Callers, Metrics, RunComfyMcp,
+    pipeline::auth::Callers,
+    server::RunComfyMcp,
+    telemetry::Metrics,
     transport::{self, http::HttpOptions},
 };
 

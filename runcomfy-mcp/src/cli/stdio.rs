@@ -3,12 +3,13 @@
 use std::io::IsTerminal;
 
 use super::{
-    Options,
     backend::{Backend, settings},
-    exit, farewell, parent,
+    exit, farewell,
+    options::Options,
+    parent,
     terminal::{complain, note},
 };
-use crate::{RunComfyMcp, transport};
+use crate::{server::RunComfyMcp, transport};
 
 pub(super) async fn run(options: &Options) -> anyhow::Result<u8> {
     if std::io::stdin().is_terminal() {

@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::terminal::Answer;
-use crate::RunComfyMcp;
+use crate::server::RunComfyMcp;
 
 /// List the tools and their parameters. Needs no key.
 #[derive(Args, Debug)]

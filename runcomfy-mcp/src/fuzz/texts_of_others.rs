@@ -4,10 +4,7 @@ use runcomfy_core::fuzz::assert_brief;
 use serde_json::{Map, Value};
 use url::{Host, Url};
 
-use crate::{
-    policy::{self, WebhookHosts},
-    sanitize,
-};
+use crate::{config::WebhookHosts, policy, sanitize};
 
 /// A text, and as JSON a result: what is shown has nothing that hides, and is no longer than it may be.
 pub(super) fn clean(bytes: &[u8]) {

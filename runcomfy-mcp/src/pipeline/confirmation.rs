@@ -3,7 +3,7 @@
 
 mod sealing;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use rmcp::{
     RoleServer,
@@ -22,36 +22,15 @@ pub use self::sealing::InvalidSealingKeys;
 pub(crate) use self::sealing::Sealing;
 use self::sealing::{Opened, Round};
 use crate::{
-    pipeline::request::CallContext,
+    config::Confirm,
     pipeline::{
         idempotency::{Fingerprint, Ledger},
+        request::CallContext,
         scope::CallScope,
     },
     protocol,
     result::Fault,
 };
-
-/// What is done about a call that hurts where the person can't be asked by way of the client. Where they
-/// can, they always are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Confirm {
-    /// It is done
-    Allow,
-    /// It is done with the argument `confirm`, which says that the user has agreed
-    Require,
-    /// It is not done
-    Deny,
-}
-
-impl fmt::Display for Confirm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Allow => "allow",
-            Self::Require => "require",
-            Self::Deny => "deny",
-        })
-    }
-}
 
 /// How long a person has for an answer.
 const PATIENCE: Duration = Duration::from_secs(5 * 60);

@@ -13,7 +13,7 @@ use tokio::{
 
 pub(crate) use self::callers::Principal;
 use self::callers::{Hasher, Known, REMEMBERED};
-use crate::{Limits, Rate};
+use crate::config::{Limits, Rate};
 
 /// A flood is this many times what a caller may call: all that a client asks beside calls fits in.
 const FLOOD: u32 = 4;

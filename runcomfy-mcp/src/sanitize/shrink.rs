@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Changes, tidy};
+use super::value::{Changes, tidy};
 
 /// From the least loss to the greatest: the longest text, in bytes, and the most entries of a list or object.
 const LEVELS: [(usize, usize); 6] =
@@ -96,19 +96,6 @@ impl std::io::Write for Count {
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
     }
-}
-
-/// Cuts a text to `most` bytes, and says in it how much is missing. Whether it was longer.
-pub(super) fn cut(text: &mut String, most: usize) -> bool {
-    if text.len() <= most {
-        return false;
-    }
-    let end = (0..=most).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-    let left = text.len() - end;
-    text.truncate(end);
-    text.push_str(&format!("… ({left} bytes more)"));
-    // What says how much was cut must not be cut itself for ever.
-    true
 }
 
 /// Keeps the first of many.

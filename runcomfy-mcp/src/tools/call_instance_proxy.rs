@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::{pipeline::{context::ToolContext, tool::{Hints, Search, ToolDefinition}}, policy::{self, ProxyLevel}, result::{Fault, Reply}, validation::ArgumentFaults};
+use crate::{config::ProxyLevel, pipeline::{context::ToolContext, tool::{Hints, Search, ToolDefinition}}, policy::self, result::{Fault, Reply}, validation::ArgumentFaults};
 
 pub(super) struct Tool;
 

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::{config::Settings, pipeline::{auth::Api, context::ToolContext, idempotency::{self, Asked, Fingerprint, Once}, progress::Progress, tool::{Hints, Search, ToolDefinition}}, policy::{self, WebhookHosts}, result::{Fault, Reply}, schema, tools::{replay_key, FORGOTTEN, REPLAYED_RUN}, validation::ArgumentFaults, view::{deployment, request::state_schema, task_id::TaskId}, wait};
+use crate::{config::{Settings, WebhookHosts}, pipeline::{auth::Api, context::ToolContext, idempotency::{self, Asked, Fingerprint, Once}, progress::Progress, tool::{Hints, Search, ToolDefinition}}, policy::self, result::{Fault, Reply}, schema, tools::{replay_key, FORGOTTEN, REPLAYED_RUN}, validation::ArgumentFaults, view::{deployment, request::state_schema, task_id::TaskId}, wait};
 
 pub(super) struct Tool;
 

@@ -16,7 +16,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use self::lines::{Bounds, Lines};
-use crate::RunComfyMcp;
+use crate::server::RunComfyMcp;
 
 /// Serves until the client closes the pipe or `shutdown` fires. Either way waits answer at once, and calls
 /// and writes under way may finish.

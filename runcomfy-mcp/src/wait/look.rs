@@ -10,12 +10,13 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::{
-    Submit, Watched, describe, describe_result, queue::with_note, status_json, watch, with_result,
-    with_state,
+    queue::with_note,
+    watch::{Submit, Watched, watch},
 };
 use crate::{
     pipeline::context::ToolContext,
     result::{Fault, Reply},
+    view::request::{describe, describe_result, status_json, with_result, with_state},
 };
 
 /// What is said until something is seen.

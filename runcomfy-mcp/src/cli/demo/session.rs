@@ -8,15 +8,19 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::show;
 use crate::{
-    RunComfyMcp,
     cli::{
         signals::Stop,
-        terminal::{Unwritten, complain},
+        terminal::{Unwritten, complain, say},
     },
+    server::RunComfyMcp,
     transport::stdio,
 };
+
+/// A line of the story.
+pub(super) fn show(line: &str) -> Result<(), Unwritten> {
+    Ok(say(line)?)
+}
 
 /// A client that shows what it does. It is written here: the library's would be a tenth of the program.
 pub(super) struct Session {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::{Limits, Rate, Settings};
+use crate::config::{Limits, Rate, Settings};
 
 /// Whom the server is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

@@ -8,7 +8,7 @@ use runcomfy_core::HttpApi;
 use tokio::net::TcpListener;
 
 use super::super::logging;
-use crate::Exposition;
+use crate::telemetry::Exposition;
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Metrics")]

@@ -3,7 +3,7 @@
 use anyhow::bail;
 use clap::Args;
 
-use crate::RunComfyMcp;
+use crate::server::RunComfyMcp;
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Idempotency keys")]

@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 
-use crate::RunComfyMcp;
+use crate::server::RunComfyMcp;
 
 /// Not an option: what stands on the command line can be read by anyone on the machine.
 const KEYS: &str = "RUNCOMFY_MCP_SEALING_KEYS";

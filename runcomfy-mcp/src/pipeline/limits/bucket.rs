@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::Rate;
+use crate::config::Rate;
 
 /// When the next one is due by the rate (the generic cell rate algorithm): one instant is all there is to
 /// remember.

@@ -14,7 +14,7 @@ use runcomfy_core::Token;
 use tokio::{sync::Semaphore, time::Instant};
 
 use super::bucket::Bucket;
-use crate::{Limits, entropy};
+use crate::{config::Limits, entropy};
 
 /// Who calls. Of a token only a hash is kept, under a key that this process has made for itself: nobody who
 /// sees it can tell the token, or try tokens on it.
