@@ -1,4 +1,4 @@
-//! RunComfy in memory for tests, and as an emulator over HTTP.
+#![doc = include_str!("../README.md")]
 //!
 //! [`FakeRunComfy`] is a model of the service behind [`RunComfyApi`](runcomfy_core::RunComfyApi).
 //! [`Emulator`] serves the same model over HTTP, and the program `runcomfy-emulator` is that as a server of
