@@ -7,7 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 
 use crate::shell::{self, command, root, step};
 
@@ -17,9 +17,8 @@ const VERSION: &str = "0.20.2";
 /// RustSec's advisories.
 const ADVISORIES: &str = "https://github.com/RustSec/advisory-db";
 
-/// Where a copy of them may lie, seen from the project's root.
-const COPIES: [&str; 2] =
-    ["../shared/data/rustsec-advisory-db.tgz", "../data/rustsec-advisory-db.tgz"];
+/// Names a copy of them, for machines without a network: a folder or a .tgz of that repository.
+const COPY: &str = "ADVISORY_DB";
 
 pub(crate) fn run() -> anyhow::Result<()> {
     let root = root()?;
@@ -36,14 +35,14 @@ pub(crate) fn run() -> anyhow::Result<()> {
                 .current_dir(&root),
         )
     })?;
-    let copy = COPIES.iter().map(|place| root.join(place)).find(|place| place.is_file());
+    let copy = std::env::var_os(COPY).filter(|place| !place.is_empty());
     let repository = match &copy {
-        Some(archive) => unpack(archive, &folder.join("advisories"))?,
+        // Where the tools run is the root: a relative path is meant from where the user is.
+        Some(place) => adopt(&std::path::absolute(place)?, &folder.join("advisories"))?,
         None if is_reachable(ADVISORIES) => ADVISORIES.to_owned(),
         None => {
             println!(
-                "── advisories: SKIPPED, as neither the network nor a copy ({}) is there\n",
-                COPIES.join(", ")
+                "── advisories: SKIPPED, as {ADVISORIES} can't be reached and {COPY} names no copy of it\n"
             );
             return Ok(());
         }
@@ -86,20 +85,26 @@ fn install(folder: &Path) -> anyhow::Result<PathBuf> {
     Ok(program)
 }
 
-/// Makes the git repository that cargo-deny wants of an archive, and gives its address.
-fn unpack(archive: &Path, folder: &Path) -> anyhow::Result<String> {
-    println!("── advisories: the copy at {}", archive.display());
+/// Makes the git repository that cargo-deny wants of a copy, and gives its address.
+fn adopt(copy: &Path, folder: &Path) -> anyhow::Result<String> {
+    println!("── advisories: the copy at {}", copy.display());
     clear(folder)?;
     fs::create_dir_all(folder)?;
-    shell::run(
-        Command::new("tar")
-            .args(["--extract", "--gzip", "--strip-components=1", "--file"])
-            .arg(archive)
-            .current_dir(folder),
-    )?;
-    if !folder.join("crates").is_dir() {
-        bail!("{} has no advisories", archive.display());
+    ensure!(copy.exists(), "{COPY}={}: nothing is there", copy.display());
+    if copy.is_dir() {
+        shell::run(Command::new("cp").arg("-R").arg(copy.join(".")).arg(folder))?;
+        // The history of a clone, which may be half a one.
+        clear(&folder.join(".git"))?;
+    } else {
+        let mut tar = Command::new("tar");
+        tar.args(["--extract", "--gzip", "--strip-components=1", "--file"]).arg(copy);
+        shell::run(tar.current_dir(folder))?;
     }
+    ensure!(
+        folder.join("crates").is_dir(),
+        "{COPY}={}: no copy of {ADVISORIES}, as it has no folder `crates`",
+        copy.display()
+    );
     for line in [
         "init --quiet --initial-branch=main",
         "add --all",
