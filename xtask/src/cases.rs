@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, fmt::Write, fs, path::Path};
 use anyhow::bail;
 
 use self::reasons::{REASONS, Standing};
-use crate::shell::{command, read};
+use crate::shell::files;
 
 /// The areas: letter, how many cases, and what they are about.
 const AREAS: [(char, u8, &str); 12] = [
@@ -71,11 +71,9 @@ pub(crate) fn page(root: &Path) -> anyhow::Result<String> {
 
 fn tests(root: &Path) -> anyhow::Result<Tests> {
     let mut tests = Tests::new();
-    let listed = read(&mut command("git ls-files --cached --others --exclude-standard *.rs")?)?;
-    for file in listed.lines() {
-        let Ok(text) = fs::read_to_string(root.join(file)) else { continue };
-        for (case, test) in named(&text) {
-            let shown = Shown { file: file.to_owned(), test: test.to_owned() };
+    for file in files(root, "")?.iter().filter(|name| name.ends_with(".rs")) {
+        for (case, test) in named(&fs::read_to_string(root.join(file))?) {
+            let shown = Shown { file: file.clone(), test: test.to_owned() };
             tests.entry(case).or_default().push(shown);
         }
     }

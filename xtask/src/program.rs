@@ -12,9 +12,12 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 
-use crate::{measure, shell::built};
+use crate::{
+    measure,
+    shell::{self, built},
+};
 
 /// One that listens on a port of its own. Killed when dropped.
 pub(crate) struct Program {
@@ -107,9 +110,7 @@ impl Program {
 
     /// Asks it to end: SIGTERM.
     pub(crate) fn ask_to_end(&self) -> anyhow::Result<()> {
-        let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
-        ensure!(asked.success(), "could not send SIGTERM");
-        Ok(())
+        shell::run(&mut shell::signal("TERM", self.child.id().into()))
     }
 
     /// How it ended, once it has.

@@ -17,7 +17,7 @@ use crate::{
     measure,
     peer::Peer,
     program::Program,
-    shell::{command, root, run as run_command, step},
+    shell::{command, root, run as run_command, signal, step},
 };
 
 const CALLERS: usize = 9;
@@ -166,7 +166,7 @@ struct Daemon(Child);
 impl Drop for Daemon {
     fn drop(&mut self) {
         // Ended already is as good as killed. nginx and Redis end by themselves on SIGTERM, with their workers.
-        drop(Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status());
+        drop(signal("TERM", self.0.id().into()).status());
         drop(self.0.wait());
     }
 }

@@ -1,7 +1,8 @@
 //! Running other programs, from the project's root.
 
 use std::{
-    path::PathBuf,
+    fs,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Instant,
 };
@@ -12,6 +13,24 @@ use anyhow::{Context, bail};
 pub(crate) fn root() -> anyhow::Result<PathBuf> {
     let here = std::env::var_os("CARGO_MANIFEST_DIR").context("run this as `cargo xtask`")?;
     Ok(PathBuf::from(here).parent().context("xtask stands in the workspace's root")?.to_owned())
+}
+
+/// The project's files below `folder`, by their paths from the root. Neither what builds leave nor what is hidden. Not
+/// asked of git: the project may be an unpacked archive.
+pub(crate) fn files(root: &Path, folder: &str) -> anyhow::Result<Vec<String>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(root.join(folder))? {
+        let entry = entry?;
+        let name = entry.file_name().into_string().ok().context("a name that is not UTF-8")?;
+        let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
+        if !entry.file_type()?.is_dir() {
+            found.push(path);
+        } else if name != "target" && !name.starts_with('.') {
+            found.extend(files(root, &path)?);
+        }
+    }
+    found.sort();
+    Ok(found)
 }
 
 /// Where a program is once it is built: ours as they are shipped. What they are measured with and beside has a profile
@@ -37,6 +56,14 @@ pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
         bail!("{command:?} ended with {status}");
     }
     Ok(())
+}
+
+/// What sends a signal, by its name, to a process or, by a negative number, to a group of them. The shell does it: not
+/// every machine has a program `kill`.
+pub(crate) fn signal(name: &str, process: i64) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("kill -s {name} -- {process}")]);
+    command
 }
 
 /// Runs it and gives what it printed.

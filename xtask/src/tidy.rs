@@ -7,21 +7,23 @@ use std::{
 
 use anyhow::{Context, bail};
 
-use crate::shell::{command, read, root};
+use crate::shell::{command, files, read, root};
 
 pub(crate) fn run() -> anyhow::Result<()> {
     let root = root()?;
     let mut faults = Vec::new();
-    let listed =
-        read(&mut command("git ls-files --cached --others --exclude-standard *.rs *.md")?)?;
-    for name in listed.lines() {
-        let Ok(text) = fs::read_to_string(root.join(name)) else { continue };
-        faults.extend(check_file(name, &text).into_iter().map(|fault| format!("{name}: {fault}")));
-    }
-    let manifests =
-        read(&mut command("git ls-files --cached --others --exclude-standard */Cargo.toml")?)?;
-    for name in manifests.lines() {
-        faults.extend(check_manifest(name, &fs::read_to_string(root.join(name))?));
+    for name in files(&root, "")? {
+        let is_manifest = name.ends_with("/Cargo.toml");
+        if !is_manifest && !name.ends_with(".rs") && !name.ends_with(".md") {
+            continue;
+        }
+        let text = fs::read_to_string(root.join(&name))?;
+        if is_manifest {
+            faults.extend(check_manifest(&name, &text));
+        } else {
+            let found = check_file(&name, &text);
+            faults.extend(found.into_iter().map(|fault| format!("{name}: {fault}")));
+        }
     }
     faults.extend(tools_and_snapshots(&root)?);
     faults.extend(dependencies()?);

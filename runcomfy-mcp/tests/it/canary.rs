@@ -15,7 +15,10 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::over_http::{post_head, read_all};
+use crate::{
+    over_http::{post_head, read_all},
+    program::signal,
+};
 
 const TOKEN: &str = "rc_CANARYtoken-0123456789abcdef";
 const KEY: &str = "comfyui-CANARYkey-0123456789abcdef";
@@ -340,8 +343,7 @@ async fn x01_no_secret_comes_out_over_http_whatever_goes_wrong() {
         page.write_all(get.as_bytes()).await.unwrap();
         let page = read_all(&mut page).await;
         assert!(page.contains("runcomfy_mcp_calls_total"), "{page}");
-        let pid = program.child.id().unwrap().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
+        signal(&program.child, "-TERM").await;
         assert!(program.child.wait().await.unwrap().success());
         let said = program.said.await.unwrap();
         assert!(said.contains("submit_request") && said.lines().count() > 100, "{said}");

@@ -21,6 +21,8 @@ use tokio::{
     time::timeout,
 };
 
+use crate::program::signal;
+
 const SOON: Duration = Duration::from_secs(60);
 
 /// A service on which a submit takes effect at once, and whose answer comes in pieces, one each so many
@@ -110,12 +112,6 @@ impl Slow {
 
 fn account() -> runcomfy_testkit::FakeBuilder {
     FakeRunComfy::builder().deployment("d").cold_start(SOON).run_time(SOON)
-}
-
-/// Sends a signal by its name.
-async fn signal(child: &Child, name: &str) {
-    let pid = child.id().unwrap().to_string();
-    assert!(Command::new("kill").args([name, &pid]).status().await.unwrap().success());
 }
 
 /// Waits for its end, and gives what is left on its streams.

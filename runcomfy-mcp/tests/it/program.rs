@@ -8,6 +8,12 @@ use tokio::{
     process::{Child, ChildStderr, Command},
 };
 
+/// Sends a signal by its name, as in `-TERM`. The shell does it: not every machine has a program `kill`.
+pub(crate) async fn signal(child: &Child, name: &str) {
+    let line = format!("kill {name} {}", child.id().unwrap());
+    assert!(Command::new("sh").args(["-c", &line]).status().await.unwrap().success());
+}
+
 /// The shipped binary serving over HTTP, on an emulator of its own.
 pub(crate) struct Program {
     pub(crate) child: Child,
@@ -42,8 +48,7 @@ impl Program {
     }
 
     pub(crate) async fn signal(&self, name: &str) {
-        let pid = self.child.id().unwrap().to_string();
-        assert!(Command::new("kill").args([name, &pid]).status().await.unwrap().success());
+        signal(&self.child, name).await;
     }
 
     /// Ends it and gives all that it has said since it began to serve.

@@ -202,8 +202,7 @@ async fn s07_a_client_that_closes_the_pipe_during_a_wait_can_still_read_the_id()
 #[tokio::test]
 async fn s09_a_request_to_end_during_a_wait_is_answered_with_the_id() {
     let mut raw = waiting().await;
-    let pid = raw.child.id().unwrap().to_string();
-    assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
+    crate::program::signal(&raw.child, "-TERM").await;
     let mut rest = Vec::new();
     while let Some(line) = raw.lines.next_line().await.unwrap() {
         rest.push(line);
@@ -216,8 +215,7 @@ async fn s09_a_request_to_end_during_a_wait_is_answered_with_the_id() {
 #[tokio::test]
 async fn a_request_to_end_ends_it_cleanly() {
     let mut raw = Raw::start(&["--emulator"]).await;
-    let pid = raw.child.id().unwrap().to_string();
-    assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
+    crate::program::signal(&raw.child, "-TERM").await;
     assert_eq!(raw.lines.next_line().await.unwrap(), None);
     assert_eq!(raw.child.wait().await.unwrap().code(), Some(0));
 }

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 
-use crate::program::cpu_seconds;
+use crate::{program::cpu_seconds, shell::signal};
 
 /// A command line to be run without the developer's own settings of the programs.
 pub(super) fn plain(line: &str) -> Command {
@@ -69,8 +69,8 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         // The group has the number of its first process. Gone already is as good as killed.
-        let group = format!("-{}", self.child.id());
-        let _ = Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status();
+        let group = -i64::from(self.child.id());
+        let _ = signal("KILL", group).stderr(Stdio::null()).status();
         let _ = self.child.wait();
     }
 }

@@ -14,7 +14,10 @@ use tokio::{
 };
 
 use super::{fake, submit};
-use crate::harness::{Session, connect_server};
+use crate::{
+    harness::{Session, connect_server},
+    program::signal,
+};
 
 /// A server at a socket in a folder of its own. Nothing is written to disk.
 struct Redis {
@@ -104,9 +107,7 @@ async fn q22_when_redis_is_gone_a_keyed_call_is_not_sent() {
 async fn q22_a_redis_that_says_nothing_is_not_waited_for() {
     let (redis, api) = (Redis::start().await, fake().build());
     let session = server(&api, redis.store().await).await;
-    let pid = redis.child.id().unwrap().to_string();
-    let stopped = Command::new("kill").args(["-STOP", &pid]).status().await.unwrap();
-    assert!(stopped.success());
+    signal(&redis.child, "-STOP").await;
     let call = session.fault("submit_request", submit(Some("k"), "a cat"));
     let fault = tokio::time::timeout(Duration::from_secs(10), call).await.unwrap();
     assert_eq!(fault["kind"], "replay_unavailable");

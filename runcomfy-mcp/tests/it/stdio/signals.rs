@@ -8,7 +8,6 @@ use runcomfy_testkit::{Emulator, Fault, FaultKind, FaultRule};
 use serde_json::json;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
-    process::Command,
     time::timeout,
 };
 
@@ -84,8 +83,7 @@ async fn who_closes_the_pipe_abandons_a_wait_and_its_run_where_the_operator_want
 async fn s10_a_request_to_end_lets_a_submit_be_answered() {
     let emulator = Emulator::builder().start().await.unwrap();
     let mut raw = half_way(&emulator).await;
-    let pid = raw.child.id().unwrap().to_string();
-    assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
+    crate::program::signal(&raw.child, "-TERM").await;
     let answer = timeout(SOON, raw.read()).await.unwrap();
     assert!(answer["result"]["structuredContent"]["request_id"].is_string(), "{answer}");
     let status = timeout(SOON, raw.child.wait()).await.unwrap().unwrap();
