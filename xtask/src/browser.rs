@@ -1,26 +1,22 @@
 //! The emulator's page in a real browser: Debian's chromium, driven by `clients/browser`.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{path::Path, process::Command};
 
-use anyhow::bail;
+use anyhow::Context as _;
 
 use crate::{
     clients::{node, npm_ci},
+    needs::{find, look_for},
     shell::{self, command, root, step},
 };
-
-/// Debian's own command comes first, as that is what the tests are run with.
-const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 
 /// What is asked, the modules that it is made of, and what makes pictures for the documentation of its own.
 const SCRIPTS: [&str; 6] =
     ["page.mjs", "browser.mjs", "emulator.mjs", "looks.mjs", "sample.mjs", "pictures.mjs"];
 
 pub(crate) fn run() -> anyhow::Result<()> {
-    let browser = browser()?;
+    look_for("the emulator's page in a browser", &["chromium", "npm"])?;
+    let browser = find("chromium").context("chromium")?;
     let place = root()?.join("target/clients/browser");
     step("emulator", || {
         shell::run(&mut command(
@@ -43,15 +39,4 @@ fn page(browser: &Path, place: &Path) -> anyhow::Result<()> {
         .arg(root()?.join("target/browser"))
         .arg(root()?.join("runcomfy-testkit/src/emulator/page/overview.sample.json"));
     shell::run(&mut test)
-}
-
-fn browser() -> anyhow::Result<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    for name in BROWSERS {
-        let found = std::env::split_paths(&path).map(|folder| folder.join(name));
-        if let Some(found) = found.into_iter().find(|place| place.exists()) {
-            return Ok(found);
-        }
-    }
-    bail!("none of {} is installed (Debian: apt-get install chromium)", BROWSERS.join(", "))
 }

@@ -16,6 +16,7 @@ use serde_json::Value;
 pub(crate) use self::install::{node, npm_ci, python_1};
 use self::table::Seen;
 use crate::{
+    needs::look_for,
     program::Program,
     shell::{self, built, command, read, root, step},
 };
@@ -35,6 +36,7 @@ const SERVE: [&str; 9] = [
 
 /// Runs them all. The table must be as it is in the documentation, or is written there.
 pub(crate) fn run(write: bool) -> anyhow::Result<()> {
+    look_for("what real MCP clients do", &["npm", "python3-venv"])?;
     let folder = root()?.join("target/clients");
     step("release binary", || {
         shell::run(&mut command("cargo build --release --locked --package runcomfy-mcp")?)

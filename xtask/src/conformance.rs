@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::{
     clients::{node, npm_ci},
+    needs::look_for,
     program::Program,
     shell::{self, command, root, step},
 };
@@ -70,6 +71,7 @@ const KNOWN: [(&str, &str); 4] = [
 const LISTEN: [&str; 2] = ["--listen", "127.0.0.1:0"];
 
 pub(crate) fn run() -> anyhow::Result<()> {
+    look_for("the conformance suite of MCP", &["npm"])?;
     step("release binary", || {
         shell::run(&mut command("cargo build --release --locked --package runcomfy-mcp")?)
     })?;

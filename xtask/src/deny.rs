@@ -9,7 +9,10 @@ use std::{
 
 use anyhow::{Context, bail, ensure};
 
-use crate::shell::{self, command, root, step};
+use crate::{
+    needs::look_for,
+    shell::{self, command, root, step},
+};
 
 /// Raised by hand, as the lock file is.
 const VERSION: &str = "0.20.2";
@@ -35,6 +38,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
                 .current_dir(&root),
         )
     })?;
+    look_for("advisories for what we depend on", &["git"])?;
     let copy = std::env::var_os(COPY).filter(|place| !place.is_empty());
     let repository = match &copy {
         // Where the tools run is the root: a relative path is meant from where the user is.

@@ -13,6 +13,7 @@ mod deny;
 mod history;
 mod load;
 mod measure;
+mod needs;
 mod peer;
 mod program;
 mod replicas;
@@ -25,12 +26,14 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
+use self::needs::Skipped;
+
 const USAGE: &str = "\
 cargo xtask ci                 format, tidy, lints, tests, docs, generated files: what must be green
 cargo xtask codegen [--check]  write docs/tools.*, docs/errors.md, docs/abuse-cases.md and the README's table; --check only compares
 cargo xtask tidy               the rules that no lint knows
-cargo xtask deny               licences, banned versions, registries, advisories of what we depend on
-cargo xtask clients [--write]  real MCP clients against the release binary (needs python3, npm); writes the table of what they do, or compares
+cargo xtask deny               licences, banned versions, registries, advisories of what we depend on (needs git)
+cargo xtask clients [--write]  real MCP clients against the release binary (needs python3-venv, npm); writes the table of what they do, or compares
 cargo xtask conformance        the official conformance suite of MCP against the release binary (needs npm)
 cargo xtask replicas           three servers behind nginx, two of them killed while callers wait (needs nginx, redis-server)
 cargo xtask browser            the emulator's page in a real browser (needs chromium, npm)
@@ -43,7 +46,9 @@ cargo xtask server [NAME]      the MCP server under load and abuse, beside a bar
 cargo xtask budget [--write]   instructions and memory of hot paths against docs/benchmarks/budget.json (needs valgrind)
 cargo xtask bench [--quick]    the MCP server beside others, as ratios; the full run writes docs/benchmarks. More: --only PART,
                                --stand-ins (needs python3, npm), --strict, --report FOLDER, --peer NAME=URL with --upstream-port PORT,
-                               --peer-cmd NAME='command with {port} and {upstream}', --peer-stdio-cmd NAME='command'";
+                               --peer-cmd NAME='command with {port} and {upstream}', --peer-stdio-cmd NAME='command'
+
+Where a program that is needed is missing, what needs it is skipped; with CI=true in the environment that is a failure.";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -81,9 +86,23 @@ fn main() -> ExitCode {
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            println!("xtask: {error:#}");
-            ExitCode::FAILURE
-        }
+        Err(error) => match error.downcast_ref::<Skipped>() {
+            Some(skipped) => report(skipped),
+            None => {
+                println!("xtask: {error:#}");
+                ExitCode::FAILURE
+            }
+        },
     }
+}
+
+/// Says what was not checked, which may be so on a developer's machine.
+fn report(skipped: &Skipped) -> ExitCode {
+    let lines: Vec<&str> = skipped.0.lines().collect();
+    println!("{} skipped:\n  {}", lines.len(), lines.join("\n  "));
+    if needs::is_ci() {
+        println!("xtask: CI=true, so nothing may be skipped");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
 }

@@ -4,7 +4,7 @@
 use std::{
     fs,
     net::{SocketAddr, TcpListener},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -15,6 +15,7 @@ use tokio::{net::TcpStream, task::JoinSet, time::sleep};
 
 use crate::{
     measure,
+    needs::{find, look_for},
     peer::Peer,
     program::Program,
     shell::{command, root, run as run_command, signal, step},
@@ -28,6 +29,7 @@ const UNTIL_THE_KILL: Duration = Duration::from_secs(2);
 const DEPLOYMENT: &str = "a1b2c3d4-0000-4000-8000-000000000001";
 
 pub(crate) fn run() -> anyhow::Result<()> {
+    look_for("replicas behind nginx, one of them killed", &["nginx-light", "redis-server"])?;
     step("the programs", || {
         for what in [
             "--package runcomfy-mcp --features redis --bins",
@@ -172,7 +174,7 @@ impl Drop for Daemon {
 }
 
 async fn redis(socket: &Path) -> anyhow::Result<Daemon> {
-    let mut redis = Command::new("redis-server");
+    let mut redis = Command::new(find("redis-server").context("redis-server")?);
     redis.args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"]).arg(socket);
     let daemon = Daemon(redis.stdout(Stdio::null()).spawn().context("redis-server")?);
     let begun = measure::now();
@@ -204,7 +206,7 @@ async fn nginx(folder: &Path, servers: &[Program]) -> anyhow::Result<(Daemon, So
     fs::write(&file, config)?;
     let globals =
         format!("daemon off; pid {}; error_log stderr crit;", folder.join("pid").display());
-    let mut nginx = Command::new(program("nginx"));
+    let mut nginx = Command::new(find("nginx-light").context("nginx")?);
     nginx.arg("-p").arg(folder).arg("-c").arg(&file).args(["-g", &globals, "-e", "stderr"]);
     let daemon = Daemon(nginx.spawn().context("nginx")?);
     let begun = measure::now();
@@ -215,10 +217,4 @@ async fn nginx(folder: &Path, servers: &[Program]) -> anyhow::Result<(Daemon, So
         sleep(Duration::from_millis(20)).await;
     }
     Ok((daemon, door))
-}
-
-/// Debian keeps it where only root looks.
-fn program(name: &str) -> PathBuf {
-    let system = Path::new("/usr/sbin").join(name);
-    if system.exists() { system } else { PathBuf::from(name) }
 }

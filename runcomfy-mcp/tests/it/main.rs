@@ -17,6 +17,9 @@ mod harness;
 mod http;
 mod isolation;
 mod modern;
+#[cfg(feature = "redis")]
+#[path = "../../../runcomfy-testkit/tests/it/needs.rs"]
+mod needs;
 mod over_http;
 mod payloads;
 mod placeholders;

@@ -16,6 +16,8 @@ mod faults;
 mod graphs;
 mod http;
 mod load;
+#[cfg(all(unix, feature = "program"))]
+mod needs;
 mod overview;
 #[cfg(feature = "program")]
 mod program;

@@ -13,7 +13,10 @@ use anyhow::{Context as _, anyhow, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::{figures::number, upstream::Upstream};
-use crate::shell::{built, command, root, run as run_command, step};
+use crate::{
+    needs::look_for,
+    shell::{built, command, root, run as run_command, step},
+};
 
 /// What is measured: a name, the path by the name that `budget` has for it, how often, and before what.
 const PATHS: [(&str, &str, u32, &str); 6] = [
@@ -44,6 +47,7 @@ struct Budget {
 
 /// Counts, and compares with what may be, or writes down what is.
 pub(crate) fn run(write: bool) -> anyhow::Result<()> {
+    look_for("instructions and memory of hot paths", &["valgrind"])?;
     step("the release programs", || {
         for what in [
             "--release --package budget",
@@ -177,7 +181,7 @@ fn valgrind(tool: &str, out: &str, path: &str, times: u32, url: &str) -> anyhow:
         .args([path, &times.to_string(), url])
         .stdin(Stdio::null())
         .output()
-        .context("valgrind is needed (Debian: apt-get install valgrind)")?;
+        .context("valgrind")?;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     ensure!(output.status.success(), "{path}: {said}");
     Ok(said)
