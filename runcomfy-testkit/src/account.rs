@@ -38,7 +38,7 @@ pub(crate) use driven::DrivenEnd;
 pub(crate) use driven::StoredFile;
 pub(crate) use driven::{Driven, Job, Open, Standing};
 use money::Purse;
-pub(crate) use money::{Microdollars, Prices};
+pub(crate) use money::{Microdollars, Prices, microdollars};
 pub use requests::StartedRun;
 use work::Work;
 

@@ -18,48 +18,13 @@
 //! # }
 //! ```
 
-use std::time::Duration;
-
 use runcomfy_core::RunComfyApi;
-
-use crate::samples;
-use rule::Rule;
 
 mod rule;
 
-/// What the rules may take for granted of the account they try.
-#[derive(Clone, Debug)]
-pub struct Setting {
-    /// A saved workflow to deploy; what it makes does not matter.
-    pub workflow_id: String,
-    /// Its version.
-    pub workflow_version: String,
-    /// Another version of it, to change to. No run is started with it.
-    pub other_workflow_version: String,
-    /// What to run on.
-    pub hardware: String,
-    /// What else there is to run on. No run is started there.
-    pub other_hardware: String,
-    /// The time between two looks at a run.
-    pub look: Duration,
-    /// How long a rule may wait for its runs, queue and cold start included.
-    pub patience: Duration,
-}
+pub use rule::Setting;
 
-impl Default for Setting {
-    /// The stock graph of the fake on its smallest machine, looked at ten times a second.
-    fn default() -> Self {
-        Self {
-            workflow_id: samples::workflow_id(0),
-            workflow_version: "v1".to_owned(),
-            other_workflow_version: "v2".to_owned(),
-            hardware: "TURING_16".to_owned(),
-            other_hardware: "AMPERE_24".to_owned(),
-            look: Duration::from_millis(100),
-            patience: Duration::from_secs(600),
-        }
-    }
-}
+use rule::Rule;
 
 /// Declares the rules, by the file they are in: each becomes public and part of [`all`].
 macro_rules! rules {

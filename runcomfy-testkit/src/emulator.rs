@@ -11,6 +11,7 @@ use crate::fake::FakeBuilder;
 use crate::fake::FakeRunComfy;
 
 mod accounts;
+mod app_state;
 mod builder;
 mod connection;
 mod control;
@@ -35,15 +36,16 @@ mod pool;
 mod proxy;
 mod read;
 mod routes;
+mod shared;
 mod start;
 #[cfg(feature = "state")]
 mod state;
 mod wire;
 
 use accounts::Accounts;
-use front::Front;
 use notifier::Notifier;
 use pool::Workers;
+use shared::SharedState;
 
 pub use builder::EmulatorBuilder;
 pub use counters::{CallCounters, ConnectionCounters, Counters, SubmitCounters};
@@ -81,7 +83,7 @@ pub struct Emulator {
     stop: CancellationToken,
     /// Ends the others.
     cut: CancellationToken,
-    front: Arc<Front>,
+    shared: Arc<SharedState>,
     accounts: Arc<Accounts>,
     notifier: Option<Notifier>,
     server: Option<JoinHandle<io::Result<()>>>,
@@ -113,24 +115,24 @@ impl Emulator {
 
     /// Has calls meet a fault from now on. Of several rules the first that strikes counts.
     pub fn inject(&self, rule: impl Into<FaultRule>) {
-        self.front.faults.inject(rule.into(), None);
+        self.shared.faults.inject(rule.into(), None);
     }
 
     /// Has calls meet the faults of a scenario from now on.
     pub fn play(&self, scenario: Scenario) {
-        self.front.faults.play(scenario);
+        self.shared.faults.play(scenario);
     }
 
     /// Ends all faults: the rules, and what they left behind, such as tokens that were revoked. Runs that
     /// are to fail still do.
     pub fn clear_faults(&self) {
-        self.front.faults.clear();
+        self.shared.faults.clear();
     }
 
     /// What happened to every call so far.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        self.front.ledger.counters()
+        self.shared.ledger.counters()
     }
 
     /// The account behind a bearer token, opened where it is new: what took effect there, whatever callers

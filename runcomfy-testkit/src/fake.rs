@@ -3,7 +3,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -17,6 +17,7 @@ use crate::{
     history::Event,
     outputs::File,
     script::Script,
+    sync::lock,
 };
 
 mod builder;
@@ -24,6 +25,7 @@ mod calls;
 mod driver;
 mod failure;
 mod folder;
+mod keeper;
 mod kept;
 mod service;
 
@@ -31,13 +33,12 @@ pub use builder::FakeBuilder;
 pub use calls::Call;
 pub(crate) use driver::{Driver, Wish};
 use failure::{Comes, Failure};
-pub(crate) use kept::Keeper;
-use kept::microdollars;
+pub(crate) use keeper::Keeper;
 
 /// RunComfy in memory, for one account: a model of the service with a queue, instances and outputs.
 ///
 /// The ids that it gives are the same each time: they follow from the builder's seed, and from what was asked
-/// for before. An [`Emulator`](crate::Emulator) gives its accounts seeds of their own.
+/// for before. An `Emulator` gives its accounts seeds of their own.
 ///
 /// A cheap handle: clones share everything. Its time is tokio's, so a test under a paused clock waits
 /// minutes in no time. Nothing runs in the background: what has happened is worked out from the time that
@@ -204,7 +205,7 @@ impl FakeRunComfy {
                 failure => failure,
             };
             if let Some(why) = &inner.not_kept {
-                return Err(kept::not_kept(operation, why).with_outcome(Outcome::Rejected));
+                return Err(keeper::not_kept(operation, why).with_outcome(Outcome::Rejected));
             }
             let (answer, event) = what(&mut inner, now)?;
             let kept = inner.keep(now, event);
@@ -212,7 +213,7 @@ impl FakeRunComfy {
         };
         if let Err(why) = kept.await {
             // It has happened, but would be forgotten: nobody may rely on it, and nothing more happens.
-            let error = kept::not_kept(operation, &why);
+            let error = keeper::not_kept(operation, &why);
             self.lock().not_kept.get_or_insert(why);
             return Err(error);
         }
@@ -226,8 +227,7 @@ impl FakeRunComfy {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        // A panic while it was held is a test's own; what it shows is still the best there is.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner)
     }
 }
 

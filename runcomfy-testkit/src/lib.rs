@@ -73,6 +73,7 @@ mod samples;
 mod script;
 #[cfg(feature = "state")]
 mod store;
+mod sync;
 mod text;
 #[cfg(feature = "webhooks")]
 mod webhooks;

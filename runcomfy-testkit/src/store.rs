@@ -25,16 +25,8 @@ mod tests;
 mod writer;
 
 pub(crate) use error::{OpenError, WriteError};
+pub(crate) use tables::Record;
 use writer::{Order, Writer};
-
-/// One entry of the log.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Record {
-    /// Whose it is.
-    pub(crate) account: u64,
-    /// What happened.
-    pub(crate) event: Vec<u8>,
-}
 
 /// A handle on the log. When the last one is dropped, everything appended is on disk and the file is free for
 /// others; that drop waits for the disk.

@@ -5,7 +5,7 @@
 
 use std::{
     collections::{HashMap, VecDeque, hash_map::Entry},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use runcomfy_core::RequestId;
@@ -17,7 +17,7 @@ use tokio_util::{
 };
 use url::Url;
 
-use crate::outgoing::NoClient;
+use crate::{outgoing::NoClient, sync::lock};
 
 mod attempt;
 mod options;
@@ -162,7 +162,7 @@ impl Shared {
     }
 
     async fn deliver(&self, delivery: &Delivery) {
-        let attempt = Attempt::new(delivery);
+        let attempt = Attempt::new(&delivery.url, &delivery.payload);
         let began = Instant::now();
         let mut failures = 0;
         loop {
@@ -212,9 +212,8 @@ impl Shared {
         what(&mut self.deliveries().counts);
     }
 
-    // Nothing panics while it is held.
     fn deliveries(&self) -> MutexGuard<'_, Deliveries> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

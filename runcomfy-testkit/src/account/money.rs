@@ -9,6 +9,11 @@ use serde::{Deserialize, Serialize};
 /// A price or an amount, in millionths of a dollar.
 pub(crate) type Microdollars = i64;
 
+/// Converts dollars, rounded to the nearest millionth.
+pub(crate) fn microdollars(dollars: f64) -> Microdollars {
+    (dollars * 1e6).round() as Microdollars
+}
+
 /// What a millionth of a dollar is, in the unit that everything is counted in: as many nanoseconds as an
 /// hour has, each at a millionth of a dollar per hour.
 const MICRODOLLAR: i128 = 3_600 * 1_000_000_000;

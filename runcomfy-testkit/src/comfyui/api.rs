@@ -12,9 +12,11 @@ use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt as _, time::timeout};
 
 use super::{
-    FileKind, Limits, Options, Times, Trouble, TroubleKind,
     identity::{Identity, Listed},
+    job::FileKind,
     json,
+    options::{Limits, Options, Times},
+    trouble::{Trouble, TroubleKind},
 };
 use crate::outgoing;
 

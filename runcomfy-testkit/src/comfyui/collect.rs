@@ -6,9 +6,10 @@ use std::{collections::HashSet, path::Path};
 use serde_json::{Map, Value};
 
 use super::{
-    FileKind, StoredFile,
     api::{Api, NotCopied},
-    failure, names,
+    failure,
+    job::{FileKind, StoredFile},
+    names,
 };
 
 /// What came of it.

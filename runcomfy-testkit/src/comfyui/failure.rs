@@ -6,7 +6,8 @@
 use runcomfy_core::Workflow;
 use serde_json::{Map, Value, json};
 
-use super::{FileKind, Trouble};
+use super::{job::FileKind, trouble::Trouble};
+use crate::text::clip;
 
 /// The most that is kept of a text of ComfyUI's, in bytes: messages repeat values, and values may
 /// be files.
@@ -151,32 +152,9 @@ pub(super) fn of_disk(why: &std::io::Error) -> Value {
     json!({"type": "output_file_error", "message": format!("the run's files could not be kept: {why}")})
 }
 
-/// `text`, or its beginning.
-pub(super) fn clip(text: &str, most: usize) -> String {
-    if text.len() <= most {
-        return text.to_owned();
-    }
-    // Not inside a character.
-    let end = (0..=most).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
-    format!("{}…", &text[..end])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_text_is_cut_between_characters() {
-        for (text, most, expected) in [
-            ("", 0, ""),
-            ("cat", 3, "cat"),
-            ("cats", 3, "cat…"),
-            ("猫猫", 5, "猫…"),
-            ("猫", 2, "…"),
-        ] {
-            assert_eq!(clip(text, most), expected, "{text} {most}");
-        }
-    }
 
     #[test]
     fn a_message_of_any_length_is_kept_short() {

@@ -13,8 +13,9 @@ use runcomfy_core::ProxyPath;
 use serde_json::{Value, json};
 
 use super::{
-    Server, Trouble,
     api::{Place, Reply},
+    server::Server,
+    trouble::Trouble,
 };
 
 /// The methods that are passed on.

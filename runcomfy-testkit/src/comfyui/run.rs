@@ -8,19 +8,55 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Accepted, Job, Outcome, Progress, Server, Trouble,
     api::Api,
     collect, failure,
     history::{self, Verdict},
     identity::Identity,
+    job::{Accepted, Job, Outcome, Progress},
+    server::Server,
     socket::Socket,
     staging,
     submit::{NotTaken, submit},
+    trouble::Trouble,
     watch::{End, Seen, Watch, look},
 };
 
+impl Server {
+    /// Runs a job to its end, and copies what it makes into `folder`.
+    ///
+    /// Cancelled, it is taken out of the server's queue or interrupted; what ends well before that
+    /// has its effect is a success. Dropping this leaves the job to the server.
+    pub(crate) async fn run(
+        &self,
+        job: &Job,
+        folder: &Path,
+        cancelled: CancellationToken,
+        progress: impl FnMut(Progress) + Send,
+    ) -> Outcome {
+        let (request_id, prompt_id) = (&job.request_id, &job.prompt_id);
+        Run::new(self, request_id, prompt_id, folder, cancelled, progress).start(job).await
+    }
+
+    /// Takes up a job that it was given before, perhaps by a process that is gone.
+    ///
+    /// `prompt_id` is the id that it was to run under, `accepted` what [`Progress::Accepted`] told, if that
+    /// much is known. `None` if the server answers and does not know the job: it never had it, or it was
+    /// restarted since.
+    pub(crate) async fn resume(
+        &self,
+        request_id: &RequestId,
+        (prompt_id, accepted): (&str, Option<Accepted>),
+        folder: &Path,
+        cancelled: CancellationToken,
+        progress: impl FnMut(Progress) + Send,
+    ) -> Option<Outcome> {
+        let run = Run::new(self, request_id, prompt_id, folder, cancelled, progress);
+        run.resume(accepted).await
+    }
+}
+
 /// A job under way.
-pub(super) struct Run<'a, P> {
+struct Run<'a, P> {
     server: &'a Server,
     api: &'a Api,
     request: &'a RequestId,
@@ -43,7 +79,7 @@ enum Found {
 }
 
 impl<'a, P: FnMut(Progress) + Send> Run<'a, P> {
-    pub(super) fn new(
+    fn new(
         server: &'a Server,
         request: &'a RequestId,
         prompt_id: &'a str,
@@ -55,7 +91,7 @@ impl<'a, P: FnMut(Progress) + Send> Run<'a, P> {
         Self { server, api, request, prompt_id, client_id, folder, cancelled, progress }
     }
 
-    pub(super) async fn start(self, job: &Job) -> Outcome {
+    async fn start(self, job: &Job) -> Outcome {
         let staged = tokio::select! {
             biased;
             () = self.cancelled.cancelled() => return Outcome::Cancelled,
@@ -97,7 +133,7 @@ impl<'a, P: FnMut(Progress) + Send> Run<'a, P> {
         self.finish(accepted, socket).await
     }
 
-    pub(super) async fn resume(self, accepted: Option<Accepted>) -> Option<Outcome> {
+    async fn resume(self, accepted: Option<Accepted>) -> Option<Outcome> {
         match self.find(accepted).await {
             Found::Known(accepted) => {
                 let socket = Socket::connect(self.api, &self.client_id).await.ok();

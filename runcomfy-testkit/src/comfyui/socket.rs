@@ -18,9 +18,9 @@ use tokio_tungstenite::{
 };
 
 use super::{
-    Trouble, TroubleKind,
     api::Api,
     event::{self, Event},
+    trouble::{Trouble, TroubleKind},
 };
 
 /// An open connection.

@@ -6,21 +6,12 @@ use std::collections::{HashMap, hash_map::Entry};
 use runcomfy_core::Workflow;
 use serde_json::Value;
 
-use super::{Job, api::Api, failure, names};
+use super::{api::Api, failure, job::Job, names};
 
 mod data_uri;
 mod fetch;
 
 pub(super) use fetch::Fetcher;
-
-/// A file, by whatever way it came.
-#[derive(Debug, PartialEq, Eq)]
-struct Content {
-    bytes: Vec<u8>,
-    media_type: Option<String>,
-    /// What it was called, if it had a name. Not to be trusted.
-    name: String,
-}
 
 /// An input that is not where it is needed.
 struct Input<'a> {

@@ -2,7 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Accepted, Job, Trouble, TroubleKind, api::Api, api::Reply, failure};
+use super::{
+    api::{Api, Reply},
+    failure,
+    job::{Accepted, Job},
+    trouble::{Trouble, TroubleKind},
+};
 
 /// Why a job was not taken.
 pub(super) enum NotTaken {

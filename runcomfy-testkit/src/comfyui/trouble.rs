@@ -2,6 +2,8 @@
 
 use std::{error::Error, fmt};
 
+use crate::text::clip;
+
 /// A call that got no answer, or none that is of use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Trouble {
@@ -28,11 +30,7 @@ pub(crate) enum TroubleKind {
 
 impl Trouble {
     pub(crate) fn new(kind: TroubleKind, server: &str, detail: impl fmt::Display) -> Self {
-        Self {
-            kind,
-            server: server.to_owned(),
-            detail: super::failure::clip(&detail.to_string(), 300),
-        }
+        Self { kind, server: server.to_owned(), detail: clip(&detail.to_string(), 300) }
     }
 
     pub(crate) fn kind(&self) -> TroubleKind {

@@ -10,12 +10,13 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Progress, Trouble, TroubleKind,
     api::{Api, Place},
     event::Event,
     history,
     identity::Identity,
+    job::Progress,
     socket::Socket,
+    trouble::{Trouble, TroubleKind},
 };
 
 /// A job, and what is known of it so far.

@@ -3,7 +3,8 @@
 use std::{
     fmt::Debug,
     panic::{AssertUnwindSafe, resume_unwind},
-    sync::{Mutex, PoisonError},
+    sync::Mutex,
+    time::Duration,
 };
 
 use futures_util::FutureExt as _;
@@ -15,11 +16,44 @@ use runcomfy_core::{
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::Setting;
-use crate::samples;
+use crate::{samples, sync::lock};
 
 /// How often a rule tries again that needs to look in time, on a machine that may be busy elsewhere.
 pub(super) const TRIES: u32 = 5;
+
+/// What the rules may take for granted of the account they try.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// A saved workflow to deploy; what it makes does not matter.
+    pub workflow_id: String,
+    /// Its version.
+    pub workflow_version: String,
+    /// Another version of it, to change to. No run is started with it.
+    pub other_workflow_version: String,
+    /// What to run on.
+    pub hardware: String,
+    /// What else there is to run on. No run is started there.
+    pub other_hardware: String,
+    /// The time between two looks at a run.
+    pub look: Duration,
+    /// How long a rule may wait for its runs, queue and cold start included.
+    pub patience: Duration,
+}
+
+impl Default for Setting {
+    /// The stock graph of the fake on its smallest machine, looked at ten times a second.
+    fn default() -> Self {
+        Self {
+            workflow_id: samples::workflow_id(0),
+            workflow_version: "v1".to_owned(),
+            other_workflow_version: "v2".to_owned(),
+            hardware: "TURING_16".to_owned(),
+            other_hardware: "AMPERE_24".to_owned(),
+            look: Duration::from_millis(100),
+            patience: Duration::from_secs(600),
+        }
+    }
+}
 
 pub(super) struct Rule<'a> {
     name: &'static str,
@@ -42,7 +76,7 @@ impl<'a> Rule<'a> {
         if kept.is_err() {
             self.find_namesakes().await;
         }
-        let made = std::mem::take(&mut *self.made.lock().unwrap_or_else(PoisonError::into_inner));
+        let made = std::mem::take(&mut *lock(&self.made));
         let mut left = Vec::new();
         for id in made {
             match self.api.delete_deployment(&id).await {
@@ -66,7 +100,7 @@ impl<'a> Rule<'a> {
     }
 
     fn owe(&self, id: DeploymentId) {
-        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut made = lock(&self.made);
         if !made.contains(&id) {
             made.push(id);
         }

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::Mutex,
 };
 
 use chrono::Utc;
@@ -13,6 +13,7 @@ use super::home::Home;
 use crate::{
     fake::{FakeBuilder, FakeRunComfy},
     ids,
+    sync::lock,
 };
 
 type Make = dyn Fn(&str, FakeBuilder) -> Option<FakeRunComfy> + Send + Sync;
@@ -135,10 +136,6 @@ impl Accounts {
 /// What an account is kept under: never the token itself.
 fn key(token: &str) -> u64 {
     ids::hash(token.as_bytes())
-}
-
-fn lock<T>(known: &Mutex<T>) -> MutexGuard<'_, T> {
-    known.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What a token goes by where it is spoken of: tokens are never shown.

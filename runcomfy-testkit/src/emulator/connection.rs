@@ -4,7 +4,7 @@ use std::{
     io,
     net::SocketAddr,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     task::{Context, Poll},
 };
 
@@ -20,13 +20,14 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::{
     faults::{Fault, FaultKind, raw},
-    front::Front,
+    shared::SharedState,
 };
+use crate::sync::lock;
 
 /// Takes connections until nobody asks for them, and cuts them all when `cut` says so.
 pub(super) struct Connections {
     pub(super) listener: TcpListener,
-    pub(super) front: Arc<Front>,
+    pub(super) shared: Arc<SharedState>,
     /// Ends what faults do to connections.
     pub(super) stop: CancellationToken,
     pub(super) cut: CancellationToken,
@@ -57,8 +58,7 @@ impl Line {
     }
 
     fn stream(&self) -> MutexGuard<'_, Option<TcpStream>> {
-        // Nothing that can panic is done under it.
-        self.stream.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.stream)
     }
 }
 
@@ -92,8 +92,8 @@ impl Listener for Connections {
 impl Connections {
     /// The new connection, unless it meets a fault before anything is read from it.
     fn unharmed(&self, stream: TcpStream) -> Option<TcpStream> {
-        let fault = self.front.faults.at_accept();
-        self.front.ledger.accepted(fault.as_ref().map(Fault::kind));
+        let fault = self.shared.faults.at_accept();
+        self.shared.ledger.accepted(fault.as_ref().map(Fault::kind));
         match fault.as_ref().map(Fault::kind) {
             None => return Some(stream),
             Some(FaultKind::ResetAtAccept) => raw::reset(stream),

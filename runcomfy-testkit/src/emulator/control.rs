@@ -3,66 +3,44 @@
 use std::sync::Arc;
 
 use axum::{
-    Router,
-    body::Bytes,
-    extract::{FromRequestParts, State},
-    http::{StatusCode, header, request::Parts},
-    response::Response,
-    routing::get,
+    Router, body::Bytes, extract::State, http::StatusCode, response::Response, routing::get,
 };
 use serde_json::{Value, json};
 
 use super::{
-    faults::{FaultRule, InvalidFault, Scenario},
-    routes::Served,
+    app_state::{AppState, RequireJson},
+    faults::{FaultRule, InvalidFault, Scenario, UnknownScenario},
     wire,
 };
 use crate::text;
 
 /// No answer ever allows pages of other origins to read it, and what changes anything must come as JSON,
 /// which such a page may not send without asking first.
-pub(super) fn routes() -> Router<Arc<Served>> {
+pub(super) fn routes() -> Router<Arc<AppState>> {
     Router::new()
         .route("/_emulator/faults", get(faults).post(add_fault).delete(clear_faults))
         .route("/_emulator/scenarios", get(scenarios).post(add_scenario))
         .route("/_emulator/counters", get(counters))
 }
 
-/// Says that the call has a body of JSON, or none but would.
-pub(super) struct Json;
-
-impl<S: Sync> FromRequestParts<S> for Json {
-    type Rejection = Response;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
-        let said = parts.headers.get(header::CONTENT_TYPE).and_then(|said| said.to_str().ok());
-        let said = said.and_then(|said| said.split(';').next()).unwrap_or_default().trim();
-        if said.eq_ignore_ascii_case("application/json") {
-            return Ok(Self);
-        }
-        let message = "send it with Content-Type: application/json";
-        Err(wire::json(StatusCode::UNSUPPORTED_MEDIA_TYPE, &json!({"error": message})))
-    }
+async fn faults(State(state): State<Arc<AppState>>) -> Response {
+    wire::json(StatusCode::OK, &state.shared.faults.to_json())
 }
 
-async fn faults(State(served): State<Arc<Served>>) -> Response {
-    wire::json(StatusCode::OK, &served.front.faults.to_json())
-}
-
-async fn add_fault(State(served): State<Arc<Served>>, _: Json, body: Bytes) -> Response {
+async fn add_fault(State(state): State<Arc<AppState>>, _: RequireJson, body: Bytes) -> Response {
     let rule = parsed(&body).and_then(|body| FaultRule::from_json(&body));
     match rule {
         Ok(rule) => {
-            served.front.faults.inject(rule, None);
-            rules(&served)
+            state.shared.faults.inject(rule, None);
+            rules(&state)
         }
         Err(error) => unfit(&error),
     }
 }
 
-async fn clear_faults(State(served): State<Arc<Served>>, _: Json) -> Response {
-    served.front.faults.clear();
-    rules(&served)
+async fn clear_faults(State(state): State<Arc<AppState>>, _: RequireJson) -> Response {
+    state.shared.faults.clear();
+    rules(&state)
 }
 
 async fn scenarios() -> Response {
@@ -74,11 +52,11 @@ async fn scenarios() -> Response {
     wire::json(StatusCode::OK, &json!({"scenarios": all}))
 }
 
-async fn add_scenario(State(served): State<Arc<Served>>, _: Json, body: Bytes) -> Response {
+async fn add_scenario(State(state): State<Arc<AppState>>, _: RequireJson, body: Bytes) -> Response {
     match parsed(&body).and_then(|body| scenario(&body)) {
         Ok(scenario) => {
-            served.front.faults.play(scenario);
-            rules(&served)
+            state.shared.faults.play(scenario);
+            rules(&state)
         }
         Err(error) => unfit(&error),
     }
@@ -92,20 +70,19 @@ fn scenario(body: &Value) -> Result<Scenario, InvalidFault> {
     }
     let name = object.get("scenario").and_then(Value::as_str);
     let name = name.ok_or_else(|| InvalidFault::new("scenario", "must be there, and be a name"))?;
-    name.parse()
-        .map_err(|error: super::UnknownScenario| InvalidFault::new("scenario", error.to_string()))
+    name.parse().map_err(|error: UnknownScenario| InvalidFault::new("scenario", error.to_string()))
 }
 
-async fn counters(State(served): State<Arc<Served>>) -> Response {
-    let counters = served.front.ledger.counters();
+async fn counters(State(state): State<Arc<AppState>>) -> Response {
+    let counters = state.shared.ledger.counters();
     let mut body = serde_json::to_value(&counters).unwrap_or_default();
     body["broken"] = json!(counters.broken());
     wire::json(StatusCode::OK, &body)
 }
 
 /// What a change leaves at work.
-fn rules(served: &Served) -> Response {
-    wire::json(StatusCode::OK, &json!({"rules": served.front.faults.listed()}))
+fn rules(state: &AppState) -> Response {
+    wire::json(StatusCode::OK, &json!({"rules": state.shared.faults.listed()}))
 }
 
 fn parsed(body: &[u8]) -> Result<Value, InvalidFault> {

@@ -6,6 +6,8 @@ use runcomfy_core::Operation;
 use serde::Serialize;
 
 use super::faults::FaultKind;
+#[cfg(doc)]
+use crate::fake::FakeRunComfy;
 
 mod ledger;
 
@@ -23,7 +25,7 @@ pub(super) use ledger::{CallRecord, Ledger};
 /// `submits.accepted` is the service's own count of runs and the others are counted where the answers
 /// pass, so the second of these says that no run was started twice or behind anybody's back. A run that a
 /// test starts on the fake itself is one of the latter, as is an answer that
-/// [`FakeRunComfy::next_answer_lost`](crate::FakeRunComfy::next_answer_lost) takes.
+/// [`FakeRunComfy::next_answer_lost`] takes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Counters {

@@ -1,6 +1,6 @@
 //! Files that runs made, at the addresses that results name.
 
-use std::{io, num::NonZero, path::Path, sync::Arc};
+use std::{io, path::Path, sync::Arc};
 
 use axum::{
     body::{Body, Bytes},
@@ -10,10 +10,10 @@ use axum::{
 };
 use futures_util::stream;
 use runcomfy_core::RequestId;
-use tokio::{fs, io::AsyncReadExt as _, sync::Semaphore};
+use tokio::{fs, io::AsyncReadExt as _};
 
-use super::routes::Served;
-use crate::outputs::{self, File};
+use super::app_state::AppState;
+use crate::outputs;
 
 /// Anybody may have made them, and they come from where the page does: none may do what that can.
 const HARMLESS: [(HeaderName, &str); 2] =
@@ -22,40 +22,18 @@ const HARMLESS: [(HeaderName, &str); 2] =
 /// How much of a file is in memory at a time.
 const PIECE: usize = 64 * 1024;
 
-/// Who may draw a picture now. One takes some milliseconds, and ten times the room of its file: as many at a
-/// time as can be worked on.
-pub(super) struct Drawing(Arc<Semaphore>);
-
-impl Drawing {
-    pub(super) fn new() -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-        Self(Arc::new(Semaphore::new(cores)))
-    }
-
-    /// The bytes of a file, drawn where others are not held up.
-    async fn bytes(&self, file: File) -> io::Result<outputs::Bytes> {
-        let turn = self.0.clone().acquire_owned().await.map_err(io::Error::other)?;
-        let draw = move || {
-            // Held to the end, even if nobody waits for the picture any more.
-            let _turn = turn;
-            file.bytes()
-        };
-        tokio::task::spawn_blocking(draw).await.map_err(io::Error::other)
-    }
-}
-
 /// Open to anybody, as the service's storage is.
 pub(super) async fn output_file(
-    State(served): State<Arc<Served>>,
+    State(state): State<Arc<AppState>>,
     Place((request, kind, path)): Place<(String, String, String)>,
 ) -> Response {
     let (folder, name) = path.rsplit_once('/').unwrap_or(("", &path));
     let file = RequestId::new(request).ok().and_then(|request| {
-        served.accounts.all().iter().find_map(|(_, fake)| fake.file(&request, &kind, folder, name))
+        state.accounts.all().iter().find_map(|(_, fake)| fake.file(&request, &kind, folder, name))
     });
     let Some(file) = file else { return StatusCode::NOT_FOUND.into_response() };
     let content_type = [(header::CONTENT_TYPE, file.content_type())];
-    let body = match served.drawing.bytes(file).await {
+    let body = match state.drawing.bytes(file).await {
         Ok(outputs::Bytes::Here(bytes)) => bytes.into_response(),
         Ok(outputs::Bytes::At(path)) => match stored(&path).await {
             Ok(body) => body,

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     body::to_bytes,
     extract::{ConnectInfo, Request, State},
-    http::{HeaderMap, Method, StatusCode, header},
+    http::{HeaderMap, Method, StatusCode},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
@@ -13,38 +13,23 @@ use runcomfy_core::{CallKind, Operation, RequestId};
 
 use super::{
     accounts::Fingerprint,
+    app_state::{AppState, Caller, MAX_BODY_BYTES, bearer},
     connection::Line,
-    counters::{CallRecord, Ledger},
-    faults::{self, Effect, Fault, FaultKind, Faults, InvalidFault, Met, raw},
-    routes::{Caller, LARGEST_BODY, Served},
-    wire,
+    counters::CallRecord,
+    faults::{self, Effect, Fault, FaultKind, InvalidFault, Met, raw},
+    shared::SharedState,
+    wire::{self, Accepted},
 };
 use crate::account::refusal;
 
-/// What all connections and calls of an emulator share.
-pub(super) struct Front {
-    pub(super) faults: Faults,
-    pub(super) ledger: Ledger,
-}
-
-impl Front {
-    pub(super) fn new(seed: u64) -> Self {
-        Self { faults: Faults::new(seed), ledger: Ledger::default() }
-    }
-}
-
-/// Marks the answer to a submit that was accepted.
-#[derive(Clone, Debug)]
-pub(super) struct Accepted(pub(super) RequestId);
-
 pub(super) async fn watch(
-    State(served): State<Arc<Served>>,
+    State(state): State<Arc<AppState>>,
     ConnectInfo(line): ConnectInfo<Line>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let front = &served.front;
-    if !served.hosts.answers(request.headers()) {
+    let shared = &state.shared;
+    if !state.hosts.answers(request.headers()) {
         return (StatusCode::MISDIRECTED_REQUEST, "not a name of this emulator").into_response();
     }
     let path = request.uri().path();
@@ -54,7 +39,7 @@ pub(super) async fn watch(
     }
     let asked = asked(request.headers());
     let Some(operation) = operation(request.method(), path) else {
-        let visit = Visit { record: front.ledger.open_call(), line, front, operation: None };
+        let visit = Visit { record: shared.ledger.open_call(), line, shared, operation: None };
         return match asked.and_then(|asked| asked.map(fits_any).transpose()) {
             Ok(None) => visit.through(request, next).await,
             Ok(Some(fault)) => visit.meet(fault, request, next).await,
@@ -62,19 +47,19 @@ pub(super) async fn watch(
         };
     };
     let token = bearer(request.headers());
-    let fake = token.and_then(|token| served.accounts.of(token));
+    let fake = token.and_then(|token| state.accounts.of(token));
     let Some((token, fake)) = token.zip(fake) else {
-        front.ledger.unauthenticated();
+        shared.ledger.unauthenticated();
         return wire::unauthorized();
     };
-    let mut record = front.ledger.call(served.accounts.fingerprint(token), &fake, operation);
+    let mut record = shared.ledger.call(state.accounts.fingerprint(token), &fake, operation);
     if let Some(request) = request_in(path) {
         record.is_about(request);
     }
-    let mut visit = Visit { record, line, front, operation: Some(operation) };
+    let mut visit = Visit { record, line, shared, operation: Some(operation) };
     let met = asked.and_then(|asked| {
         let asked = asked.map(|fault| fits(fault, operation)).transpose()?;
-        Ok(front.faults.on_call(operation, Fingerprint::of(token), path, asked))
+        Ok(shared.faults.on_call(operation, Fingerprint::of(token), path, asked))
     });
     request.extensions_mut().insert(Caller(fake));
     match met {
@@ -97,7 +82,7 @@ pub(super) async fn watch(
 struct Visit<'a> {
     record: CallRecord,
     line: Line,
-    front: &'a Front,
+    shared: &'a SharedState,
     operation: Option<Operation>,
 }
 
@@ -127,7 +112,7 @@ impl Visit<'_> {
             let right = self.serve(request, next).await;
             if let Some(Accepted(id)) = right.extensions().get() {
                 let time = Duration::from_millis(fault.number("ms").unwrap_or_default());
-                self.front.faults.hide(id.as_str(), time);
+                self.shared.faults.hide(id.as_str(), time);
             }
             self.record.answered(right.status(), took_effect(&right));
             return right;
@@ -161,7 +146,7 @@ impl Visit<'_> {
     /// Takes the connection, and does the rest without the HTTP server.
     async fn on_the_wire(self, fault: &Fault, right: Option<Response>, confirms: bool) -> Response {
         if let Some(stream) = self.line.take() {
-            self.front.ledger.cut();
+            self.shared.ledger.cut();
             let answered = tokio::select! {
                 answered = raw::act(fault, stream, right) => answered,
                 () = self.line.stopped() => None,
@@ -211,7 +196,7 @@ fn took_effect(right: &Response) -> bool {
 /// So that the caller has said all before it gets an answer, as from the service.
 async fn read_to_its_end(request: Request) {
     // Too much, or broken off: the answer is the same.
-    let _ = to_bytes(request.into_body(), LARGEST_BODY).await;
+    let _ = to_bytes(request.into_body(), MAX_BODY_BYTES).await;
 }
 
 /// The fault that the caller asks for.
@@ -236,17 +221,6 @@ fn fits_any(fault: Fault) -> Result<Fault, InvalidFault> {
     }
     let kind = fault.kind().as_str();
     Err(InvalidFault::new("fault", format!("{kind} meets calls of the API only")))
-}
-
-/// Whose a call is that is no operation's.
-pub(super) fn caller(headers: &HeaderMap, served: &Served) -> Option<Caller> {
-    served.accounts.of(bearer(headers)?).map(Caller)
-}
-
-pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    let token = token.trim();
-    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
 }
 
 /// The request that a call names.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock},
 };
 
 use runcomfy_core::RequestId;
@@ -12,6 +12,7 @@ use super::accounts::Accounts;
 use crate::{
     account::{Note, NoteAbout},
     fake::FakeRunComfy,
+    sync::lock,
     webhooks::{Delivery, Options, Settled, State, Webhooks, payload},
 };
 
@@ -47,7 +48,7 @@ impl Notifier {
 
     /// Tells what happens to this account's requests from now on.
     pub(super) fn watch(&self, fake: &FakeRunComfy) {
-        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut watched = lock(&self.watched);
         if !watched.insert(fake.identity()) {
             return;
         }

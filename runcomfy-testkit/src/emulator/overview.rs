@@ -17,14 +17,12 @@ use url::{Url, form_urlencoded};
 
 use super::{
     accounts::Fingerprint,
-    control::Json,
-    front,
-    routes::{Caller, Served},
+    app_state::{AppState, Caller, RequireJson, bearer},
     wire,
 };
 use crate::{fake::FakeRunComfy, ids, text};
 
-pub(super) fn routes() -> Router<Arc<Served>> {
+pub(super) fn routes() -> Router<Arc<AppState>> {
     Router::new()
         .route("/_emulator/overview", get(overview))
         .route("/_emulator/account", get(account))
@@ -35,11 +33,11 @@ pub(super) fn routes() -> Router<Arc<Served>> {
 const FEW: usize = 6;
 
 async fn overview(
-    State(served): State<Arc<Served>>,
+    State(state): State<Arc<AppState>>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    let mut accounts = served.accounts.all();
+    let mut accounts = state.accounts.all();
     // Whoever comes, the others stay where they are.
     accounts.sort_unstable_by_key(|(fingerprint, _)| *fingerprint);
     let few = accounts.len() <= FEW;
@@ -54,23 +52,23 @@ async fn overview(
         let whole = few || chosen.as_ref().map_or(place == 0, |chosen| *chosen == name);
         let mut glance = if whole { fake.overview() } else { fake.summary() };
         if whole {
-            near(&mut glance, &served.base);
-            glance.insert("calls".to_owned(), json!(served.front.ledger.recent(*fingerprint)));
+            near(&mut glance, &state.base);
+            glance.insert("calls".to_owned(), json!(state.shared.ledger.recent(*fingerprint)));
         }
         glance.insert("account".to_owned(), json!(name));
         Value::Object(glance)
     };
     let glances: Vec<_> = accounts.iter().enumerate().map(glance).collect();
-    let counters = served.front.ledger.counters();
+    let counters = state.shared.ledger.counters();
     let mut body = json!({
-        "time_scale": served.accounts.time_scale(),
-        "scenarios": served.front.faults.playing(),
-        "comfyui": served.pool.as_ref().map_or_else(|| json!([]), |pool| pool.overview()),
+        "time_scale": state.accounts.time_scale(),
+        "scenarios": state.shared.faults.playing(),
+        "comfyui": state.pool.as_ref().map_or_else(|| json!([]), |pool| pool.overview()),
         "counters": {
             "calls": counters.totals.calls,
             "runs_started": counters.totals.submits.accepted,
             "faults_injected": counters.totals.faults.values().sum::<u64>(),
-            "webhooks_delivered": served.notifier.as_ref().map_or(0, |one| one.delivered()),
+            "webhooks_delivered": state.notifier.as_ref().map_or(0, |one| one.delivered()),
         },
         "accounts": glances,
     });
@@ -122,15 +120,15 @@ fn near(glance: &mut Map<String, Value>, base: &Url) {
 /// All there is to know of the caller's account, and what it goes by where others are spoken of too: in the
 /// counters and in rules for faults.
 async fn account(
-    State(served): State<Arc<Served>>,
+    State(state): State<Arc<AppState>>,
     Caller(fake): Caller,
     headers: HeaderMap,
 ) -> Response {
     let mut glance = Map::new();
-    let fingerprint = front::bearer(&headers).and_then(|one| served.accounts.fingerprint(one));
+    let fingerprint = bearer(&headers).and_then(|one| state.accounts.fingerprint(one));
     glance.insert("account".to_owned(), json!(named(fingerprint)));
     glance.extend(fake.overview());
-    near(&mut glance, &served.base);
+    near(&mut glance, &state.base);
     wire::json(StatusCode::OK, &Value::Object(glance))
 }
 
@@ -141,7 +139,7 @@ struct PayIn {
 }
 
 /// Adds money to the caller's account.
-async fn pay_in(Caller(fake): Caller, _: Json, body: Bytes) -> Response {
+async fn pay_in(Caller(fake): Caller, _: RequireJson, body: Bytes) -> Response {
     let unfit = |why: &str| {
         let body = json!({"error": why, "field": "amount_usd"});
         wire::json(StatusCode::UNPROCESSABLE_ENTITY, &body)

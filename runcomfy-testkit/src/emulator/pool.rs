@@ -5,7 +5,7 @@ use std::{
     fs::DirBuilder,
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use axum::body::Bytes;
@@ -21,6 +21,7 @@ use crate::{
     comfyui::{Options, Server, Times},
     fake::{Driver, FakeRunComfy, Wish},
     ids,
+    sync::lock,
 };
 
 mod folders;
@@ -127,8 +128,7 @@ impl Pool {
             // Whoever runs it sees to its files.
             Wish::Forget(request_id) if self.stop(&request_id) => {}
             Wish::Forget(request_id) => {
-                let folder = self.folder(&request_id);
-                drop(tokio::task::spawn_blocking(move || folders::remove(&folder)));
+                drop(self.remove(&request_id));
             }
             Wish::Look => self.arrived.notify_waiters(),
         }
@@ -214,8 +214,4 @@ fn private(folder: &Path) -> io::Result<PathBuf> {
         }
         _ => Ok(folder),
     }
-}
-
-fn lock<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
-    what.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -14,9 +14,9 @@ use runcomfy_core::{
 use serde_json::{Value, json};
 
 use super::{
+    app_state::{AppState, Caller},
     pool::{ProxyBody, takes_forms},
-    read,
-    routes::{Caller, Served, deployment_id},
+    read::{self, deployment_id},
     wire,
 };
 use crate::account::refusal;
@@ -26,7 +26,7 @@ const OPERATION: Operation = Operation::CallInstanceProxy;
 type Through = Path<(String, String, String)>;
 
 pub(super) async fn call_instance_proxy(
-    State(served): State<Arc<Served>>,
+    State(state): State<Arc<AppState>>,
     Caller(fake): Caller,
     RawQuery(query): RawQuery,
     path: Through,
@@ -34,7 +34,7 @@ pub(super) async fn call_instance_proxy(
     body: Bytes,
 ) -> Result<Response, wire::Refusal> {
     let call = call(path)?;
-    if let Some(pool) = &served.pool
+    if let Some(pool) = &state.pool
         && takes_forms(&call.path)
         && let Some(form) = form(&headers)
     {
@@ -42,7 +42,7 @@ pub(super) async fn call_instance_proxy(
         return pool.pass_on(&fake, &call, &Method::POST, query, body).await;
     }
     let call = call.body(read::proxy_body(&body)?);
-    if let Some(pool) = &served.pool {
+    if let Some(pool) = &state.pool {
         let body = (!body.is_empty()).then(|| Value::Object(call.body.clone()));
         let body = ProxyBody::Json(body.as_ref());
         return pool.pass_on(&fake, &call, &Method::POST, None, body).await;
@@ -56,13 +56,13 @@ pub(super) async fn call_instance_proxy(
 /// What the service does not document, though it does it: seen in the wild. Only a real ComfyUI has something
 /// to show here.
 pub(super) async fn get_through(
-    State(served): State<Arc<Served>>,
+    State(state): State<Arc<AppState>>,
     Caller(fake): Caller,
     RawQuery(query): RawQuery,
     path: Through,
 ) -> Result<Response, wire::Refusal> {
     let call = call(path)?;
-    if let Some(pool) = &served.pool {
+    if let Some(pool) = &state.pool {
         return pool
             .pass_on(&fake, &call, &Method::GET, query.as_deref(), ProxyBody::Json(None))
             .await;

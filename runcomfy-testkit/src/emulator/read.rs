@@ -4,7 +4,7 @@ use runcomfy_core::{
     CreateDeployment, DeploymentId, Error, ExtraData, Include, InferenceRequest, ListDeployments,
     Operation, Overrides, UpdateDeployment, Webhook, Workflow,
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use url::{Url, form_urlencoded};
 
 use crate::account::refusal;
@@ -150,13 +150,13 @@ pub(super) fn proxy_body(body: &[u8]) -> Result<Map<String, Value>, Error> {
     Fields::of(Operation::CallInstanceProxy, body).map(Fields::into_map)
 }
 
+/// A deployment's id from the path. A text that is not an id gets the same answer as an unknown deployment.
+pub(super) fn deployment_id(operation: Operation, text: &str) -> Result<DeploymentId, Error> {
+    DeploymentId::new(text).map_err(|_| refusal::missing(operation, "Deployment not found"))
+}
+
 fn values<'a>(query: Option<&'a str>, key: &'a str) -> impl Iterator<Item = String> + 'a {
     form_urlencoded::parse(query.unwrap_or_default().as_bytes())
         .filter(move |(name, _)| name == key)
         .map(|(_, value)| value.into_owned())
-}
-
-/// One entry of the list of what is wrong.
-fn fault(place: &[&str], message: &str, kind: &str) -> Value {
-    json!({"loc": place, "msg": message, "type": kind})
 }

@@ -5,47 +5,27 @@ use std::sync::Arc;
 use axum::{
     Extension, Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, FromRequestParts, Path, RawQuery, State},
-    http::{StatusCode, Uri, header, request::Parts},
+    extract::{DefaultBodyLimit, Path, RawQuery, State},
+    http::{StatusCode, Uri, header},
     middleware::from_fn_with_state,
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
 use runcomfy_core::{DeploymentId, Error, Operation, RequestId, RunComfyApi as _};
 use serde_json::{Value, json};
-use url::Url;
 
 use super::{
-    accounts::Accounts,
-    control, files,
-    front::{self, Accepted, Front},
-    hosts::Hosts,
-    notifier::Notifier,
-    overview, page,
-    pool::Pool,
-    proxy, read, wire,
+    app_state::{AppState, Caller, MAX_BODY_BYTES},
+    control, files, front, overview, page, proxy,
+    read::{self, deployment_id},
+    wire::{self, Accepted},
 };
-use crate::{account::refusal, fake::FakeRunComfy, samples, script::Script};
-
-/// A workflow with pictures written into it is some megabytes.
-pub(super) const LARGEST_BODY: usize = 64 * 1024 * 1024;
-
-pub(super) struct Served {
-    pub(super) accounts: Arc<Accounts>,
-    pub(super) base: Url,
-    /// Who runs requests, if not the fake.
-    pub(super) pool: Option<Arc<Pool>>,
-    /// Who tells webhooks, if anybody does.
-    pub(super) notifier: Option<Notifier>,
-    pub(super) front: Arc<Front>,
-    pub(super) hosts: Hosts,
-    pub(super) drawing: files::Drawing,
-}
+use crate::{account::refusal, samples, script::Script};
 
 type Answer = Result<Response, wire::Refusal>;
 
-pub(super) fn router(served: Served) -> Router {
-    let served = Arc::new(served);
+pub(super) fn router(state: AppState) -> Router {
+    let state = Arc::new(state);
     let mut router = Router::new()
         .merge(page::router())
         .route("/healthz", get(healthz))
@@ -77,23 +57,9 @@ pub(super) fn router(served: Served) -> Router {
         .method_not_allowed_fallback(async || {
             wire::json(StatusCode::METHOD_NOT_ALLOWED, &json!({"detail": "Method Not Allowed"}))
         })
-        .layer(DefaultBodyLimit::max(LARGEST_BODY))
-        .layer(from_fn_with_state(served.clone(), front::watch))
-        .with_state(served)
-}
-
-/// Whoever's token came with the call, as the front has found.
-#[derive(Clone)]
-pub(super) struct Caller(pub(super) FakeRunComfy);
-
-impl FromRequestParts<Arc<Served>> for Caller {
-    type Rejection = Response;
-
-    async fn from_request_parts(parts: &mut Parts, served: &Arc<Served>) -> Result<Self, Response> {
-        // The front has found whose an operation is; other calls have passed it by.
-        let found = parts.extensions.remove();
-        found.or_else(|| front::caller(&parts.headers, served)).ok_or_else(wire::unauthorized)
-    }
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(from_fn_with_state(state.clone(), front::watch))
+        .with_state(state)
 }
 
 async fn get_balance(Caller(fake): Caller) -> Response {
@@ -135,7 +101,7 @@ async fn delete_deployment(Caller(fake): Caller, Path(id): Path<String>) -> Answ
 }
 
 async fn submit_request(
-    State(served): State<Arc<Served>>,
+    State(state): State<Arc<AppState>>,
     Caller(fake): Caller,
     script: Option<Extension<Script>>,
     uri: Uri,
@@ -149,10 +115,10 @@ async fn submit_request(
         None => fake.submit_request(&request).await?,
         Some(Extension(script)) => fake.submit_scripted(&request, script).await?,
     };
-    if let Some(notifier) = served.notifier.as_ref().filter(|_| request.webhook.is_some()) {
+    if let Some(notifier) = state.notifier.as_ref().filter(|_| request.webhook.is_some()) {
         notifier.watch(&fake);
     }
-    let addresses = wire::Addresses::new(&served.base, &uri, &id, &submitted.request_id);
+    let addresses = wire::Addresses::new(&state.base, &uri, &id, &submitted.request_id);
     let written = wire::submission(&submitted.request_id, &addresses);
     let mut answer = wire::json(StatusCode::OK, &written);
     answer.extensions_mut().insert(Accepted(submitted.request_id));
@@ -160,14 +126,14 @@ async fn submit_request(
 }
 
 async fn get_request_status(
-    State(served): State<Arc<Served>>,
+    State(state): State<Arc<AppState>>,
     Caller(fake): Caller,
     uri: Uri,
     Path((deployment, request)): Path<(String, String)>,
 ) -> Answer {
     let (deployment, request) = ids(Operation::GetRequestStatus, &deployment, &request)?;
     let status = fake.get_request_status(&deployment, &request).await?;
-    let addresses = wire::Addresses::new(&served.base, &uri, &deployment, &request);
+    let addresses = wire::Addresses::new(&state.base, &uri, &deployment, &request);
     Ok(wire::json(StatusCode::OK, &wire::status(&request, &status, &addresses)))
 }
 
@@ -193,8 +159,8 @@ async fn healthz() -> Response {
     wire::json(StatusCode::OK, &json!({"ok": true, "service": "runcomfy-emulator"}))
 }
 
-async fn object_info(State(served): State<Arc<Served>>) -> Response {
-    if let Some(pool) = &served.pool {
+async fn object_info(State(state): State<Arc<AppState>>) -> Response {
+    if let Some(pool) = &state.pool {
         return match pool.object_info().await {
             Ok(text) => ([(header::CONTENT_TYPE, "application/json")], text).into_response(),
             Err(why) => wire::json(
@@ -204,11 +170,6 @@ async fn object_info(State(served): State<Arc<Served>>) -> Response {
         };
     }
     ([(header::CONTENT_TYPE, "application/json")], samples::OBJECT_INFO).into_response()
-}
-
-/// Text that is no id names nothing that is there.
-pub(super) fn deployment_id(operation: Operation, text: &str) -> Result<DeploymentId, Error> {
-    DeploymentId::new(text).map_err(|_| refusal::missing(operation, "Deployment not found"))
 }
 
 fn ids(

@@ -16,15 +16,15 @@ use super::state;
 use super::{
     Emulator, EmulatorBuilder,
     accounts::{Accounts, Alike, Kind},
+    app_state::{AppState, DrawingLimit},
     builder::Chosen,
     connection::{Connections, Line},
-    files::Drawing,
-    front::Front,
     home::Home,
     hosts::Hosts,
     notifier::Notifier,
     pool::Pool,
-    routes::{self, Served},
+    routes,
+    shared::SharedState,
 };
 
 impl EmulatorBuilder {
@@ -47,9 +47,9 @@ impl EmulatorBuilder {
         };
         let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
         let pool = self.pool()?;
-        let front = Arc::new(Front::new(self.fault_seed));
-        self.faults.drain(..).for_each(|rule| front.faults.inject(rule, None));
-        self.scenarios.drain(..).for_each(|scenario| front.faults.play(scenario));
+        let shared = Arc::new(SharedState::new(self.fault_seed));
+        self.faults.drain(..).for_each(|rule| shared.faults.inject(rule, None));
+        self.scenarios.drain(..).for_each(|scenario| shared.faults.play(scenario));
         let copies = self.webhook_copies;
         let accounts = Arc::new(Accounts::new(self.restored(&url).await?, url.clone()));
         let notifier = Notifier::begin(&accounts, copies);
@@ -57,18 +57,18 @@ impl EmulatorBuilder {
             pool.take_over(accounts.all().iter().map(|(_, fake)| fake));
             pool.clone().work()
         });
-        let served = Served {
+        let state = AppState {
             accounts: accounts.clone(),
             base: url.clone(),
             pool,
             notifier: notifier.clone(),
-            front: front.clone(),
+            shared: shared.clone(),
             hosts: Hosts::of(listener.local_addr()?, &url),
-            drawing: Drawing::new(),
+            drawing: DrawingLimit::new(),
         };
-        let service = routes::router(served).into_make_service_with_connect_info::<Line>();
+        let service = routes::router(state).into_make_service_with_connect_info::<Line>();
         let connections =
-            Connections { listener, front: front.clone(), stop: stop.clone(), cut: cut.clone() };
+            Connections { listener, shared: shared.clone(), stop: stop.clone(), cut: cut.clone() };
         let serving = axum::serve(connections, service)
             .with_graceful_shutdown(stop.clone().cancelled_owned())
             .into_future();
@@ -76,7 +76,7 @@ impl EmulatorBuilder {
             url,
             stop,
             cut,
-            front,
+            shared,
             accounts,
             notifier,
             server: Some(tokio::spawn(serving)),

@@ -140,6 +140,7 @@ mod tests {
     use runcomfy_core::{DeploymentId, InferenceRequest, RequestId, RunComfyApi as _, Workflow};
 
     use super::*;
+    use crate::fake::FakeRunComfy;
 
     /// The graph that a request of each account runs: a new one, or the one that was submitted before.
     async fn graphs(alike: &Alike, requests: &mut Vec<RequestId>) -> Vec<Arc<Workflow>> {
@@ -162,7 +163,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut requests = Vec::new();
         for times in ["new", "restored"] {
-            let template = crate::FakeRunComfy::builder().empty().deployment("dep_1");
+            let template = FakeRunComfy::builder().empty().deployment("dep_1");
             let kind = restore(&folder.path().join("state"), template, None).await.unwrap();
             let Kind::Alike(alike) = kind else { panic!("not alike") };
             let graphs = graphs(&alike, &mut requests).await;

@@ -130,6 +130,10 @@ pub(super) fn cancellation(request: &RequestId, cancellation: &Cancellation) -> 
     })
 }
 
+/// Marks the answer to a submit that was accepted.
+#[derive(Clone, Debug)]
+pub(super) struct Accepted(pub(super) RequestId);
+
 /// Marks an answer that refuses the call, whatever its HTTP status says, with the number it does that by.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Refused(pub(super) i64);

@@ -8,11 +8,11 @@ use runcomfy_core::{
 };
 use url::Url;
 
-use super::{Driver, FakeRunComfy, failure::Failure, microdollars};
+use super::{Driver, FakeRunComfy, failure::Failure};
 #[cfg(feature = "state")]
 use crate::history::Session;
 use crate::{
-    account::{Account, Microdollars, Prices, Seed, Settings},
+    account::{Account, Microdollars, Prices, Seed, Settings, microdollars},
     clock::Clock,
     lifecycle::Timing,
     samples,
@@ -186,7 +186,7 @@ impl FakeBuilder {
         self
     }
 
-    /// Where the addresses of output files begin. An [`Emulator`](crate::Emulator) puts its own there
+    /// Where the addresses of output files begin. An `Emulator` puts its own there
     /// where nothing is said.
     pub fn output_base(mut self, base: Url) -> Self {
         self.output_base = Some(base);

@@ -2,43 +2,24 @@
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
-    fmt, io,
-    pin::Pin,
+    io,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
-use runcomfy_core::{
-    DeploymentId, Error, ErrorKind, InstanceId, Operation, Outcome, RequestId, RequestResult,
-};
+use runcomfy_core::{DeploymentId, InstanceId, RequestId, RequestResult};
 use serde_json::{Map, Value};
 use tokio::sync::Notify;
 use url::Url;
 
-use super::{FakeRunComfy, Inner};
+use super::{FakeRunComfy, Inner, keeper::Keeper};
 #[cfg(feature = "state")]
 use crate::account::{DrivenEnd, Seed};
 use crate::{
-    account::{Account, Driven, Job, Microdollars, Note, NoteAbout, Open, Standing},
+    account::{Account, Driven, Job, Microdollars, Note, NoteAbout, Open, Standing, microdollars},
     clock::Clock,
     history::{Entry, Event},
 };
-
-/// Resolves when what was to be kept is kept.
-type Kept = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
-
-/// Writes events down, each in the order in which it is called. Called with none, it says when those before
-/// are kept.
-#[derive(Clone)]
-pub(crate) struct Keeper(pub(crate) Arc<Keep>);
-
-type Keep = dyn Fn(Option<&Entry>) -> Kept + Send + Sync;
-
-impl fmt::Debug for Keeper {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Keeper")
-    }
-}
 
 impl Inner {
     /// Has an event written down, if that is wanted at all, and tells who waits for changes.
@@ -56,15 +37,6 @@ impl Inner {
             }
         }
     }
-}
-
-/// What is not written down nobody may rely on.
-pub(super) fn not_kept(operation: Operation, why: &str) -> Error {
-    Error::new(operation, ErrorKind::UpstreamUnavailable)
-        .with_outcome(Outcome::Unknown)
-        .with_status_code(500)
-        .with_error_code(500_001)
-        .with_message(format!("the state file could not be written: {why}"))
 }
 
 impl FakeRunComfy {
@@ -329,9 +301,4 @@ impl FakeRunComfy {
         let (mut inner, now) = self.lock_now();
         inner.account.overview(now)
     }
-}
-
-/// Dollars, as they are counted.
-pub(crate) fn microdollars(dollars: f64) -> Microdollars {
-    (dollars * 1e6).round() as Microdollars
 }

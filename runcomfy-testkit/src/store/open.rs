@@ -9,10 +9,10 @@ use std::{
 use redb::{Builder, Database, backends::FileBackend};
 
 use super::{
-    OpenError, Record,
+    error::OpenError,
     guarded::Guarded,
     header::{self, Kind},
-    tables::{self, FORMAT, OLDEST, Stopped},
+    tables::{self, FORMAT, OLDEST, Record, Stopped},
 };
 
 /// A log is written at its end and read once: what redb keeps by default, up to 1 GiB, would help nobody.

@@ -6,8 +6,6 @@ use redb::{
     Database, ReadTransaction, ReadableTable as _, TableDefinition, TableError, WriteTransaction,
 };
 
-use super::Record;
-
 /// Which format this program writes. Raise it when the tables, or the events in them, change.
 ///
 /// In 1, all ids follow from the account's key, and a run goes by its request's id on its machine. In 2, an
@@ -20,6 +18,15 @@ pub(super) const OLDEST: u64 = 1;
 const ABOUT: TableDefinition<'_, &str, u64> = TableDefinition::new("runcomfy-emulator state");
 const RECORDS: TableDefinition<'_, u64, (u64, &[u8])> = TableDefinition::new("records");
 const FORMAT_KEY: &str = "format";
+
+/// One entry of the log.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Record {
+    /// Whose it is.
+    pub(crate) account: u64,
+    /// What happened.
+    pub(crate) event: Vec<u8>,
+}
 
 /// What the database said. Its own type is too large to be returned everywhere.
 #[derive(Debug)]

@@ -6,8 +6,8 @@ use redb::Database;
 use tokio::sync::oneshot;
 
 use super::{
-    Record, WriteError,
-    tables::{self, Fault},
+    error::WriteError,
+    tables::{self, Fault, Record},
 };
 
 /// Whom to tell how it went.

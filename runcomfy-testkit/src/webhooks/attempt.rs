@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use reqwest::{Client, Response, header::CONTENT_TYPE};
+use serde_json::Value;
 use tokio::time::{Instant, timeout, timeout_at};
 use url::Url;
 
-use super::{Delivery, receiver};
+use super::receiver;
 use crate::outgoing::{self, NoClient};
 
 /// Those that make the calls.
@@ -36,8 +37,8 @@ pub(super) struct Attempt<'a> {
 }
 
 impl<'a> Attempt<'a> {
-    pub(super) fn new(delivery: &'a Delivery) -> Self {
-        Self { url: &delivery.url, body: delivery.payload.to_string() }
+    pub(super) fn new(url: &'a Url, payload: &Value) -> Self {
+        Self { url, body: payload.to_string() }
     }
 
     /// Whether the receiver acknowledged it in time: with a 2xx, and no redirect.

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use url::{Host, Url};
 
-use super::Options;
+use super::options::Options;
 
 /// Whether it is on this machine.
 pub(super) fn is_here(url: &Url) -> bool {

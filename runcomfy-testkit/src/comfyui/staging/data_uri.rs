@@ -2,7 +2,14 @@
 
 use data_url::DataUrl;
 
-use super::Content;
+/// A file, by whatever way it came.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Content {
+    pub(super) bytes: Vec<u8>,
+    pub(super) media_type: Option<String>,
+    /// What it was called, if it had a name. Not to be trusted.
+    pub(super) name: String,
+}
 
 pub(super) fn is_one(value: &str) -> bool {
     value.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:"))

@@ -13,9 +13,9 @@ use url::Host;
 
 use runcomfy_core::is_public;
 
-use super::Content;
+use super::data_uri::Content;
 use crate::{
-    comfyui::{Options, trouble::root},
+    comfyui::{options::Options, trouble::root},
     outgoing,
 };
 

@@ -1,7 +1,11 @@
 //! The emulator with a recorded server behind it, from the outside.
 
 use super::{replay::Changes, *};
-use crate::{Emulator, EmulatorBuilder, FakeRunComfy, outgoing};
+use crate::{
+    emulator::{Emulator, EmulatorBuilder},
+    fake::FakeRunComfy,
+    outgoing,
+};
 
 const DEPLOYMENT: &str = "a1b2c3d4-0000-4000-8000-000000000001";
 

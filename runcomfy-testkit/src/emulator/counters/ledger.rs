@@ -3,7 +3,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -16,6 +16,7 @@ use super::{CallCounters, ConnectionCounters, Counters};
 use crate::{
     emulator::{accounts::Fingerprint, faults::FaultKind},
     fake::FakeRunComfy,
+    sync::lock,
 };
 
 /// Where all is written down.
@@ -276,9 +277,4 @@ impl PassedOn {
 
 fn changes(operation: Option<Operation>) -> bool {
     operation.is_some_and(|operation| operation.call_kind() != CallKind::Read)
-}
-
-fn lock<T>(numbers: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Adding does not panic.
-    numbers.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -97,7 +97,7 @@ const PART: Parameter =
 
 macro_rules! table {
     ($($kind:ident = $name:literal, $meets:ident, $takes:expr, [$($parameter:expr),*], $does:literal;)*) => {
-        /// The sorts of faults, with what each does. [`Fault`](crate::Fault) is one with its parameters.
+        /// The sorts of faults, with what each does. [`Fault`](super::fault::Fault) is one with its parameters.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum FaultKind {

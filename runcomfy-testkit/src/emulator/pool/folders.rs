@@ -3,8 +3,10 @@
 use std::{fs, path::Path, time::Duration};
 
 use runcomfy_core::RequestId;
+use tokio::task::JoinHandle;
 
-use super::{Pool, lock};
+use super::Pool;
+use crate::sync::lock;
 
 /// Files are kept for days, so this is often enough.
 const BETWEEN_SWEEPS: Duration = Duration::from_secs(60 * 60);
@@ -25,14 +27,16 @@ impl Pool {
         for request_id in listed.unwrap_or_default() {
             let accounts: Vec<_> = lock(&self.accounts).values().cloned().collect();
             if !accounts.iter().any(|fake| fake.keeps_files(&request_id)) {
-                self.remove(&request_id).await;
+                drop(self.remove(&request_id).await);
             }
         }
     }
 
-    pub(super) async fn remove(&self, request_id: &RequestId) {
+    /// Removes the request's folder on a blocking thread. What can't be removed now is there at the next
+    /// sweep.
+    pub(super) fn remove(&self, request_id: &RequestId) -> JoinHandle<()> {
         let folder = self.folder(request_id);
-        drop(tokio::task::spawn_blocking(move || remove(&folder)).await);
+        tokio::task::spawn_blocking(move || drop(fs::remove_dir_all(folder)))
     }
 }
 
@@ -41,9 +45,4 @@ fn requests_in(outputs: &Path) -> Vec<RequestId> {
     let entries = fs::read_dir(outputs).into_iter().flatten().flatten();
     let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
     folders.filter_map(|entry| RequestId::new(entry.file_name().to_str()?).ok()).collect()
-}
-
-/// Removes a folder. What can't be removed now is there at the next sweep.
-pub(super) fn remove(folder: &Path) {
-    drop(fs::remove_dir_all(folder));
 }

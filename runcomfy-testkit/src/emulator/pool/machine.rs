@@ -4,8 +4,10 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
-use super::lock;
-use crate::comfyui::{About, Server, Trouble, TroubleKind};
+use crate::{
+    comfyui::{About, Server, Trouble, TroubleKind},
+    sync::lock,
+};
 
 /// Told of what the operator of an emulator should know, a line each.
 pub(in crate::emulator) type Report = Arc<dyn Fn(&str) + Send + Sync>;

@@ -4,8 +4,7 @@ use std::{collections::VecDeque, sync::Mutex};
 
 use runcomfy_core::RequestId;
 
-use super::lock;
-use crate::{account::Standing, comfyui::Accepted, fake::FakeRunComfy};
+use crate::{account::Standing, comfyui::Accepted, fake::FakeRunComfy, sync::lock};
 
 /// Two lists, as accounts are asked while the first is locked, and are locked while they push.
 #[derive(Default)]

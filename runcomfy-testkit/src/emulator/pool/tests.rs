@@ -9,7 +9,6 @@ use std::{
 use serde_json::{Map, Value, json};
 
 use crate::{
-    Emulator, EmulatorBuilder, FakeRunComfy,
     comfyui::{
         Times,
         tests::{
@@ -17,7 +16,9 @@ use crate::{
             replay::{Changes, Replay},
         },
     },
+    emulator::{Emulator, EmulatorBuilder},
     fake::FakeBuilder,
+    fake::FakeRunComfy,
     outgoing,
 };
 

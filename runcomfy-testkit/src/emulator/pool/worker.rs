@@ -8,11 +8,12 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Machine, Pool, lock, queue::Waiting};
+use super::{Pool, machine::Machine, queue::Waiting};
 use crate::{
     account::{Driven, DrivenEnd, StoredFile},
     comfyui::{self, Outcome, Progress},
     fake::FakeRunComfy,
+    sync::lock,
 };
 
 /// Those who work. Dropped, they stop at once, and what they have begun goes on without them.
@@ -136,7 +137,7 @@ impl Pool {
         lock(&self.under_way).remove(&request_id);
         // Its deployment was deleted, and this is what is left of it.
         if !fake.has(&request_id) {
-            self.remove(&request_id).await;
+            drop(self.remove(&request_id).await);
         }
         // There is room for the next of its deployment.
         self.arrived.notify_waiters();

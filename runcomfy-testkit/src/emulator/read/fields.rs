@@ -1,10 +1,9 @@
 //! A JSON object being read, with a list of all that is wrong with it.
 
 use runcomfy_core::{Error, Operation, WorkflowId};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use url::Url;
 
-use super::fault;
 use crate::{account::refusal, text};
 
 pub(super) struct Fields {
@@ -17,6 +16,11 @@ pub(super) struct Fields {
 type Unfit = (&'static str, &'static str);
 
 pub(super) const NO_ADDRESS: Unfit = ("Input should be a valid URL", "url_parsing");
+
+/// One entry of the list of what is wrong.
+fn fault(place: &[&str], message: &str, kind: &str) -> Value {
+    json!({"loc": place, "msg": message, "type": kind})
+}
 
 /// An address that can be called.
 pub(super) fn address(text: &str) -> Option<Url> {

@@ -1,7 +1,10 @@
 //! Emulators on one real ComfyUI, one after another and at once: each answers with what its own runs made.
 
 use super::*;
-use crate::{Emulator, EmulatorBuilder, comfyui::tests::emulated::Caller};
+use crate::{
+    comfyui::tests::emulated::Caller,
+    emulator::{Emulator, EmulatorBuilder},
+};
 
 /// Emulators that give the same ids at each start, and those that don't.
 async fn builders(test: &str) -> Option<[impl Fn() -> EmulatorBuilder; 2]> {

@@ -1,0 +1,62 @@
+//! `Server`: one ComfyUI server, and what it says about itself.
+
+use serde_json::Value;
+use url::Url;
+
+use super::{
+    api::Api,
+    options::Options,
+    staging::Fetcher,
+    trouble::{Trouble, TroubleKind},
+};
+
+/// A ComfyUI server, and how to deal with it.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(super) api: Api,
+    pub(super) fetcher: Fetcher,
+}
+
+/// What a server says about itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct About {
+    /// ComfyUI's version, where it tells.
+    pub(crate) version: Option<String>,
+    /// Its first device, such as `cuda:0 NVIDIA GeForce RTX 4090`.
+    pub(crate) device: Option<String>,
+}
+
+impl Server {
+    /// A server at `url`: an `http` or `https` origin, perhaps with a path before ComfyUI's own.
+    ///
+    /// # Errors
+    /// For any other URL, and for one of `https` where the platform's certificates can't be read.
+    pub(crate) fn new(url: Url, options: Options) -> Result<Self, Trouble> {
+        let api = Api::new(url, &options)?;
+        let fetcher = Fetcher::new(&options);
+        Ok(Self { api, fetcher })
+    }
+
+    /// The server's URL without what could be a password in it.
+    pub(crate) fn name(&self) -> &str {
+        self.api.name()
+    }
+
+    /// Asks whether there is a ComfyUI.
+    pub(crate) async fn check(&self) -> Result<About, Trouble> {
+        let stats = self.api.get(&["system_stats"]).await?;
+        let Some(system) = stats.get("system").filter(|system| system.is_object()) else {
+            return Err(self
+                .api
+                .trouble(TroubleKind::Unusable, "its /system_stats are not ComfyUI's"));
+        };
+        let text = |value: &Value, key: &str| value.get(key)?.as_str().map(str::to_owned);
+        let device = stats.pointer("/devices/0").and_then(|device| text(device, "name"));
+        Ok(About { version: text(system, "comfyui_version"), device })
+    }
+
+    /// The classes of nodes that it has, as JSON text of a few megabytes.
+    pub(crate) async fn object_info(&self) -> Result<Vec<u8>, Trouble> {
+        self.api.get_bytes(&["object_info"]).await
+    }
+}

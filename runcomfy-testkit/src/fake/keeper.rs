@@ -1,0 +1,32 @@
+//! `Keeper`: writes a fake's events to the state file.
+
+use std::{fmt, pin::Pin, sync::Arc};
+
+use runcomfy_core::{Error, ErrorKind, Operation, Outcome};
+
+use crate::history::Entry;
+
+/// Resolves when what was to be kept is kept.
+type Kept = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+
+/// Writes events down, each in the order in which it is called. Called with none, it says when those before
+/// are kept.
+#[derive(Clone)]
+pub(crate) struct Keeper(pub(crate) Arc<Keep>);
+
+type Keep = dyn Fn(Option<&Entry>) -> Kept + Send + Sync;
+
+impl fmt::Debug for Keeper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Keeper")
+    }
+}
+
+/// What is not written down nobody may rely on.
+pub(super) fn not_kept(operation: Operation, why: &str) -> Error {
+    Error::new(operation, ErrorKind::UpstreamUnavailable)
+        .with_outcome(Outcome::Unknown)
+        .with_status_code(500)
+        .with_error_code(500_001)
+        .with_message(format!("the state file could not be written: {why}"))
+}
