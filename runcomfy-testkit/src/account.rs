@@ -16,7 +16,7 @@ use url::Url;
 
 use crate::{
     ids::{Ids, Named},
-    lifecycle::{Happened, InstanceNumber, Queue, RunNumber, RunState, Timing},
+    lifecycle::{ChangeKind, InstanceNumber, Queue, RunNumber, RunState, Timing},
     script::Script,
 };
 
@@ -27,20 +27,20 @@ mod overview;
 #[cfg(test)]
 mod properties;
 mod proxy;
-pub(crate) mod refusal;
+mod request_graph;
 mod requests;
-mod work;
+pub(crate) mod service_error;
 
-pub(crate) use deployments::Seed;
+pub(crate) use deployments::DeploymentSeed;
 #[cfg(any(feature = "comfyui", feature = "state"))]
 pub(crate) use driven::DrivenEnd;
 #[cfg(feature = "comfyui")]
-pub(crate) use driven::StoredFile;
-pub(crate) use driven::{Driven, Job, Open, Standing};
-use money::Purse;
+pub(crate) use driven::DrivenFile;
+pub(crate) use driven::{DrivenJob, DrivenResult, OpenRun, Readiness};
+use money::Funds;
 pub(crate) use money::{Microdollars, Prices, microdollars};
+use request_graph::RequestGraph;
 pub use requests::StartedRun;
-use work::Work;
 
 /// What holds for a whole account.
 #[derive(Clone, Debug)]
@@ -60,15 +60,15 @@ pub(crate) struct Settings {
 
 /// What somebody who asked to be called is to be told.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Note {
+pub(crate) struct WebhookEvent {
     pub(crate) deployment_id: DeploymentId,
     pub(crate) request_id: RequestId,
-    pub(crate) about: NoteAbout,
+    pub(crate) stage: WebhookStage,
 }
 
 /// Which state of a request a note tells. Each is told once, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) enum NoteAbout {
+pub(crate) enum WebhookStage {
     InQueue,
     InProgress,
     End,
@@ -77,16 +77,16 @@ pub(crate) enum NoteAbout {
 #[derive(Debug)]
 pub(crate) struct Account {
     now: Duration,
-    purse: Purse,
-    notes: VecDeque<Note>,
+    funds: Funds,
+    webhook_events: VecDeque<WebhookEvent>,
     /// How many requests have a webhook and are not over.
-    untold: u64,
+    pending_webhooks: u64,
 
     pub(crate) settings: Settings,
     /// What the next calls of a live instance will answer, in order.
     pub(crate) proxy_replies: VecDeque<ProxyReply>,
     ids: Ids,
-    deployments: Vec<Entry>,
+    deployments: Vec<DeploymentState>,
     deleted: HashSet<DeploymentId>,
     created: u64,
     requests: HashMap<RequestId, Request>,
@@ -99,7 +99,7 @@ pub(crate) struct Account {
 
 /// A deployment and all that belongs to it.
 #[derive(Debug)]
-pub(crate) struct Entry {
+pub(crate) struct DeploymentState {
     pub(crate) id: DeploymentId,
     pub(crate) name: String,
     pub(crate) workflow_id: String,
@@ -129,7 +129,7 @@ struct Request {
     number: u64,
     run: RunNumber,
     script: Script,
-    work: Work,
+    graph: RequestGraph,
     /// Kept only where somebody else runs it.
     extra_data: Option<Map<String, Value>>,
     webhook: Option<Webhook>,
@@ -140,11 +140,11 @@ struct Request {
     progress: Option<f64>,
     cancel_asked: bool,
     /// Up to where its webhook has been acknowledged.
-    told: Option<NoteAbout>,
+    delivered_stage: Option<WebhookStage>,
     created_at: Duration,
     /// What came of it, where a machine ran it. What the fake makes is worked out when it is asked for, as are
     /// all addresses: until then they may come to begin otherwise.
-    driven: Option<Driven>,
+    driven: Option<DrivenResult>,
 }
 
 impl Account {
@@ -152,9 +152,9 @@ impl Account {
     pub(crate) fn new(settings: Settings, now: Duration, balance: Microdollars) -> Self {
         Self {
             now,
-            purse: Purse::new(balance),
-            notes: VecDeque::new(),
-            untold: 0,
+            funds: Funds::new(balance),
+            webhook_events: VecDeque::new(),
+            pending_webhooks: 0,
             ids: Ids::new(settings.seed),
             settings,
             proxy_replies: VecDeque::new(),
@@ -169,32 +169,32 @@ impl Account {
         }
     }
 
-    /// Lets everything happen that is due by `now`, in all deployments together: they live off one purse.
+    /// Lets everything happen that is due by `now`, in all deployments together: they live off one funds.
     pub(crate) fn advance(&mut self, now: Duration) {
-        self.settle();
+        self.reconcile_queues();
         while self.now < now {
             let next = self.next_event();
-            let broke_at = (!self.purse.is_empty())
-                .then(|| self.purse.lasts(self.per_hour()))
+            let broke_at = (!self.funds.is_empty())
+                .then(|| self.funds.lasts(self.per_hour()))
                 .flatten()
                 .map(|rest| self.now.saturating_add(rest));
             // Whatever was due has happened, so each step goes forward.
             self.now = [next, broke_at].into_iter().flatten().fold(now, Duration::min);
-            self.settle();
+            self.reconcile_queues();
         }
     }
 
-    /// Brings all queues up to the account's time, pays for what they used, and notes what happened. Who
+    /// Brings all queues up to the account's time, pays for what they used, and webhook_events what happened. Who
     /// has no money left is disabled, and finishes what it has.
-    fn settle(&mut self) {
+    fn reconcile_queues(&mut self) {
         for entry in &mut self.deployments {
             entry.queue.advance(self.now);
             let metered = entry.queue.metered();
             let price = self.settings.prices.of(&entry.hardware);
-            self.purse.charge(metered - entry.paid_for, price);
+            self.funds.charge(metered - entry.paid_for, price);
             entry.paid_for = metered;
         }
-        if self.purse.is_empty() {
+        if self.funds.is_empty() {
             let keep_warm = self.settings.keep_warm;
             for entry in self.deployments.iter_mut().filter(|entry| entry.is_enabled) {
                 entry.is_enabled = false;
@@ -202,12 +202,12 @@ impl Account {
                 entry.rescale(keep_warm);
             }
         }
-        self.note_changes();
+        self.queue_webhook_events();
     }
 
     /// What all instances that are up cost per hour.
     fn per_hour(&self) -> i128 {
-        let cost = |entry: &Entry| {
+        let cost = |entry: &DeploymentState| {
             entry.queue.up() as i128 * i128::from(self.settings.prices.of(&entry.hardware))
         };
         self.deployments.iter().map(cost).sum()
@@ -218,37 +218,42 @@ impl Account {
         self.deployments.iter().filter_map(|entry| entry.queue.next_event()).min()
     }
 
-    fn note_changes(&mut self) {
+    fn queue_webhook_events(&mut self) {
         for entry in &mut self.deployments {
             for change in entry.queue.take_changes() {
-                let about = match change.what {
-                    Happened::Started => NoteAbout::InProgress,
-                    Happened::Ended => NoteAbout::End,
+                let stage = match change.what {
+                    ChangeKind::Started => WebhookStage::InProgress,
+                    ChangeKind::Ended => WebhookStage::End,
                 };
                 let request_id = &entry.requests[change.run.0];
-                if change.what == Happened::Ended {
+                if change.what == ChangeKind::Ended {
                     let completed =
                         matches!(entry.queue.state(change.run), RunState::Completed { .. });
                     *(if completed { &mut self.completed } else { &mut self.cancelled }) += 1;
                     let webhook =
                         self.requests.get(request_id).and_then(|one| one.webhook.as_ref());
-                    self.untold -= u64::from(webhook.is_some());
+                    self.pending_webhooks -= u64::from(webhook.is_some());
                 }
-                if self.requests.get(request_id).is_some_and(|request| request.wants(about)) {
+                if self.requests.get(request_id).is_some_and(|request| request.wants_webhook(stage))
+                {
                     let (deployment_id, request_id) = (entry.id.clone(), request_id.clone());
-                    self.notes.push_back(Note { deployment_id, request_id, about });
+                    self.webhook_events.push_back(WebhookEvent {
+                        deployment_id,
+                        request_id,
+                        stage,
+                    });
                 }
             }
         }
     }
 
     /// What webhooks are to be told since somebody last asked, in order.
-    pub(crate) fn take_notes(&mut self) -> Vec<Note> {
-        self.notes.drain(..).collect()
+    pub(crate) fn take_webhook_events(&mut self) -> Vec<WebhookEvent> {
+        self.webhook_events.drain(..).collect()
     }
 
-    pub(crate) fn has_notes(&self) -> bool {
-        !self.notes.is_empty()
+    pub(crate) fn has_webhook_events(&self) -> bool {
+        !self.webhook_events.is_empty()
     }
 
     /// Where a request reports to.
@@ -257,11 +262,11 @@ impl Account {
     }
 
     /// Whether any request that is not over is to be told of.
-    pub(crate) fn waits_to_tell(&self) -> bool {
-        self.untold > 0
+    pub(crate) fn awaits_webhook_events(&self) -> bool {
+        self.pending_webhooks > 0
     }
 
-    fn count_untold(&self) -> u64 {
+    fn count_pending_webhooks(&self) -> u64 {
         let over = |request: &Request| {
             let entry = self.deployments.iter().find(|entry| entry.id == request.deployment_id);
             entry.is_none_or(|entry| {
@@ -274,11 +279,11 @@ impl Account {
     }
 
     /// A webhook has been told.
-    pub(crate) fn told(&mut self, request_id: &RequestId, about: NoteAbout) {
+    pub(crate) fn webhook_delivered(&mut self, request_id: &RequestId, stage: WebhookStage) {
         if let Some(request) = self.requests.get_mut(request_id) {
-            request.told = request.told.max(Some(about));
+            request.delivered_stage = request.delivered_stage.max(Some(stage));
         }
-        self.notes.retain(|note| note.request_id != *request_id || note.about > about);
+        self.webhook_events.retain(|note| note.request_id != *request_id || note.stage > stage);
     }
 
     /// From now on things take and cost this much.
@@ -300,17 +305,17 @@ impl Account {
 
     pub(crate) fn pay_in(&mut self, now: Duration, amount: Microdollars) {
         self.advance(now);
-        self.purse.pay_in(amount);
+        self.funds.pay_in(amount);
     }
 
     pub(crate) fn balance(&mut self, now: Duration) -> Microdollars {
         self.advance(now);
-        self.purse.balance()
+        self.funds.balance()
     }
 
     pub(crate) fn spent(&mut self, now: Duration) -> Microdollars {
         self.advance(now);
-        self.purse.spent()
+        self.funds.spent()
     }
 
     /// The deployment, brought up to `now`.
@@ -319,10 +324,10 @@ impl Account {
         now: Duration,
         operation: Operation,
         id: &DeploymentId,
-    ) -> Result<&mut Entry, Error> {
+    ) -> Result<&mut DeploymentState, Error> {
         self.advance(now);
         let entry = self.deployments.iter_mut().find(|entry| entry.id == *id);
-        entry.ok_or_else(|| refusal::not_found(operation, id))
+        entry.ok_or_else(|| service_error::not_found(operation, id))
     }
 
     /// A point in time as the service writes it for requests.
@@ -341,7 +346,7 @@ impl Account {
     }
 }
 
-impl Entry {
+impl DeploymentState {
     /// The id that this instance goes by. `None` can't be: UUIDs are ids.
     fn instance_id(&self, ids: Ids, instance: InstanceNumber) -> Option<InstanceId> {
         InstanceId::new(ids.uuid(Named::Instance(self.number), instance.0)).ok()
@@ -350,10 +355,10 @@ impl Entry {
 
 impl Request {
     /// Whether its webhook is to be told of this, and has not been.
-    fn wants(&self, about: NoteAbout) -> bool {
+    fn wants_webhook(&self, stage: WebhookStage) -> bool {
         self.webhook.as_ref().is_some_and(|webhook| {
-            let asked_for = about == NoteAbout::End || webhook.intermediate_status == Some(true);
-            asked_for && self.told < Some(about)
+            let asked_for = stage == WebhookStage::End || webhook.intermediate_status == Some(true);
+            asked_for && self.delivered_stage < Some(stage)
         })
     }
 }

@@ -24,6 +24,7 @@
 
 mod api;
 mod collect;
+mod error;
 mod event;
 mod failure;
 mod history;
@@ -40,11 +41,10 @@ mod staging;
 mod submit;
 #[cfg(test)]
 pub(crate) mod tests;
-mod trouble;
 mod watch;
 
-pub(crate) use job::{Accepted, Job, Outcome, Progress, StoredFile};
-pub(crate) use options::{Options, Times};
-pub(crate) use proxy::{Method, ProxyAnswer, ProxyBody, ProxyTrouble, takes_forms};
+pub(crate) use error::{ComfyError, ComfyErrorKind};
+pub(crate) use job::{AcceptedJob, Job, Outcome, Progress, StoredFile};
+pub(crate) use options::{ComfyOptions, Times};
+pub(crate) use proxy::{Method, ProxyAnswer, ProxyBody, ProxyError, takes_forms};
 pub(crate) use server::{About, Server};
-pub(crate) use trouble::{Trouble, TroubleKind};

@@ -1,7 +1,7 @@
 //! Rules that every [`RunComfyApi`] keeps: the fake, the HTTP client before the emulator, the service.
 //!
 //! Each rule is a function that panics with its name and what it saw. It waits by looking: under a paused
-//! clock in memory, or with a real one over a socket, where [`Setting::look`] should be a few milliseconds
+//! clock in memory, or with a real one over a socket, where [`Setting::poll_interval`] should be a few milliseconds
 //! and runs about a tenth of a second. A rule that has to catch a run in progress wants runs that last for
 //! several looks.
 //!

@@ -10,17 +10,19 @@ use url::Url;
 use crate::fake::FakeBuilder;
 use crate::fake::FakeRunComfy;
 
+mod account_factory;
 mod accounts;
 mod app_state;
 mod builder;
 mod connection;
 mod control;
 mod counters;
+mod decode;
+mod encode;
 mod faults;
 mod files;
-mod front;
-mod home;
 mod hosts;
+mod middleware;
 #[cfg(not(feature = "webhooks"))]
 #[path = "emulator/notifier/absent.rs"]
 mod notifier;
@@ -34,13 +36,11 @@ mod pool;
 #[cfg(feature = "comfyui")]
 mod pool;
 mod proxy;
-mod read;
 mod routes;
 mod shared;
 mod start;
 #[cfg(feature = "state")]
 mod state;
-mod wire;
 
 use accounts::Accounts;
 use notifier::Notifier;
@@ -132,7 +132,7 @@ impl Emulator {
     /// What happened to every call so far.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        self.shared.ledger.counters()
+        self.shared.call_log.counters()
     }
 
     /// The account behind a bearer token, opened where it is new: what took effect there, whatever callers
@@ -146,10 +146,10 @@ impl Emulator {
     /// is cut off: when this returns, nobody is answered any more. Runs on a ComfyUI are stopped as well, but
     /// for those of an emulator with a state file: the next one takes them up.
     pub async fn shutdown(mut self) {
-        const PATIENCE: Duration = Duration::from_secs(5);
+        const GRACE_PERIOD: Duration = Duration::from_secs(5);
         self.stop.cancel();
         if let Some(mut server) = self.server.take()
-            && tokio::time::timeout(PATIENCE, &mut server).await.is_err()
+            && tokio::time::timeout(GRACE_PERIOD, &mut server).await.is_err()
         {
             self.cut.cancel();
             drop(server.await);

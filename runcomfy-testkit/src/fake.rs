@@ -23,17 +23,17 @@ use crate::{
 mod builder;
 mod calls;
 mod driver;
+mod emulator_api;
 mod failure;
 mod folder;
-mod keeper;
-mod kept;
+mod recorder;
 mod service;
 
 pub use builder::FakeBuilder;
 pub use calls::Call;
-pub(crate) use driver::{Driver, Wish};
-use failure::{Comes, Failure};
-pub(crate) use keeper::Keeper;
+pub(crate) use driver::{Driver, DriverCommand};
+use failure::{Failure, FailureEffect};
+pub(crate) use recorder::EventRecorder;
 
 /// RunComfy in memory, for one account: a model of the service with a queue, instances and outputs.
 ///
@@ -67,18 +67,18 @@ pub(crate) use keeper::Keeper;
 #[derive(Clone)]
 pub struct FakeRunComfy {
     clock: Clock,
-    inner: Arc<Mutex<Inner>>,
+    inner: Arc<Mutex<FakeState>>,
 }
 
-struct Inner {
+struct FakeState {
     account: Account,
     scripts: VecDeque<Script>,
     /// Writes down what happens, where it is to outlive the process.
-    keeper: Option<Keeper>,
+    recorder: Option<EventRecorder>,
     /// Runs what is submitted, where that is not left to time.
     driver: Option<Driver>,
     /// Why nothing can be written down any more.
-    not_kept: Option<String>,
+    record_failure: Option<String>,
     /// Told of every change.
     changed: Arc<Notify>,
     failures: VecDeque<Failure>,
@@ -107,7 +107,7 @@ impl FakeRunComfy {
     }
 
     /// Has the next call take effect and then fail with this error, as when the connection breaks before
-    /// the answer comes: the next of `operation`, or the next at all with `None`. Waits its turn among
+    /// the answer effect: the next of `operation`, or the next at all with `None`. Waits its turn among
     /// those of [`next_call_fails`](Self::next_call_fails). A call that is refused anyway says so instead.
     pub fn next_answer_lost(&self, operation: impl Into<Option<Operation>>, error: Error) {
         self.lock().failures.push_back(Failure::after(operation, error));
@@ -182,10 +182,10 @@ impl FakeRunComfy {
         what: impl FnOnce(&mut Account, Duration) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let (mut inner, now) = self.lock_now();
-        match inner.record(call) {
+        match inner.record_call(call) {
             None => what(&mut inner.account, now),
-            Some(Failure { error, comes: Comes::InPlaceOfTheEffect, .. }) => Err(error),
-            Some(Failure { error, comes: Comes::AfterTheEffect, .. }) => {
+            Some(Failure { error, effect: FailureEffect::InsteadOfEffect, .. }) => Err(error),
+            Some(Failure { error, effect: FailureEffect::AfterEffect, .. }) => {
                 what(&mut inner.account, now).and(Err(error))
             }
         }
@@ -195,45 +195,47 @@ impl FakeRunComfy {
     async fn change<T>(
         &self,
         call: Call,
-        what: impl FnOnce(&mut Inner, Duration) -> Result<(T, Event), Error>,
+        what: impl FnOnce(&mut FakeState, Duration) -> Result<(T, Event), Error>,
     ) -> Result<T, Error> {
         let operation = call.operation();
         let (outcome, kept) = {
             let (mut inner, now) = self.lock_now();
-            let failure = match inner.record(call) {
-                Some(Failure { error, comes: Comes::InPlaceOfTheEffect, .. }) => return Err(error),
+            let failure = match inner.record_call(call) {
+                Some(Failure { error, effect: FailureEffect::InsteadOfEffect, .. }) => {
+                    return Err(error);
+                }
                 failure => failure,
             };
-            if let Some(why) = &inner.not_kept {
-                return Err(keeper::not_kept(operation, why).with_outcome(Outcome::Rejected));
+            if let Some(why) = &inner.record_failure {
+                return Err(recorder::record_error(operation, why).with_outcome(Outcome::Rejected));
             }
             let (answer, event) = what(&mut inner, now)?;
-            let kept = inner.keep(now, event);
+            let kept = inner.record_event(now, event);
             (failure.map_or(Ok(answer), |failure| Err(failure.error)), kept)
         };
         if let Err(why) = kept.await {
             // It has happened, but would be forgotten: nobody may rely on it, and nothing more happens.
-            let error = keeper::not_kept(operation, &why);
-            self.lock().not_kept.get_or_insert(why);
+            let error = recorder::record_error(operation, &why);
+            self.lock().record_failure.get_or_insert(why);
             return Err(error);
         }
         outcome
     }
 
     /// Everything, and the time. Read in this order, no two calls see it go backwards.
-    fn lock_now(&self) -> (MutexGuard<'_, Inner>, Duration) {
+    fn lock_now(&self) -> (MutexGuard<'_, FakeState>, Duration) {
         let inner = self.lock();
         (inner, self.clock.now())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, FakeState> {
         lock(&self.inner)
     }
 }
 
-impl Inner {
+impl FakeState {
     /// Counts and remembers a call. How it is to fail, if it is.
-    fn record(&mut self, call: Call) -> Option<Failure> {
+    fn record_call(&mut self, call: Call) -> Option<Failure> {
         let operation = call.operation();
         *self.counts.entry(operation).or_default() += 1;
         if self.most_calls > 0 {

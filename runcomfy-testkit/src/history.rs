@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use crate::{
-    account::{Account, Driven, Microdollars, NoteAbout, Prices, Seed},
+    account::{Account, DeploymentSeed, DrivenResult, Microdollars, Prices, WebhookStage},
     lifecycle::Timing,
     script::Script,
 };
@@ -25,7 +25,7 @@ mod tests;
 
 /// One thing that came from outside, and when.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Entry {
+pub(crate) struct HistoryEntry {
     pub(crate) at: Duration,
     pub(crate) event: Event,
 }
@@ -39,7 +39,8 @@ pub(crate) enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         seed: Option<u64>,
     },
-    Planted(Box<Seed>),
+    #[serde(rename = "Planted")]
+    Seeded(Box<DeploymentSeed>),
     Created(Creation),
     Updated {
         deployment_id: DeploymentId,
@@ -57,7 +58,8 @@ pub(crate) enum Event {
         amount: Microdollars,
     },
     /// Handed over to a machine. Before format 2, it began there at once.
-    Begun {
+    #[serde(rename = "Begun")]
+    HandedOver {
         request_id: RequestId,
         machine: u64,
         /// The id that the machine was asked to run it under. Before format 2: the request's.
@@ -76,12 +78,14 @@ pub(crate) enum Event {
     },
     Ended {
         request_id: RequestId,
-        driven: Driven,
+        driven: DrivenResult,
     },
     /// Its webhook has been told of this state, and of those before.
-    Told {
+    #[serde(rename = "Told")]
+    WebhookDelivered {
         request_id: RequestId,
-        about: NoteAbout,
+        #[serde(rename = "about")]
+        stage: WebhookStage,
     },
 }
 
@@ -213,10 +217,10 @@ impl Account {
     ///
     /// # Errors
     /// As it went the first time: an error says that what was written down does not fit.
-    pub(crate) fn live_through(&mut self, Entry { at, event }: Entry) -> Result<(), Error> {
+    pub(crate) fn replay(&mut self, HistoryEntry { at, event }: HistoryEntry) -> Result<(), Error> {
         match event {
             Event::Opened { .. } => self.advance(at),
-            Event::Planted(seed) => self.plant(at, *seed),
+            Event::Seeded(seed) => self.add_deployment(at, *seed),
             Event::Created(creation) => {
                 let request = CreateDeployment::new(
                     creation.name,
@@ -260,7 +264,7 @@ impl Account {
                 self.cancel_request(at, &deployment_id, &request_id)?;
             }
             Event::PaidIn { amount } => self.pay_in(at, amount),
-            Event::Begun { request_id, machine, prompt_id } => {
+            Event::HandedOver { request_id, machine, prompt_id } => {
                 let at_once = prompt_id.is_none();
                 let prompt_id = prompt_id.unwrap_or_else(|| request_id.to_string());
                 self.hand_over(at, &request_id, machine, prompt_id);
@@ -275,7 +279,9 @@ impl Account {
             Event::Ended { request_id, driven } => {
                 self.end(at, &request_id, &driven);
             }
-            Event::Told { request_id, about } => self.told(&request_id, about),
+            Event::WebhookDelivered { request_id, stage } => {
+                self.webhook_delivered(&request_id, stage);
+            }
         }
         Ok(())
     }

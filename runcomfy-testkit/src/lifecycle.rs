@@ -86,14 +86,14 @@ pub(crate) enum RunState {
 
 /// Something that happened to a run, and when.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Change {
+pub(crate) struct RunChange {
     pub(crate) run: RunNumber,
     pub(crate) at: Duration,
-    pub(crate) what: Happened,
+    pub(crate) what: ChangeKind,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Happened {
+pub(crate) enum ChangeKind {
     Started,
     Ended,
 }
@@ -105,10 +105,10 @@ pub(crate) struct Queue {
     /// What all instances together have been up for so far, in nanoseconds.
     metered: u128,
     /// Those nobody has taken yet, in order of time.
-    changes: Vec<Change>,
+    changes: Vec<RunChange>,
     timing: Timing,
     scaling: Scaling,
-    runs: Vec<Run>,
+    runs: Vec<RunRecord>,
     /// Those not started, in order of submission, so also in order of their numbers.
     waiting: VecDeque<RunNumber>,
     /// Those that wait on a machine, in the order in which they went there.
@@ -119,7 +119,7 @@ pub(crate) struct Queue {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-struct Run {
+struct RunRecord {
     not_before: Duration,
     run_time: Duration,
     ends_cancelled: bool,
@@ -178,7 +178,7 @@ impl Queue {
             instances: Vec::new(),
             woken: 0,
         };
-        queue.settle();
+        queue.assign_and_scale();
         queue.advance(now);
         queue
     }
@@ -187,8 +187,8 @@ impl Queue {
     pub(crate) fn advance(&mut self, now: Duration) {
         while let Some(at) = self.next_event().filter(|at| *at <= now) {
             self.pass_until(at);
-            self.happen();
-            self.settle();
+            self.apply_due_events();
+            self.assign_and_scale();
         }
         self.pass_until(now);
     }
@@ -202,7 +202,7 @@ impl Queue {
     /// Takes a run on. Whether the deployment takes any is for the caller to ask first.
     pub(crate) fn submit(&mut self, plan: &Plan) -> RunNumber {
         let number = RunNumber(self.runs.len());
-        self.runs.push(Run {
+        self.runs.push(RunRecord {
             not_before: self.now.saturating_add(plan.held),
             run_time: plan.run_time.unwrap_or(self.timing.run_time),
             ends_cancelled: plan.ends_cancelled,
@@ -221,7 +221,7 @@ impl Queue {
                 let at = self.now;
                 *phase = Phase::Ended { instance: None, since: None, at, cancelled: true };
                 self.waiting.retain(|other| *other != run);
-                self.changes.push(Change { run, at, what: Happened::Ended });
+                self.changes.push(RunChange { run, at, what: ChangeKind::Ended });
             }
             // Whoever drives it sees to it.
             Phase::HandedOver { .. } | Phase::Running { ends_at: None, .. } => return true,
@@ -263,13 +263,13 @@ impl Queue {
     }
 
     /// What happened to runs since somebody last asked, in order.
-    pub(crate) fn take_changes(&mut self) -> Vec<Change> {
+    pub(crate) fn take_changes(&mut self) -> Vec<RunChange> {
         std::mem::take(&mut self.changes)
     }
 
     /// After a change from outside: lets its consequences happen, those that take no time included.
     fn changed(&mut self) {
-        self.settle();
+        self.assign_and_scale();
         self.advance(self.now);
     }
 
@@ -289,7 +289,7 @@ impl Queue {
     }
 
     /// Ends runs and cold starts that are due. A run that ends at the instant of its cancellation completes.
-    fn happen(&mut self) {
+    fn apply_due_events(&mut self) {
         let now = self.now;
         for instance in &mut self.instances {
             match instance.state {
@@ -308,7 +308,7 @@ impl Queue {
                     };
                     let (on, since) = (Some(instance.number), Some(since));
                     run.phase = Phase::Ended { instance: on, since, at, cancelled };
-                    self.changes.push(Change { run: number, at, what: Happened::Ended });
+                    self.changes.push(RunChange { run: number, at, what: ChangeKind::Ended });
                     (instance.state, instance.since) = (InstanceState::Idle, at);
                 }
                 InstanceState::Starting { .. } | InstanceState::Idle => {}
@@ -317,7 +317,7 @@ impl Queue {
     }
 
     /// Brings instances and waiting runs together, wakes instances that are wanted, stops those that are not.
-    fn settle(&mut self) {
+    fn assign_and_scale(&mut self) {
         let now = self.now;
         if self.timing.driven {
             // None of its own, where there were some before.
@@ -335,7 +335,7 @@ impl Queue {
         {
             self.waiting.pop_front();
             (instance.state, instance.since) = (InstanceState::Busy { run }, now);
-            self.changes.push(Change { run, at: now, what: Happened::Started });
+            self.changes.push(RunChange { run, at: now, what: ChangeKind::Started });
             let run = &mut self.runs[run.0];
             run.phase = Phase::Running {
                 instance: instance.number,

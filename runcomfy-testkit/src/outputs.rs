@@ -123,7 +123,7 @@ pub(crate) fn make(
     base: &Url,
 ) -> Made {
     let graph = Graph::new(workflow);
-    let mut run = Run {
+    let mut run = WorkflowRun {
         unreadable: graph.nearest(|node| is_unreadable(node).then_some(node)),
         graph,
         request_id,
@@ -157,7 +157,7 @@ pub(crate) fn make(
     run.made
 }
 
-struct Run<'a> {
+struct WorkflowRun<'a> {
     graph: Graph<'a>,
     /// The nodes that can't work.
     unreadable: Nearest<'a, Node<'a>>,
@@ -169,7 +169,7 @@ struct Run<'a> {
     counters: HashMap<(&'static str, String, String), u64>,
 }
 
-impl<'a> Run<'a> {
+impl<'a> WorkflowRun<'a> {
     fn save(&mut self, node: Node<'a>, saver: Saver) -> Result<Map<String, Value>, Value> {
         if let Some(broken) = self.unreadable.to(node) {
             return Err(node_error(*broken, "OSError", "Truncated File Read\n"));

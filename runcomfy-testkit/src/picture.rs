@@ -8,8 +8,8 @@ mod sky;
 mod theme;
 
 use canvas::Canvas;
-use noise::Dice;
-use theme::{Place, Theme};
+use noise::Random;
+use theme::{Scenery, Theme};
 
 /// The most that either side has. Larger pictures are drawn smaller, in the same proportions.
 const LARGEST: u32 = 1024;
@@ -23,21 +23,21 @@ pub(crate) fn png(prompt: &str, seed: u64, width: u32, height: u32) -> Vec<u8> {
 
 fn draw(prompt: &str, seed: u64, width: u32, height: u32) -> Canvas {
     let theme = Theme::of(prompt);
-    let mut dice = Dice::new(theme.hash ^ crate::ids::mix(seed));
+    let mut random = Random::new(theme.hash ^ crate::ids::mix(seed));
     let (width, height) = fit(width.max(1), height.max(1));
     let mut canvas = Canvas::new(width, height);
-    let sun = sky::draw(&mut canvas, &theme, &mut dice);
+    let sun = sky::draw(&mut canvas, &theme, &mut random);
     match theme.place {
-        Place::City => ground::city(&mut canvas, &theme, &mut dice),
-        Place::Desert => ground::dunes(&mut canvas, &theme, &mut dice, sun),
-        Place::Forest => ground::forest(&mut canvas, &theme, &mut dice),
-        Place::Hills => ground::hills(&mut canvas, &theme, &mut dice),
-        Place::Mountains => ground::mountains(&mut canvas, &theme, &mut dice),
-        Place::Sea => ground::sea(&mut canvas, &theme, &mut dice, sun),
+        Scenery::City => ground::city(&mut canvas, &theme, &mut random),
+        Scenery::Desert => ground::dunes(&mut canvas, &theme, &mut random, sun),
+        Scenery::Forest => ground::forest(&mut canvas, &theme, &mut random),
+        Scenery::Hills => ground::hills(&mut canvas, &theme, &mut random),
+        Scenery::Mountains => ground::mountains(&mut canvas, &theme, &mut random),
+        Scenery::Sea => ground::sea(&mut canvas, &theme, &mut random, sun),
     }
-    figures::draw(&mut canvas, &theme, &mut dice);
+    figures::draw(&mut canvas, &theme, &mut random);
     if theme.snow {
-        sky::snowfall(&mut canvas, &mut dice);
+        sky::snowfall(&mut canvas, &mut random);
     }
     canvas.vignette();
     canvas

@@ -26,20 +26,20 @@ mod writer;
 
 pub(crate) use error::{OpenError, WriteError};
 pub(crate) use tables::Record;
-use writer::{Order, Writer};
+use writer::{WriteRequest, Writer};
 
 /// A handle on the log. When the last one is dropped, everything appended is on disk and the file is free for
 /// others; that drop waits for the disk.
 #[derive(Clone, Debug)]
 pub(crate) struct Store {
-    writing: Arc<Writing>,
+    writer: Arc<WriterHandle>,
 }
 
 /// The thread that writes, and the way to it.
 #[derive(Debug)]
-struct Writing {
+struct WriterHandle {
     /// Taken on drop only.
-    orders: Option<mpsc::Sender<Order>>,
+    requests: Option<mpsc::Sender<WriteRequest>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -74,39 +74,41 @@ impl Store {
 
     /// Over a database whose next record has this number.
     fn over(database: Database, next: u64, path: &Path) -> std::io::Result<Self> {
-        let (orders, inbox) = mpsc::channel();
+        let (requests, inbox) = mpsc::channel();
         let writer = Writer::new(database, next, path.to_owned());
         let thread =
             thread::Builder::new().name("state".to_owned()).spawn(move || writer.run(&inbox))?;
-        Ok(Self { writing: Arc::new(Writing { orders: Some(orders), thread: Some(thread) }) })
+        Ok(Self {
+            writer: Arc::new(WriterHandle { requests: Some(requests), thread: Some(thread) }),
+        })
     }
 
     /// Appends a record. Its place in the order is taken when this returns; whoever must know that it is on
-    /// disk awaits the ticket. Dropping the ticket takes nothing back.
+    /// disk awaits the pending. Dropping the pending takes nothing back.
     ///
     /// Once a write has failed, all later ones fail for the same cause.
-    pub(crate) fn append(&self, record: Record) -> Ticket {
+    pub(crate) fn append(&self, record: Record) -> PendingWrite {
         self.order(Some(record))
     }
 
     /// Resolves when all that was appended so far is on disk. Writes nothing itself.
-    pub(crate) fn flush(&self) -> Ticket {
+    pub(crate) fn flush(&self) -> PendingWrite {
         self.order(None)
     }
 
-    fn order(&self, record: Option<Record>) -> Ticket {
-        let (done, ticket) = oneshot::channel();
-        if let Some(orders) = &self.writing.orders {
-            // Where the thread is gone, the sender goes with the order, and the ticket says so.
-            drop(orders.send((record, done)));
+    fn order(&self, record: Option<Record>) -> PendingWrite {
+        let (done, pending) = oneshot::channel();
+        if let Some(requests) = &self.writer.requests {
+            // Where the thread is gone, the sender goes with the order, and the pending says so.
+            drop(requests.send((record, done)));
         }
-        Ticket(ticket)
+        PendingWrite(pending)
     }
 }
 
-impl Drop for Writing {
+impl Drop for WriterHandle {
     fn drop(&mut self) {
-        drop(self.orders.take());
+        drop(self.requests.take());
         if let Some(thread) = self.thread.take()
             // Whoever is woken by the writer may drop the last handle there.
             && thread.thread().id() != thread::current().id()
@@ -119,9 +121,9 @@ impl Drop for Writing {
 /// Resolves when a record is on disk, or never will be.
 #[derive(Debug)]
 #[must_use = "a record that nobody waited for may not be on disk yet"]
-pub(crate) struct Ticket(oneshot::Receiver<Result<(), WriteError>>);
+pub(crate) struct PendingWrite(oneshot::Receiver<Result<(), WriteError>>);
 
-impl Future for Ticket {
+impl Future for PendingWrite {
     type Output = Result<(), WriteError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {

@@ -25,11 +25,11 @@ mod payload;
 mod receiver;
 
 use attempt::{Attempt, Clients};
-pub(crate) use options::Options;
-pub(crate) use payload::{State, payload};
+pub(crate) use options::WebhookOptions;
+pub(crate) use payload::{WebhookState, payload};
 
 /// What to do when there is no more to do for a delivery.
-pub(crate) type Settled = Box<dyn FnOnce() + Send + Sync>;
+pub(crate) type OnSettled = Box<dyn FnOnce() + Send + Sync>;
 
 /// One state of one request, to be told.
 pub(crate) struct Delivery {
@@ -39,7 +39,7 @@ pub(crate) struct Delivery {
     /// Sent as it is.
     pub(crate) payload: Value,
     /// Called when it was acknowledged, given up or refused.
-    pub(crate) settled: Option<Settled>,
+    pub(crate) settled: Option<OnSettled>,
 }
 
 /// What was done so far. Once nothing waits, `attempts` is the sum of `delivered`, `retried`, `given_up` and
@@ -54,7 +54,7 @@ pub(crate) struct Counts {
     pub(crate) retried: u64,
     /// Deliveries that were never acknowledged.
     pub(crate) given_up: u64,
-    /// Calls that told again what was acknowledged before, as [`Options::copies`] wants it.
+    /// Calls that told again what was acknowledged before, as [`WebhookOptions::copies`] wants it.
     pub(crate) duplicates: u64,
     /// Deliveries to receivers that may not be called.
     pub(crate) refused: u64,
@@ -65,14 +65,14 @@ pub(crate) struct Counts {
 /// A handle on all deliveries. They end with the last handle, or with [`stop`](Self::stop).
 #[derive(Clone)]
 pub(crate) struct Webhooks {
-    shared: Arc<Shared>,
+    shared: Arc<WebhooksInner>,
     _stops_when_dropped: Arc<DropGuard>,
 }
 
-struct Shared {
-    options: Options,
+struct WebhooksInner {
+    options: WebhookOptions,
     clients: Clients,
-    places: Semaphore,
+    permits: Semaphore,
     runtime: Handle,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -91,11 +91,11 @@ impl Webhooks {
     ///
     /// # Errors
     /// Where the platform's certificates can't be read.
-    pub(crate) fn new(options: Options) -> Result<Self, NoClient> {
+    pub(crate) fn new(options: WebhookOptions) -> Result<Self, NoClient> {
         let stop = CancellationToken::new();
-        let shared = Shared {
+        let shared = WebhooksInner {
             clients: Clients::new(options.acknowledged_within)?,
-            places: Semaphore::new(options.at_once.max(1)),
+            permits: Semaphore::new(options.at_once.max(1)),
             runtime: Handle::current(),
             tasks: TaskTracker::new(),
             stop: stop.clone(),
@@ -138,7 +138,7 @@ impl Webhooks {
     }
 }
 
-impl Shared {
+impl WebhooksInner {
     /// Delivers this, and what comes in for the same request meanwhile.
     async fn deliver_all(&self, first: Delivery) {
         let mut next = Some(first);
@@ -167,7 +167,7 @@ impl Shared {
         let mut failures = 0;
         loop {
             // Held for the call only: whoever waits to try again holds no connection.
-            let place = self.places.acquire().await;
+            let permit = self.permits.acquire().await;
             if !receiver::may_be_called(&delivery.url, &self.options).await {
                 return self.settled(|counts| match failures {
                     0 => counts.refused += 1,
@@ -180,7 +180,7 @@ impl Shared {
                 counts.retried += u64::from(failures > 0);
             });
             let acknowledged = attempt.make(&self.clients, self.options.acknowledged_within).await;
-            drop(place);
+            drop(permit);
             if acknowledged {
                 break;
             }
@@ -192,7 +192,7 @@ impl Shared {
         }
         self.settled(|counts| counts.delivered += 1);
         for _ in 1..self.options.copies {
-            let _place = self.places.acquire().await;
+            let _permit = self.permits.acquire().await;
             self.count(|counts| {
                 counts.attempts += 1;
                 counts.duplicates += 1;

@@ -9,7 +9,7 @@ use runcomfy_core::{
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-use super::{Account, Entry, refusal};
+use super::{Account, DeploymentState, service_error};
 use crate::{
     ids::Named,
     lifecycle::{Queue, Scaling},
@@ -18,7 +18,7 @@ use crate::{
 
 /// A deployment to put into an account without asking anybody.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Seed {
+pub(crate) struct DeploymentSeed {
     pub(crate) id: DeploymentId,
     pub(crate) name: String,
     pub(crate) workflow_id: String,
@@ -51,7 +51,7 @@ mod shared {
 
 impl Account {
     /// Puts a deployment there, as if it had been created at `now`. One with the same id is replaced.
-    pub(crate) fn plant(&mut self, now: Duration, seed: Seed) {
+    pub(crate) fn add_deployment(&mut self, now: Duration, seed: DeploymentSeed) {
         self.advance(now);
         self.deployments.retain(|entry| entry.id != seed.id);
         let scaling = Scaling {
@@ -62,7 +62,7 @@ impl Account {
             enabled: seed.is_enabled,
         };
         self.created += 1;
-        self.deployments.push(Entry {
+        self.deployments.push(DeploymentState {
             id: seed.id,
             name: seed.name,
             workflow_id: seed.workflow_id,
@@ -95,7 +95,8 @@ impl Account {
         query: &ListDeployments,
     ) -> Vec<Deployment> {
         self.advance(now);
-        let wanted = |entry: &&Entry| query.ids.is_empty() || query.ids.contains(&entry.id);
+        let wanted =
+            |entry: &&DeploymentState| query.ids.is_empty() || query.ids.contains(&entry.id);
         let described = |entry| self.describe(entry, query.include);
         self.deployments.iter().filter(wanted).map(described).collect()
     }
@@ -131,8 +132,8 @@ impl Account {
             request.max_instances,
         )?;
         self.advance(now);
-        if self.purse.is_empty() {
-            return Err(refusal::insufficient_funds(OPERATION));
+        if self.funds.is_empty() {
+            return Err(service_error::insufficient_funds(OPERATION));
         }
         let text = self.ids.uuid(Named::Deployment, self.created);
         let id = DeploymentId::new(text).map_err(|error| {
@@ -149,9 +150,9 @@ impl Account {
             .or_else(|| there.map(|entry| entry.workflow.clone()))
             .or_else(|| samples::workflow(sample).map(Arc::new))
             .ok_or_else(|| Error::new(OPERATION, ErrorKind::UpstreamProtocol))?;
-        self.plant(
+        self.add_deployment(
             now,
-            Seed {
+            DeploymentSeed {
                 id: id.clone(),
                 name: request.name.clone(),
                 workflow_id: workflow_id.to_owned(),
@@ -186,8 +187,8 @@ impl Account {
         }
         let keep_warm = self.settings.keep_warm;
         self.entry(now, OPERATION, id)?;
-        if changes.is_enabled == Some(true) && self.purse.is_empty() {
-            return Err(refusal::insufficient_funds(OPERATION).with_deployment_id(id.clone()));
+        if changes.is_enabled == Some(true) && self.funds.is_empty() {
+            return Err(service_error::insufficient_funds(OPERATION).with_deployment_id(id.clone()));
         }
         let entry = self.entry(now, OPERATION, id)?;
         let min = changes.min_instances.unwrap_or(entry.min_instances);
@@ -227,9 +228,9 @@ impl Account {
         self.entry(now, Operation::DeleteDeployment, id)?;
         self.deployments.retain(|entry| entry.id != *id);
         // Nobody is told of what goes with it.
-        self.notes.retain(|note| note.deployment_id != *id);
+        self.webhook_events.retain(|note| note.deployment_id != *id);
         self.requests.retain(|_, request| request.deployment_id != *id);
-        self.untold = self.count_untold();
+        self.pending_webhooks = self.count_pending_webhooks();
         self.deleted.insert(id.clone());
         Ok(Deleted::new(Value::Null))
     }
@@ -241,11 +242,11 @@ impl Account {
         include: Include,
     ) -> Result<Deployment, Error> {
         let entry = self.deployments.iter().find(|entry| entry.id == *id);
-        let entry = entry.ok_or_else(|| refusal::not_found(operation, id))?;
+        let entry = entry.ok_or_else(|| service_error::not_found(operation, id))?;
         Ok(self.describe(entry, include))
     }
 
-    fn describe(&self, entry: &Entry, include: Include) -> Deployment {
+    fn describe(&self, entry: &DeploymentState, include: Include) -> Deployment {
         let mut described = Deployment::new(entry.id.clone());
         described.name = Some(entry.name.clone());
         described.workflow_id = Some(entry.workflow_id.clone());
@@ -269,7 +270,7 @@ impl Account {
         described
     }
 
-    fn payload(&self, entry: &Entry) -> Option<Payload> {
+    fn payload(&self, entry: &DeploymentState) -> Option<Payload> {
         let mut object_info_url = self.settings.output_base.clone();
         if let Ok(mut segments) = object_info_url.path_segments_mut() {
             segments.pop_if_empty().push("object_info.json");
@@ -278,7 +279,7 @@ impl Account {
     }
 }
 
-impl Entry {
+impl DeploymentState {
     pub(super) fn rescale(&mut self, keep_warm: Option<Duration>) {
         self.queue.rescale(Scaling {
             min_instances: self.min_instances,
@@ -299,7 +300,7 @@ fn check(
     max_instances: u64,
 ) -> Result<(), Error> {
     let invalid =
-        |field, message: &str| Err(refusal::invalid(operation, &["body", field], message));
+        |field, message: &str| Err(service_error::invalid(operation, &["body", field], message));
     let blank = |text: Option<&str>| text.is_some_and(|text| text.trim().is_empty());
     if blank(name) {
         return invalid("name", "name must not be empty");

@@ -15,7 +15,7 @@ use crate::{
 
 /// A run to be done.
 #[derive(Clone, Debug)]
-pub(crate) struct Job {
+pub(crate) struct DrivenJob {
     /// With the overrides laid over it.
     pub(crate) graph: Arc<Workflow>,
     pub(crate) extra_data: Option<Map<String, Value>>,
@@ -23,11 +23,11 @@ pub(crate) struct Job {
 
 /// What came of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Driven {
+pub(crate) struct DrivenResult {
     pub(crate) end: DrivenEnd,
     /// `{node id: {channel: [item]}}`, as ComfyUI names it: without addresses.
     pub(crate) outputs: Map<String, Value>,
-    pub(crate) files: Vec<StoredFile>,
+    pub(crate) files: Vec<DrivenFile>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,7 +39,7 @@ pub(crate) enum DrivenEnd {
 
 /// A file that a run made, where it lies.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct StoredFile {
+pub(crate) struct DrivenFile {
     pub(crate) kind: String,
     pub(crate) subfolder: String,
     pub(crate) filename: String,
@@ -48,7 +48,7 @@ pub(crate) struct StoredFile {
 
 /// A run that is not over.
 #[derive(Clone, Debug)]
-pub(crate) struct Open {
+pub(crate) struct OpenRun {
     pub(crate) request_id: RequestId,
     pub(crate) created_at: Duration,
     /// The machine that it was handed over to.
@@ -63,7 +63,7 @@ pub(crate) struct Open {
 
 /// How a run that was submitted stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum Readiness {
     /// As many of its deployment run as may at once.
     Full,
     /// It waits no longer.
@@ -73,16 +73,16 @@ pub(crate) enum Standing {
 
 impl Account {
     /// Whether a run may begin.
-    pub(crate) fn standing(&self, id: &RequestId) -> Standing {
-        let Some(request) = self.requests.get(id) else { return Standing::Over };
+    pub(crate) fn readiness(&self, id: &RequestId) -> Readiness {
+        let Some(request) = self.requests.get(id) else { return Readiness::Over };
         let entry = self.deployments.iter().find(|entry| entry.id == request.deployment_id);
         match entry.map(|entry| (entry.queue.state(request.run), entry.queue.taken() as u64, entry))
         {
             Some((RunState::Queued { .. }, taken, entry)) if taken < entry.max_instances => {
-                Standing::Ready
+                Readiness::Ready
             }
-            Some((RunState::Queued { .. }, ..)) => Standing::Full,
-            _ => Standing::Over,
+            Some((RunState::Queued { .. }, ..)) => Readiness::Full,
+            _ => Readiness::Over,
         }
     }
 
@@ -105,7 +105,7 @@ impl Account {
         id: &RequestId,
         machine: u64,
         prompt_id: String,
-    ) -> Option<Job> {
+    ) -> Option<DrivenJob> {
         self.advance(now);
         let (job, request) = (self.job(id)?, self.requests.get_mut(id)?);
         let entry = self.deployments.iter_mut().find(|entry| entry.id == request.deployment_id)?;
@@ -137,9 +137,12 @@ impl Account {
         self.requests.values().filter_map(ids).collect()
     }
 
-    pub(crate) fn job(&self, id: &RequestId) -> Option<Job> {
+    pub(crate) fn job(&self, id: &RequestId) -> Option<DrivenJob> {
         let request = self.requests.get(id)?;
-        Some(Job { graph: request.work.graph()?, extra_data: request.extra_data.clone() })
+        Some(DrivenJob {
+            graph: request.graph.with_overrides()?,
+            extra_data: request.extra_data.clone(),
+        })
     }
 
     pub(crate) fn has(&self, id: &RequestId) -> bool {
@@ -167,7 +170,7 @@ impl Account {
     }
 
     /// Ends a run that was handed over. `false` where none is under way: its deployment may be gone.
-    pub(crate) fn end(&mut self, now: Duration, id: &RequestId, driven: &Driven) -> bool {
+    pub(crate) fn end(&mut self, now: Duration, id: &RequestId, driven: &DrivenResult) -> bool {
         self.advance(now);
         let Some(request) = self.requests.get_mut(id) else { return false };
         let entry = self.deployments.iter_mut().find(|entry| entry.id == request.deployment_id);
@@ -181,7 +184,7 @@ impl Account {
     }
 
     /// The runs that are not over, in order of submission.
-    pub(crate) fn open(&mut self, now: Duration) -> Vec<Open> {
+    pub(crate) fn open(&mut self, now: Duration) -> Vec<OpenRun> {
         self.advance(now);
         let open = self.deployments.iter().flat_map(|entry| {
             entry.requests.iter().filter_map(|id| {
@@ -198,7 +201,8 @@ impl Account {
                 let (accepted, cancelled) = (request.accepted.clone(), request.cancel_asked);
                 let (request_id, created_at) = (id.clone(), request.created_at);
                 let prompt_id = request.prompt_id.clone();
-                let open = Open { request_id, created_at, machine, prompt_id, accepted, cancelled };
+                let open =
+                    OpenRun { request_id, created_at, machine, prompt_id, accepted, cancelled };
                 Some((request.number, open))
             })
         });
@@ -217,7 +221,7 @@ impl Account {
     }
 }
 
-impl Driven {
+impl DrivenResult {
     /// With addresses that begin with `base`.
     pub(super) fn made(&self, id: &RequestId, base: &Url) -> Made {
         let mut outputs = self.outputs.clone();
@@ -230,7 +234,7 @@ impl Driven {
             .filter_map(Value::as_object_mut);
         for item in items {
             let text = |key: &str| item.get(key).and_then(Value::as_str).unwrap_or_default();
-            let named = |file: &&StoredFile| {
+            let named = |file: &&DrivenFile| {
                 file.filename == text("filename")
                     && file.subfolder == text("subfolder")
                     && file.kind == text("type")
@@ -240,7 +244,7 @@ impl Driven {
             let url = outputs::address(base, id, &file.kind, &file.subfolder, &file.filename);
             item.shift_insert(0, "url".to_owned(), Value::String(url.into()));
         }
-        let stored = |file: &StoredFile| {
+        let stored = |file: &DrivenFile| {
             let (subfolder, filename) = (file.subfolder.clone(), file.filename.clone());
             File::stored(&file.kind, subfolder, filename, file.path.clone())
         };

@@ -52,12 +52,12 @@ impl Prices {
 /// What was paid in and what was used up. What is left may fall below nothing: what is under way when the
 /// money ends is finished, and paid for.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Purse {
+pub(super) struct Funds {
     paid_in: i128,
     spent: i128,
 }
 
-impl Purse {
+impl Funds {
     pub(super) fn new(balance: Microdollars) -> Self {
         Self { paid_in: i128::from(balance) * MICRODOLLAR, spent: 0 }
     }

@@ -1,11 +1,11 @@
-//! An account at a glance, for people.
+//! An account at a overview, for people.
 
 use std::time::Duration;
 
 use runcomfy_core::RequestId;
 use serde_json::{Map, Value, json};
 
-use super::{Account, Entry, Request};
+use super::{Account, DeploymentState, Request};
 use crate::lifecycle::RunState;
 
 /// The newest of what there may be a great deal of.
@@ -20,24 +20,24 @@ impl Account {
         // Those that went with their deployment are in neither.
         summary.insert("runs_completed".to_owned(), json!(self.completed));
         summary.insert("runs_cancelled".to_owned(), json!(self.cancelled));
-        summary.insert("balance_usd".to_owned(), dollars(i128::from(self.purse.balance())));
-        summary.insert("spent_usd".to_owned(), dollars(i128::from(self.purse.spent())));
+        summary.insert("balance_usd".to_owned(), dollars(i128::from(self.funds.balance())));
+        summary.insert("spent_usd".to_owned(), dollars(i128::from(self.funds.spent())));
         summary.insert("usd_per_hour".to_owned(), dollars(self.per_hour()));
         summary
     }
 
     /// The same with deployments, their instances, and the newest requests.
     pub(crate) fn overview(&mut self, now: Duration) -> Map<String, Value> {
-        let mut glance = self.summary(now);
-        let deployments = self.deployments.iter().map(|entry| self.glance(entry));
-        glance.insert("deployments".to_owned(), deployments.collect());
+        let mut overview = self.summary(now);
+        let deployments = self.deployments.iter().map(|entry| self.deployment_overview(entry));
+        overview.insert("deployments".to_owned(), deployments.collect());
         let requests = self.newest().into_iter().filter_map(|id| {
             let request = self.requests.get(id)?;
             let entry = self.deployments.iter().find(|one| one.id == request.deployment_id)?;
-            Some(self.request_glance(id, request, entry))
+            Some(self.request_overview(id, request, entry))
         });
-        glance.insert("requests".to_owned(), requests.collect());
-        glance
+        overview.insert("requests".to_owned(), requests.collect());
+        overview
     }
 
     fn newest(&self) -> Vec<&RequestId> {
@@ -51,7 +51,7 @@ impl Account {
         newest.into_iter().map(|(_, id)| id).collect()
     }
 
-    fn glance(&self, entry: &Entry) -> Value {
+    fn deployment_overview(&self, entry: &DeploymentState) -> Value {
         let instances = entry.queue.machines().map(|machine| {
             json!({
                 "instance_id": entry.instance_id(self.ids, machine.number).map(|id| id.to_string()),
@@ -67,7 +67,7 @@ impl Account {
             "hardware": entry.hardware,
             "usd_per_hour": dollars(self.settings.prices.of(&entry.hardware).into()),
             "is_enabled": entry.is_enabled,
-            "out_of_funds": !entry.is_enabled && self.purse.is_empty(),
+            "out_of_funds": !entry.is_enabled && self.funds.is_empty(),
             "min_instances": entry.min_instances,
             "max_instances": entry.max_instances,
             "keep_warm_duration_in_seconds": entry.keep_warm_duration_in_seconds,
@@ -77,7 +77,12 @@ impl Account {
         })
     }
 
-    fn request_glance(&self, id: &RequestId, request: &Request, entry: &Entry) -> Value {
+    fn request_overview(
+        &self,
+        id: &RequestId,
+        request: &Request,
+        entry: &DeploymentState,
+    ) -> Value {
         let state = entry.queue.state(request.run);
         let completed = matches!(state, RunState::Completed { .. });
         let made = completed.then(|| self.made(id)).flatten();
@@ -99,7 +104,7 @@ impl Account {
             }
         };
         let started_at = entry.queue.started_at(request.run);
-        let mut glance = json!({
+        let mut overview = json!({
             "request_id": id.as_str(),
             "deployment_id": entry.id.as_str(),
             "deployment": entry.name,
@@ -119,10 +124,10 @@ impl Account {
         });
         if let Some(made) = made.filter(|made| self.shows(id, made)) {
             let (files, texts) = listed(&made.outputs);
-            glance["files"] = Value::Array(files);
-            glance["texts"] = Value::Array(texts);
+            overview["files"] = Value::Array(files);
+            overview["texts"] = Value::Array(texts);
         }
-        glance
+        overview
     }
 }
 

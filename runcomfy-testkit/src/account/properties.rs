@@ -125,9 +125,9 @@ proptest! {
                 paid_in += i128::from(amount);
             }
             let spent = by_hand.div_euclid(SECONDS_PER_HOUR);
-            prop_assert_eq!(i128::from(course.account.purse.spent()), spent);
+            prop_assert_eq!(i128::from(course.account.funds.spent()), spent);
             let left = (paid_in * SECONDS_PER_HOUR - by_hand).div_euclid(SECONDS_PER_HOUR);
-            prop_assert_eq!(i128::from(course.account.purse.balance()), left);
+            prop_assert_eq!(i128::from(course.account.funds.balance()), left);
         }
     }
 
@@ -147,7 +147,7 @@ proptest! {
             } else {
                 often.take(step);
             }
-            prop_assert_eq!(&once.account.purse, &often.account.purse);
+            prop_assert_eq!(&once.account.funds, &often.account.funds);
             let now = once.now;
             prop_assert_eq!(once.account.overview(now), often.account.overview(now));
         }
@@ -159,7 +159,7 @@ proptest! {
     ) {
         let mut course = Course::new(balance);
         for step in &steps {
-            let (broke, before) = (course.account.purse.is_empty(), course.submitted.len());
+            let (broke, before) = (course.account.funds.is_empty(), course.submitted.len());
             course.take(step);
             if broke && !matches!(step, Step::PayIn(_)) {
                 prop_assert_eq!(course.submitted.len(), before);

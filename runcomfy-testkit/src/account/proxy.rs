@@ -5,7 +5,7 @@ use std::time::Duration;
 use runcomfy_core::{Error, ErrorKind, Operation, ProxyCall, ProxyReply};
 use serde_json::json;
 
-use super::{Account, refusal};
+use super::{Account, service_error};
 use crate::ids::Named;
 
 /// Routes that answer a POST with nothing.
@@ -38,7 +38,7 @@ impl Account {
             .live_instances()
             .any(|instance| entry.instance_id(ids, instance).as_ref() == Some(&call.instance_id));
         if !live {
-            return Err(refusal::instance_not_found(&call.instance_id)
+            return Err(service_error::instance_not_found(&call.instance_id)
                 .with_deployment_id(call.deployment_id.clone()));
         }
         if let Some(reply) = self.proxy_replies.pop_front() {

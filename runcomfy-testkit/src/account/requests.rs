@@ -8,7 +8,7 @@ use runcomfy_core::{
 };
 use serde_json::{Map, Value};
 
-use super::{Account, Note, NoteAbout, Request, Work, refusal};
+use super::{Account, Request, RequestGraph, WebhookEvent, WebhookStage, service_error};
 use crate::{
     ids::Named,
     lifecycle::{InstanceNumber, Plan, RunState},
@@ -41,23 +41,22 @@ impl Account {
         const OPERATION: Operation = Operation::SubmitRequest;
         let deployment_id = &request.deployment_id;
         if self.deleted.contains(deployment_id) {
-            return Err(refusal::deleted(deployment_id));
+            return Err(service_error::deleted(deployment_id));
         }
         let id = self.ids.uuid(Named::Request, self.submitted);
         let request_id = RequestId::new(id).map_err(|error| {
             Error::new(OPERATION, ErrorKind::UpstreamProtocol).with_source(error)
         })?;
         self.entry(now, OPERATION, deployment_id)?;
-        let broke = self.purse.is_empty();
+        let broke = self.funds.is_empty();
         let driven = self.settings.timing.driven;
         let entry = self.entry(now, OPERATION, deployment_id)?;
         if !entry.is_enabled && broke {
-            return Err(
-                refusal::insufficient_funds(OPERATION).with_deployment_id(deployment_id.clone())
-            );
+            return Err(service_error::insufficient_funds(OPERATION)
+                .with_deployment_id(deployment_id.clone()));
         }
         if !entry.is_enabled {
-            return Err(refusal::disabled(deployment_id));
+            return Err(service_error::disabled(deployment_id));
         }
         let deployed = entry.workflow.clone();
         if let Some(overrides) = &request.overrides {
@@ -78,21 +77,25 @@ impl Account {
             number: self.submitted,
             run,
             script,
-            work: Work::new(request, &deployed),
+            graph: RequestGraph::new(request, &deployed),
             extra_data: request.extra_data.clone().map(|data| data.0).filter(|_| driven),
             webhook: request.webhook.clone(),
             prompt_id: None,
             accepted: None,
             progress: None,
             cancel_asked: false,
-            told: None,
+            delivered_stage: None,
             created_at: self.now,
             driven: None,
         };
-        self.untold += u64::from(kept.webhook.is_some());
-        if kept.wants(NoteAbout::InQueue) {
+        self.pending_webhooks += u64::from(kept.webhook.is_some());
+        if kept.wants_webhook(WebhookStage::InQueue) {
             let (deployment_id, request_id) = (deployment_id.clone(), request_id.clone());
-            self.notes.push_back(Note { deployment_id, request_id, about: NoteAbout::InQueue });
+            self.webhook_events.push_back(WebhookEvent {
+                deployment_id,
+                request_id,
+                stage: WebhookStage::InQueue,
+            });
         }
         self.requests.insert(request_id.clone(), kept);
         self.advance(now);
@@ -124,7 +127,7 @@ impl Account {
         let started = |(id, request): (&RequestId, &Request)| StartedRun {
             request_id: id.clone(),
             deployment_id: request.deployment_id.clone(),
-            overrides: request.work.overrides(),
+            overrides: request.graph.overrides(),
         };
         runs.into_iter().map(started).collect()
     }
@@ -245,7 +248,7 @@ impl Account {
                 let entry =
                     self.deployments.iter().find(|entry| entry.id == request.deployment_id)?;
                 let at = entry.queue.started_at(request.run).unwrap_or(request.created_at);
-                outputs::make(&*request.work.graph()?, request_id, self.clock(at), base)
+                outputs::make(&*request.graph.with_overrides()?, request_id, self.clock(at), base)
             }
         };
         match &request.script.end {
@@ -286,7 +289,7 @@ impl Account {
             .zip(request.filter(|request| request.deployment_id == *deployment_id))
             .map(|(entry, request)| (request, entry.queue.state(request.run)))
             .ok_or_else(|| {
-                refusal::request_not_found(operation, request_id)
+                service_error::request_not_found(operation, request_id)
                     .with_deployment_id(deployment_id.clone())
             })
     }
@@ -323,16 +326,21 @@ fn fit(graph: &Workflow, overrides: &Overrides) -> Result<(), Error> {
     for node_id in overrides.node_ids() {
         let place = ["body", "overrides", node_id];
         let Some(node) = graph.node(node_id) else {
-            return Err(refusal::invalid(OPERATION, &place, "the workflow has no such node"));
+            return Err(service_error::invalid(OPERATION, &place, "the workflow has no such node"));
         };
         for (name, _) in overrides.inputs(node_id) {
             if node.input(name).is_none() {
                 let place = ["body", "overrides", node_id, "inputs", name];
-                return Err(refusal::invalid(OPERATION, &place, "the node has no such input"));
+                return Err(service_error::invalid(
+                    OPERATION,
+                    &place,
+                    "the node has no such input",
+                ));
             }
         }
     }
     let laid = graph.clone().with_overrides(overrides);
-    laid.map(drop)
-        .map_err(|error| refusal::invalid(OPERATION, &["body", "overrides"], &error.to_string()))
+    laid.map(drop).map_err(|error| {
+        service_error::invalid(OPERATION, &["body", "overrides"], &error.to_string())
+    })
 }

@@ -12,11 +12,11 @@ use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt as _, time::timeout};
 
 use super::{
+    error::{ComfyError, ComfyErrorKind},
     identity::{Identity, Listed},
     job::FileKind,
     json,
-    options::{Limits, Options, Times},
-    trouble::{Trouble, TroubleKind},
+    options::{ComfyOptions, Limits, Times},
 };
 use crate::outgoing;
 
@@ -40,19 +40,19 @@ pub(super) struct Reply {
 
 /// Where in a server's queue a job is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum JobPosition {
     Pending,
     Running,
 }
 
 /// Why a file was not copied.
-pub(super) enum NotCopied {
+pub(super) enum CopyError {
     Disk(std::io::Error),
-    Trouble(Trouble),
+    Comfy(ComfyError),
 }
 
 impl Api {
-    pub(super) fn new(base: Url, options: &Options) -> Result<Self, Trouble> {
+    pub(super) fn new(base: Url, options: &ComfyOptions) -> Result<Self, ComfyError> {
         let mut shown = base.clone();
         // Both fail for URLs that can have neither, and those are refused below.
         let _ = shown.set_username("");
@@ -60,7 +60,8 @@ impl Api {
         shown.set_query(None);
         shown.set_fragment(None);
         let name = shown.as_str().trim_end_matches('/').to_owned();
-        let unusable = |why: &dyn fmt::Display| Trouble::new(TroubleKind::Unusable, &name, why);
+        let unusable =
+            |why: &dyn fmt::Display| ComfyError::new(ComfyErrorKind::Unusable, &name, why);
         if !matches!(base.scheme(), "http" | "https") || base.host_str().is_none() {
             return Err(unusable(&"its URL must begin with http:// or https://"));
         }
@@ -94,8 +95,8 @@ impl Api {
         &self.limits
     }
 
-    pub(super) fn trouble(&self, kind: TroubleKind, detail: impl fmt::Display) -> Trouble {
-        Trouble::new(kind, &self.name, detail)
+    pub(super) fn error(&self, kind: ComfyErrorKind, detail: impl fmt::Display) -> ComfyError {
+        ComfyError::new(kind, &self.name, detail)
     }
 
     /// The URL of a route, its segments encoded.
@@ -107,21 +108,21 @@ impl Api {
         url
     }
 
-    pub(super) async fn get(&self, segments: &[&str]) -> Result<Value, Trouble> {
+    pub(super) async fn get(&self, segments: &[&str]) -> Result<Value, ComfyError> {
         self.parsed(&self.get_bytes(segments).await?)
     }
 
-    pub(super) async fn get_bytes(&self, segments: &[&str]) -> Result<Vec<u8>, Trouble> {
+    pub(super) async fn get_bytes(&self, segments: &[&str]) -> Result<Vec<u8>, ComfyError> {
         self.good(self.call(self.http.get(self.url(segments))).await?)
     }
 
-    pub(super) async fn post(&self, segments: &[&str], body: &Value) -> Result<Reply, Trouble> {
+    pub(super) async fn post(&self, segments: &[&str], body: &Value) -> Result<Reply, ComfyError> {
         let request = self.http.post(self.url(segments)).header(CONTENT_TYPE, "application/json");
         self.call(request.body(body.to_string())).await
     }
 
     /// Sends a request and reads its answer whole, whatever its status.
-    pub(super) async fn call(&self, request: RequestBuilder) -> Result<Reply, Trouble> {
+    pub(super) async fn call(&self, request: RequestBuilder) -> Result<Reply, ComfyError> {
         self.call_within(self.times.call, request).await
     }
 
@@ -130,11 +131,11 @@ impl Api {
         &self,
         time: Duration,
         request: RequestBuilder,
-    ) -> Result<Reply, Trouble> {
+    ) -> Result<Reply, ComfyError> {
         self.in_time(time, self.answered(request)).await
     }
 
-    async fn answered(&self, request: RequestBuilder) -> Result<Reply, Trouble> {
+    async fn answered(&self, request: RequestBuilder) -> Result<Reply, ComfyError> {
         let mut response = self.sent(request).await?;
         let status = response.status().as_u16();
         let content_type = response
@@ -144,7 +145,7 @@ impl Api {
         let mut bytes = Vec::new();
         while let Some(chunk) = self.chunk(&mut response).await? {
             if (bytes.len() + chunk.len()) as u64 > self.limits.json {
-                return Err(self.trouble(TroubleKind::TooLarge, "an answer beyond the limit"));
+                return Err(self.error(ComfyErrorKind::TooLarge, "an answer beyond the limit"));
             }
             bytes.extend_from_slice(&chunk);
         }
@@ -154,42 +155,42 @@ impl Api {
     pub(super) async fn in_time<T>(
         &self,
         time: Duration,
-        call: impl Future<Output = Result<T, Trouble>>,
-    ) -> Result<T, Trouble> {
+        call: impl Future<Output = Result<T, ComfyError>>,
+    ) -> Result<T, ComfyError> {
         timeout(time, call).await.unwrap_or_else(|_| {
             let seconds = time.as_secs();
             Err(self
-                .trouble(TroubleKind::TimedOut, format_args!("a call took more than {seconds} s")))
+                .error(ComfyErrorKind::TimedOut, format_args!("a call took more than {seconds} s")))
         })
     }
 
-    async fn sent(&self, request: RequestBuilder) -> Result<Response, Trouble> {
-        request.send().await.map_err(|error| Trouble::of_call(&self.name, error))
+    async fn sent(&self, request: RequestBuilder) -> Result<Response, ComfyError> {
+        request.send().await.map_err(|error| ComfyError::of_call(&self.name, error))
     }
 
-    async fn chunk(&self, response: &mut Response) -> Result<Option<Bytes>, Trouble> {
-        response.chunk().await.map_err(|error| Trouble::of_call(&self.name, error))
+    async fn chunk(&self, response: &mut Response) -> Result<Option<Bytes>, ComfyError> {
+        response.chunk().await.map_err(|error| ComfyError::of_call(&self.name, error))
     }
 
-    fn good(&self, reply: Reply) -> Result<Vec<u8>, Trouble> {
+    fn good(&self, reply: Reply) -> Result<Vec<u8>, ComfyError> {
         if reply.status == 200 { Ok(reply.bytes) } else { Err(self.bad_status(&reply)) }
     }
 
-    /// The trouble with an answer that has another status than it should.
-    pub(super) fn bad_status(&self, reply: &Reply) -> Trouble {
+    /// The error with an answer that has another status than it should.
+    pub(super) fn bad_status(&self, reply: &Reply) -> ComfyError {
         let text = String::from_utf8_lossy(&reply.bytes);
         let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or("without a word");
-        self.trouble(TroubleKind::Status(reply.status), line)
+        self.error(ComfyErrorKind::Status(reply.status), line)
     }
 
-    pub(super) fn parsed(&self, bytes: &[u8]) -> Result<Value, Trouble> {
+    pub(super) fn parsed(&self, bytes: &[u8]) -> Result<Value, ComfyError> {
         json::read(bytes).map_err(|error| {
-            self.trouble(TroubleKind::Unusable, format_args!("an answer that is no JSON: {error}"))
+            self.error(ComfyErrorKind::Unusable, format_args!("an answer that is no JSON: {error}"))
         })
     }
 
     /// What the history has of a job: nothing before it is over, whatever is there under its id.
-    pub(super) async fn history(&self, identity: &Identity) -> Result<Option<Value>, Trouble> {
+    pub(super) async fn history(&self, identity: &Identity) -> Result<Option<Value>, ComfyError> {
         let prompt_id = identity.prompt_id.as_str();
         let mut history = self.get(&["history", prompt_id]).await?;
         let entry = history.get_mut(prompt_id).map(Value::take).filter(Value::is_object);
@@ -201,12 +202,14 @@ impl Api {
     }
 
     /// The jobs that run and wait.
-    pub(super) async fn queue(&self) -> Result<Vec<(Place, Listed)>, Trouble> {
+    pub(super) async fn queue(&self) -> Result<Vec<(JobPosition, Listed)>, ComfyError> {
         let queue = self.get(&["queue"]).await?;
         let mut jobs = Vec::new();
-        for (place, key) in [(Place::Running, "queue_running"), (Place::Pending, "queue_pending")] {
+        for (place, key) in
+            [(JobPosition::Running, "queue_running"), (JobPosition::Pending, "queue_pending")]
+        {
             let Some(items) = queue.get(key).and_then(Value::as_array) else {
-                return Err(self.trouble(TroubleKind::Unusable, "its /queue is not ComfyUI's"));
+                return Err(self.error(ComfyErrorKind::Unusable, "its /queue is not ComfyUI's"));
             };
             jobs.extend(items.iter().filter_map(|item| Some((place, Listed::read(item)?))));
         }
@@ -214,13 +217,13 @@ impl Api {
     }
 
     /// Takes a job out of the queue, if it is in it and does not run.
-    pub(super) async fn delete(&self, prompt_id: &str) -> Result<(), Trouble> {
+    pub(super) async fn delete(&self, prompt_id: &str) -> Result<(), ComfyError> {
         self.good(self.post(&["queue"], &json!({"delete": [prompt_id]})).await?).map(drop)
     }
 
     /// Asks a job that runs to stop. Older servers stop whichever runs, so it must be known to be
     /// this one.
-    pub(super) async fn interrupt(&self, prompt_id: &str) -> Result<(), Trouble> {
+    pub(super) async fn interrupt(&self, prompt_id: &str) -> Result<(), ComfyError> {
         self.good(self.post(&["interrupt"], &json!({"prompt_id": prompt_id})).await?).map(drop)
     }
 
@@ -231,7 +234,7 @@ impl Api {
         prompt_id: &str,
         name: &str,
         bytes: Vec<u8>,
-    ) -> Result<String, Trouble> {
+    ) -> Result<String, ComfyError> {
         let form = Form::new()
             .part("image", Part::bytes(bytes).file_name(name.to_owned()))
             .text("subfolder", format!("req-{prompt_id}"))
@@ -246,7 +249,7 @@ impl Api {
             (Some(""), Some(name)) => Ok(name.to_owned()),
             // Loaders take forward slashes only, also on Windows.
             (Some(folder), Some(name)) => Ok(format!("{folder}/{name}").replace('\\', "/")),
-            _ => Err(self.trouble(TroubleKind::Unusable, "its /upload/image is not ComfyUI's")),
+            _ => Err(self.error(ComfyErrorKind::Unusable, "its /upload/image is not ComfyUI's")),
         }
     }
 
@@ -256,7 +259,7 @@ impl Api {
         (kind, subfolder, filename): (FileKind, &str, &str),
         path: &Path,
         most: u64,
-    ) -> Result<u64, NotCopied> {
+    ) -> Result<u64, CopyError> {
         let mut url = self.url(&["view"]);
         url.query_pairs_mut()
             .append_pair("filename", filename)
@@ -265,28 +268,28 @@ impl Api {
         let mut response = self
             .in_time(self.times.call, self.sent(self.http.get(url)))
             .await
-            .map_err(NotCopied::Trouble)?;
+            .map_err(CopyError::Comfy)?;
         let status = response.status().as_u16();
         if status != 200 {
-            let trouble = self.trouble(TroubleKind::Status(status), "no such file to view");
-            return Err(NotCopied::Trouble(trouble));
+            let error = self.error(ComfyErrorKind::Status(status), "no such file to view");
+            return Err(CopyError::Comfy(error));
         }
-        let mut file = tokio::fs::File::create(path).await.map_err(NotCopied::Disk)?;
+        let mut file = tokio::fs::File::create(path).await.map_err(CopyError::Disk)?;
         let mut length = 0;
         loop {
             let chunk =
                 timeout(self.times.idle, self.chunk(&mut response)).await.unwrap_or_else(|_| {
-                    Err(self.trouble(TroubleKind::TimedOut, "a file that stopped in the middle"))
+                    Err(self.error(ComfyErrorKind::TimedOut, "a file that stopped in the middle"))
                 });
-            let Some(chunk) = chunk.map_err(NotCopied::Trouble)? else { break };
+            let Some(chunk) = chunk.map_err(CopyError::Comfy)? else { break };
             length += chunk.len() as u64;
             if length > most {
-                let why = self.trouble(TroubleKind::TooLarge, "a file beyond the limit");
-                return Err(NotCopied::Trouble(why));
+                let why = self.error(ComfyErrorKind::TooLarge, "a file beyond the limit");
+                return Err(CopyError::Comfy(why));
             }
-            file.write_all(&chunk).await.map_err(NotCopied::Disk)?;
+            file.write_all(&chunk).await.map_err(CopyError::Disk)?;
         }
-        file.flush().await.map_err(NotCopied::Disk)?;
+        file.flush().await.map_err(CopyError::Disk)?;
         Ok(length)
     }
 }

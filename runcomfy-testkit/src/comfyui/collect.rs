@@ -6,7 +6,7 @@ use std::{collections::HashSet, path::Path};
 use serde_json::{Map, Value};
 
 use super::{
-    api::{Api, NotCopied},
+    api::{Api, CopyError},
     failure,
     job::{FileKind, StoredFile},
     names,
@@ -68,13 +68,13 @@ pub(super) async fn collect(api: &Api, outputs: &Map<String, Value>, folder: &Pa
         // Half a file is none.
         let _ = tokio::fs::remove_file(&path).await;
         match why {
-            NotCopied::Disk(error) => {
+            CopyError::Disk(error) => {
                 collected.problem.get_or_insert(failure::of_disk(&error));
                 break;
             }
-            NotCopied::Trouble(trouble) => {
-                collected.problem.get_or_insert(problem(&trouble.to_string()));
-                if trouble.is_absence() {
+            CopyError::Comfy(error) => {
+                collected.problem.get_or_insert(problem(&error.to_string()));
+                if error.is_absence() {
                     break;
                 }
             }
@@ -83,9 +83,9 @@ pub(super) async fn collect(api: &Api, outputs: &Map<String, Value>, folder: &Pa
     collected
 }
 
-async fn copy(api: &Api, item: &Item<'_>, path: &Path, most: u64) -> Result<u64, NotCopied> {
+async fn copy(api: &Api, item: &Item<'_>, path: &Path, most: u64) -> Result<u64, CopyError> {
     if let Some(parent) = path.parent() {
-        tokio::fs::create_dir_all(parent).await.map_err(NotCopied::Disk)?;
+        tokio::fs::create_dir_all(parent).await.map_err(CopyError::Disk)?;
     }
     api.copy((item.kind, item.subfolder, item.filename), path, most).await
 }

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 /// What matters of them.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Event {
+pub(super) enum JobEvent {
     /// Nothing more will come of the job: its history is there.
     Ended,
     Node(String),
@@ -38,7 +38,7 @@ struct Data {
 }
 
 /// What a message says about a job, if anything.
-pub(super) fn read(text: &str, prompt_id: &str) -> Option<Event> {
+pub(super) fn read(text: &str, prompt_id: &str) -> Option<JobEvent> {
     let message: Message<'_> = serde_json::from_str(text).ok()?;
     if !matches!(&*message.kind, "executing" | "execution_start" | "progress") {
         return None;
@@ -49,10 +49,10 @@ pub(super) fn read(text: &str, prompt_id: &str) -> Option<Event> {
         return None;
     }
     match (&*message.kind, data.node) {
-        ("execution_start", _) => Some(Event::Started),
-        ("executing", Some(node)) => Some(Event::Node(node)),
-        ("executing", None) => Some(Event::Ended),
-        (_, Some(node)) => Some(Event::Step { node, value: data.value?, max: data.max? }),
+        ("execution_start", _) => Some(JobEvent::Started),
+        ("executing", Some(node)) => Some(JobEvent::Node(node)),
+        ("executing", None) => Some(JobEvent::Ended),
+        (_, Some(node)) => Some(JobEvent::Step { node, value: data.value?, max: data.max? }),
         _ => None,
     }
 }
@@ -63,19 +63,19 @@ mod tests {
 
     #[test]
     fn a_message_is_about_this_job_or_nothing() {
-        let step = Event::Step { node: "52:42".into(), value: 3.0, max: 20.0 };
+        let step = JobEvent::Step { node: "52:42".into(), value: 3.0, max: 20.0 };
         let cases = [
             (
                 r#"{"type":"execution_start","data":{"prompt_id":"p","timestamp":1}}"#,
-                Some(Event::Started),
+                Some(JobEvent::Started),
             ),
             (r#"{"type":"execution_start","data":{"prompt_id":"q","timestamp":1}}"#, None),
             (
                 r#"{"type":"executing","data":{"node":"1","prompt_id":"p"}}"#,
-                Some(Event::Node("1".into())),
+                Some(JobEvent::Node("1".into())),
             ),
-            (r#"{"type":"executing","data":{"node":"1"}}"#, Some(Event::Node("1".into()))),
-            (r#"{"type":"executing","data":{"node":null,"prompt_id":"p"}}"#, Some(Event::Ended)),
+            (r#"{"type":"executing","data":{"node":"1"}}"#, Some(JobEvent::Node("1".into()))),
+            (r#"{"type":"executing","data":{"node":null,"prompt_id":"p"}}"#, Some(JobEvent::Ended)),
             (r#"{"type":"executing","data":{"node":null,"prompt_id":"q"}}"#, None),
             (
                 r#"{"data":{"value":3,"max":20,"prompt_id":"p","node":"52:42"},"type":"progress"}"#,

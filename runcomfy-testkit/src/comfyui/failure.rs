@@ -6,7 +6,7 @@
 use runcomfy_core::Workflow;
 use serde_json::{Map, Value, json};
 
-use super::{job::FileKind, trouble::Trouble};
+use super::{error::ComfyError, job::FileKind};
 use crate::text::clip;
 
 /// The most that is kept of a text of ComfyUI's, in bytes: messages repeat values, and values may
@@ -103,18 +103,18 @@ pub(super) fn with_class(mut failure: Value, graph: &Workflow) -> Value {
 }
 
 /// The server could not be given the run.
-pub(super) fn of_submit(request: &str, trouble: &Trouble) -> Value {
-    let kind = if trouble.is_absence() { "comfyui_unreachable" } else { "comfyui_error" };
-    json!({"type": kind, "message": format!("request {request} was not run: {trouble}")})
+pub(super) fn of_submit(request: &str, error: &ComfyError) -> Value {
+    let kind = if error.is_absence() { "comfyui_unreachable" } else { "comfyui_error" };
+    json!({"type": kind, "message": format!("request {request} was not run: {error}")})
 }
 
 /// The server went away with the run.
-pub(super) fn of_loss(request: &str, trouble: &Trouble) -> Value {
-    json!({"type": "comfyui_lost", "message": format!("request {request} was lost: {trouble}")})
+pub(super) fn of_loss(request: &str, error: &ComfyError) -> Value {
+    json!({"type": "comfyui_lost", "message": format!("request {request} was lost: {error}")})
 }
 
 /// The server is there and does not know the run.
-pub(super) fn of_oblivion(request: &str, server: &str) -> Value {
+pub(super) fn of_forgotten_run(request: &str, server: &str) -> Value {
     let message = format!(
         "request {request} was lost: ComfyUI at {server} was restarted, or removed it from its queue"
     );

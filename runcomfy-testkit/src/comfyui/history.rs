@@ -8,28 +8,28 @@ use super::failure;
 
 /// How it ended.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Verdict {
+pub(super) enum HistoryOutcome {
     Failed(Value),
     Interrupted,
     Succeeded,
 }
 
 /// Reads an entry. That a job was interrupted shows in its messages only: its status is "error".
-pub(super) fn verdict(entry: &Value) -> Verdict {
+pub(super) fn outcome(entry: &Value) -> HistoryOutcome {
     let messages = entry.pointer("/status/messages").and_then(Value::as_array);
     for message in messages.into_iter().flatten() {
         match message.get(0).and_then(Value::as_str) {
             Some("execution_error") => {
                 let data = message.get(1).unwrap_or(&Value::Null);
-                return Verdict::Failed(failure::of_execution(data));
+                return HistoryOutcome::Failed(failure::of_execution(data));
             }
-            Some("execution_interrupted") => return Verdict::Interrupted,
+            Some("execution_interrupted") => return HistoryOutcome::Interrupted,
             _ => {}
         }
     }
     match entry.pointer("/status/status_str").and_then(Value::as_str) {
-        Some("error") => Verdict::Failed(failure::without_a_cause()),
-        _ => Verdict::Succeeded,
+        Some("error") => HistoryOutcome::Failed(failure::without_a_cause()),
+        _ => HistoryOutcome::Succeeded,
     }
 }
 

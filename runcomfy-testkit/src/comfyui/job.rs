@@ -19,7 +19,7 @@ pub(crate) struct Job {
 
 /// What a server said when it took a job. To be kept for [`Server::resume`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Accepted {
+pub(crate) struct AcceptedJob {
     /// The id that it runs under: the one that was asked for, but for servers that choose their own.
     pub(crate) prompt_id: String,
     /// How many jobs the server had taken before.
@@ -33,7 +33,7 @@ pub(crate) struct Accepted {
 /// How far a job is. Told as it happens; no step is promised.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Progress {
-    Accepted(Accepted),
+    Accepted(AcceptedJob),
     /// It left the server's queue, so long ago as far as is known.
     Started {
         ago: Duration,

@@ -6,7 +6,7 @@ const MIB: u64 = 1024 * 1024;
 
 /// All that can be set.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Options {
+pub(crate) struct ComfyOptions {
     /// Hosts, as `name` or `name:port`, from which inputs are fetched though their addresses are
     /// not public. Any other may only be in the internet at large: a caller must not reach into the
     /// network of the emulator.

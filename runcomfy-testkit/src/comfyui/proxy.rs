@@ -13,9 +13,9 @@ use runcomfy_core::ProxyPath;
 use serde_json::{Value, json};
 
 use super::{
-    api::{Place, Reply},
+    api::{JobPosition, Reply},
+    error::ComfyError,
     server::Server,
-    trouble::Trouble,
 };
 
 /// The methods that are passed on.
@@ -35,10 +35,10 @@ pub(crate) struct ProxyAnswer {
 
 /// Why there is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum ProxyTrouble {
+pub(crate) enum ProxyError {
     /// Not through this proxy.
     Refused(&'static str),
-    Server(Trouble),
+    Server(ComfyError),
 }
 
 /// What becomes of a call.
@@ -74,9 +74,9 @@ impl Server {
         query: Option<&str>,
         body: ProxyBody<'_>,
         own: impl Fn(&str) -> bool + Send + Sync,
-    ) -> Result<ProxyAnswer, ProxyTrouble> {
+    ) -> Result<ProxyAnswer, ProxyError> {
         if path.is_manager_route() {
-            return Err(ProxyTrouble::Refused(
+            return Err(ProxyError::Refused(
                 "the route is closed: ComfyUI-Manager is not reached through the proxy",
             ));
         }
@@ -115,9 +115,9 @@ impl Server {
         query: Option<&str>,
         content_type: &str,
         bytes: &Bytes,
-    ) -> Result<ProxyAnswer, ProxyTrouble> {
+    ) -> Result<ProxyAnswer, ProxyError> {
         if !takes_forms(path) {
-            return Err(ProxyTrouble::Refused("only upload/image and upload/mask take forms"));
+            return Err(ProxyError::Refused("only upload/image and upload/mask take forms"));
         }
         let mut url = self.api.url(&path.as_str().split('/').collect::<Vec<_>>());
         url.set_query(query);
@@ -127,9 +127,9 @@ impl Server {
         Ok(ProxyAnswer { status, content_type, bytes })
     }
 
-    fn of_get(&self, segments: &[&str]) -> Result<Scope, ProxyTrouble> {
+    fn of_get(&self, segments: &[&str]) -> Result<Scope, ProxyError> {
         match route(segments) {
-            ["ws"] => Err(ProxyTrouble::Refused(
+            ["ws"] => Err(ProxyError::Refused(
                 "the route ws is closed: the WebSocket is not reached through the proxy",
             )),
             _ => Ok(Scope::Open),
@@ -141,7 +141,7 @@ impl Server {
         segments: &[&str],
         body: Option<&Value>,
         own: impl Fn(&str) -> bool + Send + Sync,
-    ) -> Result<Scope, ProxyTrouble> {
+    ) -> Result<Scope, ProxyError> {
         let body = body.unwrap_or(&Value::Null);
         Ok(match route(segments) {
             ["interrupt"] => {
@@ -149,7 +149,7 @@ impl Server {
                 let queue = self.api.queue().await?;
                 let mut running = queue
                     .into_iter()
-                    .filter(|(place, _)| *place == Place::Running)
+                    .filter(|(place, _)| *place == JobPosition::Running)
                     .map(|(_, job)| job.prompt_id);
                 match running.find(|id| own(id) && wanted.is_none_or(|wanted| wanted == id)) {
                     Some(id) => Scope::Narrowed(json!({"prompt_id": id})),
@@ -161,7 +161,8 @@ impl Server {
                 let mut ids = Vec::new();
                 if is_set(body.get("clear")) {
                     let queue = self.api.queue().await?;
-                    let pending = queue.into_iter().filter(|(place, ..)| *place == Place::Pending);
+                    let pending =
+                        queue.into_iter().filter(|(place, ..)| *place == JobPosition::Pending);
                     ids.extend(pending.map(|(_, job)| job.prompt_id));
                 }
                 Scope::Narrowed(deletion(body, ids, own))
@@ -180,7 +181,7 @@ impl Server {
                 Scope::Answered(ProxyAnswer { status: 200, content_type, bytes })
             }
             ["jobs", "cancel"] => {
-                return Err(ProxyTrouble::Refused(
+                return Err(ProxyError::Refused(
                     "the route jobs/cancel is closed: through the proxy, jobs are cancelled one by one, at jobs/{prompt_id}/cancel",
                 ));
             }
@@ -195,22 +196,22 @@ impl ProxyAnswer {
     }
 }
 
-impl From<Trouble> for ProxyTrouble {
-    fn from(trouble: Trouble) -> Self {
-        Self::Server(trouble)
+impl From<ComfyError> for ProxyError {
+    fn from(error: ComfyError) -> Self {
+        Self::Server(error)
     }
 }
 
-impl fmt::Display for ProxyTrouble {
+impl fmt::Display for ProxyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(why) => f.write_str(why),
-            Self::Server(trouble) => trouble.fmt(f),
+            Self::Server(error) => error.fmt(f),
         }
     }
 }
 
-impl std::error::Error for ProxyTrouble {}
+impl std::error::Error for ProxyError {}
 
 /// ComfyUI serves each of its routes again under `api/`.
 fn route<'a, 'b>(segments: &'a [&'b str]) -> &'a [&'b str] {

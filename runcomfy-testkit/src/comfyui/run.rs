@@ -9,16 +9,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     api::Api,
-    collect, failure,
-    history::{self, Verdict},
+    collect,
+    error::ComfyError,
+    failure,
+    history::{self, HistoryOutcome},
     identity::Identity,
-    job::{Accepted, Job, Outcome, Progress},
+    job::{AcceptedJob, Job, Outcome, Progress},
     server::Server,
     socket::Socket,
     staging,
-    submit::{NotTaken, submit},
-    trouble::Trouble,
-    watch::{End, Seen, Watch, look},
+    submit::{SubmitError, submit},
+    watch::{JobLocation, Watch, WatchEnd, locate},
 };
 
 impl Server {
@@ -34,7 +35,7 @@ impl Server {
         progress: impl FnMut(Progress) + Send,
     ) -> Outcome {
         let (request_id, prompt_id) = (&job.request_id, &job.prompt_id);
-        Run::new(self, request_id, prompt_id, folder, cancelled, progress).start(job).await
+        JobRun::new(self, request_id, prompt_id, folder, cancelled, progress).start(job).await
     }
 
     /// Takes up a job that it was given before, perhaps by a process that is gone.
@@ -45,18 +46,18 @@ impl Server {
     pub(crate) async fn resume(
         &self,
         request_id: &RequestId,
-        (prompt_id, accepted): (&str, Option<Accepted>),
+        (prompt_id, accepted): (&str, Option<AcceptedJob>),
         folder: &Path,
         cancelled: CancellationToken,
         progress: impl FnMut(Progress) + Send,
     ) -> Option<Outcome> {
-        let run = Run::new(self, request_id, prompt_id, folder, cancelled, progress);
+        let run = JobRun::new(self, request_id, prompt_id, folder, cancelled, progress);
         run.resume(accepted).await
     }
 }
 
 /// A job under way.
-struct Run<'a, P> {
+struct JobRun<'a, P> {
     server: &'a Server,
     api: &'a Api,
     request: &'a RequestId,
@@ -73,12 +74,12 @@ struct Run<'a, P> {
 /// What a server says of a job whose fate is not known.
 enum Found {
     Cancelled,
-    Known(Accepted),
-    Trouble(Trouble),
+    Known(AcceptedJob),
+    Comfy(ComfyError),
     Unknown,
 }
 
-impl<'a, P: FnMut(Progress) + Send> Run<'a, P> {
+impl<'a, P: FnMut(Progress) + Send> JobRun<'a, P> {
     fn new(
         server: &'a Server,
         request: &'a RequestId,
@@ -108,58 +109,58 @@ impl<'a, P: FnMut(Progress) + Send> Run<'a, P> {
             if self.cancelled.is_cancelled() {
                 return Outcome::Cancelled;
             }
-            let trouble = match submit(self.api, job, graph.clone(), &self.client_id).await {
+            let error = match submit(self.api, job, graph.clone(), &self.client_id).await {
                 Ok(accepted) => break accepted,
-                Err(NotTaken::Graph(failure)) => {
+                Err(SubmitError::Graph(failure)) => {
                     // Servers before February 2026 name the node only.
                     return Outcome::failed(failure::with_class(failure, &job.graph));
                 }
-                Err(NotTaken::Trouble(trouble)) => {
-                    return Outcome::failed(failure::of_submit(self.request.as_str(), &trouble));
+                Err(SubmitError::Comfy(error)) => {
+                    return Outcome::failed(failure::of_submit(self.request.as_str(), &error));
                 }
-                Err(NotTaken::Unknown(trouble)) => trouble,
+                Err(SubmitError::Unknown(error)) => error,
             };
             match self.find(None).await {
                 Found::Known(accepted) => break accepted,
                 Found::Cancelled => return Outcome::Cancelled,
                 // The connection broke and the server has not got it: safe to hand over once more.
                 // One that is only slow may still be about to take it.
-                Found::Unknown if again && trouble.is_absence() => again = false,
-                Found::Trouble(_) | Found::Unknown => {
-                    return Outcome::failed(failure::of_submit(self.request.as_str(), &trouble));
+                Found::Unknown if again && error.is_absence() => again = false,
+                Found::Comfy(_) | Found::Unknown => {
+                    return Outcome::failed(failure::of_submit(self.request.as_str(), &error));
                 }
             }
         };
         self.finish(accepted, socket).await
     }
 
-    async fn resume(self, accepted: Option<Accepted>) -> Option<Outcome> {
+    async fn resume(self, accepted: Option<AcceptedJob>) -> Option<Outcome> {
         match self.find(accepted).await {
             Found::Known(accepted) => {
                 let socket = Socket::connect(self.api, &self.client_id).await.ok();
                 Some(self.finish(accepted, socket).await)
             }
             Found::Cancelled => Some(Outcome::Cancelled),
-            Found::Trouble(trouble) => {
-                Some(Outcome::failed(failure::of_loss(self.request.as_str(), &trouble)))
+            Found::Comfy(error) => {
+                Some(Outcome::failed(failure::of_loss(self.request.as_str(), &error)))
             }
             Found::Unknown => None,
         }
     }
 
     /// Asks for the job until there is an answer, or none to be hoped for.
-    async fn find(&self, accepted: Option<Accepted>) -> Found {
+    async fn find(&self, accepted: Option<AcceptedJob>) -> Found {
         let times = self.api.times();
         let since = Instant::now();
         loop {
-            let trouble = match self.find_once(accepted.as_ref()).await {
+            let error = match self.find_once(accepted.as_ref()).await {
                 Ok(Some(accepted)) => return Found::Known(accepted),
                 Ok(None) => return Found::Unknown,
-                Err(trouble) => trouble,
+                Err(error) => error,
             };
-            let patience = if trouble.is_absence() { times.gone } else { times.stalled };
-            if trouble.is_final() || since.elapsed() >= patience {
-                return Found::Trouble(trouble);
+            let patience = if error.is_absence() { times.gone } else { times.stalled };
+            if error.is_final() || since.elapsed() >= patience {
+                return Found::Comfy(error);
             }
             tokio::select! {
                 () = self.cancelled.cancelled() => return Found::Cancelled,
@@ -168,14 +169,17 @@ impl<'a, P: FnMut(Progress) + Send> Run<'a, P> {
         }
     }
 
-    async fn find_once(&self, accepted: Option<&Accepted>) -> Result<Option<Accepted>, Trouble> {
+    async fn find_once(
+        &self,
+        accepted: Option<&AcceptedJob>,
+    ) -> Result<Option<AcceptedJob>, ComfyError> {
         if let Some(accepted) = accepted {
-            let seen = look(self.api, &self.identity(accepted)).await?;
-            return Ok((!matches!(seen, Seen::Nowhere)).then(|| accepted.clone()));
+            let seen = locate(self.api, &self.identity(accepted)).await?;
+            return Ok((!matches!(seen, JobLocation::Nowhere)).then(|| accepted.clone()));
         }
         let known = |prompt_id: &str, number| {
             let (prompt_id, node_errors) = (prompt_id.to_owned(), Map::new());
-            Accepted { prompt_id, number, node_errors }
+            AcceptedJob { prompt_id, number, node_errors }
         };
         let asked_for = known(self.prompt_id, None);
         let identity = self.identity(&asked_for);
@@ -193,7 +197,7 @@ impl<'a, P: FnMut(Progress) + Send> Run<'a, P> {
     }
 
     /// What tells the job that the server took from all others.
-    fn identity(&self, accepted: &Accepted) -> Identity {
+    fn identity(&self, accepted: &AcceptedJob) -> Identity {
         Identity {
             prompt_id: accepted.prompt_id.clone(),
             client_id: self.client_id.clone(),
@@ -202,20 +206,22 @@ impl<'a, P: FnMut(Progress) + Send> Run<'a, P> {
     }
 
     /// Watches a job that the server has, and brings home what it made.
-    async fn finish(mut self, accepted: Accepted, socket: Option<Socket>) -> Outcome {
+    async fn finish(mut self, accepted: AcceptedJob, socket: Option<Socket>) -> Outcome {
         (self.progress)(Progress::Accepted(accepted.clone()));
         let identity = self.identity(&accepted);
         let mut watch = Watch::new(self.api, &identity, &self.cancelled);
-        let end = watch.until_end(socket, &mut self.progress).await;
+        let end = watch.run(socket, &mut self.progress).await;
         let overdue = watch.is_overdue();
         let request = self.request.as_str();
         let outcome = match end {
-            End::Finished(entry) => self.result(entry, &accepted.node_errors).await,
-            End::Forgotten => Outcome::failed(failure::of_oblivion(request, self.api.name())),
+            WatchEnd::Finished(entry) => self.result(entry, &accepted.node_errors).await,
+            WatchEnd::Forgotten => {
+                Outcome::failed(failure::of_forgotten_run(request, self.api.name()))
+            }
             // Whatever it was, it runs no more, or out of reach, and nobody wants it.
-            End::Lost(_) if self.cancelled.is_cancelled() => Outcome::Cancelled,
-            End::Lost(trouble) => Outcome::failed(failure::of_loss(request, &trouble)),
-            End::Removed | End::TooLong => Outcome::Cancelled,
+            WatchEnd::Lost(_) if self.cancelled.is_cancelled() => Outcome::Cancelled,
+            WatchEnd::Lost(error) => Outcome::failed(failure::of_loss(request, &error)),
+            WatchEnd::Removed | WatchEnd::TooLong => Outcome::Cancelled,
         };
         if overdue && outcome == Outcome::Cancelled {
             let seconds = self.api.times().longest_run.as_secs();
@@ -225,15 +231,15 @@ impl<'a, P: FnMut(Progress) + Send> Run<'a, P> {
     }
 
     async fn result(&self, mut entry: Value, node_errors: &Map<String, Value>) -> Outcome {
-        let verdict = history::verdict(&entry);
-        if verdict == Verdict::Interrupted {
+        let outcome = history::outcome(&entry);
+        if outcome == HistoryOutcome::Interrupted {
             return Outcome::Cancelled;
         }
         let outputs = history::outputs(&mut entry);
         let collected = collect::collect(self.api, &outputs, self.folder).await;
         let files = collected.files;
-        let failure = match verdict {
-            Verdict::Failed(failure) => Some(failure),
+        let failure = match outcome {
+            HistoryOutcome::Failed(failure) => Some(failure),
             _ => None,
         };
         let failure = match node_errors.is_empty() {

@@ -5,9 +5,9 @@ use url::Url;
 
 use super::{
     api::Api,
-    options::Options,
+    error::{ComfyError, ComfyErrorKind},
+    options::ComfyOptions,
     staging::Fetcher,
-    trouble::{Trouble, TroubleKind},
 };
 
 /// A ComfyUI server, and how to deal with it.
@@ -31,7 +31,7 @@ impl Server {
     ///
     /// # Errors
     /// For any other URL, and for one of `https` where the platform's certificates can't be read.
-    pub(crate) fn new(url: Url, options: Options) -> Result<Self, Trouble> {
+    pub(crate) fn new(url: Url, options: ComfyOptions) -> Result<Self, ComfyError> {
         let api = Api::new(url, &options)?;
         let fetcher = Fetcher::new(&options);
         Ok(Self { api, fetcher })
@@ -43,12 +43,12 @@ impl Server {
     }
 
     /// Asks whether there is a ComfyUI.
-    pub(crate) async fn check(&self) -> Result<About, Trouble> {
+    pub(crate) async fn check(&self) -> Result<About, ComfyError> {
         let stats = self.api.get(&["system_stats"]).await?;
         let Some(system) = stats.get("system").filter(|system| system.is_object()) else {
             return Err(self
                 .api
-                .trouble(TroubleKind::Unusable, "its /system_stats are not ComfyUI's"));
+                .error(ComfyErrorKind::Unusable, "its /system_stats are not ComfyUI's"));
         };
         let text = |value: &Value, key: &str| value.get(key)?.as_str().map(str::to_owned);
         let device = stats.pointer("/devices/0").and_then(|device| text(device, "name"));
@@ -56,7 +56,7 @@ impl Server {
     }
 
     /// The classes of nodes that it has, as JSON text of a few megabytes.
-    pub(crate) async fn object_info(&self) -> Result<Vec<u8>, Trouble> {
+    pub(crate) async fn object_info(&self) -> Result<Vec<u8>, ComfyError> {
         self.api.get_bytes(&["object_info"]).await
     }
 }

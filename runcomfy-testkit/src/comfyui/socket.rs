@@ -19,8 +19,8 @@ use tokio_tungstenite::{
 
 use super::{
     api::Api,
-    event::{self, Event},
-    trouble::{Trouble, TroubleKind},
+    error::{ComfyError, ComfyErrorKind},
+    event::{self, JobEvent},
 };
 
 /// An open connection.
@@ -30,7 +30,7 @@ impl Socket {
     /// Connects as `client_id`: ComfyUI tells a client of its own jobs.
     ///
     /// Through the same client as every other call, so that TLS, names and timeouts are the same.
-    pub(super) async fn connect(api: &Api, client_id: &str) -> Result<Self, Trouble> {
+    pub(super) async fn connect(api: &Api, client_id: &str) -> Result<Self, ComfyError> {
         let mut url = api.url(&["ws"]);
         url.query_pairs_mut().append_pair("clientId", client_id);
         let key = generate_key();
@@ -43,7 +43,7 @@ impl Socket {
             .header(SEC_WEBSOCKET_KEY, &key);
         let limit = api.limits().message;
         let upgraded = api.in_time(api.times().connect, async {
-            let failed = |error| Trouble::of_call(api.name(), error);
+            let failed = |error| ComfyError::of_call(api.name(), error);
             let response = request.send().await.map_err(failed)?;
             let status = response.status();
             let accept = response.headers().get(SEC_WEBSOCKET_ACCEPT);
@@ -51,7 +51,7 @@ impl Socket {
                 || accept.is_none_or(|value| value != derive_accept_key(key.as_bytes()).as_str())
             {
                 return Err(
-                    api.trouble(TroubleKind::Status(status.as_u16()), "no WebSocket at /ws")
+                    api.error(ComfyErrorKind::Status(status.as_u16()), "no WebSocket at /ws")
                 );
             }
             response.upgrade().await.map_err(failed)
@@ -65,7 +65,7 @@ impl Socket {
 
     /// What is told next about a job. `None` once the connection is over, be it for a message
     /// beyond the limit.
-    pub(super) async fn next(&mut self, prompt_id: &str) -> Option<Event> {
+    pub(super) async fn next(&mut self, prompt_id: &str) -> Option<JobEvent> {
         loop {
             match self.0.next().await? {
                 Ok(Message::Text(text)) => {

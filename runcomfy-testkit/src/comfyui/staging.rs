@@ -48,9 +48,9 @@ pub(super) async fn stage(api: &Api, fetcher: &Fetcher, job: &Job) -> Result<Val
                 left -= content.bytes.len() as u64;
                 let name = names::plain(number, &content.name, content.media_type.as_deref());
                 let upload = api.upload(&job.prompt_id, &name, content.bytes).await;
-                let upload = upload.map_err(|trouble| match trouble.is_absence() {
-                    true => failure::of_submit(job.request_id.as_str(), &trouble),
-                    false => failed(&trouble.to_string()),
+                let upload = upload.map_err(|error| match error.is_absence() {
+                    true => failure::of_submit(job.request_id.as_str(), &error),
+                    false => failed(&error.to_string()),
                 });
                 place.insert(upload?).clone()
             }

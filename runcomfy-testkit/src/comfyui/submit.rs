@@ -4,19 +4,19 @@ use serde_json::{Map, Value, json};
 
 use super::{
     api::{Api, Reply},
+    error::{ComfyError, ComfyErrorKind},
     failure,
-    job::{Accepted, Job},
-    trouble::{Trouble, TroubleKind},
+    job::{AcceptedJob, Job},
 };
 
 /// Why a job was not taken.
-pub(super) enum NotTaken {
+pub(super) enum SubmitError {
     /// The graph was refused: the failure of the run.
     Graph(Value),
     /// There is no telling whether it was taken.
-    Unknown(Trouble),
+    Unknown(ComfyError),
     /// The server has not got it.
-    Trouble(Trouble),
+    Comfy(ComfyError),
 }
 
 /// Submits a job under its own id. Servers before July 2025 choose another.
@@ -25,7 +25,7 @@ pub(super) async fn submit(
     job: &Job,
     graph: Value,
     client_id: &str,
-) -> Result<Accepted, NotTaken> {
+) -> Result<AcceptedJob, SubmitError> {
     let mut body = json!({"prompt": graph, "client_id": client_id, "prompt_id": job.prompt_id});
     if let Some(extra_data) = &job.extra_data {
         body["extra_data"] = Value::Object(extra_data.clone());
@@ -33,12 +33,12 @@ pub(super) async fn submit(
     match api.post(&["prompt"], &body).await {
         Ok(reply) => read(api, &reply),
         // Refused connections aside, the request may have arrived.
-        Err(trouble) => Err(NotTaken::Unknown(trouble)),
+        Err(error) => Err(SubmitError::Unknown(error)),
     }
 }
 
 /// Reads the answer to a graph.
-pub(super) fn read(api: &Api, reply: &Reply) -> Result<Accepted, NotTaken> {
+pub(super) fn read(api: &Api, reply: &Reply) -> Result<AcceptedJob, SubmitError> {
     let body = api.parsed(&reply.bytes);
     match (reply.status, body) {
         (200, Ok(body)) => match body.get("prompt_id") {
@@ -46,17 +46,17 @@ pub(super) fn read(api: &Api, reply: &Reply) -> Result<Accepted, NotTaken> {
                 let node_errors = body.get("node_errors").and_then(Value::as_object);
                 let node_errors = node_errors.cloned().unwrap_or_else(Map::new);
                 let number = body.get("number").and_then(Value::as_f64);
-                Ok(Accepted { prompt_id: prompt_id.clone(), number, node_errors })
+                Ok(AcceptedJob { prompt_id: prompt_id.clone(), number, node_errors })
             }
             _ => {
-                let trouble = api.trouble(TroubleKind::Unusable, "its /prompt is not ComfyUI's");
-                Err(NotTaken::Trouble(trouble))
+                let error = api.error(ComfyErrorKind::Unusable, "its /prompt is not ComfyUI's");
+                Err(SubmitError::Comfy(error))
             }
         },
         (400, Ok(body)) if body.get("error").is_some() => {
-            Err(NotTaken::Graph(failure::of_validation(&body)))
+            Err(SubmitError::Graph(failure::of_validation(&body)))
         }
-        (200, Err(trouble)) => Err(NotTaken::Trouble(trouble)),
-        _ => Err(NotTaken::Trouble(api.bad_status(reply))),
+        (200, Err(error)) => Err(SubmitError::Comfy(error)),
+        _ => Err(SubmitError::Comfy(api.bad_status(reply))),
     }
 }

@@ -6,7 +6,7 @@ use runcomfy_core::{RequestId, Workflow};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::{Job, Options, Outcome, Progress, Server, StoredFile, Times};
+use super::{ComfyOptions, Job, Outcome, Progress, Server, StoredFile, Times};
 
 mod cancel;
 mod emulated;
@@ -29,14 +29,14 @@ use replay::Replay;
 const ID: &str = "0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d";
 
 /// No waiting where a server on this machine is not there.
-fn impatient() -> Options {
+fn impatient() -> ComfyOptions {
     let times = Times {
         poll: Duration::from_millis(20),
         interrupt: Duration::from_millis(50),
         gone: Duration::from_millis(300),
         ..Times::default()
     };
-    Options { times, ..Options::default() }
+    ComfyOptions { times, ..ComfyOptions::default() }
 }
 
 fn job(graph: Value) -> Job {
@@ -65,7 +65,7 @@ struct Running {
 const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Running {
-    fn start(replay: &Replay, options: Options, job: Job) -> Self {
+    fn start(replay: &Replay, options: ComfyOptions, job: Job) -> Self {
         let server = Server::new(replay.url(), options).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let (cancel, path) = (CancellationToken::new(), folder.path().to_owned());

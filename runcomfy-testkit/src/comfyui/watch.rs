@@ -10,13 +10,13 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    api::{Api, Place},
-    event::Event,
+    api::{Api, JobPosition},
+    error::{ComfyError, ComfyErrorKind},
+    event::JobEvent,
     history,
     identity::Identity,
     job::Progress,
     socket::Socket,
-    trouble::{Trouble, TroubleKind},
 };
 
 /// A job, and what is known of it so far.
@@ -33,18 +33,18 @@ pub(super) struct Watch<'a> {
     /// It left the queue, as far as was seen.
     started: bool,
     /// The server was out of sight, so it may have been restarted.
-    disturbed: bool,
+    may_have_restarted: bool,
     /// When the server last said anything.
-    heard: Instant,
+    last_reply: Instant,
 }
 
 /// How the watch ended.
-pub(super) enum End {
+pub(super) enum WatchEnd {
     /// The server knows nothing of the job and nobody is known to have removed it.
     Forgotten,
     /// This is its history. It may have been stopped.
     Finished(Value),
-    Lost(Trouble),
+    Lost(ComfyError),
     /// It was taken out of the queue.
     Removed,
     /// It ran for too long, and may still run.
@@ -52,9 +52,9 @@ pub(super) enum End {
 }
 
 /// Where a look found a job.
-pub(super) enum Seen {
+pub(super) enum JobLocation {
     Finished(Value),
-    InQueue(Place),
+    InQueue(JobPosition),
     Nowhere,
 }
 
@@ -72,8 +72,8 @@ impl<'a> Watch<'a> {
             overdue: false,
             seen: false,
             started: false,
-            disturbed: false,
-            heard: Instant::now(),
+            may_have_restarted: false,
+            last_reply: Instant::now(),
         }
     }
 
@@ -82,18 +82,18 @@ impl<'a> Watch<'a> {
         self.overdue
     }
 
-    pub(super) async fn until_end(
+    pub(super) async fn run(
         &mut self,
         mut socket: Option<Socket>,
         progress: &mut (impl FnMut(Progress) + Send),
-    ) -> End {
+    ) -> WatchEnd {
         let times = self.api.times();
         let end = Instant::now() + times.longest_run;
         let given_up = end + times.stalled;
         // At once: the job may be over, or so quick that its messages went by before the server had
         // an id for it.
-        let mut look_at = Instant::now();
-        let mut connect_at = look_at;
+        let mut poll_at = Instant::now();
+        let mut connect_at = poll_at;
         loop {
             let mut wait = times.recheck;
             tokio::select! {
@@ -102,27 +102,27 @@ impl<'a> Watch<'a> {
                     self.overdue = true;
                     self.stopping = true;
                 }
-                () = sleep_until(given_up) => return End::TooLong,
+                () = sleep_until(given_up) => return WatchEnd::TooLong,
                 event = next(socket.as_mut(), &self.identity.prompt_id) => match event {
-                    Some(Event::Ended) => {
-                        self.heard = Instant::now();
+                    Some(JobEvent::Ended) => {
+                        self.last_reply = Instant::now();
                         // Its history is there by now. If ever it is not, it will be soon.
                         wait = times.poll;
                     }
                     Some(event) => {
-                        self.heard = Instant::now();
+                        self.last_reply = Instant::now();
                         self.tell(event, progress);
                         continue;
                     }
                     None => {
                         socket = None;
-                        self.disturbed = true;
+                        self.may_have_restarted = true;
                         connect_at = Instant::now() + times.poll;
                     }
                 },
-                () = sleep_until(look_at) => {}
+                () = sleep_until(poll_at) => {}
             }
-            match self.look_and_act(progress).await {
+            match self.check_and_stop(progress).await {
                 Ok(None) => {}
                 Ok(Some(end)) => {
                     if let Some(socket) = socket {
@@ -130,14 +130,14 @@ impl<'a> Watch<'a> {
                     }
                     return end;
                 }
-                Err(trouble) if self.is_hopeless(&trouble) => return End::Lost(trouble),
-                Err(_) => self.disturbed = true,
+                Err(error) if self.is_hopeless(&error) => return WatchEnd::Lost(error),
+                Err(_) => self.may_have_restarted = true,
             }
             if socket.is_none() && Instant::now() >= connect_at {
                 socket = Socket::connect(self.api, &self.identity.client_id).await.ok();
                 connect_at = Instant::now() + times.poll;
             }
-            look_at = Instant::now()
+            poll_at = Instant::now()
                 + match socket {
                     _ if self.stopping => times.interrupt,
                     Some(_) => wait,
@@ -146,12 +146,12 @@ impl<'a> Watch<'a> {
         }
     }
 
-    fn tell(&mut self, event: Event, progress: &mut impl FnMut(Progress)) {
+    fn tell(&mut self, event: JobEvent, progress: &mut impl FnMut(Progress)) {
         self.has_started(Duration::ZERO, progress);
         match event {
-            Event::Ended | Event::Started => {}
-            Event::Node(node) => progress(Progress::Node(node)),
-            Event::Step { node, value, max } => progress(Progress::Step { node, value, max }),
+            JobEvent::Ended | JobEvent::Started => {}
+            JobEvent::Node(node) => progress(Progress::Node(node)),
+            JobEvent::Step { node, value, max } => progress(Progress::Step { node, value, max }),
         }
     }
 
@@ -163,61 +163,63 @@ impl<'a> Watch<'a> {
     }
 
     /// Looks where the job is, and stops it where that is wanted. Its end, if this is it.
-    async fn look_and_act(
+    async fn check_and_stop(
         &mut self,
         progress: &mut (impl FnMut(Progress) + Send),
-    ) -> Result<Option<End>, Trouble> {
-        let seen = look(self.api, self.identity).await?;
-        self.heard = Instant::now();
+    ) -> Result<Option<WatchEnd>, ComfyError> {
+        let seen = locate(self.api, self.identity).await?;
+        self.last_reply = Instant::now();
         Ok(match seen {
-            Seen::Finished(entry) => {
+            JobLocation::Finished(entry) => {
                 self.has_started(history::ran(&entry).unwrap_or_default(), progress);
-                Some(End::Finished(entry))
+                Some(WatchEnd::Finished(entry))
             }
-            Seen::InQueue(place) => {
+            JobLocation::InQueue(place) => {
                 self.seen = true;
-                if place == Place::Running {
+                if place == JobPosition::Running {
                     self.has_started(Duration::ZERO, progress);
                 }
                 if self.stopping {
                     let prompt_id = &self.identity.prompt_id;
                     match place {
-                        Place::Pending => self.api.delete(prompt_id).await?,
-                        Place::Running => self.api.interrupt(prompt_id).await?,
+                        JobPosition::Pending => self.api.delete(prompt_id).await?,
+                        JobPosition::Running => self.api.interrupt(prompt_id).await?,
                     }
                 }
                 None
             }
-            Seen::Nowhere if self.stopping => Some(End::Removed),
+            JobLocation::Nowhere if self.stopping => Some(WatchEnd::Removed),
             // In plain sight: somebody else took it out of the queue. Where it never was in sight, its server
             // may have been restarted.
-            Seen::Nowhere if self.seen && !self.started && !self.disturbed => Some(End::Removed),
-            Seen::Nowhere => Some(End::Forgotten),
+            JobLocation::Nowhere if self.seen && !self.started && !self.may_have_restarted => {
+                Some(WatchEnd::Removed)
+            }
+            JobLocation::Nowhere => Some(WatchEnd::Forgotten),
         })
     }
 
-    fn is_hopeless(&self, trouble: &Trouble) -> bool {
+    fn is_hopeless(&self, error: &ComfyError) -> bool {
         let times = self.api.times();
-        let patience = if trouble.is_absence() { times.gone } else { times.stalled };
-        trouble.kind() == TroubleKind::TooLarge || self.heard.elapsed() >= patience
+        let patience = if error.is_absence() { times.gone } else { times.stalled };
+        error.kind() == ComfyErrorKind::TooLarge || self.last_reply.elapsed() >= patience
     }
 }
 
 /// Where a job is. Asked in this order, so that one on its way from the queue to the history is not
 /// overlooked.
-pub(super) async fn look(api: &Api, identity: &Identity) -> Result<Seen, Trouble> {
+pub(super) async fn locate(api: &Api, identity: &Identity) -> Result<JobLocation, ComfyError> {
     if let Some(entry) = api.history(identity).await? {
-        return Ok(Seen::Finished(entry));
+        return Ok(JobLocation::Finished(entry));
     }
     let queue = api.queue().await?;
     if let Some((place, _)) = queue.iter().find(|(_, job)| identity.is(job)) {
-        return Ok(Seen::InQueue(*place));
+        return Ok(JobLocation::InQueue(*place));
     }
-    Ok(api.history(identity).await?.map_or(Seen::Nowhere, Seen::Finished))
+    Ok(api.history(identity).await?.map_or(JobLocation::Nowhere, JobLocation::Finished))
 }
 
 /// What the socket says next; nothing ever where there is none.
-async fn next(socket: Option<&mut Socket>, prompt_id: &str) -> Option<Event> {
+async fn next(socket: Option<&mut Socket>, prompt_id: &str) -> Option<JobEvent> {
     match socket {
         Some(socket) => socket.next(prompt_id).await,
         None => std::future::pending().await,

@@ -12,15 +12,15 @@ const REFUSED: &[ErrorKind] = &[ErrorKind::InvalidArgument, ErrorKind::InvalidRe
 /// A create makes one deployment, the one that it answers.
 pub(super) async fn a_create_is_one_deployment(rule: &Rule<'_>) {
     let name = rule.wanted().name;
-    let namesakes = async || {
+    let leftovers = async || {
         let all = rule.good(rule.api.list_deployments(&ListDeployments::all()).await);
         // Others may be at work in the account: only those of this name matter.
         let own = all.into_iter().filter(|one| one.name.as_ref() == Some(&name));
         own.map(|one| one.id).collect::<Vec<_>>()
     };
-    let before = namesakes().await;
+    let before = leftovers().await;
     let created = rule.deployment().await;
-    let mut new = namesakes().await;
+    let mut new = leftovers().await;
     new.retain(|id| !before.contains(id));
     rule.is(new, vec![created.id]);
 }
@@ -115,13 +115,13 @@ pub(super) async fn a_deployment_out_of_range_is_refused(rule: &Rule<'_>) {
 
 /// An update changes what it names and nothing else, the name included.
 pub(super) async fn an_update_changes_only_what_it_names(rule: &Rule<'_>) {
-    type Change = (UpdateDeployment, fn(&Rule<'_>, &mut Deployment));
+    type FieldChange = (UpdateDeployment, fn(&Rule<'_>, &mut Deployment));
     let api = rule.api;
     let mut expected = rule.deployment().await;
     let id = expected.id.clone();
     let change = UpdateDeployment::new;
     // Paused first, so that no instance wakes for the rest.
-    let changes: [Change; 8] = [
+    let changes: [FieldChange; 8] = [
         (change().is_enabled(false), |_, it| it.is_enabled = Some(false)),
         (change().max_instances(5_u64), |_, it| it.max_instances = Some(5)),
         (change().min_instances(1_u64), |_, it| it.min_instances = Some(1)),

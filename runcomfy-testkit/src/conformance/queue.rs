@@ -11,7 +11,7 @@ pub(super) async fn a_place_in_the_queue_counts_those_ahead(rule: &Rule<'_>) {
     let id = rule.deployment().await.id;
     for attempt in 1.. {
         let runs = rule.submit_all(&InferenceRequest::new(id.clone()), 4).await;
-        let frame = rule.frame(&id, &runs).await;
+        let frame = rule.statuses(&id, &runs).await;
         let queued = frame.iter().flatten().filter(|status| is_queued(status));
         let places: Vec<_> = queued.map(|status| status.queue_position).collect();
         if frame.iter().all(Option::is_some) && places.len() >= 2 {
@@ -62,7 +62,7 @@ pub(super) async fn a_run_is_not_overtaken(rule: &Rule<'_>) {
         let runs = rule.submit_all(&InferenceRequest::new(id.clone()), 4).await;
         let mut seen = false;
         loop {
-            let frame = rule.frame(&id, &runs).await;
+            let frame = rule.statuses(&id, &runs).await;
             let queued: Vec<_> = frame.iter().flatten().map(is_queued).collect();
             rule.holds(queued.is_sorted(), &frame);
             seen |= queued.first() == Some(&false) && queued.last() == Some(&true);
@@ -87,7 +87,7 @@ pub(super) async fn no_more_runs_are_in_progress_than_there_may_be_instances(rul
         let runs = rule.submit_all(&InferenceRequest::new(id.clone()), 5).await;
         let mut seen = false;
         loop {
-            let frame = rule.frame(&id, &runs).await;
+            let frame = rule.statuses(&id, &runs).await;
             let in_progress =
                 frame.iter().flatten().filter(|s| s.state() == RequestState::InProgress);
             let instances: Vec<_> = in_progress.map(|status| &status.instance_id).collect();

@@ -35,9 +35,9 @@ pub struct Setting {
     /// What else there is to run on. No run is started there.
     pub other_hardware: String,
     /// The time between two looks at a run.
-    pub look: Duration,
+    pub poll_interval: Duration,
     /// How long a rule may wait for its runs, queue and cold start included.
-    pub patience: Duration,
+    pub timeout: Duration,
 }
 
 impl Default for Setting {
@@ -49,8 +49,8 @@ impl Default for Setting {
             other_workflow_version: "v2".to_owned(),
             hardware: "TURING_16".to_owned(),
             other_hardware: "AMPERE_24".to_owned(),
-            look: Duration::from_millis(100),
-            patience: Duration::from_secs(600),
+            poll_interval: Duration::from_millis(100),
+            timeout: Duration::from_secs(600),
         }
     }
 }
@@ -66,7 +66,7 @@ pub(super) struct Rule<'a> {
 
 impl<'a> Rule<'a> {
     pub(super) fn new(name: &'static str, api: &'a dyn RunComfyApi, setting: &'a Setting) -> Self {
-        let deadline = Instant::now() + setting.patience;
+        let deadline = Instant::now() + setting.timeout;
         Self { name, api, setting, deadline, made: Mutex::default() }
     }
 
@@ -74,7 +74,7 @@ impl<'a> Rule<'a> {
     pub(super) async fn attempt(&self, rule: impl Future<Output = ()>) {
         let kept = AssertUnwindSafe(rule).catch_unwind().await;
         if kept.is_err() {
-            self.find_namesakes().await;
+            self.find_leftovers().await;
         }
         let made = std::mem::take(&mut *lock(&self.made));
         let mut left = Vec::new();
@@ -91,15 +91,15 @@ impl<'a> Rule<'a> {
     }
 
     /// Has the deployments deleted that the service made for this rule without saying so.
-    async fn find_namesakes(&self) {
+    async fn find_leftovers(&self) {
         if let Ok(all) = self.api.list_deployments(&ListDeployments::all()).await {
             let own = self.deployment_name();
-            let namesakes = all.into_iter().filter(|one| one.name.as_ref() == Some(&own));
-            namesakes.for_each(|one| self.owe(one.id));
+            let leftovers = all.into_iter().filter(|one| one.name.as_ref() == Some(&own));
+            leftovers.for_each(|one| self.delete_later(one.id));
         }
     }
 
-    fn owe(&self, id: DeploymentId) {
+    fn delete_later(&self, id: DeploymentId) {
         let mut made = lock(&self.made);
         if !made.contains(&id) {
             made.push(id);
@@ -164,7 +164,7 @@ impl<'a> Rule<'a> {
     /// Creates a deployment that is deleted when the rule ends.
     pub(super) async fn create(&self, wanted: &CreateDeployment) -> Result<Deployment, Error> {
         let created = self.api.create_deployment(wanted).await?;
-        self.owe(created.id.clone());
+        self.delete_later(created.id.clone());
         Ok(created)
     }
 
@@ -221,7 +221,7 @@ impl<'a> Rule<'a> {
 
     /// What held of each run at one and the same moment: that between two looks at all of them. `None` for
     /// a run that was not the same in both.
-    pub(super) async fn frame(
+    pub(super) async fn statuses(
         &self,
         deployment_id: &DeploymentId,
         runs: &[RequestId],
@@ -238,7 +238,7 @@ impl<'a> Rule<'a> {
     /// Waits for the next look, but not for ever.
     pub(super) async fn pause(&self) {
         self.holds(Instant::now() < self.deadline, "no end");
-        tokio::time::sleep(self.setting.look).await;
+        tokio::time::sleep(self.setting.poll_interval).await;
     }
 
     /// Waits until the run is in the queue no more.
@@ -262,9 +262,10 @@ impl<'a> Rule<'a> {
         deployment_id: &DeploymentId,
         request_id: &RequestId,
     ) -> Finished {
-        let mut policy = WaitPolicy::with_timeout(self.setting.patience);
-        (policy.shortest, policy.shortest_in_queue) = (self.setting.look, self.setting.look);
-        (policy.longest, policy.jitter) = (self.setting.look, 0.0);
+        let mut policy = WaitPolicy::with_timeout(self.setting.timeout);
+        (policy.shortest, policy.shortest_in_queue) =
+            (self.setting.poll_interval, self.setting.poll_interval);
+        (policy.longest, policy.jitter) = (self.setting.poll_interval, 0.0);
         let wait = Wait::new(self.api, deployment_id.clone(), request_id.clone()).policy(policy);
         match self.good(wait.finish().await) {
             WaitEnd::Finished(finished) => *finished,

@@ -9,7 +9,7 @@ use std::{
 use chrono::Utc;
 use url::Url;
 
-use super::home::Home;
+use super::account_factory::AccountFactory;
 use crate::{
     fake::{FakeBuilder, FakeRunComfy},
     ids,
@@ -19,39 +19,39 @@ use crate::{
 type Make = dyn Fn(&str, FakeBuilder) -> Option<FakeRunComfy> + Send + Sync;
 
 pub(super) struct Accounts {
-    kind: Kind,
+    kind: AccountSource,
     base: Url,
 }
 
-pub(super) enum Kind {
-    /// Each token its own, alike when it is first seen, and all at one time.
-    Alike(Box<Alike>),
+pub(super) enum AccountSource {
+    /// Each token its own, templated when it is first seen, and all at one time.
+    Templated(Box<TemplatedAccounts>),
     /// Each token its own, as somebody makes it.
-    Each {
+    Custom {
         make: Box<Make>,
         known: Mutex<HashMap<String, FakeRunComfy>>,
     },
     Shared(FakeRunComfy),
 }
 
-pub(super) struct Alike {
-    pub(super) home: Home,
+pub(super) struct TemplatedAccounts {
+    pub(super) factory: AccountFactory,
     /// The account of every token, where there is but one: its key, and what its ids follow from.
     pub(super) one: Option<u64>,
     pub(super) known: Mutex<BTreeMap<u64, FakeRunComfy>>,
 }
 
-impl Kind {
-    pub(super) fn each(
+impl AccountSource {
+    pub(super) fn custom(
         make: impl Fn(&str, FakeBuilder) -> Option<FakeRunComfy> + Send + Sync + 'static,
     ) -> Self {
-        Self::Each { make: Box::new(make), known: Mutex::default() }
+        Self::Custom { make: Box::new(make), known: Mutex::default() }
     }
 }
 
 impl Accounts {
     /// Accounts whose answers name addresses below `base`.
-    pub(super) fn new(kind: Kind, base: Url) -> Self {
+    pub(super) fn new(kind: AccountSource, base: Url) -> Self {
         let accounts = Self { kind, base };
         for (_, fake) in accounts.all() {
             fake.serve_at(&accounts.base);
@@ -62,20 +62,20 @@ impl Accounts {
     /// The account of this token. `None` where it is refused.
     pub(super) fn of(&self, token: &str) -> Option<FakeRunComfy> {
         match &self.kind {
-            Kind::Alike(alike) => {
-                let key = alike.one.unwrap_or_else(|| key(token));
-                let mut known = lock(&alike.known);
+            AccountSource::Templated(templated) => {
+                let key = templated.one.unwrap_or_else(|| key(token));
+                let mut known = lock(&templated.known);
                 let fake = known.entry(key).or_insert_with(|| {
                     // Only who asks for it gets the ids that another emulator gave before: they are in use
                     // outside of it, as names of jobs, files and rows.
-                    let seed = alike.one.is_none().then(ids::random_seed);
-                    let fake = alike.home.open(key, seed);
+                    let seed = templated.one.is_none().then(ids::random_seed);
+                    let fake = templated.factory.open(key, seed);
                     fake.serve_at(&self.base);
                     fake
                 });
                 Some(fake.clone())
             }
-            Kind::Each { make, known } => {
+            AccountSource::Custom { make, known } => {
                 let mut known = lock(known);
                 if let Some(fake) = known.get(token) {
                     return Some(fake.clone());
@@ -90,7 +90,7 @@ impl Accounts {
                 known.insert(token.to_owned(), fake.clone());
                 Some(fake)
             }
-            Kind::Shared(fake) => {
+            AccountSource::Shared(fake) => {
                 fake.serve_at(&self.base);
                 Some(fake.clone())
             }
@@ -100,35 +100,37 @@ impl Accounts {
     /// What the account of this token goes by. Nothing where all tokens share one.
     pub(super) fn fingerprint(&self, token: &str) -> Option<Fingerprint> {
         match &self.kind {
-            Kind::Alike(alike) if alike.one.is_some() => None,
-            Kind::Alike(_) | Kind::Each { .. } => Some(Fingerprint::of(token)),
-            Kind::Shared(_) => None,
+            AccountSource::Templated(templated) if templated.one.is_some() => None,
+            AccountSource::Templated(_) | AccountSource::Custom { .. } => {
+                Some(Fingerprint::of(token))
+            }
+            AccountSource::Shared(_) => None,
         }
     }
 
     /// All that there are, and what each goes by.
     pub(super) fn all(&self) -> Vec<(Option<Fingerprint>, FakeRunComfy)> {
         match &self.kind {
-            Kind::Alike(alike) => {
-                let name = |key: u64| alike.one.is_none().then(|| Fingerprint::of_key(key));
-                let known = lock(&alike.known);
+            AccountSource::Templated(templated) => {
+                let name = |key: u64| templated.one.is_none().then(|| Fingerprint::of_key(key));
+                let known = lock(&templated.known);
                 known.iter().map(|(key, fake)| (name(*key), fake.clone())).collect()
             }
-            Kind::Each { known, .. } => {
+            AccountSource::Custom { known, .. } => {
                 let known = lock(known);
                 let named = known.iter();
                 named.map(|(token, fake)| (Some(Fingerprint::of(token)), fake.clone())).collect()
             }
-            Kind::Shared(fake) => vec![(None, fake.clone())],
+            AccountSource::Shared(fake) => vec![(None, fake.clone())],
         }
     }
 
     /// How many times as fast as real time theirs goes.
     pub(super) fn time_scale(&self) -> f64 {
         match &self.kind {
-            Kind::Alike(alike) => alike.home.clock().scale(),
-            Kind::Each { .. } => 1.0,
-            Kind::Shared(fake) => fake.time_scale(),
+            AccountSource::Templated(templated) => templated.factory.clock().scale(),
+            AccountSource::Custom { .. } => 1.0,
+            AccountSource::Shared(fake) => fake.time_scale(),
         }
     }
 }

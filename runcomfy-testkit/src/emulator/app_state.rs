@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use url::Url;
 
 use super::{
-    accounts::Accounts, hosts::Hosts, notifier::Notifier, pool::Pool, shared::SharedState, wire,
+    accounts::Accounts, encode, hosts::Hosts, notifier::Notifier, pool::Pool, shared::SharedState,
 };
 use crate::{
     fake::FakeRunComfy,
@@ -48,7 +48,7 @@ impl FromRequestParts<Arc<AppState>> for Caller {
     ) -> Result<Self, Response> {
         let account = |headers| state.accounts.of(bearer(headers)?).map(Caller);
         let inserted = parts.extensions.remove();
-        inserted.or_else(|| account(&parts.headers)).ok_or_else(wire::unauthorized)
+        inserted.or_else(|| account(&parts.headers)).ok_or_else(encode::unauthorized)
     }
 }
 
@@ -72,7 +72,7 @@ impl<S: Sync> FromRequestParts<S> for RequireJson {
             return Ok(Self);
         }
         let message = "send it with Content-Type: application/json";
-        Err(wire::json(StatusCode::UNSUPPORTED_MEDIA_TYPE, &json!({"error": message})))
+        Err(encode::json(StatusCode::UNSUPPORTED_MEDIA_TYPE, &json!({"error": message})))
     }
 }
 

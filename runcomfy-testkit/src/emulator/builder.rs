@@ -16,7 +16,7 @@ use super::Emulator;
 #[cfg(feature = "comfyui")]
 use super::pool::Report;
 use super::{
-    accounts::Kind,
+    accounts::AccountSource,
     faults::{FaultRule, Scenario},
 };
 #[cfg(feature = "comfyui")]
@@ -28,7 +28,7 @@ use crate::fake::{FakeBuilder, FakeRunComfy};
 pub struct EmulatorBuilder {
     pub(super) listen: SocketAddr,
     pub(super) public_url: Option<Url>,
-    pub(super) accounts: Chosen,
+    pub(super) accounts: AccountSetup,
     pub(super) one_account: Option<u64>,
     #[cfg(feature = "state")]
     pub(super) state: Option<PathBuf>,
@@ -49,9 +49,9 @@ pub struct EmulatorBuilder {
 }
 
 /// Whose accounts there are to be.
-pub(super) enum Chosen {
-    Alike(Box<FakeBuilder>),
-    Otherwise(Kind),
+pub(super) enum AccountSetup {
+    Templated(Box<FakeBuilder>),
+    Source(AccountSource),
 }
 
 impl EmulatorBuilder {
@@ -59,7 +59,7 @@ impl EmulatorBuilder {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             public_url: None,
-            accounts: Chosen::Alike(Box::new(FakeRunComfy::builder())),
+            accounts: AccountSetup::Templated(Box::new(FakeRunComfy::builder())),
             one_account: None,
             #[cfg(feature = "state")]
             state: None,
@@ -93,7 +93,7 @@ impl EmulatorBuilder {
 
     /// One fake for all tokens.
     pub fn fake(mut self, fake: FakeRunComfy) -> Self {
-        self.accounts = Chosen::Otherwise(Kind::Shared(fake));
+        self.accounts = AccountSetup::Source(AccountSource::Shared(fake));
         self
     }
 
@@ -102,7 +102,7 @@ impl EmulatorBuilder {
     /// new ids, but for the deployments that it begins with. For ids that are the same at each start, see
     /// [`one_account`](Self::one_account).
     pub fn account(mut self, like: FakeBuilder) -> Self {
-        self.accounts = Chosen::Alike(Box::new(like));
+        self.accounts = AccountSetup::Templated(Box::new(like));
         self
     }
 
@@ -134,7 +134,7 @@ impl EmulatorBuilder {
         mut self,
         make: impl Fn(&str, FakeBuilder) -> Option<FakeRunComfy> + Send + Sync + 'static,
     ) -> Self {
-        self.accounts = Chosen::Otherwise(Kind::each(make));
+        self.accounts = AccountSetup::Source(AccountSource::custom(make));
         self
     }
 

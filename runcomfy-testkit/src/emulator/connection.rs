@@ -34,19 +34,19 @@ pub(super) struct Connections {
 }
 
 pub(super) struct Connection {
-    line: Line,
+    connection: ConnectionHandle,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
 /// A connection, seen from the calls that come over it.
 #[derive(Clone)]
-pub(super) struct Line {
+pub(super) struct ConnectionHandle {
     /// Nothing once a fault has taken it.
     stream: Arc<Mutex<Option<TcpStream>>>,
     stop: CancellationToken,
 }
 
-impl Line {
+impl ConnectionHandle {
     /// Takes the connection from the HTTP server, which neither reads nor writes from now on.
     pub(super) fn take(&self) -> Option<TcpStream> {
         self.stream().take()
@@ -62,9 +62,9 @@ impl Line {
     }
 }
 
-impl Connected<IncomingStream<'_, Connections>> for Line {
+impl Connected<IncomingStream<'_, Connections>> for ConnectionHandle {
     fn connect_info(stream: IncomingStream<'_, Connections>) -> Self {
-        stream.io().line.clone()
+        stream.io().connection.clone()
     }
 }
 
@@ -75,12 +75,15 @@ impl Listener for Connections {
     async fn accept(&mut self) -> (Connection, SocketAddr) {
         loop {
             let (stream, address) = Listener::accept(&mut self.listener).await;
-            let Some(stream) = self.unharmed(stream) else { continue };
+            let Some(stream) = self.without_fault(stream) else { continue };
             // Answers are small and written in one go: waiting for more only delays them.
             drop(stream.set_nodelay(true));
-            let line = Line { stream: Arc::new(Mutex::new(Some(stream))), stop: self.stop.clone() };
+            let connection = ConnectionHandle {
+                stream: Arc::new(Mutex::new(Some(stream))),
+                stop: self.stop.clone(),
+            };
             let cut = Box::pin(self.cut.clone().cancelled_owned());
-            return (Connection { line, cut }, address);
+            return (Connection { connection, cut }, address);
         }
     }
 
@@ -91,9 +94,9 @@ impl Listener for Connections {
 
 impl Connections {
     /// The new connection, unless it meets a fault before anything is read from it.
-    fn unharmed(&self, stream: TcpStream) -> Option<TcpStream> {
+    fn without_fault(&self, stream: TcpStream) -> Option<TcpStream> {
         let fault = self.shared.faults.at_accept();
-        self.shared.ledger.accepted(fault.as_ref().map(Fault::kind));
+        self.shared.call_log.connection_accepted(fault.as_ref().map(Fault::kind));
         match fault.as_ref().map(Fault::kind) {
             None => return Some(stream),
             Some(FaultKind::ResetAtAccept) => raw::reset(stream),
@@ -117,7 +120,7 @@ impl Connection {
         if self.cut.as_mut().poll(context).is_ready() {
             return Some(Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into())));
         }
-        self.line.stream().as_mut().map(|stream| what(Pin::new(stream), context))
+        self.connection.stream().as_mut().map(|stream| what(Pin::new(stream), context))
     }
 }
 

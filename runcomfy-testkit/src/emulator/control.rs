@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::{
     app_state::{AppState, RequireJson},
+    encode,
     faults::{FaultRule, InvalidFault, Scenario, UnknownScenario},
-    wire,
 };
 use crate::text;
 
@@ -24,7 +24,7 @@ pub(super) fn routes() -> Router<Arc<AppState>> {
 }
 
 async fn faults(State(state): State<Arc<AppState>>) -> Response {
-    wire::json(StatusCode::OK, &state.shared.faults.to_json())
+    encode::json(StatusCode::OK, &state.shared.faults.to_json())
 }
 
 async fn add_fault(State(state): State<Arc<AppState>>, _: RequireJson, body: Bytes) -> Response {
@@ -34,7 +34,7 @@ async fn add_fault(State(state): State<Arc<AppState>>, _: RequireJson, body: Byt
             state.shared.faults.inject(rule, None);
             rules(&state)
         }
-        Err(error) => unfit(&error),
+        Err(error) => unprocessable(&error),
     }
 }
 
@@ -49,7 +49,7 @@ async fn scenarios() -> Response {
         json!({"scenario": one.name(), "does": one.does(), "rules": rules})
     };
     let all: Vec<_> = Scenario::all().map(listed).collect();
-    wire::json(StatusCode::OK, &json!({"scenarios": all}))
+    encode::json(StatusCode::OK, &json!({"scenarios": all}))
 }
 
 async fn add_scenario(State(state): State<Arc<AppState>>, _: RequireJson, body: Bytes) -> Response {
@@ -58,7 +58,7 @@ async fn add_scenario(State(state): State<Arc<AppState>>, _: RequireJson, body: 
             state.shared.faults.play(scenario);
             rules(&state)
         }
-        Err(error) => unfit(&error),
+        Err(error) => unprocessable(&error),
     }
 }
 
@@ -74,15 +74,15 @@ fn scenario(body: &Value) -> Result<Scenario, InvalidFault> {
 }
 
 async fn counters(State(state): State<Arc<AppState>>) -> Response {
-    let counters = state.shared.ledger.counters();
+    let counters = state.shared.call_log.counters();
     let mut body = serde_json::to_value(&counters).unwrap_or_default();
     body["broken"] = json!(counters.broken());
-    wire::json(StatusCode::OK, &body)
+    encode::json(StatusCode::OK, &body)
 }
 
 /// What a change leaves at work.
 fn rules(state: &AppState) -> Response {
-    wire::json(StatusCode::OK, &json!({"rules": state.shared.faults.listed()}))
+    encode::json(StatusCode::OK, &json!({"rules": state.shared.faults.listed()}))
 }
 
 fn parsed(body: &[u8]) -> Result<Value, InvalidFault> {
@@ -90,7 +90,7 @@ fn parsed(body: &[u8]) -> Result<Value, InvalidFault> {
         .map_err(|error| InvalidFault::new("body", format!("is not JSON: {error}")))
 }
 
-fn unfit(error: &InvalidFault) -> Response {
+fn unprocessable(error: &InvalidFault) -> Response {
     let body = json!({"error": error.to_string(), "field": error.field()});
-    wire::json(StatusCode::UNPROCESSABLE_ENTITY, &body)
+    encode::json(StatusCode::UNPROCESSABLE_ENTITY, &body)
 }

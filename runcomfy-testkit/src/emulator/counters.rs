@@ -9,9 +9,9 @@ use super::faults::FaultKind;
 #[cfg(doc)]
 use crate::fake::FakeRunComfy;
 
-mod ledger;
+mod call_log;
 
-pub(super) use ledger::{CallRecord, Ledger};
+pub(super) use call_log::{CallLog, CallRecord};
 
 /// What happened since the emulator started, in all and for each account.
 ///

@@ -42,13 +42,13 @@ pub(super) use runs::script;
 pub(super) struct Faults {
     active: AtomicBool,
     seed: u64,
-    state: Mutex<State>,
+    state: Mutex<FaultState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct FaultState {
     rules: Vec<ActiveRule>,
-    /// How many rules there ever were: each has luck of its own.
+    /// How many rules there ever were: each has rng of its own.
     added: u64,
     /// Tokens that are no good any more.
     revoked: HashSet<Fingerprint>,
@@ -58,7 +58,7 @@ struct State {
 
 /// What becomes of a call.
 #[derive(Debug)]
-pub(super) enum Met {
+pub(super) enum FaultDecision {
     Fault(Fault),
     /// Its request is not found yet.
     Hidden,
@@ -75,8 +75,8 @@ impl Faults {
     pub(super) fn inject(&self, rule: FaultRule, scenario: Option<&'static str>) {
         let mut state = self.state();
         state.added += 1;
-        let luck = ids::mix(self.seed ^ ids::mix(state.added));
-        state.rules.push(ActiveRule::new(rule, scenario, luck));
+        let rng = ids::mix(self.seed ^ ids::mix(state.added));
+        state.rules.push(ActiveRule::new(rule, scenario, rng));
         self.active.store(true, Ordering::Relaxed);
     }
 
@@ -100,35 +100,36 @@ impl Faults {
         if !self.active.load(Ordering::Relaxed) {
             return None;
         }
-        strike(&mut self.state().rules, Occasion::Accept)
+        first_match(&mut self.state().rules, Occasion::Accept)
     }
 
     /// What a call meets: what happened to its token or request before, then what its header asks for,
     /// then the first rule that strikes.
-    pub(super) fn on_call(
+    pub(super) fn decide(
         &self,
         operation: Operation,
         account: Fingerprint,
         path: &str,
         asked: Option<Fault>,
-    ) -> Met {
+    ) -> FaultDecision {
         if !self.active.load(Ordering::Relaxed) && asked.is_none() {
-            return Met::Nothing;
+            return FaultDecision::Nothing;
         }
         let mut state = self.state();
         if state.revoked.contains(&account) {
-            return Met::Revoked;
+            return FaultDecision::Revoked;
         }
         if state.hides(operation, path) {
-            return Met::Hidden;
+            return FaultDecision::Hidden;
         }
-        let struck = asked.or_else(|| strike(&mut state.rules, Occasion::Call(operation, account)));
-        let Some(fault) = struck else { return Met::Nothing };
+        let matched =
+            asked.or_else(|| first_match(&mut state.rules, Occasion::Call(operation, account)));
+        let Some(fault) = matched else { return FaultDecision::Nothing };
         if fault.kind() == FaultKind::TokenRevoked {
             state.revoked.insert(account);
             self.active.store(true, Ordering::Relaxed);
         }
-        Met::Fault(fault)
+        FaultDecision::Fault(fault)
     }
 
     /// Has a request not be found for so long.
@@ -139,7 +140,7 @@ impl Faults {
         self.active.store(true, Ordering::Relaxed);
     }
 
-    /// The rules at work, each with how often it struck.
+    /// The rules at work, each with how often it matched.
     pub(super) fn listed(&self) -> Vec<Value> {
         let listed = |active: &ActiveRule| {
             let mut body = active.rule.to_json();
@@ -164,12 +165,12 @@ impl Faults {
         json!({"faults": listing::catalogue(), "rules": self.listed()})
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, FaultState> {
         lock(&self.state)
     }
 }
 
-impl State {
+impl FaultState {
     fn hides(&mut self, operation: Operation, path: &str) -> bool {
         let looks = matches!(operation, Operation::GetRequestStatus | Operation::GetRequestResult);
         if !looks || self.hidden.is_empty() {
@@ -187,9 +188,9 @@ impl State {
 }
 
 /// The fault of the first rule that strikes.
-fn strike(rules: &mut [ActiveRule], occasion: Occasion) -> Option<Fault> {
-    let struck = rules.iter_mut().find_map(|rule| rule.strikes(occasion).then_some(rule));
-    struck.map(|active| active.rule.fault.clone())
+fn first_match(rules: &mut [ActiveRule], occasion: Occasion) -> Option<Fault> {
+    let matched = rules.iter_mut().find_map(|rule| rule.matches(occasion).then_some(rule));
+    matched.map(|active| active.rule.fault.clone())
 }
 
 impl FaultKind {

@@ -10,15 +10,15 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::accounts::Accounts;
 use crate::{
-    account::{Note, NoteAbout},
+    account::{WebhookEvent, WebhookStage},
     fake::FakeRunComfy,
     sync::lock,
-    webhooks::{Delivery, Options, Settled, State, Webhooks, payload},
+    webhooks::{Delivery, OnSettled, WebhookOptions, WebhookState, Webhooks, payload},
 };
 
 #[derive(Clone)]
 pub(super) struct Notifier {
-    options: Options,
+    options: WebhookOptions,
     /// Made for the first delivery: it reads certificates, which takes a while, and need not be there.
     webhooks: Arc<OnceLock<Option<Webhooks>>>,
     /// The accounts that somebody waits to hear of.
@@ -30,7 +30,7 @@ pub(super) struct Notifier {
 impl Notifier {
     /// One that tells everything so often, beginning with what was not told before the last stop.
     pub(super) fn begin(accounts: &Accounts, copies: u32) -> Option<Self> {
-        let options = Options { copies, ..Options::default() };
+        let options = WebhookOptions { copies, ..WebhookOptions::default() };
         let notifier = Self {
             options: options.scaled(accounts.time_scale()),
             webhooks: Arc::default(),
@@ -39,7 +39,7 @@ impl Notifier {
             stop: CancellationToken::new(),
         };
         for (_, fake) in accounts.all() {
-            if fake.has_to_tell() {
+            if fake.has_pending_webhooks() {
                 notifier.watch(&fake);
             }
         }
@@ -60,9 +60,9 @@ impl Notifier {
                 let change = changed.notified();
                 tokio::pin!(change);
                 change.as_mut().enable();
-                let (notes, next) = fake.take_notes();
+                let (notes, next) = fake.take_webhook_events();
                 // Nobody is told what a crash would undo: where it can't be kept, it is told after a restart.
-                if !notes.is_empty() && fake.kept().await.is_err() {
+                if !notes.is_empty() && fake.recorded().await.is_err() {
                     continue;
                 }
                 for note in notes {
@@ -106,33 +106,33 @@ impl Notifier {
 }
 
 /// What the webhook of a note's request is told. `None` where the request is gone.
-fn delivery(fake: &FakeRunComfy, note: Note) -> Option<Delivery> {
-    let Note { deployment_id, request_id, about } = note;
+fn delivery(fake: &FakeRunComfy, note: WebhookEvent) -> Option<Delivery> {
+    let WebhookEvent { deployment_id, request_id, stage } = note;
     let url = fake.webhook(&request_id)?;
     let told = |state| payload(&request_id, &deployment_id, state);
-    let payload = match about {
-        NoteAbout::InQueue => told(State::InQueue),
-        NoteAbout::InProgress => told(State::InProgress),
-        NoteAbout::End => {
+    let payload = match stage {
+        WebhookStage::InQueue => told(WebhookState::InQueue),
+        WebhookStage::InProgress => told(WebhookState::InProgress),
+        WebhookStage::End => {
             let result = fake.result(&deployment_id, &request_id)?;
             let created_at = result.created_at.as_deref().unwrap_or_default();
             let finished_at = result.finished_at.as_deref().unwrap_or_default();
             match (&result.error, &result.outputs) {
-                (Some(error), _) => told(State::Failed { created_at, finished_at, error }),
+                (Some(error), _) => told(WebhookState::Failed { created_at, finished_at, error }),
                 (None, Some(outputs)) => {
-                    told(State::Succeeded { created_at, finished_at, outputs })
+                    told(WebhookState::Succeeded { created_at, finished_at, outputs })
                 }
-                (None, None) => told(State::Cancelled { finished_at }),
+                (None, None) => told(WebhookState::Cancelled { finished_at }),
             }
         }
     };
-    let settled = acknowledgement(fake.clone(), request_id.clone(), about);
+    let settled = acknowledgement(fake.clone(), request_id.clone(), stage);
     Some(Delivery { request_id, url, payload, settled: Some(settled) })
 }
 
 /// Has it kept that a webhook was told, so that it is not told again after a restart.
-fn acknowledgement(fake: FakeRunComfy, request_id: RequestId, about: NoteAbout) -> Settled {
-    Box::new(move || fake.told(&request_id, about))
+fn acknowledgement(fake: FakeRunComfy, request_id: RequestId, stage: WebhookStage) -> OnSettled {
+    Box::new(move || fake.webhook_delivered(&request_id, stage))
 }
 
 #[cfg(test)]
@@ -143,14 +143,14 @@ mod tests {
     use tokio::{net::TcpListener, sync::watch, time::timeout};
 
     use super::*;
-    use crate::{emulator::accounts::Kind, fake::Keeper};
+    use crate::{emulator::accounts::AccountSource, fake::EventRecorder};
 
     #[tokio::test]
     async fn nobody_is_told_of_what_is_not_kept_yet() {
         let fake = FakeRunComfy::builder().empty().deployment("one").build();
         let disk = watch::Sender::new(false);
         let written = disk.clone();
-        fake.keep_with(Keeper(Arc::new(move |_| {
+        fake.record_with(EventRecorder(Arc::new(move |_| {
             let mut written = written.subscribe();
             Box::pin(async move {
                 written.wait_for(|written| *written).await.map(drop).map_err(|e| e.to_string())
@@ -158,8 +158,10 @@ mod tests {
         })));
         let receiver = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = receiver.local_addr().unwrap();
-        let accounts =
-            Accounts::new(Kind::Shared(fake.clone()), "http://127.0.0.1/".parse().unwrap());
+        let accounts = Accounts::new(
+            AccountSource::Shared(fake.clone()),
+            "http://127.0.0.1/".parse().unwrap(),
+        );
         let notifier = Notifier::begin(&accounts, 1).unwrap();
         notifier.watch(&fake);
         let webhook = Webhook::new(format!("http://{address}/").parse().unwrap());

@@ -18,7 +18,7 @@ use url::{Url, form_urlencoded};
 use super::{
     accounts::Fingerprint,
     app_state::{AppState, Caller, RequireJson, bearer},
-    wire,
+    encode,
 };
 use crate::{fake::FakeRunComfy, ids, text};
 
@@ -30,7 +30,7 @@ pub(super) fn routes() -> Router<Arc<AppState>> {
 }
 
 /// As many accounts are shown in full whichever is asked for.
-const FEW: usize = 6;
+const MAX_FULL_ACCOUNTS: usize = 6;
 
 async fn overview(
     State(state): State<Arc<AppState>>,
@@ -40,26 +40,26 @@ async fn overview(
     let mut accounts = state.accounts.all();
     // Whoever comes, the others stay where they are.
     accounts.sort_unstable_by_key(|(fingerprint, _)| *fingerprint);
-    let few = accounts.len() <= FEW;
+    let few = accounts.len() <= MAX_FULL_ACCOUNTS;
     // Which one is shown in full, where there are many.
     let asked = form_urlencoded::parse(query.unwrap_or_default().as_bytes())
         .find(|(key, _)| key == "account")
         .map(|(_, name)| name.into_owned());
-    let chosen = asked.filter(|name| accounts.iter().any(|(one, _)| named(*one) == *name));
-    let glance = |(place, (fingerprint, fake)): (usize, &(Option<Fingerprint>, FakeRunComfy))| {
-        let name = named(*fingerprint);
+    let chosen = asked.filter(|name| accounts.iter().any(|(one, _)| account_name(*one) == *name));
+    let summary = |(place, (fingerprint, fake)): (usize, &(Option<Fingerprint>, FakeRunComfy))| {
+        let name = account_name(*fingerprint);
         // The page shows one, by default the first.
         let whole = few || chosen.as_ref().map_or(place == 0, |chosen| *chosen == name);
-        let mut glance = if whole { fake.overview() } else { fake.summary() };
+        let mut summary = if whole { fake.overview() } else { fake.summary() };
         if whole {
-            near(&mut glance, &state.base);
-            glance.insert("calls".to_owned(), json!(state.shared.ledger.recent(*fingerprint)));
+            strip_base(&mut summary, &state.base);
+            summary.insert("calls".to_owned(), json!(state.shared.call_log.recent(*fingerprint)));
         }
-        glance.insert("account".to_owned(), json!(name));
-        Value::Object(glance)
+        summary.insert("account".to_owned(), json!(name));
+        Value::Object(summary)
     };
-    let glances: Vec<_> = accounts.iter().enumerate().map(glance).collect();
-    let counters = state.shared.ledger.counters();
+    let summaries: Vec<_> = accounts.iter().enumerate().map(summary).collect();
+    let counters = state.shared.call_log.counters();
     let mut body = json!({
         "time_scale": state.accounts.time_scale(),
         "scenarios": state.shared.faults.playing(),
@@ -70,7 +70,7 @@ async fn overview(
             "faults_injected": counters.totals.faults.values().sum::<u64>(),
             "webhooks_delivered": state.notifier.as_ref().map_or(0, |one| one.delivered()),
         },
-        "accounts": glances,
+        "accounts": summaries,
     });
     // The time alone is no news.
     let tag = format!("\"{:016x}\"", ids::hash(format!("{}{body}", this_process()).as_bytes()));
@@ -79,7 +79,7 @@ async fn overview(
         return (StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response();
     }
     body["now"] = json!(now(&accounts));
-    let mut answer = wire::json(StatusCode::OK, &body);
+    let mut answer = encode::json(StatusCode::OK, &body);
     if let Ok(tag) = tag.parse() {
         answer.headers_mut().insert(header::ETAG, tag);
     }
@@ -87,7 +87,7 @@ async fn overview(
 }
 
 /// What an account goes by where it is shown.
-fn named(fingerprint: Option<Fingerprint>) -> String {
+fn account_name(fingerprint: Option<Fingerprint>) -> String {
     fingerprint.map_or_else(|| "shared".to_owned(), |fingerprint| fingerprint.to_string())
 }
 
@@ -106,8 +106,8 @@ fn this_process() -> &'static str {
 }
 
 /// Addresses of files without their beginning: the page is looked at from wherever it is.
-fn near(glance: &mut Map<String, Value>, base: &Url) {
-    let requests = glance.get_mut("requests").and_then(Value::as_array_mut).into_iter().flatten();
+fn strip_base(summary: &mut Map<String, Value>, base: &Url) {
+    let requests = summary.get_mut("requests").and_then(Value::as_array_mut).into_iter().flatten();
     let files = requests.filter_map(|one| one["files"].as_array_mut()).flatten();
     for file in files {
         let path = file["url"].as_str().and_then(|url| url.strip_prefix(base.as_str()));
@@ -124,12 +124,12 @@ async fn account(
     Caller(fake): Caller,
     headers: HeaderMap,
 ) -> Response {
-    let mut glance = Map::new();
+    let mut summary = Map::new();
     let fingerprint = bearer(&headers).and_then(|one| state.accounts.fingerprint(one));
-    glance.insert("account".to_owned(), json!(named(fingerprint)));
-    glance.extend(fake.overview());
-    near(&mut glance, &state.base);
-    wire::json(StatusCode::OK, &Value::Object(glance))
+    summary.insert("account".to_owned(), json!(account_name(fingerprint)));
+    summary.extend(fake.overview());
+    strip_base(&mut summary, &state.base);
+    encode::json(StatusCode::OK, &Value::Object(summary))
 }
 
 #[derive(Deserialize)]
@@ -140,21 +140,21 @@ struct PayIn {
 
 /// Adds money to the caller's account.
 async fn pay_in(Caller(fake): Caller, _: RequireJson, body: Bytes) -> Response {
-    let unfit = |why: &str| {
+    let unprocessable = |why: &str| {
         let body = json!({"error": why, "field": "amount_usd"});
-        wire::json(StatusCode::UNPROCESSABLE_ENTITY, &body)
+        encode::json(StatusCode::UNPROCESSABLE_ENTITY, &body)
     };
     let Ok(PayIn { amount_usd }) = serde_json::from_slice(text::json(&body)) else {
-        return unfit("the body must be {\"amount_usd\": <number>}");
+        return unprocessable("the body must be {\"amount_usd\": <number>}");
     };
     if !(0.0..=1e9).contains(&amount_usd) {
-        return unfit("amount_usd must be 0 to 1000000000");
+        return unprocessable("amount_usd must be 0 to 1000000000");
     }
     match fake.pay_in_usd(amount_usd).await {
-        Ok(()) => wire::json(StatusCode::OK, &wire::balance(fake.balance())),
+        Ok(()) => encode::json(StatusCode::OK, &encode::balance(fake.balance())),
         Err(error) => {
             let body = json!({"error": error.to_string()});
-            wire::json(StatusCode::INTERNAL_SERVER_ERROR, &body)
+            encode::json(StatusCode::INTERNAL_SERVER_ERROR, &body)
         }
     }
 }

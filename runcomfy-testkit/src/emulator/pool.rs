@@ -17,31 +17,31 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::{
-    account::Open,
-    comfyui::{Options, Server, Times},
-    fake::{Driver, FakeRunComfy, Wish},
+    account::OpenRun,
+    comfyui::{ComfyOptions, Server, Times},
+    fake::{Driver, DriverCommand, FakeRunComfy},
     ids,
     sync::lock,
 };
 
-mod folders;
-mod machine;
+mod duplicates;
+mod proxy;
 mod queue;
-mod same;
+mod server;
+mod sweep;
 #[cfg(test)]
 mod tests;
-mod through;
 mod worker;
 
 pub(super) use crate::comfyui::{ProxyBody, takes_forms};
-use machine::Machine;
-pub(super) use machine::Report;
-use queue::{Begun, Queue, Waiting};
+use queue::{HandedOverJob, PendingJob, PendingJobs};
+use server::PoolServer;
+pub(super) use server::Report;
 pub(super) use worker::Workers;
 
 pub(super) struct Pool {
-    machines: Vec<Machine>,
-    queue: Queue,
+    servers: Vec<PoolServer>,
+    queue: PendingJobs,
     arrived: Notify,
     /// By request, what stops it.
     under_way: Mutex<HashMap<RequestId, CancellationToken>>,
@@ -51,7 +51,7 @@ pub(super) struct Pool {
     outputs: PathBuf,
     report: Option<Report>,
     /// Goes with the pool, where outputs are not to outlive it.
-    passing: Option<TempDir>,
+    temporary_outputs: Option<TempDir>,
     times: Times,
     closing: CancellationToken,
 }
@@ -66,25 +66,28 @@ impl Pool {
         outputs: Option<PathBuf>,
         report: Option<Report>,
     ) -> io::Result<Self> {
-        let mut machines: Vec<Machine> = Vec::new();
-        let same = same::Servers::of(&urls);
-        if let Some((one, other)) = same.twice() {
+        let mut servers: Vec<PoolServer> = Vec::new();
+        let same = duplicates::ServerAddresses::of(&urls);
+        if let Some((one, other)) = same.first_duplicate() {
             let why = format!("the ComfyUI at {one} is named twice, the second time as {other}");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         }
         for url in urls {
             let number = ids::hash(url.as_str().as_bytes());
-            let options =
-                Options { allow: allow.clone(), times: times.clone(), ..Options::default() };
+            let options = ComfyOptions {
+                allow: allow.clone(),
+                times: times.clone(),
+                ..ComfyOptions::default()
+            };
             let server = Server::new(url, options).map_err(io::Error::other)?;
             // Each takes one job at a time.
-            if machines.iter().any(|one| one.server.name() == server.name()) {
+            if servers.iter().any(|one| one.server.name() == server.name()) {
                 let why = format!("the ComfyUI at {} is named twice", server.name());
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
             }
-            machines.push(Machine::new(number, server));
+            servers.push(PoolServer::new(number, server));
         }
-        let (outputs, passing) = match outputs {
+        let (outputs, temporary_outputs) = match outputs {
             Some(folder) => (private(&folder)?, None),
             None => {
                 let folder = TempDir::with_prefix("runcomfy-emulator-")?;
@@ -92,14 +95,14 @@ impl Pool {
             }
         };
         Ok(Self {
-            machines,
-            queue: Queue::default(),
+            servers,
+            queue: PendingJobs::default(),
             arrived: Notify::new(),
             under_way: Mutex::default(),
             accounts: Mutex::default(),
             outputs,
             report,
-            passing,
+            temporary_outputs,
             times,
             closing: CancellationToken::new(),
         })
@@ -109,42 +112,45 @@ impl Pool {
     pub(super) fn driver(self: &Arc<Self>) -> Driver {
         // The accounts are in the pool, and this is in each of them.
         let pool = Arc::downgrade(self);
-        Driver(Arc::new(move |fake, wish| {
+        Driver(Arc::new(move |fake, command| {
             if let Some(pool) = pool.upgrade() {
-                pool.hear(fake, wish);
+                pool.handle_command(fake, command);
             }
         }))
     }
 
-    fn hear(&self, fake: &FakeRunComfy, wish: Wish) {
-        match wish {
-            Wish::Run(request_id) => {
+    fn handle_command(&self, fake: &FakeRunComfy, command: DriverCommand) {
+        match command {
+            DriverCommand::Run(request_id) => {
                 lock(&self.accounts).entry(fake.identity()).or_insert_with(|| fake.clone());
-                self.push(Waiting { fake: fake.clone(), request_id, begun: None });
+                self.push(PendingJob { fake: fake.clone(), request_id, begun: None });
             }
-            Wish::Stop(request_id) => {
+            DriverCommand::Stop(request_id) => {
                 self.stop(&request_id);
             }
             // Whoever runs it sees to its files.
-            Wish::Forget(request_id) if self.stop(&request_id) => {}
-            Wish::Forget(request_id) => {
+            DriverCommand::Forget(request_id) if self.stop(&request_id) => {}
+            DriverCommand::Forget(request_id) => {
                 drop(self.remove(&request_id));
             }
-            Wish::Look => self.arrived.notify_waiters(),
+            DriverCommand::Reconsider => self.arrived.notify_waiters(),
         }
     }
 
     /// Takes on what an emulator that is gone left undone.
-    pub(super) fn take_over<'a>(&self, accounts: impl IntoIterator<Item = &'a FakeRunComfy>) {
-        let mut open: Vec<(&FakeRunComfy, Open)> = Vec::new();
+    pub(super) fn resume_open_runs<'a>(
+        &self,
+        accounts: impl IntoIterator<Item = &'a FakeRunComfy>,
+    ) {
+        let mut open: Vec<(&FakeRunComfy, OpenRun)> = Vec::new();
         for fake in accounts {
             lock(&self.accounts).insert(fake.identity(), fake.clone());
             open.extend(fake.open().into_iter().map(|one| (fake, one)));
         }
         // First come, first served, whoever came.
         open.sort_by_key(|(_, one)| one.created_at);
-        for (fake, Open { request_id, machine, prompt_id, accepted, cancelled, .. }) in open {
-            let begun = machine.zip(prompt_id).map(|(machine, prompt_id)| Begun {
+        for (fake, OpenRun { request_id, machine, prompt_id, accepted, cancelled, .. }) in open {
+            let begun = machine.zip(prompt_id).map(|(machine, prompt_id)| HandedOverJob {
                 machine,
                 prompt_id,
                 accepted: accepted.and_then(|accepted| serde_json::from_value(accepted).ok()),
@@ -157,11 +163,11 @@ impl Pool {
                 }
                 lock(&self.under_way).insert(request_id.clone(), stop);
             }
-            self.push(Waiting { fake: fake.clone(), request_id, begun });
+            self.push(PendingJob { fake: fake.clone(), request_id, begun });
         }
     }
 
-    fn push(&self, waiting: Waiting) {
+    fn push(&self, waiting: PendingJob) {
         self.queue.push(waiting);
         self.arrived.notify_waiters();
     }
@@ -179,24 +185,24 @@ impl Pool {
 
     /// The server with this number.
     fn server(&self, number: u64) -> Option<&Server> {
-        self.machines.iter().find(|one| one.number == number).map(|one| &one.server)
+        self.servers.iter().find(|one| one.number == number).map(|one| &one.server)
     }
 
     /// The node classes of the first server that tells, or why none does.
     pub(super) async fn object_info(&self) -> Result<Bytes, String> {
-        let mut troubles = Vec::new();
-        for machine in &self.machines {
+        let mut errors = Vec::new();
+        for machine in &self.servers {
             match machine.server.object_info().await {
                 Ok(text) => return Ok(text.into()),
-                Err(trouble) => troubles.push(trouble.to_string()),
+                Err(error) => errors.push(error.to_string()),
             }
         }
-        Err(troubles.join("; "))
+        Err(errors.join("; "))
     }
 
     /// Who there is and what they do, for people.
     pub(super) fn overview(&self) -> Value {
-        self.machines.iter().map(Machine::overview).collect()
+        self.servers.iter().map(PoolServer::overview).collect()
     }
 }
 

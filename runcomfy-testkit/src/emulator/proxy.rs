@@ -15,24 +15,24 @@ use serde_json::{Value, json};
 
 use super::{
     app_state::{AppState, Caller},
+    decode::{self, deployment_id},
+    encode,
     pool::{ProxyBody, takes_forms},
-    read::{self, deployment_id},
-    wire,
 };
-use crate::account::refusal;
+use crate::account::service_error;
 
 const OPERATION: Operation = Operation::CallInstanceProxy;
 
-type Through = Path<(String, String, String)>;
+type ProxyPathParams = Path<(String, String, String)>;
 
 pub(super) async fn call_instance_proxy(
     State(state): State<Arc<AppState>>,
     Caller(fake): Caller,
     RawQuery(query): RawQuery,
-    path: Through,
+    path: ProxyPathParams,
     headers: HeaderMap,
     body: Bytes,
-) -> Result<Response, wire::Refusal> {
+) -> Result<Response, encode::ErrorResponse> {
     let call = call(path)?;
     if let Some(pool) = &state.pool
         && takes_forms(&call.path)
@@ -41,26 +41,26 @@ pub(super) async fn call_instance_proxy(
         let (query, body) = (query.as_deref(), ProxyBody::Form(form, &body));
         return pool.pass_on(&fake, &call, &Method::POST, query, body).await;
     }
-    let call = call.body(read::proxy_body(&body)?);
+    let call = call.body(decode::proxy_body(&body)?);
     if let Some(pool) = &state.pool {
         let body = (!body.is_empty()).then(|| Value::Object(call.body.clone()));
         let body = ProxyBody::Json(body.as_ref());
         return pool.pass_on(&fake, &call, &Method::POST, None, body).await;
     }
     match fake.call_instance_proxy(&call).await {
-        Ok(reply) => Ok(written(reply)),
+        Ok(reply) => Ok(reply_response(reply)),
         Err(error) => by_comfyui(&error).ok_or(error.into()),
     }
 }
 
 /// What the service does not document, though it does it: seen in the wild. Only a real ComfyUI has something
 /// to show here.
-pub(super) async fn get_through(
+pub(super) async fn get_instance_proxy(
     State(state): State<Arc<AppState>>,
     Caller(fake): Caller,
     RawQuery(query): RawQuery,
-    path: Through,
-) -> Result<Response, wire::Refusal> {
+    path: ProxyPathParams,
+) -> Result<Response, encode::ErrorResponse> {
     let call = call(path)?;
     if let Some(pool) = &state.pool {
         return pool
@@ -68,7 +68,7 @@ pub(super) async fn get_through(
             .await;
     }
     let body = json!({"detail": "Method Not Allowed"});
-    Ok(wire::json(StatusCode::METHOD_NOT_ALLOWED, &body))
+    Ok(encode::json(StatusCode::METHOD_NOT_ALLOWED, &body))
 }
 
 /// The content type of a form with files in it.
@@ -77,29 +77,29 @@ fn form(headers: &HeaderMap) -> Option<&str> {
     content_type.to_ascii_lowercase().starts_with("multipart/form-data").then_some(content_type)
 }
 
-fn call(Path((deployment, instance, path)): Through) -> Result<ProxyCall, Error> {
+fn call(Path((deployment, instance, path)): ProxyPathParams) -> Result<ProxyCall, Error> {
     let instance = InstanceId::new(instance);
     Ok(ProxyCall::new(
         deployment_id(OPERATION, &deployment)?,
-        instance.map_err(|_| refusal::missing(OPERATION, "Instance not found"))?,
-        ProxyPath::new(&path).map_err(|_| refusal::missing(OPERATION, "Not Found"))?,
+        instance.map_err(|_| service_error::missing(OPERATION, "Instance not found"))?,
+        ProxyPath::new(&path).map_err(|_| service_error::missing(OPERATION, "Not Found"))?,
     ))
 }
 
-fn written(reply: ProxyReply) -> Response {
+fn reply_response(reply: ProxyReply) -> Response {
     match reply {
         ProxyReply::Binary { content_type: None, bytes } => bytes.into_response(),
         ProxyReply::Binary { content_type: Some(content_type), bytes } => {
             ([(header::CONTENT_TYPE, content_type)], bytes).into_response()
         }
-        ProxyReply::Json(value) => wire::json(StatusCode::OK, &value),
+        ProxyReply::Json(value) => encode::json(StatusCode::OK, &value),
         ProxyReply::Text(text) => text.into_response(),
         // Nothing, and whatever else there may be one day.
         _ => StatusCode::OK.into_response(),
     }
 }
 
-/// A refusal that came from ComfyUI: one with an HTTP status, but without a number of the service's.
+/// An error that came from ComfyUI: one with an HTTP status, but without a number of the service's.
 fn by_comfyui(error: &Error) -> Option<Response> {
     if error.error_code().is_some() {
         return None;
@@ -108,7 +108,7 @@ fn by_comfyui(error: &Error) -> Option<Response> {
         400 => {
             let message = error.message().unwrap_or("No prompt provided");
             let error = json!({"type": "no_prompt", "message": message, "details": message, "extra_info": {}});
-            Some(wire::json(StatusCode::BAD_REQUEST, &json!({"error": error, "node_errors": {}})))
+            Some(encode::json(StatusCode::BAD_REQUEST, &json!({"error": error, "node_errors": {}})))
         }
         404 => {
             let nothing = [(header::CONTENT_TYPE, "application/octet-stream")];

@@ -16,13 +16,14 @@ use serde_json::{Value, json};
 
 use super::{
     app_state::{AppState, Caller, MAX_BODY_BYTES},
-    control, files, front, overview, page, proxy,
-    read::{self, deployment_id},
-    wire::{self, Accepted},
+    control,
+    decode::{self, deployment_id},
+    encode::{self, AcceptedRequest},
+    files, middleware, overview, page, proxy,
 };
-use crate::{account::refusal, samples, script::Script};
+use crate::{account::service_error, samples, script::Script};
 
-type Answer = Result<Response, wire::Refusal>;
+type HandlerResult = Result<Response, encode::ErrorResponse>;
 
 pub(super) fn router(state: AppState) -> Router {
     let state = Arc::new(state);
@@ -39,7 +40,7 @@ pub(super) fn router(state: AppState) -> Router {
         )
         .route(
             "/prod/v2/deployments/{deployment_id}/instances/{instance_id}/proxy/{*path}",
-            post(proxy::call_instance_proxy).get(proxy::get_through),
+            post(proxy::call_instance_proxy).get(proxy::get_instance_proxy),
         );
     // The queue moved from v1 to v2 and is still under both.
     for version in ["v1", "v2"] {
@@ -53,48 +54,52 @@ pub(super) fn router(state: AppState) -> Router {
     router
         .merge(control::routes())
         .merge(overview::routes())
-        .fallback(async || wire::json(StatusCode::NOT_FOUND, &json!({"detail": "Not Found"})))
+        .fallback(async || encode::json(StatusCode::NOT_FOUND, &json!({"detail": "Not Found"})))
         .method_not_allowed_fallback(async || {
-            wire::json(StatusCode::METHOD_NOT_ALLOWED, &json!({"detail": "Method Not Allowed"}))
+            encode::json(StatusCode::METHOD_NOT_ALLOWED, &json!({"detail": "Method Not Allowed"}))
         })
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .layer(from_fn_with_state(state.clone(), front::watch))
+        .layer(from_fn_with_state(state.clone(), middleware::handle))
         .with_state(state)
 }
 
 async fn get_balance(Caller(fake): Caller) -> Response {
-    wire::json(StatusCode::OK, &wire::balance(fake.balance()))
+    encode::json(StatusCode::OK, &encode::balance(fake.balance()))
 }
 
-async fn list_deployments(Caller(fake): Caller, RawQuery(query): RawQuery) -> Answer {
-    let found = fake.list_deployments(&read::list(query.as_deref())?).await?;
-    let written: Vec<_> = found.iter().map(wire::deployment).collect();
-    Ok(wire::json(StatusCode::OK, &Value::Array(written)))
+async fn list_deployments(Caller(fake): Caller, RawQuery(query): RawQuery) -> HandlerResult {
+    let found = fake.list_deployments(&decode::list(query.as_deref())?).await?;
+    let written: Vec<_> = found.iter().map(encode::deployment).collect();
+    Ok(encode::json(StatusCode::OK, &Value::Array(written)))
 }
 
 async fn get_deployment(
     Caller(fake): Caller,
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
-) -> Answer {
+) -> HandlerResult {
     const OPERATION: Operation = Operation::GetDeployment;
-    let include = read::include(OPERATION, query.as_deref())?;
+    let include = decode::include(OPERATION, query.as_deref())?;
     let found = fake.get_deployment(&deployment_id(OPERATION, &id)?, include).await?;
-    Ok(wire::json(StatusCode::OK, &wire::deployment(&found)))
+    Ok(encode::json(StatusCode::OK, &encode::deployment(&found)))
 }
 
-async fn create_deployment(Caller(fake): Caller, body: Bytes) -> Answer {
-    let created = fake.create_deployment(&read::create(&body)?).await?;
-    Ok(wire::json(StatusCode::OK, &wire::deployment(&created)))
+async fn create_deployment(Caller(fake): Caller, body: Bytes) -> HandlerResult {
+    let created = fake.create_deployment(&decode::create(&body)?).await?;
+    Ok(encode::json(StatusCode::OK, &encode::deployment(&created)))
 }
 
-async fn update_deployment(Caller(fake): Caller, Path(id): Path<String>, body: Bytes) -> Answer {
+async fn update_deployment(
+    Caller(fake): Caller,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> HandlerResult {
     let id = deployment_id(Operation::UpdateDeployment, &id)?;
-    let updated = fake.update_deployment(&id, &read::update(&body)?).await?;
-    Ok(wire::json(StatusCode::OK, &wire::deployment(&updated.deployment)))
+    let updated = fake.update_deployment(&id, &decode::update(&body)?).await?;
+    Ok(encode::json(StatusCode::OK, &encode::deployment(&updated.deployment)))
 }
 
-async fn delete_deployment(Caller(fake): Caller, Path(id): Path<String>) -> Answer {
+async fn delete_deployment(Caller(fake): Caller, Path(id): Path<String>) -> HandlerResult {
     let id = deployment_id(Operation::DeleteDeployment, &id)?;
     fake.delete_deployment(&id).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
@@ -108,9 +113,9 @@ async fn submit_request(
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
     body: Bytes,
-) -> Answer {
+) -> HandlerResult {
     let id = deployment_id(Operation::SubmitRequest, &id)?;
-    let request = read::inference(id.clone(), query.as_deref(), &body)?;
+    let request = decode::inference(id.clone(), query.as_deref(), &body)?;
     let submitted = match script {
         None => fake.submit_request(&request).await?,
         Some(Extension(script)) => fake.submit_scripted(&request, script).await?,
@@ -118,10 +123,10 @@ async fn submit_request(
     if let Some(notifier) = state.notifier.as_ref().filter(|_| request.webhook.is_some()) {
         notifier.watch(&fake);
     }
-    let addresses = wire::Addresses::new(&state.base, &uri, &id, &submitted.request_id);
-    let written = wire::submission(&submitted.request_id, &addresses);
-    let mut answer = wire::json(StatusCode::OK, &written);
-    answer.extensions_mut().insert(Accepted(submitted.request_id));
+    let addresses = encode::Addresses::new(&state.base, &uri, &id, &submitted.request_id);
+    let written = encode::submission(&submitted.request_id, &addresses);
+    let mut answer = encode::json(StatusCode::OK, &written);
+    answer.extensions_mut().insert(AcceptedRequest(submitted.request_id));
     Ok(answer)
 }
 
@@ -130,40 +135,40 @@ async fn get_request_status(
     Caller(fake): Caller,
     uri: Uri,
     Path((deployment, request)): Path<(String, String)>,
-) -> Answer {
+) -> HandlerResult {
     let (deployment, request) = ids(Operation::GetRequestStatus, &deployment, &request)?;
     let status = fake.get_request_status(&deployment, &request).await?;
-    let addresses = wire::Addresses::new(&state.base, &uri, &deployment, &request);
-    Ok(wire::json(StatusCode::OK, &wire::status(&request, &status, &addresses)))
+    let addresses = encode::Addresses::new(&state.base, &uri, &deployment, &request);
+    Ok(encode::json(StatusCode::OK, &encode::status(&request, &status, &addresses)))
 }
 
 async fn get_request_result(
     Caller(fake): Caller,
     Path((deployment, request)): Path<(String, String)>,
-) -> Answer {
+) -> HandlerResult {
     let (deployment, request) = ids(Operation::GetRequestResult, &deployment, &request)?;
     let result = fake.get_request_result(&deployment, &request).await?;
-    Ok(wire::json(StatusCode::OK, &wire::result(&request, &result)))
+    Ok(encode::json(StatusCode::OK, &encode::result(&request, &result)))
 }
 
 async fn cancel_request(
     Caller(fake): Caller,
     Path((deployment, request)): Path<(String, String)>,
-) -> Answer {
+) -> HandlerResult {
     let (deployment, request) = ids(Operation::CancelRequest, &deployment, &request)?;
     let cancelled = fake.cancel_request(&deployment, &request).await?;
-    Ok(wire::json(StatusCode::ACCEPTED, &wire::cancellation(&request, &cancelled)))
+    Ok(encode::json(StatusCode::ACCEPTED, &encode::cancellation(&request, &cancelled)))
 }
 
 async fn healthz() -> Response {
-    wire::json(StatusCode::OK, &json!({"ok": true, "service": "runcomfy-emulator"}))
+    encode::json(StatusCode::OK, &json!({"ok": true, "service": "runcomfy-emulator"}))
 }
 
 async fn object_info(State(state): State<Arc<AppState>>) -> Response {
     if let Some(pool) = &state.pool {
         return match pool.object_info().await {
             Ok(text) => ([(header::CONTENT_TYPE, "application/json")], text).into_response(),
-            Err(why) => wire::json(
+            Err(why) => encode::json(
                 StatusCode::BAD_GATEWAY,
                 &json!({"error_code": 502_001, "error_message": why}),
             ),
@@ -180,6 +185,6 @@ fn ids(
     let request = RequestId::new(request);
     Ok((
         deployment_id(operation, deployment)?,
-        request.map_err(|_| refusal::missing(operation, "Request not found"))?,
+        request.map_err(|_| service_error::missing(operation, "Request not found"))?,
     ))
 }

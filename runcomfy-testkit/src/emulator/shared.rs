@@ -1,14 +1,14 @@
 //! `SharedState`: what the connections and the calls of one emulator share.
 
-use super::{counters::Ledger, faults::Faults};
+use super::{counters::CallLog, faults::Faults};
 
 pub(super) struct SharedState {
     pub(super) faults: Faults,
-    pub(super) ledger: Ledger,
+    pub(super) call_log: CallLog,
 }
 
 impl SharedState {
     pub(super) fn new(seed: u64) -> Self {
-        Self { faults: Faults::new(seed), ledger: Ledger::default() }
+        Self { faults: Faults::new(seed), call_log: CallLog::default() }
     }
 }

@@ -15,11 +15,11 @@ use url::Url;
 use super::state;
 use super::{
     Emulator, EmulatorBuilder,
-    accounts::{Accounts, Alike, Kind},
+    account_factory::AccountFactory,
+    accounts::{AccountSource, Accounts, TemplatedAccounts},
     app_state::{AppState, DrawingLimit},
-    builder::Chosen,
-    connection::{Connections, Line},
-    home::Home,
+    builder::AccountSetup,
+    connection::{ConnectionHandle, Connections},
     hosts::Hosts,
     notifier::Notifier,
     pool::Pool,
@@ -54,8 +54,8 @@ impl EmulatorBuilder {
         let accounts = Arc::new(Accounts::new(self.restored(&url).await?, url.clone()));
         let notifier = Notifier::begin(&accounts, copies);
         let workers = pool.as_ref().map(|pool| {
-            pool.take_over(accounts.all().iter().map(|(_, fake)| fake));
-            pool.clone().work()
+            pool.resume_open_runs(accounts.all().iter().map(|(_, fake)| fake));
+            pool.clone().start_workers()
         });
         let state = AppState {
             accounts: accounts.clone(),
@@ -66,7 +66,8 @@ impl EmulatorBuilder {
             hosts: Hosts::of(listener.local_addr()?, &url),
             drawing: DrawingLimit::new(),
         };
-        let service = routes::router(state).into_make_service_with_connect_info::<Line>();
+        let service =
+            routes::router(state).into_make_service_with_connect_info::<ConnectionHandle>();
         let connections =
             Connections { listener, shared: shared.clone(), stop: stop.clone(), cut: cut.clone() };
         let serving = axum::serve(connections, service)
@@ -99,9 +100,9 @@ impl EmulatorBuilder {
         if self.comfyui.is_empty() {
             return Ok(None);
         }
-        let Chosen::Alike(template) = &mut self.accounts else {
+        let AccountSetup::Templated(template) = &mut self.accounts else {
             let why =
-                "ComfyUI runs only for accounts that begin alike: use EmulatorBuilder::account";
+                "ComfyUI needs accounts that start from one template: use EmulatorBuilder::account";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         };
         #[cfg(feature = "state")]
@@ -122,25 +123,28 @@ impl EmulatorBuilder {
 
 impl EmulatorBuilder {
     /// The accounts, brought back from their file where they have one.
-    async fn restored(self, base: &Url) -> io::Result<Kind> {
+    async fn restored(self, base: &Url) -> io::Result<AccountSource> {
         let one = self.one_account;
         let template = match self.accounts {
             // Before any run ends again: what it made is named once.
-            Chosen::Alike(template) => template.served_at(base),
+            AccountSetup::Templated(template) => template.served_at(base),
             #[cfg(feature = "state")]
-            Chosen::Otherwise(_) if self.state.is_some() => {
-                let why =
-                    "only accounts that begin alike can be kept: use EmulatorBuilder::account";
+            AccountSetup::Source(_) if self.state.is_some() => {
+                let why = "a state file needs accounts that start from one template: use EmulatorBuilder::account";
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
             }
-            Chosen::Otherwise(kind) => return Ok(kind),
+            AccountSetup::Source(kind) => return Ok(kind),
         };
         #[cfg(feature = "state")]
         if let Some(path) = self.state {
             return state::restore(&path, template, one).await;
         }
-        let home = Home::new(template);
-        Ok(Kind::Alike(Box::new(Alike { home, one, known: Mutex::default() })))
+        let factory = AccountFactory::new(template);
+        Ok(AccountSource::Templated(Box::new(TemplatedAccounts {
+            factory,
+            one,
+            known: Mutex::default(),
+        })))
     }
 }
 

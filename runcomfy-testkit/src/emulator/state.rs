@@ -6,14 +6,14 @@ use std::{collections::BTreeMap, io, path::Path, sync::Arc, time::Duration};
 use chrono::Utc;
 
 use super::{
-    accounts::{Alike, Kind},
-    home::Home,
+    account_factory::AccountFactory,
+    accounts::{AccountSource, TemplatedAccounts},
 };
 use crate::{
-    account::{Account, Seed},
+    account::{Account, DeploymentSeed},
     clock::{self, Clock},
-    fake::{FakeBuilder, Keeper},
-    history::{Entry, Event, Session},
+    fake::{EventRecorder, FakeBuilder},
+    history::{Event, HistoryEntry, Session},
     store::{Record, Store},
 };
 
@@ -43,7 +43,7 @@ impl Restoring<'_> {
             self.last = Some(session);
             return Ok(());
         }
-        let entry = serde_json::from_slice::<Entry>(&record.event);
+        let entry = serde_json::from_slice::<HistoryEntry>(&record.event);
         let mut entry = entry.map_err(|error| error.to_string())?;
         self.latest = self.latest.max(entry.at);
         if let Event::Opened { balance, seed } = entry.event {
@@ -57,20 +57,20 @@ impl Restoring<'_> {
             self.accounts.insert(record.account, account);
             return Ok(());
         }
-        if let Event::Planted(seed) = &mut entry.event {
+        if let Event::Seeded(seed) = &mut entry.event {
             self.share(seed);
         }
         let account = self.accounts.get_mut(&record.account);
         let account = account.ok_or("something happens to an account that was never opened")?;
-        account.live_through(entry).map_err(|error| error.to_string())
+        account.replay(entry).map_err(|error| error.to_string())
     }
 }
 
 impl Restoring<'_> {
     /// Has a deployment that all accounts begin with hold one graph with them.
-    fn share(&self, seed: &mut Seed) {
-        let alike = self.template.seeds().iter().find(|known| known.id == seed.id);
-        if let Some(known) = alike.filter(|known| known.workflow == seed.workflow) {
+    fn share(&self, seed: &mut DeploymentSeed) {
+        let templated = self.template.seeds().iter().find(|known| known.id == seed.id);
+        if let Some(known) = templated.filter(|known| known.workflow == seed.workflow) {
             seed.workflow = known.workflow.clone();
         }
     }
@@ -81,7 +81,7 @@ pub(super) async fn restore(
     path: &Path,
     template: FakeBuilder,
     one: Option<u64>,
-) -> io::Result<Kind> {
+) -> io::Result<AccountSource> {
     let mut restoring = Restoring {
         template: &template,
         first: None,
@@ -106,26 +106,26 @@ pub(super) async fn restore(
 
     let clock = Clock::start(at, template.scale());
     let started_at = first.map_or(real, |first| first.started_at);
-    let keepers = move |key: u64| -> Keeper { keeper(&store, key) };
+    let recorders = move |key: u64| -> EventRecorder { recorder(&store, key) };
     let mut known = BTreeMap::new();
     for (key, mut account) in accounts {
         session.apply(&mut account);
         let fake = template.clone().around(account, clock);
-        fake.keep_with(keepers(key));
-        fake.plant(template.seeds());
+        fake.record_with(recorders(key));
+        fake.add_missing_deployments(template.seeds());
         if !session.timing.driven {
             fake.abandon();
         }
         known.insert(key, fake);
     }
-    let home = Home::kept(template, clock, started_at, keepers);
-    Ok(Kind::Alike(Box::new(Alike { home, one, known: known.into() })))
+    let factory = AccountFactory::kept(template, clock, started_at, recorders);
+    Ok(AccountSource::Templated(Box::new(TemplatedAccounts { factory, one, known: known.into() })))
 }
 
 /// Writes one account's events to the file.
-fn keeper(store: &Store, key: u64) -> Keeper {
+fn recorder(store: &Store, key: u64) -> EventRecorder {
     let store = store.clone();
-    Keeper(Arc::new(move |entry| {
+    EventRecorder(Arc::new(move |entry| {
         let ticket = match entry.map(serde_json::to_vec) {
             Some(Ok(event)) => store.append(Record { account: key, event }),
             Some(Err(error)) => return Box::pin(async move { Err(error.to_string()) }),
@@ -143,11 +143,14 @@ mod tests {
     use crate::fake::FakeRunComfy;
 
     /// The graph that a request of each account runs: a new one, or the one that was submitted before.
-    async fn graphs(alike: &Alike, requests: &mut Vec<RequestId>) -> Vec<Arc<Workflow>> {
+    async fn graphs(
+        templated: &TemplatedAccounts,
+        requests: &mut Vec<RequestId>,
+    ) -> Vec<Arc<Workflow>> {
         let mut graphs = Vec::new();
         for key in 1..=2 {
-            let known = alike.known.lock().unwrap().get(&key).cloned();
-            let fake = known.unwrap_or_else(|| alike.home.open(key, None));
+            let known = templated.known.lock().unwrap().get(&key).cloned();
+            let fake = known.unwrap_or_else(|| templated.factory.open(key, None));
             if requests.len() < 2 {
                 let request = InferenceRequest::new(DeploymentId::new("dep_1").unwrap());
                 requests.push(fake.submit_request(&request).await.unwrap().request_id);
@@ -165,8 +168,8 @@ mod tests {
         for times in ["new", "restored"] {
             let template = FakeRunComfy::builder().empty().deployment("dep_1");
             let kind = restore(&folder.path().join("state"), template, None).await.unwrap();
-            let Kind::Alike(alike) = kind else { panic!("not alike") };
-            let graphs = graphs(&alike, &mut requests).await;
+            let AccountSource::Templated(templated) = kind else { panic!("not templated") };
+            let graphs = graphs(&templated, &mut requests).await;
             assert!(Arc::ptr_eq(&graphs[0], &graphs[1]), "{times}");
         }
     }

@@ -12,7 +12,7 @@ use super::{Driver, FakeRunComfy, failure::Failure};
 #[cfg(feature = "state")]
 use crate::history::Session;
 use crate::{
-    account::{Account, Microdollars, Prices, Seed, Settings, microdollars},
+    account::{Account, DeploymentSeed, Microdollars, Prices, Settings, microdollars},
     clock::Clock,
     lifecycle::Timing,
     samples,
@@ -27,7 +27,7 @@ const BALANCE: Microdollars = 100_000_000;
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until build() is called"]
 pub struct FakeBuilder {
-    pub(super) seeds: Vec<Seed>,
+    pub(super) seeds: Vec<DeploymentSeed>,
     timing: Timing,
     keep_warm: Option<Duration>,
     prices: Prices,
@@ -94,7 +94,7 @@ impl FakeBuilder {
     ) -> Self {
         // A test whose set-up is wrong should end there, not at a deployment that nobody finds.
         let id = DeploymentId::new(id).unwrap_or_else(|error| panic!("{id:?} is no id: {error}"));
-        self.seeds.push(Seed {
+        self.seeds.push(DeploymentSeed {
             id,
             name: name.into(),
             workflow_id: samples::workflow_id(0),
@@ -231,12 +231,12 @@ impl FakeBuilder {
         let clock = Clock::start(Duration::ZERO, self.time_scale);
         let mut account = self.account(self.seed, Duration::ZERO, self.started_at);
         for seed in &self.seeds {
-            account.plant(Duration::ZERO, seed.clone());
+            account.add_deployment(Duration::ZERO, seed.clone());
         }
         self.around(account, clock)
     }
 
-    pub(crate) fn seeds(&self) -> &[Seed] {
+    pub(crate) fn seeds(&self) -> &[DeploymentSeed] {
         &self.seeds
     }
 
@@ -311,9 +311,9 @@ impl FakeBuilder {
     }
 }
 
-fn sample_deployments() -> Vec<Seed> {
+fn sample_deployments() -> Vec<DeploymentSeed> {
     let seed = |(place, sample): (usize, &samples::Sample)| {
-        Some(Seed {
+        Some(DeploymentSeed {
             id: DeploymentId::new(samples::deployment_id(place)).ok()?,
             name: sample.name.to_owned(),
             workflow_id: samples::workflow_id(place),

@@ -4,25 +4,25 @@ use std::{fmt, sync::Arc};
 
 use runcomfy_core::RequestId;
 
-use super::{FakeRunComfy, Inner};
+use super::{FakeRunComfy, FakeState};
 
 /// What is to become of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Wish {
+pub(crate) enum DriverCommand {
     Run(RequestId),
     Stop(RequestId),
     /// Stop it, and keep nothing of it: its deployment is gone.
     Forget(RequestId),
     /// None in particular: there may be room for more at once.
-    Look,
+    Reconsider,
 }
 
-type Hear = dyn Fn(&FakeRunComfy, Wish) + Send + Sync;
+type DriverFn = dyn Fn(&FakeRunComfy, DriverCommand) + Send + Sync;
 
 /// Hears wishes in the order in which they come, one by one, while the fake is locked: it must not ask the
 /// fake anything meanwhile.
 #[derive(Clone)]
-pub(crate) struct Driver(pub(crate) Arc<Hear>);
+pub(crate) struct Driver(pub(crate) Arc<DriverFn>);
 
 impl fmt::Debug for Driver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -30,9 +30,9 @@ impl fmt::Debug for Driver {
     }
 }
 
-impl Inner {
+impl FakeState {
     /// Tells who drives this fake, if anybody does. Whatever then becomes of the call, it is known.
-    pub(super) fn wish(&self, fake: &FakeRunComfy, wish: Wish) {
+    pub(super) fn send_command(&self, fake: &FakeRunComfy, wish: DriverCommand) {
         if let Some(driver) = &self.driver {
             (driver.0)(fake, wish);
         }

@@ -8,24 +8,24 @@ pub(super) struct Failure {
     /// Any call where nothing is said.
     of: Option<Operation>,
     pub(super) error: Error,
-    pub(super) comes: Comes,
+    pub(super) effect: FailureEffect,
 }
 
 /// Whether a call that fails has its effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Comes {
+pub(super) enum FailureEffect {
     /// Only the answer is lost.
-    AfterTheEffect,
-    InPlaceOfTheEffect,
+    AfterEffect,
+    InsteadOfEffect,
 }
 
 impl Failure {
     pub(super) fn after(of: impl Into<Option<Operation>>, error: Error) -> Self {
-        Self { of: of.into(), error, comes: Comes::AfterTheEffect }
+        Self { of: of.into(), error, effect: FailureEffect::AfterEffect }
     }
 
     pub(super) fn instead(of: impl Into<Option<Operation>>, error: Error) -> Self {
-        Self { of: of.into(), error, comes: Comes::InPlaceOfTheEffect }
+        Self { of: of.into(), error, effect: FailureEffect::InsteadOfEffect }
     }
 
     pub(super) fn is_for(&self, operation: Operation) -> bool {

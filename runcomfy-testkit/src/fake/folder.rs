@@ -9,7 +9,7 @@ use runcomfy_core::{DEFAULT_HARDWARE, DeploymentId, Workflow, WorkflowError};
 
 use super::FakeBuilder;
 use crate::{
-    account::Seed,
+    account::DeploymentSeed,
     ids::{self, Ids, Named},
     text,
 };
@@ -69,9 +69,9 @@ impl FakeBuilder {
 }
 
 /// Ids follow from the name alone: who knows them finds the deployment again.
-fn seed(name: &str, workflow: Workflow) -> Option<Seed> {
+fn seed(name: &str, workflow: Workflow) -> Option<DeploymentSeed> {
     let ids = Ids::new(ids::hash(name.as_bytes()));
-    Some(Seed {
+    Some(DeploymentSeed {
         id: DeploymentId::new(ids.uuid(Named::Deployment, 0)).ok()?,
         name: name.to_owned(),
         workflow_id: ids.uuid(Named::Workflow, 0),

@@ -7,7 +7,7 @@ use runcomfy_core::{
     RequestStatus, RunComfyApi, Submission, UpdateDeployment, Updated,
 };
 
-use super::{Call, FakeRunComfy, Wish};
+use super::{Call, DriverCommand, FakeRunComfy};
 use crate::{history::Event, script::Script};
 
 impl FakeRunComfy {
@@ -35,7 +35,7 @@ impl FakeRunComfy {
             if !is_own {
                 inner.scripts.pop_front();
             }
-            inner.wish(self, Wish::Run(submission.request_id.clone()));
+            inner.send_command(self, DriverCommand::Run(submission.request_id.clone()));
             let driven = inner.account.settings.timing.driven;
             Ok((submission, Event::submitted(request, script, driven)))
         })
@@ -80,7 +80,7 @@ impl RunComfyApi for FakeRunComfy {
         };
         self.change(call, |inner, now| {
             let updated = inner.account.update_deployment(now, deployment_id, changes)?;
-            inner.wish(self, Wish::Look);
+            inner.send_command(self, DriverCommand::Reconsider);
             Ok((updated, Event::updated(deployment_id, changes)))
         })
         .await
@@ -92,7 +92,7 @@ impl RunComfyApi for FakeRunComfy {
             let requests = inner.account.requests_of(deployment_id);
             let deleted = inner.account.delete_deployment(now, deployment_id)?;
             for request_id in requests {
-                inner.wish(self, Wish::Forget(request_id));
+                inner.send_command(self, DriverCommand::Forget(request_id));
             }
             Ok((deleted, Event::Deleted { deployment_id: deployment_id.clone() }))
         })
@@ -138,7 +138,7 @@ impl RunComfyApi for FakeRunComfy {
         };
         self.change(call, |inner, now| {
             let cancelled = inner.account.cancel_request(now, deployment_id, request_id)?;
-            inner.wish(self, Wish::Stop(request_id.clone()));
+            inner.send_command(self, DriverCommand::Stop(request_id.clone()));
             let (deployment_id, request_id) = (deployment_id.clone(), request_id.clone());
             Ok((cancelled, Event::Cancelled { deployment_id, request_id }))
         })

@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::*;
-use crate::fake::{FakeBuilder, FakeRunComfy, Keeper};
+use crate::fake::{EventRecorder, FakeBuilder, FakeRunComfy};
 
 /// Something that a caller does, or that comes about.
 #[derive(Clone, Debug)]
@@ -48,7 +48,7 @@ fn builder(balance: f64) -> FakeBuilder {
 async fn course(fake: &FakeRunComfy, steps: &[Step]) -> Vec<Vec<u8>> {
     let written = Arc::new(Mutex::new(Vec::new()));
     let into = written.clone();
-    fake.keep_with(Keeper(Arc::new(move |entry| {
+    fake.record_with(EventRecorder(Arc::new(move |entry| {
         into.lock().unwrap().extend(entry.map(|entry| serde_json::to_vec(entry).unwrap()));
         Box::pin(async { Ok(()) })
     })));
@@ -128,18 +128,37 @@ proptest! {
             let template = builder(balance);
             let mut again = template.account(0, Duration::ZERO, template.begins_at());
             for seed in template.seeds() {
-                again.plant(Duration::ZERO, seed.clone());
+                again.add_deployment(Duration::ZERO, seed.clone());
             }
             for entry in written {
-                again.live_through(serde_json::from_slice(&entry).unwrap()).unwrap();
+                again.replay(serde_json::from_slice(&entry).unwrap()).unwrap();
             }
             for later in [0, 17, 3_600, 100_000] {
                 tokio::time::advance(Duration::from_secs(later)).await;
                 let now = began.elapsed();
                 prop_assert_eq!(again.overview(now), fake.overview());
-                prop_assert_eq!(again.take_notes(), fake.take_notes().0);
+                prop_assert_eq!(again.take_webhook_events(), fake.take_webhook_events().0);
             }
             Ok(())
         })?;
     }
+}
+
+#[test]
+fn an_event_keeps_its_name_in_state_files_when_its_variant_is_renamed() {
+    let request_id = RequestId::new("r").unwrap();
+    let names = |event: &Event| {
+        let value = serde_json::to_value(event).unwrap();
+        let (name, fields) = value.as_object().unwrap().iter().next().unwrap();
+        let fields = fields.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        (name.clone(), fields)
+    };
+    let delivered =
+        Event::WebhookDelivered { request_id: request_id.clone(), stage: WebhookStage::End };
+    assert_eq!(names(&delivered), ("Told".into(), vec!["request_id".into(), "about".into()]));
+    let handed_over = Event::HandedOver { request_id, machine: 1, prompt_id: None };
+    assert_eq!(names(&handed_over), ("Begun".into(), vec!["request_id".into(), "machine".into()]));
+    let builder = FakeRunComfy::builder();
+    let seeded = Event::Seeded(Box::new(builder.seeds()[0].clone()));
+    assert_eq!(names(&seeded).0, "Planted");
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Change, Happened, Instance, InstanceNumber, InstanceState, Phase, Queue, RunNumber};
+use super::{
+    ChangeKind, Instance, InstanceNumber, InstanceState, Phase, Queue, RunChange, RunNumber,
+};
 
 impl Queue {
     /// A run is handed over to this machine, where it waits behind what others have there. `false` where it
@@ -31,7 +33,7 @@ impl Queue {
         self.metered += self.now.saturating_sub(since).as_nanos();
         let state = InstanceState::Busy { run };
         self.instances.push(Instance { number: instance, state, since });
-        self.changes.push(Change { run, at: since, what: Happened::Started });
+        self.changes.push(RunChange { run, at: since, what: ChangeKind::Started });
         true
     }
 
@@ -46,7 +48,7 @@ impl Queue {
         self.handed_over.retain(|other| *other != run);
         self.runs[run.0].phase = Phase::Ended { instance: Some(instance), since, at, cancelled };
         self.instances.retain(|one| one.state != InstanceState::Busy { run });
-        self.changes.push(Change { run, at, what: Happened::Ended });
+        self.changes.push(RunChange { run, at, what: ChangeKind::Ended });
         // Where nobody drives it any more, this makes room for what waits.
         self.changed();
         true

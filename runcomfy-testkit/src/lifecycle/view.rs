@@ -6,7 +6,7 @@ use super::{Instance, InstanceNumber, InstanceState, Phase, Queue, RunNumber, fi
 
 /// An instance as a person would see it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Machine {
+pub(crate) struct InstanceView {
     pub(crate) number: InstanceNumber,
     /// `starting`, `idle` or `busy`.
     pub(crate) state: &'static str,
@@ -52,8 +52,8 @@ impl Queue {
     }
 
     /// All that are up, in order of waking.
-    pub(crate) fn machines(&self) -> impl Iterator<Item = Machine> + '_ {
-        self.instances.iter().map(|instance| Machine {
+    pub(crate) fn machines(&self) -> impl Iterator<Item = InstanceView> + '_ {
+        self.instances.iter().map(|instance| InstanceView {
             number: instance.number,
             state: match instance.state {
                 InstanceState::Starting { .. } => "starting",

@@ -6,20 +6,20 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 
 /// Where a file goes: its folder below the output folder, and how its name begins.
-type Place = (String, String);
+type FolderAndName = (String, String);
 
 /// The longest name that common file systems take, in bytes.
 const LONGEST: usize = 255;
 
 /// Why a prefix is refused, with ComfyUI's exception.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum PrefixError {
     Outside,
     TooLong,
     ZeroByte,
 }
 
-impl Fault {
+impl PrefixError {
     pub(super) fn exception(self) -> &'static str {
         match self {
             Self::Outside => "Exception",
@@ -29,7 +29,7 @@ impl Fault {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for PrefixError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Outside => "Saving image outside the output folder is not allowed.",
@@ -60,12 +60,12 @@ pub(super) fn filled(prefix: &str, (width, height): (u32, u32), at: DateTime<Utc
 }
 
 /// Where files with this prefix and this ending go.
-pub(super) fn read(prefix: &str, ending: &str) -> Result<Place, Fault> {
+pub(super) fn read(prefix: &str, ending: &str) -> Result<FolderAndName, PrefixError> {
     if prefix.contains('\0') {
-        return Err(Fault::ZeroByte);
+        return Err(PrefixError::ZeroByte);
     }
     if prefix.starts_with('/') {
-        return Err(Fault::Outside);
+        return Err(PrefixError::Outside);
     }
     let parts = normal(prefix);
     let (name, folders) = match parts.split_last() {
@@ -74,11 +74,11 @@ pub(super) fn read(prefix: &str, ending: &str) -> Result<Place, Fault> {
         None => (".", [].as_slice()),
     };
     if folders.contains(&"..") {
-        return Err(Fault::Outside);
+        return Err(PrefixError::Outside);
     }
     let longest = name.len() + "_00001".len() + ending.len();
     if longest > LONGEST || folders.iter().any(|folder| folder.len() > LONGEST) {
-        return Err(Fault::TooLong);
+        return Err(PrefixError::TooLong);
     }
     Ok((folders.join("/"), name.to_owned()))
 }
@@ -129,15 +129,15 @@ mod tests {
         let long = "x".repeat(300);
         let (longest, deep) = ("x".repeat(244), format!("{long}/x"));
         for (prefix, fault) in [
-            ("../evil", Fault::Outside),
-            ("../../evil", Fault::Outside),
-            ("a/../../evil", Fault::Outside),
-            ("/etc/evil", Fault::Outside),
-            ("/", Fault::Outside),
-            (long.as_str(), Fault::TooLong),
-            (deep.as_str(), Fault::TooLong),
-            (&format!("{longest}x"), Fault::TooLong),
-            ("a\0b", Fault::ZeroByte),
+            ("../evil", PrefixError::Outside),
+            ("../../evil", PrefixError::Outside),
+            ("a/../../evil", PrefixError::Outside),
+            ("/etc/evil", PrefixError::Outside),
+            ("/", PrefixError::Outside),
+            (long.as_str(), PrefixError::TooLong),
+            (deep.as_str(), PrefixError::TooLong),
+            (&format!("{longest}x"), PrefixError::TooLong),
+            ("a\0b", PrefixError::ZeroByte),
         ] {
             assert_eq!(read(prefix, "_.png"), Err(fault), "{prefix:?}");
         }

@@ -2,26 +2,27 @@
 
 use super::{
     canvas::{Canvas, Colour, add, mix, scale},
-    noise::{Dice, smooth},
+    noise::{Random, smooth},
     theme::Theme,
 };
 
-pub(super) fn draw(canvas: &mut Canvas, theme: &Theme, dice: &mut Dice) {
+pub(super) fn draw(canvas: &mut Canvas, theme: &Theme, random: &mut Random) {
     let ink = scale(mix(theme.near, theme.sky[0], 0.3), 0.35);
     if theme.boat {
-        boat(canvas, theme, dice, ink);
+        boat(canvas, theme, random, ink);
     }
     if theme.lighthouse {
-        lighthouse(canvas, theme, dice, ink);
+        lighthouse(canvas, theme, random, ink);
     }
     if theme.cat {
-        cat(canvas, theme, dice, ink);
+        cat(canvas, theme, random, ink);
     }
 }
 
 /// A sail far out.
-fn boat(canvas: &mut Canvas, theme: &Theme, dice: &mut Dice, ink: Colour) {
-    let (x, y, size) = (canvas.aspect() * dice.between(0.3, 0.7), 0.655, dice.between(0.05, 0.08));
+fn boat(canvas: &mut Canvas, theme: &Theme, random: &mut Random, ink: Colour) {
+    let (x, y, size) =
+        (canvas.aspect() * random.between(0.3, 0.7), 0.655, random.between(0.05, 0.08));
     let sail = mix(theme.sun, [1.0; 3], 0.4);
     canvas.fill_shape((x - size, y - 2.2 * size), (x + size, y), sail, |px, py| {
         let up = (y - py) / (2.0 * size);
@@ -38,12 +39,12 @@ fn boat(canvas: &mut Canvas, theme: &Theme, dice: &mut Dice, ink: Colour) {
 }
 
 /// On the rocks, with its beam if it is not bright day.
-fn lighthouse(canvas: &mut Canvas, theme: &Theme, dice: &mut Dice, ink: Colour) {
+fn lighthouse(canvas: &mut Canvas, theme: &Theme, random: &mut Random, ink: Colour) {
     let aspect = canvas.aspect();
     // The rocks rise to one side: stand where the picture is darkest near its bottom.
     let at = |x: f32| canvas.at(x, 0.86).iter().sum::<f32>();
     let (left, right) = (0.16 * aspect, 0.84 * aspect);
-    let x = if at(left) < at(right) { left } else { right } + dice.between(-0.03, 0.03);
+    let x = if at(left) < at(right) { left } else { right } + random.between(-0.03, 0.03);
     let (foot, top, wide) = (0.90, 0.40, 0.042);
     let lamp = (x, top - 0.018);
     let towards = if x < aspect / 2.0 { 1.0 } else { -1.0 };
@@ -88,9 +89,9 @@ fn lighthouse(canvas: &mut Canvas, theme: &Theme, dice: &mut Dice, ink: Colour) 
 }
 
 /// It sits in front with its back to us and looks at the view.
-fn cat(canvas: &mut Canvas, theme: &Theme, dice: &mut Dice, ink: Colour) {
-    let (x, foot, size) = (canvas.aspect() * dice.between(0.32, 0.68), 0.965, 0.115);
-    let side = if dice.unit() < 0.5 { -1.0 } else { 1.0 };
+fn cat(canvas: &mut Canvas, theme: &Theme, random: &mut Random, ink: Colour) {
+    let (x, foot, size) = (canvas.aspect() * random.between(0.32, 0.68), 0.965, 0.115);
+    let side = if random.unit() < 0.5 { -1.0 } else { 1.0 };
     let round = |px: f32, py: f32, cx: f32, cy: f32, rx: f32, ry: f32| {
         ((px - cx) / rx).powi(2) + ((py - cy) / ry).powi(2) < 1.0
     };

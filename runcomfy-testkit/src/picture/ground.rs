@@ -2,7 +2,7 @@
 
 use super::{
     canvas::{Canvas, Colour, add, mix, scale, tint},
-    noise::{self, Dice, line, rough_line, smooth},
+    noise::{self, Random, line, rough_line, smooth},
     sky::Sun,
     theme::{Hour, Theme},
 };
@@ -18,9 +18,9 @@ fn misty(theme: &Theme, depth: f32, below: f32) -> Colour {
     mix(colour, theme.haze, 0.55 * (1.0 - depth) * smooth(below / 0.22))
 }
 
-pub(super) fn hills(canvas: &mut Canvas, theme: &Theme, dice: &mut Dice) {
+pub(super) fn hills(canvas: &mut Canvas, theme: &Theme, random: &mut Random) {
     for depth in depths(6) {
-        let (seed, base) = (dice.number(), 0.50 + 0.36 * depth.powf(1.2));
+        let (seed, base) = (random.number(), 0.50 + 0.36 * depth.powf(1.2));
         let (tall, often) = (0.17 - 0.07 * depth, 2.6 - 1.4 * depth);
         let ridge = |x: f32| base - tall * (rough_line(seed, x * often, 5) - 0.35);
         canvas.fill_below(ridge, |x, _, below| {
@@ -31,9 +31,9 @@ pub(super) fn hills(canvas: &mut Canvas, theme: &Theme, dice: &mut Dice) {
     }
 }
 
-pub(super) fn forest(canvas: &mut Canvas, theme: &Theme, dice: &mut Dice) {
+pub(super) fn forest(canvas: &mut Canvas, theme: &Theme, random: &mut Random) {
     for depth in depths(5) {
-        let (seed, base) = (dice.number(), 0.54 + 0.36 * depth.powf(1.1));
+        let (seed, base) = (random.number(), 0.54 + 0.36 * depth.powf(1.1));
         let ground = |x: f32| base - 0.12 * (rough_line(seed, x * 1.4, 3) - 0.5);
         let ridge = trees(seed, 0.07 + 0.18 * depth, 0.016 + 0.040 * depth, 1.0, ground);
         // Mist lies on the ground, not below each branch.
@@ -64,11 +64,11 @@ fn trees(
     }
 }
 
-pub(super) fn mountains(canvas: &mut Canvas, theme: &Theme, dice: &mut Dice) {
+pub(super) fn mountains(canvas: &mut Canvas, theme: &Theme, random: &mut Random) {
     let light = if theme.is_dark() { 0.50 } else { 0.97 };
     let white = mix(theme.haze, [light, light, light * 1.03], 0.72);
     for depth in depths(4) {
-        let (seed, base) = (dice.number(), 0.66 + 0.36 * depth.powf(1.4));
+        let (seed, base) = (random.number(), 0.66 + 0.36 * depth.powf(1.4));
         let (tall, often) = (0.46 - 0.26 * depth, 2.3 - 0.5 * depth);
         let table = canvas.columns(|x| {
             let sharp = 1.0 - (2.0 * line(seed, x * often) - 1.0).abs();
@@ -96,7 +96,7 @@ pub(super) fn mountains(canvas: &mut Canvas, theme: &Theme, dice: &mut Dice) {
     }
     if theme.snow {
         // A field of snow in front, with a few pines.
-        let seed = dice.number();
+        let seed = random.number();
         let field = |x: f32| 0.88 - 0.07 * line(seed, x * 1.3);
         let ink = scale(mix(theme.near, theme.sky[0], 0.3), 0.6);
         canvas.fill_below(trees(seed, 0.15, 0.05, 0.34, field), |_, _, _| ink);
@@ -105,9 +105,9 @@ pub(super) fn mountains(canvas: &mut Canvas, theme: &Theme, dice: &mut Dice) {
     }
 }
 
-pub(super) fn dunes(canvas: &mut Canvas, theme: &Theme, dice: &mut Dice, sun: Sun) {
+pub(super) fn dunes(canvas: &mut Canvas, theme: &Theme, random: &mut Random, sun: Sun) {
     for depth in depths(5) {
-        let (seed, base) = (dice.number(), 0.58 + 0.32 * depth.powf(1.2));
+        let (seed, base) = (random.number(), 0.58 + 0.32 * depth.powf(1.2));
         let (tall, often) = (0.10 + 0.16 * depth, 2.3 - 1.2 * depth);
         let height = |x: f32| {
             // Wind makes one side long and the other steep: a wave with a crest.
@@ -128,9 +128,9 @@ pub(super) fn dunes(canvas: &mut Canvas, theme: &Theme, dice: &mut Dice, sun: Su
     }
 }
 
-pub(super) fn sea(canvas: &mut Canvas, theme: &Theme, dice: &mut Dice, sun: Sun) {
+pub(super) fn sea(canvas: &mut Canvas, theme: &Theme, random: &mut Random, sun: Sun) {
     const HORIZON: f32 = 0.58;
-    let (seed, coast) = (dice.number(), dice.number());
+    let (seed, coast) = (random.number(), random.number());
     // A coast far away.
     let far = |x: f32| HORIZON + 0.02 - 0.10 * smooth((rough_line(coast, x * 1.3, 4) - 0.42) / 0.4);
     canvas.fill_below(far, |_, _, below| mix(misty(theme, 0.25, below), theme.haze, 0.25));
@@ -152,7 +152,7 @@ pub(super) fn sea(canvas: &mut Canvas, theme: &Theme, dice: &mut Dice, sun: Sun)
         },
     );
     // Rocks in front, rising to one side.
-    let rocks = dice.number();
+    let rocks = random.number();
     let (aspect, from_left) = (canvas.aspect(), rocks.is_multiple_of(2));
     let ridge = |x: f32| {
         let inwards = if from_left { x } else { aspect - x } / aspect;
@@ -168,10 +168,10 @@ pub(super) fn sea(canvas: &mut Canvas, theme: &Theme, dice: &mut Dice, sun: Sun)
     });
 }
 
-pub(super) fn city(canvas: &mut Canvas, theme: &Theme, dice: &mut Dice) {
+pub(super) fn city(canvas: &mut Canvas, theme: &Theme, random: &mut Random) {
     const STREET: f32 = 0.80;
     for depth in depths(4) {
-        let (seed, wide) = (dice.number(), 0.05 + 0.07 * depth);
+        let (seed, wide) = (random.number(), 0.05 + 0.07 * depth);
         let tall = 0.40 - 0.10 * depth;
         let house = |x: f32| (x / wide + 0.35 * depth).floor() as i32;
         let ridge = |x: f32| {
@@ -206,7 +206,7 @@ pub(super) fn city(canvas: &mut Canvas, theme: &Theme, dice: &mut Dice) {
         });
     }
     // A wet street shows it all again, upside down.
-    let (seed, mut street) = (dice.number(), Vec::new());
+    let (seed, mut street) = (random.number(), Vec::new());
     let (pixel, width) = (canvas.pixel(), canvas.width());
     let mut y = STREET;
     while y < 1.0 {

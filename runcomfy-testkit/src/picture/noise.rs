@@ -1,12 +1,12 @@
-//! Chance that is the same each time: dice, and smooth noise.
+//! Chance that is the same each time: random, and smooth noise.
 
 use crate::ids::mix;
 
 /// A row of numbers that follow from a seed.
 #[derive(Clone, Debug)]
-pub(super) struct Dice(u64);
+pub(super) struct Random(u64);
 
-impl Dice {
+impl Random {
     pub(super) fn new(seed: u64) -> Self {
         Self(seed)
     }

@@ -2,8 +2,8 @@
 
 use super::{
     canvas::{Canvas, Colour, add, mix},
-    noise::{self, Dice, smooth},
-    theme::{Hour, Place, Theme},
+    noise::{self, Random, smooth},
+    theme::{Hour, Scenery, Theme},
 };
 
 /// Where the sun or moon stands.
@@ -13,16 +13,16 @@ pub(super) struct Sun {
     pub(super) y: f32,
 }
 
-pub(super) fn draw(canvas: &mut Canvas, theme: &Theme, dice: &mut Dice) -> Sun {
+pub(super) fn draw(canvas: &mut Canvas, theme: &Theme, random: &mut Random) -> Sun {
     let [top, middle, low] = theme.sky;
-    let horizon = if theme.place == Place::Sea { 0.58 } else { 0.66 };
+    let horizon = if theme.place == Scenery::Sea { 0.58 } else { 0.66 };
     let height = match theme.hour {
-        Hour::Dawn | Hour::Dusk => dice.between(0.36, 0.50),
-        Hour::Day => dice.between(0.14, 0.30),
+        Hour::Dawn | Hour::Dusk => random.between(0.36, 0.50),
+        Hour::Day => random.between(0.14, 0.30),
         Hour::Neon => 0.44,
-        Hour::Night => dice.between(0.14, 0.32),
+        Hour::Night => random.between(0.14, 0.32),
     };
-    let sun = Sun { x: canvas.aspect() * dice.between(0.22, 0.78), y: height };
+    let sun = Sun { x: canvas.aspect() * random.between(0.22, 0.78), y: height };
     let glow = match theme.hour {
         Hour::Dawn => 0.30,
         Hour::Dusk => 0.55,
@@ -42,27 +42,27 @@ pub(super) fn draw(canvas: &mut Canvas, theme: &Theme, dice: &mut Dice) -> Sun {
         add(sky, theme.sun, halo)
     });
     if theme.is_dark() {
-        stars(canvas, dice, horizon);
+        stars(canvas, random, horizon);
     }
-    clouds(canvas, theme, dice, horizon);
-    disc(canvas, theme, dice, sun);
-    if !theme.is_dark() && theme.place != Place::City {
-        birds(canvas, theme, dice);
+    clouds(canvas, theme, random, horizon);
+    disc(canvas, theme, random, sun);
+    if !theme.is_dark() && theme.place != Scenery::City {
+        birds(canvas, theme, random);
     }
     sun
 }
 
-fn stars(canvas: &mut Canvas, dice: &mut Dice, horizon: f32) {
+fn stars(canvas: &mut Canvas, random: &mut Random, horizon: f32) {
     let aspect = canvas.aspect();
     for _ in 0..(260.0 * aspect) as u32 {
-        let (x, y) = (dice.between(0.0, aspect), dice.unit().powf(1.3) * horizon);
-        let bright = dice.unit().powi(3);
-        let colour = mix([0.75, 0.85, 1.0], [1.0, 0.92, 0.8], dice.unit());
+        let (x, y) = (random.between(0.0, aspect), random.unit().powf(1.3) * horizon);
+        let bright = random.unit().powi(3);
+        let colour = mix([0.75, 0.85, 1.0], [1.0, 0.92, 0.8], random.unit());
         canvas.dot(x, y, 0.0012 + 0.0022 * bright, colour, 0.35 + 0.65 * bright);
     }
 }
 
-fn disc(canvas: &mut Canvas, theme: &Theme, dice: &mut Dice, sun: Sun) {
+fn disc(canvas: &mut Canvas, theme: &Theme, random: &mut Random, sun: Sun) {
     let radius = match theme.hour {
         Hour::Neon => 0.17,
         Hour::Dawn | Hour::Dusk => 0.062,
@@ -74,7 +74,7 @@ fn disc(canvas: &mut Canvas, theme: &Theme, dice: &mut Dice, sun: Sun) {
     match theme.hour {
         Hour::Night => {
             // A crescent: the part of the disc that a second one does not cover.
-            let (dx, dy) = (radius * dice.between(0.35, 0.6), radius * dice.between(-0.4, 0.1));
+            let (dx, dy) = (radius * random.between(0.35, 0.6), radius * random.between(-0.4, 0.1));
             canvas.fill_shape(corners.0, corners.1, theme.sun, |x, y| {
                 within(x, y) && !within(x - dx, y - dy)
             });
@@ -96,8 +96,8 @@ fn disc(canvas: &mut Canvas, theme: &Theme, dice: &mut Dice, sun: Sun) {
     }
 }
 
-fn clouds(canvas: &mut Canvas, theme: &Theme, dice: &mut Dice, horizon: f32) {
-    let (seed, amount) = (dice.number(), dice.between(0.42, 0.60));
+fn clouds(canvas: &mut Canvas, theme: &Theme, random: &mut Random, horizon: f32) {
+    let (seed, amount) = (random.number(), random.between(0.42, 0.60));
     let strength = match theme.hour {
         Hour::Day => 0.85,
         Hour::Dawn | Hour::Dusk => 0.55,
@@ -124,12 +124,12 @@ fn clouds(canvas: &mut Canvas, theme: &Theme, dice: &mut Dice, horizon: f32) {
     });
 }
 
-fn birds(canvas: &mut Canvas, theme: &Theme, dice: &mut Dice) {
+fn birds(canvas: &mut Canvas, theme: &Theme, random: &mut Random) {
     let ink = mix(theme.near, theme.sky[0], 0.5);
-    let (x, y) = (canvas.aspect() * dice.between(0.2, 0.8), dice.between(0.16, 0.34));
-    for _ in 0..dice.number() % 6 {
-        let (x, y) = (x + dice.between(-0.12, 0.12), y + dice.between(-0.05, 0.05));
-        let span = dice.between(0.010, 0.020);
+    let (x, y) = (canvas.aspect() * random.between(0.2, 0.8), random.between(0.16, 0.34));
+    for _ in 0..random.number() % 6 {
+        let (x, y) = (x + random.between(-0.12, 0.12), y + random.between(-0.05, 0.05));
+        let span = random.between(0.010, 0.020);
         canvas.fill_shape((x - span, y - span), (x + span, y + span), ink, |px, py| {
             let across = (px - x).abs() / span;
             let wing = y - span * 0.55 * (across * std::f32::consts::PI * 0.75).sin();
@@ -139,11 +139,11 @@ fn birds(canvas: &mut Canvas, theme: &Theme, dice: &mut Dice) {
 }
 
 /// Snow in the air, near and far.
-pub(super) fn snowfall(canvas: &mut Canvas, dice: &mut Dice) {
+pub(super) fn snowfall(canvas: &mut Canvas, random: &mut Random) {
     let aspect = canvas.aspect();
     for _ in 0..(240.0 * aspect) as u32 {
-        let near = dice.unit().powi(3);
-        let (x, y) = (dice.between(0.0, aspect), dice.unit());
+        let near = random.unit().powi(3);
+        let (x, y) = (random.between(0.0, aspect), random.unit());
         canvas.dot(x, y, 0.0018 + 0.0055 * near, [1.0; 3], 0.80 - 0.45 * near);
     }
 }

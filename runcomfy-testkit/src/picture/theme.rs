@@ -2,12 +2,12 @@
 
 use super::{
     canvas::{Colour, turn},
-    noise::Dice,
+    noise::Random,
 };
 use crate::ids;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Place {
+pub(super) enum Scenery {
     City,
     Desert,
     Forest,
@@ -27,7 +27,7 @@ pub(super) enum Hour {
 
 #[derive(Clone, Debug)]
 pub(super) struct Theme {
-    pub(super) place: Place,
+    pub(super) place: Scenery,
     pub(super) hour: Hour,
     pub(super) snow: bool,
     pub(super) cat: bool,
@@ -56,7 +56,7 @@ impl Theme {
             })
         };
         let hash = ids::hash(prompt.as_bytes());
-        let mut dice = Dice::new(hash);
+        let mut random = Random::new(hash);
 
         let lighthouse = any(&["lighthouse"]);
         let boat = any(&["boat", "ship", "sail", "sailboat", "yacht"]);
@@ -66,18 +66,19 @@ impl Theme {
             || lighthouse
             || boat
         {
-            Place::Sea
+            Scenery::Sea
         } else if any(&["city", "street", "skyline", "tower", "tokyo", "york", "urban"]) || neon {
-            Place::City
+            Scenery::City
         } else if any(&["desert", "dune", "sahara", "sand", "mars"]) {
-            Place::Desert
+            Scenery::Desert
         } else if any(&["forest", "tree", "wood", "jungle", "pine"]) {
-            Place::Forest
+            Scenery::Forest
         } else if any(&["mountain", "peak", "alp", "cliff", "glacier"]) || snow {
-            Place::Mountains
+            Scenery::Mountains
         } else {
-            const ELSE: [Place; 4] = [Place::Hills, Place::Hills, Place::Forest, Place::Mountains];
-            ELSE[(dice.number() % 4) as usize]
+            const ELSE: [Scenery; 4] =
+                [Scenery::Hills, Scenery::Hills, Scenery::Forest, Scenery::Mountains];
+            ELSE[(random.number() % 4) as usize]
         };
         let hour = if neon {
             Hour::Neon
@@ -90,9 +91,9 @@ impl Theme {
         } else if any(&["day", "noon", "summer", "sunny", "blue"]) {
             Hour::Day
         } else {
-            [Hour::Day, Hour::Dusk, Hour::Dawn, Hour::Night][(dice.number() % 4) as usize]
+            [Hour::Day, Hour::Dusk, Hour::Dawn, Hour::Night][(random.number() % 4) as usize]
         };
-        Self::coloured(place, hour, snow, hash, &mut dice).with(
+        Self::coloured(place, hour, snow, hash, &mut random).with(
             any(&["cat", "kitten"]),
             lighthouse,
             boat,
@@ -104,7 +105,7 @@ impl Theme {
         self
     }
 
-    fn coloured(place: Place, hour: Hour, snow: bool, hash: u64, dice: &mut Dice) -> Self {
+    fn coloured(place: Scenery, hour: Hour, snow: bool, hash: u64, random: &mut Random) -> Self {
         let (sky, sun, light): ([Colour; 3], Colour, Colour) = match hour {
             Hour::Dawn => (
                 [[0.33, 0.46, 0.72], [0.86, 0.68, 0.76], [1.0, 0.87, 0.70]],
@@ -133,17 +134,17 @@ impl Theme {
             ),
         };
         let ground: Colour = match place {
-            Place::City => [0.10, 0.10, 0.17],
-            Place::Desert => [0.72, 0.40, 0.18],
-            Place::Forest => [0.04, 0.19, 0.13],
-            Place::Hills => [0.12, 0.33, 0.15],
-            Place::Mountains => [0.17, 0.22, 0.30],
-            Place::Sea => [0.02, 0.19, 0.30],
+            Scenery::City => [0.10, 0.10, 0.17],
+            Scenery::Desert => [0.72, 0.40, 0.18],
+            Scenery::Forest => [0.04, 0.19, 0.13],
+            Scenery::Hills => [0.12, 0.33, 0.15],
+            Scenery::Mountains => [0.17, 0.22, 0.30],
+            Scenery::Sea => [0.02, 0.19, 0.30],
         };
         // Two prompts of the same words in another order still differ a little in their colours.
-        let by = dice.between(-0.045, 0.045);
+        let by = random.between(-0.045, 0.045);
         let sky = sky.map(|colour| turn(colour, by));
-        let ground = turn(ground, dice.between(-0.04, 0.04));
+        let ground = turn(ground, random.between(-0.04, 0.04));
         let near = [0, 1, 2].map(|part| ground[part] * light[part]);
         let haze = super::canvas::mix(sky[2], sky[1], 0.25);
         Self {

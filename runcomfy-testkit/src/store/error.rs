@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use super::tables::Fault;
+use super::tables::DatabaseError;
 
 /// Why a log could not be opened. In every case the file is as it was.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -54,8 +54,8 @@ impl OpenError {
     }
 
     /// What the database said. It names most of what it does not understand no more closely.
-    pub(super) fn from_database(path: &Path, fault: impl Into<Fault>) -> Self {
-        let (path, Fault(cause)) = (path.to_owned(), fault.into());
+    pub(super) fn from_database(path: &Path, fault: impl Into<DatabaseError>) -> Self {
+        let (path, DatabaseError(cause)) = (path.to_owned(), fault.into());
         match &*cause {
             redb::Error::DatabaseAlreadyOpen => Self::InUse { path },
             redb::Error::Io(error) if error.kind() != io::ErrorKind::UnexpectedEof => {

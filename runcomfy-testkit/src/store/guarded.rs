@@ -14,10 +14,10 @@ use super::header::{REDB, UNFINISHED};
 
 /// The file, as the database sees it. Clones are the same file.
 #[derive(Clone, Debug)]
-pub(super) struct Guarded(Arc<Inner>);
+pub(super) struct Guarded(Arc<GuardedInner>);
 
 #[derive(Debug)]
-struct Inner {
+struct GuardedInner {
     file: FileBackend,
     /// Whether what the file holds counts for nothing.
     fresh: bool,
@@ -43,13 +43,13 @@ impl Guarded {
     pub(super) fn new(file: FileBackend, fresh: bool) -> io::Result<Self> {
         let length = if fresh { 0 } else { file.len()? };
         let held = RwLock::new(Some(Held { length, steps: Vec::new() }));
-        Ok(Self(Arc::new(Inner { file, fresh, held })))
+        Ok(Self(Arc::new(GuardedInner { file, fresh, held })))
     }
 
     /// Does what was held back, in the order and with the syncs of the database, so that a crash meanwhile
     /// leaves what a crash of the database would. From here on the file is written to at once.
     pub(super) fn release(&self) -> io::Result<()> {
-        let Inner { file, fresh, .. } = &*self.0;
+        let GuardedInner { file, fresh, .. } = &*self.0;
         let mut guard = self.held_mut();
         let Some(held) = &*guard else { return Ok(()) };
         if *fresh {

@@ -21,7 +21,7 @@ const SLOTS: [usize; 2] = [64, 192];
 
 /// What a file seems to be.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Kind {
+pub(super) enum HeaderKind {
     /// Ours to fill: empty, or never finished.
     Empty,
     /// A database, as far as its header tells.
@@ -32,26 +32,26 @@ pub(super) enum Kind {
     OtherFormat(u8),
 }
 
-pub(super) fn kind(file: &impl StorageBackend) -> std::io::Result<Kind> {
+pub(super) fn kind(file: &impl StorageBackend) -> std::io::Result<HeaderKind> {
     let length = file.len()?;
     let known = length.min(LENGTH as u64);
     let start = file.read(0, usize::try_from(known).unwrap_or(LENGTH))?;
     Ok(read(&start, length))
 }
 
-fn read(start: &[u8], length: u64) -> Kind {
+fn read(start: &[u8], length: u64) -> HeaderKind {
     let mark = start.get(..UNFINISHED.len()).unwrap_or(start);
     if length == 0 || mark == UNFINISHED {
-        return Kind::Empty;
+        return HeaderKind::Empty;
     }
     if !REDB.starts_with(mark) {
-        return Kind::Other;
+        return HeaderKind::Other;
     }
     if start.len() < LENGTH {
-        return Kind::Damaged;
+        return HeaderKind::Damaged;
     }
     if let Some(format) = SLOTS.map(|at| start[at]).into_iter().find(|f| !READABLE.contains(f)) {
-        return Kind::OtherFormat(format);
+        return HeaderKind::OtherFormat(format);
     }
     let number = |at: usize| {
         let bytes = [start[at], start[at + 1], start[at + 2], start[at + 3]];
@@ -62,9 +62,9 @@ fn read(start: &[u8], length: u64) -> Kind {
     // Sums and one product of numbers below 2^32; the last product saturates.
     let pages = (1 + trailing).saturating_add(full.saturating_mul(region_header + region));
     if page != PAGE || region == 0 || pages == 1 || length < pages.saturating_mul(PAGE) {
-        return Kind::Damaged;
+        return HeaderKind::Damaged;
     }
-    Kind::Database
+    HeaderKind::Database
 }
 
 #[cfg(test)]
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(start: &[u8], length: u64, expected: Kind) {
+    fn check(start: &[u8], length: u64, expected: HeaderKind) {
         assert_eq!(read(start, length), expected, "{:?}", start.get(..40));
     }
 
@@ -93,23 +93,23 @@ mod tests {
     #[test]
     fn a_file_is_known_by_its_start_and_length() {
         const WHOLE: u64 = 12 * PAGE;
-        check(b"", 0, Kind::Empty);
-        check(UNFINISHED, 9, Kind::Empty);
-        check(&changed(0, UNFINISHED), 5, Kind::Empty);
-        check(b"runcomfy", 8, Kind::Other);
-        check(b"{\"deployments\": []}", 19, Kind::Other);
-        check(&REDB[..5], 5, Kind::Damaged);
-        check(REDB, 9, Kind::Damaged);
-        check(&changed(0, REDB), WHOLE, Kind::Database);
-        check(&changed(0, REDB), WHOLE + 1, Kind::Database);
-        check(&changed(0, REDB), WHOLE - 1, Kind::Damaged);
-        check(&changed(28, &[1]), WHOLE + 2 * PAGE, Kind::Database);
-        check(&changed(28, &[1]), WHOLE + 2 * PAGE - 1, Kind::Damaged);
-        check(&changed(12, &[1]), WHOLE, Kind::Damaged);
-        check(&changed(20, &[0; 4]), WHOLE, Kind::Damaged);
-        check(&changed(16, &[0xff; 16]), u64::MAX, Kind::Database);
-        check(&changed(16, &[0xff; 16]), u64::MAX - 1, Kind::Damaged);
-        check(&changed(64, &[4]), WHOLE, Kind::OtherFormat(4));
-        check(&changed(192, &[1]), WHOLE, Kind::OtherFormat(1));
+        check(b"", 0, HeaderKind::Empty);
+        check(UNFINISHED, 9, HeaderKind::Empty);
+        check(&changed(0, UNFINISHED), 5, HeaderKind::Empty);
+        check(b"runcomfy", 8, HeaderKind::Other);
+        check(b"{\"deployments\": []}", 19, HeaderKind::Other);
+        check(&REDB[..5], 5, HeaderKind::Damaged);
+        check(REDB, 9, HeaderKind::Damaged);
+        check(&changed(0, REDB), WHOLE, HeaderKind::Database);
+        check(&changed(0, REDB), WHOLE + 1, HeaderKind::Database);
+        check(&changed(0, REDB), WHOLE - 1, HeaderKind::Damaged);
+        check(&changed(28, &[1]), WHOLE + 2 * PAGE, HeaderKind::Database);
+        check(&changed(28, &[1]), WHOLE + 2 * PAGE - 1, HeaderKind::Damaged);
+        check(&changed(12, &[1]), WHOLE, HeaderKind::Damaged);
+        check(&changed(20, &[0; 4]), WHOLE, HeaderKind::Damaged);
+        check(&changed(16, &[0xff; 16]), u64::MAX, HeaderKind::Database);
+        check(&changed(16, &[0xff; 16]), u64::MAX - 1, HeaderKind::Damaged);
+        check(&changed(64, &[4]), WHOLE, HeaderKind::OtherFormat(4));
+        check(&changed(192, &[1]), WHOLE, HeaderKind::OtherFormat(1));
     }
 }

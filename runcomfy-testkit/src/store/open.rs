@@ -11,7 +11,7 @@ use redb::{Builder, Database, backends::FileBackend};
 use super::{
     error::OpenError,
     guarded::Guarded,
-    header::{self, Kind},
+    header::{self, HeaderKind},
     tables::{self, FORMAT, OLDEST, Record, Stopped},
 };
 
@@ -29,11 +29,11 @@ pub(super) fn open(
     let file = FileBackend::new(open_file(path)?)
         .map_err(|error| OpenError::from_database(path, error))?;
     let fresh = match header::kind(&file).map_err(of_io)? {
-        Kind::Empty => true,
-        Kind::Database => false,
-        Kind::Damaged => return Err(damaged()),
-        Kind::Other => return Err(OpenError::NotOurs { path: path.to_owned() }),
-        Kind::OtherFormat(found) => return Err(other_format(path, found.into())),
+        HeaderKind::Empty => true,
+        HeaderKind::Database => false,
+        HeaderKind::Damaged => return Err(damaged()),
+        HeaderKind::Other => return Err(OpenError::NotOurs { path: path.to_owned() }),
+        HeaderKind::OtherFormat(found) => return Err(other_format(path, found.into())),
     };
     let file = Guarded::new(file, fresh).map_err(of_io)?;
     let database = database(path, &file, fresh)?;

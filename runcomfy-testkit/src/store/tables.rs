@@ -30,16 +30,16 @@ pub(crate) struct Record {
 
 /// What the database said. Its own type is too large to be returned everywhere.
 #[derive(Debug)]
-pub(super) struct Fault(pub(super) Arc<redb::Error>);
+pub(super) struct DatabaseError(pub(super) Arc<redb::Error>);
 
-impl<E: Into<redb::Error>> From<E> for Fault {
+impl<E: Into<redb::Error>> From<E> for DatabaseError {
     fn from(error: E) -> Self {
         Self(Arc::new(error.into()))
     }
 }
 
 /// Says whose file it is, and in which format.
-pub(super) fn begin(database: &Database, format: u64) -> Result<(), Fault> {
+pub(super) fn begin(database: &Database, format: u64) -> Result<(), DatabaseError> {
     let transaction = database.begin_write()?;
     transaction.open_table(ABOUT)?.insert(FORMAT_KEY, format)?;
     transaction.open_table(RECORDS)?;
@@ -47,7 +47,7 @@ pub(super) fn begin(database: &Database, format: u64) -> Result<(), Fault> {
 }
 
 /// In which format the file is. `None`: somebody else's.
-pub(super) fn format(transaction: &ReadTransaction) -> Result<Option<u64>, Fault> {
+pub(super) fn format(transaction: &ReadTransaction) -> Result<Option<u64>, DatabaseError> {
     match transaction.open_table(ABOUT) {
         Ok(about) => Ok(about.get(FORMAT_KEY)?.map(|format| format.value())),
         Err(TableError::Storage(error)) => Err(error.into()),
@@ -60,7 +60,7 @@ pub(super) fn add<'a>(
     transaction: &WriteTransaction,
     next: u64,
     records: impl Iterator<Item = &'a Record>,
-) -> Result<(), Fault> {
+) -> Result<(), DatabaseError> {
     let mut table = transaction.open_table(RECORDS)?;
     for (number, record) in (next..).zip(records) {
         table.insert(number, (record.account, record.event.as_slice()))?;
@@ -70,7 +70,7 @@ pub(super) fn add<'a>(
 
 /// Why the records could not be read to the end.
 pub(super) enum Stopped {
-    Database(Fault),
+    Database(DatabaseError),
     /// One is missing.
     Gap,
     /// This one was refused.
@@ -79,7 +79,7 @@ pub(super) enum Stopped {
 
 impl<E: Into<redb::Error>> From<E> for Stopped {
     fn from(error: E) -> Self {
-        Self::Database(Fault::from(error))
+        Self::Database(DatabaseError::from(error))
     }
 }
 

@@ -49,12 +49,12 @@ async fn records_of_many_writers_keep_the_order_in_which_they_were_appended() {
         let (store, order) = (store.clone(), order.clone());
         writers.spawn(async move {
             for number in 0..25 {
-                let ticket = {
+                let pending = {
                     let mut order = order.lock().unwrap();
                     order.push(record(account, number));
                     store.append(record(account, number))
                 };
-                ticket.await.unwrap();
+                pending.await.unwrap();
             }
         });
     }
@@ -90,9 +90,9 @@ async fn a_record_whose_ticket_is_dropped_is_written_all_the_same() {
 async fn a_flush_waits_for_all_before_it_and_writes_nothing() {
     let (_directory, path) = place();
     let (store, _) = reopen(&path);
-    let ticket = store.append(record(1, 1));
+    let pending = store.append(record(1, 1));
     store.flush().await.unwrap();
-    let there = std::pin::pin!(ticket).poll(&mut Context::from_waker(std::task::Waker::noop()));
+    let there = std::pin::pin!(pending).poll(&mut Context::from_waker(std::task::Waker::noop()));
     assert!(matches!(there, Poll::Ready(Ok(()))));
     store.flush().await.unwrap();
     drop(store);

@@ -7,14 +7,14 @@ use tokio::sync::oneshot;
 
 use super::{
     error::WriteError,
-    tables::{self, Fault, Record},
+    tables::{self, DatabaseError, Record},
 };
 
 /// Whom to tell how it went.
 pub(super) type Done = oneshot::Sender<Result<(), WriteError>>;
 
 /// A record to be written, if any, and whom to tell.
-pub(super) type Order = (Option<Record>, Done);
+pub(super) type WriteRequest = (Option<Record>, Done);
 
 pub(super) struct Writer {
     database: Database,
@@ -31,10 +31,10 @@ impl Writer {
     }
 
     /// Until every handle is gone and all that they ordered is done.
-    pub(super) fn run(mut self, orders: &Receiver<Order>) {
-        while let Ok(first) = orders.recv() {
-            let orders = std::iter::once(first).chain(orders.try_iter());
-            let (records, waiting): (Vec<_>, Vec<_>) = orders.unzip();
+    pub(super) fn run(mut self, requests: &Receiver<WriteRequest>) {
+        while let Ok(first) = requests.recv() {
+            let requests = std::iter::once(first).chain(requests.try_iter());
+            let (records, waiting): (Vec<_>, Vec<_>) = requests.unzip();
             let records: Vec<_> = records.into_iter().flatten().collect();
             let written = self.write(&records);
             for done in waiting {
@@ -56,7 +56,7 @@ impl Writer {
                 self.next += records.len() as u64;
                 Ok(())
             }
-            Err(Fault(cause)) => {
+            Err(DatabaseError(cause)) => {
                 let error = WriteError::Failed { path: self.path.clone(), cause };
                 Err(self.failed.insert(error).clone())
             }
@@ -64,7 +64,7 @@ impl Writer {
     }
 
     /// Durable when this returns: redb syncs the file on every commit unless told otherwise.
-    fn commit(&self, records: &[Record]) -> Result<(), Fault> {
+    fn commit(&self, records: &[Record]) -> Result<(), DatabaseError> {
         let transaction = self.database.begin_write()?;
         tables::add(&transaction, self.next, records.iter())?;
         Ok(transaction.commit()?)

@@ -60,8 +60,8 @@ impl<'a> Attempt<'a> {
 /// much, or slowly, loses the connection instead.
 async fn drain(mut response: Response) {
     const BYTES: usize = 64 << 10;
-    const PATIENCE: Duration = Duration::from_millis(250);
-    let deadline = Instant::now() + PATIENCE;
+    const DRAIN_TIMEOUT: Duration = Duration::from_millis(250);
+    let deadline = Instant::now() + DRAIN_TIMEOUT;
     let mut left = BYTES;
     while let Ok(Ok(Some(chunk))) = timeout_at(deadline, response.chunk()).await {
         match left.checked_sub(chunk.len()) {

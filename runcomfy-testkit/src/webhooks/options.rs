@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// How webhooks are delivered.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Options {
+pub(crate) struct WebhookOptions {
     /// How long a receiver has to answer.
     pub(crate) acknowledged_within: Duration,
     /// From the first attempt that failed to the next. Doubles with each.
@@ -23,7 +23,7 @@ pub(crate) struct Options {
     pub(crate) allow_private: bool,
 }
 
-impl Default for Options {
+impl Default for WebhookOptions {
     /// As the service's documentation has it where it says anything: 10 s to answer, attempts over 24 h. And
     /// any receiver, for one that is being written is on the same machine.
     fn default() -> Self {
@@ -40,7 +40,7 @@ impl Default for Options {
     }
 }
 
-impl Options {
+impl WebhookOptions {
     /// With waits that pass `scale` times as fast. The receiver works as fast as ever, so it keeps a second to
     /// answer.
     pub(crate) fn scaled(mut self, scale: f64) -> Self {
@@ -75,7 +75,8 @@ mod tests {
 
     #[test]
     fn delays_double_up_to_the_longest_until_a_day_is_over() {
-        let delay = |failures, elapsed| Options::default().delay_after(failures, secs(elapsed));
+        let delay =
+            |failures, elapsed| WebhookOptions::default().delay_after(failures, secs(elapsed));
         let delays: Vec<_> = (1..=8).filter_map(|failures| delay(failures, 0)).collect();
         assert_eq!(delays, [1, 2, 4, 8, 16, 32, 60, 60].map(secs));
         assert_eq!(delay(u32::MAX, 86_340), Some(secs(60)));
@@ -84,12 +85,12 @@ mod tests {
 
     #[test]
     fn a_scale_shortens_every_wait_but_leaves_a_receiver_its_second() {
-        let scaled = Options::default().scaled(50.0);
+        let scaled = WebhookOptions::default().scaled(50.0);
         assert_eq!(scaled.acknowledged_within, secs(1));
         assert_eq!(scaled.first_delay, secs(1) / 50);
         assert_eq!(scaled.longest_delay, secs(60) / 50);
         assert_eq!(scaled.gives_up_after, secs(24 * 60 * 60) / 50);
-        assert_eq!(Options::default().scaled(2.0).acknowledged_within, secs(5));
-        assert_eq!(Options::default().scaled(1.0), Options::default());
+        assert_eq!(WebhookOptions::default().scaled(2.0).acknowledged_within, secs(5));
+        assert_eq!(WebhookOptions::default().scaled(1.0), WebhookOptions::default());
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 /// Which state is told, and what is told with it. Times are texts as in the service's other answers.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum State<'a> {
+pub(crate) enum WebhookState<'a> {
     /// Told only to those who want states on the way.
     InQueue,
     /// Told only to those who want states on the way.
@@ -29,20 +29,22 @@ pub(crate) enum State<'a> {
 pub(crate) fn payload(
     request_id: &RequestId,
     deployment_id: &DeploymentId,
-    state: State<'_>,
+    state: WebhookState<'_>,
 ) -> Value {
     let (status, more) = match state {
-        State::InQueue => ("in_queue", json!({})),
-        State::InProgress => ("in_progress", json!({})),
-        State::Succeeded { created_at, finished_at, outputs } => (
+        WebhookState::InQueue => ("in_queue", json!({})),
+        WebhookState::InProgress => ("in_progress", json!({})),
+        WebhookState::Succeeded { created_at, finished_at, outputs } => (
             "succeeded",
             json!({"created_at": created_at, "finished_at": finished_at, "outputs": outputs}),
         ),
-        State::Failed { created_at, finished_at, error } => (
+        WebhookState::Failed { created_at, finished_at, error } => (
             "failed",
             json!({"created_at": created_at, "finished_at": finished_at, "error": told(error)}),
         ),
-        State::Cancelled { finished_at } => ("cancelled", json!({"finished_at": finished_at})),
+        WebhookState::Cancelled { finished_at } => {
+            ("cancelled", json!({"finished_at": finished_at}))
+        }
     };
     let mut payload = json!({
         "request_id": request_id.as_str(),
@@ -67,7 +69,7 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(state: State<'_>, expected: &str) {
+    fn check(state: WebhookState<'_>, expected: &str) {
         let (request, deployment) = (RequestId::new("R").unwrap(), DeploymentId::new("D").unwrap());
         let start = r#"{"request_id":"R","deployment_id":"D","status":"#;
         let told = payload(&request, &deployment, state).to_string();
@@ -78,11 +80,11 @@ mod tests {
     fn each_state_has_the_documented_fields_and_no_others() {
         const T1: &str = "2026-01-01T00:00:00.000Z";
         const T2: &str = "2026-01-01T00:00:09.000Z";
-        check(State::InQueue, r#""in_queue""#);
-        check(State::InProgress, r#""in_progress""#);
+        check(WebhookState::InQueue, r#""in_queue""#);
+        check(WebhookState::InProgress, r#""in_progress""#);
         let outputs = json!({"9": {"images": [{"url": "http://x/y.png", "filename": "y.png"}]}});
         check(
-            State::Succeeded { created_at: T1, finished_at: T2, outputs: &outputs },
+            WebhookState::Succeeded { created_at: T1, finished_at: T2, outputs: &outputs },
             concat!(
                 r#""succeeded","created_at":"2026-01-01T00:00:00.000Z","#,
                 r#""finished_at":"2026-01-01T00:00:09.000Z","#,
@@ -97,12 +99,12 @@ mod tests {
             (json!([{"errorCode": 1}]), r#"[{"errorCode":1}]"#),
         ] {
             check(
-                State::Failed { created_at: T1, finished_at: T2, error: &error },
+                WebhookState::Failed { created_at: T1, finished_at: T2, error: &error },
                 &format!(r#""failed","created_at":"{T1}","finished_at":"{T2}","error":{told}"#),
             );
         }
         check(
-            State::Cancelled { finished_at: T2 },
+            WebhookState::Cancelled { finished_at: T2 },
             r#""cancelled","finished_at":"2026-01-01T00:00:09.000Z""#,
         );
     }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use url::{Host, Url};
 
-use super::options::Options;
+use super::options::WebhookOptions;
 
 /// Whether it is on this machine.
 pub(super) fn is_here(url: &Url) -> bool {
@@ -18,7 +18,7 @@ pub(super) fn is_here(url: &Url) -> bool {
 
 /// Whether the options let it be called. A name is looked up; whoever answers may say something else a moment
 /// later, so this keeps mistakes out, not attackers.
-pub(super) async fn may_be_called(url: &Url, options: &Options) -> bool {
+pub(super) async fn may_be_called(url: &Url, options: &WebhookOptions) -> bool {
     let scheme = match url.scheme() {
         "https" => true,
         "http" => options.allow_http,

@@ -14,17 +14,17 @@ mod through_a_proxy;
 use receiver::{Answer, Receiver, soon};
 
 /// Waits of milliseconds, so that nobody waits for the tests.
-fn quick() -> Options {
-    Options {
+fn quick() -> WebhookOptions {
+    WebhookOptions {
         acknowledged_within: Duration::from_secs(5),
         first_delay: Duration::from_millis(5),
         longest_delay: Duration::from_millis(20),
         gives_up_after: Duration::from_secs(30),
-        ..Options::default()
+        ..WebhookOptions::default()
     }
 }
 
-fn webhooks(options: Options) -> Webhooks {
+fn webhooks(options: WebhookOptions) -> Webhooks {
     Webhooks::new(options).unwrap()
 }
 
@@ -54,9 +54,9 @@ async fn a_receiver_gets_the_documented_payloads_in_order() {
     let (request, deployment) = (RequestId::new("R").unwrap(), DeploymentId::new("D").unwrap());
     let outputs = json!({"9": {"images": []}});
     let states = [
-        State::InQueue,
-        State::InProgress,
-        State::Succeeded { created_at: "T1", finished_at: "T2", outputs: &outputs },
+        WebhookState::InQueue,
+        WebhookState::InProgress,
+        WebhookState::Succeeded { created_at: "T1", finished_at: "T2", outputs: &outputs },
     ];
     let payloads = states.map(|state| payload(&request, &deployment, state));
     for payload in &payloads {
@@ -95,7 +95,7 @@ async fn what_was_not_acknowledged_is_sent_again_before_what_comes_after_it() {
 async fn one_that_does_not_answer_in_time_is_called_again() {
     let mut receiver = Receiver::start([Answer::Never]).await;
     let acknowledged_within = Duration::from_millis(200);
-    let webhooks = webhooks(Options { acknowledged_within, ..quick() });
+    let webhooks = webhooks(WebhookOptions { acknowledged_within, ..quick() });
     webhooks.deliver(delivery("R", receiver.url("/"), json!(1)));
     receiver.called().await;
     receiver.called().await;
@@ -121,7 +121,7 @@ async fn one_that_never_acknowledges_is_given_up_and_the_next_state_told() {
     let mut receiver = Receiver::start([Answer::Status(500), Answer::Status(500)]).await;
     // Time for one attempt more, and no third.
     let first_delay = Duration::from_millis(400);
-    let webhooks = webhooks(Options {
+    let webhooks = webhooks(WebhookOptions {
         first_delay,
         longest_delay: first_delay,
         gives_up_after: first_delay * 19 / 10,
@@ -142,7 +142,7 @@ async fn one_that_never_acknowledges_is_given_up_and_the_next_state_told() {
 #[tokio::test]
 async fn copies_are_sent_beside_their_original_even_if_it_took_two_attempts() {
     let mut receiver = Receiver::start([Answer::Status(503)]).await;
-    let webhooks = webhooks(Options { copies: 3, ..quick() });
+    let webhooks = webhooks(WebhookOptions { copies: 3, ..quick() });
     for state in [1, 2] {
         webhooks.deliver(delivery("R", receiver.url("/"), json!(state)));
     }
@@ -175,7 +175,7 @@ async fn a_request_that_waits_holds_no_other_up() {
 #[tokio::test]
 async fn never_more_receivers_are_called_at_once_than_asked_for() {
     let mut receiver = Receiver::start([Answer::WhenReleased; 3]).await;
-    let webhooks = webhooks(Options { at_once: 3, ..quick() });
+    let webhooks = webhooks(WebhookOptions { at_once: 3, ..quick() });
     for number in 0..200 {
         webhooks.deliver(delivery(&format!("R{number}"), receiver.url("/"), json!(number)));
     }
@@ -193,8 +193,9 @@ async fn one_that_waits_to_be_tried_again_holds_no_place() {
     let mut failing = Receiver::start([Answer::Status(500)]).await;
     let mut receiver = Receiver::start([]).await;
     let an_hour = Duration::from_secs(3600);
-    let options = Options { at_once: 1, first_delay: an_hour, longest_delay: an_hour, ..quick() };
-    let webhooks = webhooks(Options { gives_up_after: an_hour * 24, ..options });
+    let options =
+        WebhookOptions { at_once: 1, first_delay: an_hour, longest_delay: an_hour, ..quick() };
+    let webhooks = webhooks(WebhookOptions { gives_up_after: an_hour * 24, ..options });
     webhooks.deliver(delivery("R1", failing.url("/"), json!(1)));
     failing.called().await;
     webhooks.deliver(delivery("R2", receiver.url("/"), json!(2)));
@@ -218,7 +219,7 @@ async fn an_answer_without_end_is_not_listened_to() {
 async fn stopping_waits_for_no_receiver_and_no_retry() {
     let mut silent = Receiver::start([Answer::Never]).await;
     let failing = Receiver::start([Answer::Status(500)]).await;
-    let webhooks = webhooks(Options {
+    let webhooks = webhooks(WebhookOptions {
         acknowledged_within: Duration::from_secs(3600),
         first_delay: Duration::from_secs(3600),
         longest_delay: Duration::from_secs(3600),
@@ -239,7 +240,7 @@ async fn stopping_waits_for_no_receiver_and_no_retry() {
 async fn the_last_handle_takes_the_deliveries_with_it() {
     let mut silent = Receiver::start([Answer::Never]).await;
     let acknowledged_within = Duration::from_secs(3600);
-    let webhooks = webhooks(Options { acknowledged_within, ..quick() });
+    let webhooks = webhooks(WebhookOptions { acknowledged_within, ..quick() });
     webhooks.deliver(delivery("R", silent.url("/"), json!(1)));
     silent.called().await;
     let tasks = webhooks.shared.tasks.clone();
@@ -254,8 +255,8 @@ async fn the_last_handle_takes_the_deliveries_with_it() {
 async fn receivers_that_may_not_be_called_are_not() {
     let mut receiver = Receiver::start([]).await;
     let port = receiver.url("/").port().unwrap();
-    let only_https = webhooks(Options { allow_http: false, ..quick() });
-    let only_public = webhooks(Options { allow_private: false, ..quick() });
+    let only_https = webhooks(WebhookOptions { allow_http: false, ..quick() });
+    let only_public = webhooks(WebhookOptions { allow_private: false, ..quick() });
     only_https.deliver(delivery("R", receiver.url("/"), json!(1)));
     for host in ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]"] {
         let url = format!("http://{host}:{port}/").parse().unwrap();

@@ -19,8 +19,8 @@ async fn the_http_client_keeps_every_rule_over_a_socket() {
     let token = Token::new("conformance").unwrap();
     let api = HttpApi::builder().base_url(emulator.url().as_str()).token(token).build().unwrap();
     let setting = Setting {
-        look: Duration::from_millis(10),
-        patience: Duration::from_secs(30),
+        poll_interval: Duration::from_millis(10),
+        timeout: Duration::from_secs(30),
         ..Setting::default()
     };
     conformance::all(&api, &setting).await;

@@ -4,7 +4,7 @@ use data_url::DataUrl;
 
 /// A file, by whatever way it came.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Content {
+pub(super) struct InputContent {
     pub(super) bytes: Vec<u8>,
     pub(super) media_type: Option<String>,
     /// What it was called, if it had a name. Not to be trusted.
@@ -16,7 +16,7 @@ pub(super) fn is_one(value: &str) -> bool {
 }
 
 /// Decodes one. The reasons never repeat any of it.
-pub(super) fn decode(uri: &str, most: u64) -> Result<Content, String> {
+pub(super) fn decode(uri: &str, most: u64) -> Result<InputContent, String> {
     let url = DataUrl::process(uri).map_err(|_| "a data URI without a comma".to_owned())?;
     let kind = url.mime_type();
     let media_type = Some(format!("{}/{}", kind.type_, kind.subtype));
@@ -27,7 +27,7 @@ pub(super) fn decode(uri: &str, most: u64) -> Result<Content, String> {
     });
     match decoded {
         Ok(_) if bytes.is_empty() => Err("a data URI with nothing in it".to_owned()),
-        Ok(_) => Ok(Content { bytes, media_type, name: String::new() }),
+        Ok(_) => Ok(InputContent { bytes, media_type, name: String::new() }),
         Err(data_url::forgiving_base64::DecodeError::WriteError(())) => {
             Err(format!("a data URI of more than {most} bytes"))
         }

@@ -13,9 +13,9 @@ use url::Host;
 
 use runcomfy_core::is_public;
 
-use super::data_uri::Content;
+use super::data_uri::InputContent;
 use crate::{
-    comfyui::{options::Options, trouble::root},
+    comfyui::{error::root, options::ComfyOptions},
     outgoing,
 };
 
@@ -34,7 +34,7 @@ pub(super) fn is_url(value: &str) -> bool {
 }
 
 impl Fetcher {
-    pub(in crate::comfyui) fn new(options: &Options) -> Self {
+    pub(in crate::comfyui) fn new(options: &ComfyOptions) -> Self {
         Self {
             allow: options.allow.iter().map(|host| host.to_ascii_lowercase()).collect(),
             connect: options.times.connect,
@@ -58,7 +58,7 @@ impl Fetcher {
     }
 
     /// Fetches a file. The reasons name its host and no more: the rest of a URL may be a secret.
-    pub(super) async fn fetch(&self, url: &str, most: u64) -> Result<Content, String> {
+    pub(super) async fn fetch(&self, url: &str, most: u64) -> Result<InputContent, String> {
         let url = Url::parse(url).map_err(|_| "not a URL that can be read".to_owned())?;
         let host = url.host_str().unwrap_or_default().to_owned();
         let failed = |why: &dyn fmt::Display| format!("could not be fetched from {host}: {why}");
@@ -91,7 +91,7 @@ impl Fetcher {
                 }
                 bytes.extend_from_slice(&chunk);
             }
-            Ok(Content { bytes, media_type, name })
+            Ok(InputContent { bytes, media_type, name })
         };
         let seconds = self.time.as_secs();
         timeout(self.time, call)

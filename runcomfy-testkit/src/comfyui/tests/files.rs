@@ -5,7 +5,10 @@ use super::{replay::Changes, *};
 const GOOD: &str = "output::invert_00001_.png";
 
 /// Runs a job whose history has these images besides the good one.
-async fn with_images(mut images: Vec<Value>, options: Options) -> (Outcome, tempfile::TempDir) {
+async fn with_images(
+    mut images: Vec<Value>,
+    options: ComfyOptions,
+) -> (Outcome, tempfile::TempDir) {
     let recording = Recording::load("invert");
     images.push(recording.views[0].item.clone());
     let changes = Changes { outputs: Some(json!({"3": {"images": images}})), ..Changes::default() };

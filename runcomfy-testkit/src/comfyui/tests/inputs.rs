@@ -46,14 +46,14 @@ fn load_image(image: &str) -> Value {
     graph
 }
 
-fn options(allow: &str) -> Options {
+fn options(allow: &str) -> ComfyOptions {
     let mut options = impatient();
     options.allow.push(allow.to_owned());
     options.limits.input = 1000;
     options
 }
 
-async fn staged(replay: &Replay, options: Options, graph: Value) -> Outcome {
+async fn staged(replay: &Replay, options: ComfyOptions, graph: Value) -> Outcome {
     Running::start(replay, options, job(graph)).end().await.0
 }
 

@@ -14,7 +14,7 @@ async fn server(test: &str) -> Option<Server> {
         eprintln!("{test}: skipped, as COMFYUI_URL names no ComfyUI");
         return None;
     };
-    let server = Server::new(url.parse().unwrap(), Options::default()).unwrap();
+    let server = Server::new(url.parse().unwrap(), ComfyOptions::default()).unwrap();
     let about = server.check().await.unwrap();
     eprintln!("{test}: on ComfyUI {:?} at {}", about.version, server.name());
     Some(server)

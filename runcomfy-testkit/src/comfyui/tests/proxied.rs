@@ -3,7 +3,7 @@
 use runcomfy_core::ProxyPath;
 
 use super::{replay::Changes, *};
-use crate::comfyui::{Method, ProxyAnswer, ProxyBody, ProxyTrouble};
+use crate::comfyui::{Method, ProxyAnswer, ProxyBody, ProxyError};
 
 /// A server on which the job of this id runs.
 async fn busy() -> (Replay, Running) {
@@ -21,7 +21,7 @@ async fn call(
     path: &str,
     body: Option<Value>,
     own: &str,
-) -> Result<ProxyAnswer, ProxyTrouble> {
+) -> Result<ProxyAnswer, ProxyError> {
     let server = Server::new(replay.url(), impatient()).unwrap();
     let (path, query) =
         path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
@@ -100,7 +100,7 @@ async fn what_can_not_be_narrowed_is_refused() {
         (Method::Post, "api/jobs/cancel"),
     ] {
         let answer = call(&replay, method, path, Some(json!({})), ID).await;
-        assert!(matches!(answer, Err(ProxyTrouble::Refused(_))), "{path}: {answer:?}");
+        assert!(matches!(answer, Err(ProxyError::Refused(_))), "{path}: {answer:?}");
     }
     assert_eq!(replay.calls(), [""; 0]);
 }
@@ -125,8 +125,8 @@ async fn answers_come_as_they_are() {
 async fn a_server_that_is_not_there_is_told_by_name() {
     let mut replay = Replay::of("invert");
     replay.kill();
-    let trouble = call(&replay, Method::Get, "queue", None, "").await.unwrap_err();
-    let ProxyTrouble::Server(trouble) = trouble else { panic!("{trouble:?}") };
-    assert_eq!(trouble.kind(), crate::comfyui::TroubleKind::Unreachable);
-    assert!(trouble.to_string().contains(&replay.url().port().unwrap().to_string()), "{trouble}");
+    let error = call(&replay, Method::Get, "queue", None, "").await.unwrap_err();
+    let ProxyError::Server(error) = error else { panic!("{error:?}") };
+    assert_eq!(error.kind(), crate::comfyui::ComfyErrorKind::Unreachable);
+    assert!(error.to_string().contains(&replay.url().port().unwrap().to_string()), "{error}");
 }

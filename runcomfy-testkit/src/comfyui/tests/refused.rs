@@ -8,7 +8,7 @@ use super::{
 use crate::comfyui::{
     api::Reply,
     failure,
-    submit::{self, NotTaken},
+    submit::{self, SubmitError},
 };
 
 /// The type of the failure and its node. Nothing for a graph that was taken.
@@ -109,9 +109,9 @@ fn each_answer_to_a_graph_is_a_failure_or_an_id() {
                 );
                 None
             }
-            Err(NotTaken::Graph(failure)) => Some(failure),
-            Err(NotTaken::Trouble(trouble)) => Some(failure::of_submit(ID, &trouble)),
-            Err(NotTaken::Unknown(trouble)) => panic!("{name}: {trouble}"),
+            Err(SubmitError::Graph(failure)) => Some(failure),
+            Err(SubmitError::Comfy(error)) => Some(failure::of_submit(ID, &error)),
+            Err(SubmitError::Unknown(error)) => panic!("{name}: {error}"),
         };
         let got = failure.as_ref().map(|failure| {
             assert!(failure["message"].is_string(), "{name}: {failure}");

@@ -1,15 +1,15 @@
 //! Jobs that are taken up after the process that handed them over is gone.
 
 use super::{replay::Changes, *};
-use crate::comfyui::{Accepted, identity::Identity};
+use crate::comfyui::{AcceptedJob, identity::Identity};
 
 /// Hands a job over and forgets it, as a process does that is killed.
-async fn hand_over(replay: &Replay) -> Accepted {
+async fn hand_over(replay: &Replay) -> AcceptedJob {
     let running = Running::start(replay, impatient(), replay.job());
     replay.called("GET /queue", 1).await;
     running.task.abort();
     let id = replay.graphs()[0]["prompt_id"].as_str().unwrap_or(ID).to_owned();
-    Accepted { prompt_id: id, number: None, node_errors: serde_json::Map::new() }
+    AcceptedJob { prompt_id: id, number: None, node_errors: serde_json::Map::new() }
 }
 
 /// What tells the job from others.
@@ -20,7 +20,7 @@ fn identity() -> Identity {
 
 async fn resume(
     replay: &Replay,
-    accepted: Option<Accepted>,
+    accepted: Option<AcceptedJob>,
 ) -> Option<(Outcome, Vec<Progress>, usize)> {
     let server = Server::new(replay.url(), impatient()).unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -114,7 +114,7 @@ async fn what_did_not_validate_is_not_forgotten() {
 async fn one_that_the_server_does_not_know_is_nobodys() {
     assert_eq!(resume(&Replay::of("invert"), None).await, None);
     let node_errors = serde_json::Map::new();
-    let accepted = Accepted { prompt_id: "7".into(), number: None, node_errors };
+    let accepted = AcceptedJob { prompt_id: "7".into(), number: None, node_errors };
     assert_eq!(resume(&Replay::of("invert"), Some(accepted)).await, None);
 }
 
@@ -134,7 +134,7 @@ async fn one_of_somebody_else_under_the_same_id_is_not_taken_for_it() {
     run_of_somebody_else(&replay).await;
     assert_eq!(resume(&replay, None).await, None);
     let node_errors = serde_json::Map::new();
-    let accepted = Accepted { prompt_id: ID.into(), number: Some(0.0), node_errors };
+    let accepted = AcceptedJob { prompt_id: ID.into(), number: Some(0.0), node_errors };
     assert_eq!(resume(&replay, Some(accepted)).await, None);
 }
 

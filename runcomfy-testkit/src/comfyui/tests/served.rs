@@ -1,9 +1,9 @@
 //! Servers as such: what they say of themselves, and what is none.
 
 use super::{replay::Changes, *};
-use crate::comfyui::{About, TroubleKind};
+use crate::comfyui::{About, ComfyErrorKind};
 
-fn server(replay: &Replay, options: Options) -> Server {
+fn server(replay: &Replay, options: ComfyOptions) -> Server {
     Server::new(replay.url(), options).unwrap()
 }
 
@@ -18,8 +18,8 @@ async fn what_is_no_comfyui_is_not_taken_for_one() {
     let replay = Replay::of("invert");
     // Everything is at another path.
     let url = replay.url().join("/nothing/here/").unwrap();
-    let trouble = Server::new(url, impatient()).unwrap().check().await.unwrap_err();
-    assert_eq!(trouble.kind(), TroubleKind::Status(404));
+    let error = Server::new(url, impatient()).unwrap().check().await.unwrap_err();
+    assert_eq!(error.kind(), ComfyErrorKind::Status(404));
 }
 
 /// A server may be behind a path: `/api` is one that the recorded server knows.
@@ -43,8 +43,8 @@ async fn object_info_comes_whole_or_not_at_all() {
     assert_eq!(info, recording::sample("http/object_info_small.json"));
     let mut options = impatient();
     options.limits.json = 1000;
-    let trouble = server(&replay, options).object_info().await.unwrap_err();
-    assert_eq!(trouble.kind(), TroubleKind::TooLarge);
+    let error = server(&replay, options).object_info().await.unwrap_err();
+    assert_eq!(error.kind(), ComfyErrorKind::TooLarge);
 }
 
 #[tokio::test]
@@ -56,7 +56,7 @@ async fn a_server_that_does_not_answer_is_not_waited_for_forever() {
     options.times.call = Duration::from_millis(50);
     options.times.stalled = Duration::from_millis(200);
     let server = Server::new(url, options).unwrap();
-    assert_eq!(server.check().await.unwrap_err().kind(), TroubleKind::TimedOut);
+    assert_eq!(server.check().await.unwrap_err().kind(), ComfyErrorKind::TimedOut);
     let folder = tempfile::tempdir().unwrap();
     let job = job(Recording::load("invert").graph);
     let run = server.run(&job, folder.path(), CancellationToken::new(), |_| ());
@@ -79,10 +79,10 @@ async fn a_history_beyond_the_limit_fails_the_run() {
 #[test]
 fn only_an_origin_with_a_path_is_a_server() {
     for url in ["ftp://host/", "file:///x", "data:,x", "http://host/?x=1", "http://host/#x"] {
-        let trouble = Server::new(url.parse().unwrap(), Options::default()).unwrap_err();
-        assert_eq!(trouble.kind(), TroubleKind::Unusable, "{url}");
+        let error = Server::new(url.parse().unwrap(), ComfyOptions::default()).unwrap_err();
+        assert_eq!(error.kind(), ComfyErrorKind::Unusable, "{url}");
     }
     let server =
-        Server::new("https://me:secret@host:8443/comfy/".parse().unwrap(), Options::default());
+        Server::new("https://me:secret@host:8443/comfy/".parse().unwrap(), ComfyOptions::default());
     assert_eq!(server.unwrap().name(), "https://host:8443/comfy");
 }

@@ -15,7 +15,7 @@ use super::{
     fault::{Fault, InvalidFault},
     table::FaultKind,
 };
-use crate::emulator::wire;
+use crate::emulator::encode;
 
 /// What comes in place of the right answer, where the fault is of this sort.
 pub(in crate::emulator) fn answer(fault: &Fault) -> Option<Response> {
@@ -26,7 +26,7 @@ pub(in crate::emulator) fn answer(fault: &Fault) -> Option<Response> {
         FaultKind::ErrorCode => {
             let (code, message) = (fault.number("code"), fault.text("message"));
             let body = json!({"error_code": code, "error_message": message});
-            wire::json(StatusCode::OK, &body)
+            encode::json(StatusCode::OK, &body)
         }
         FaultKind::GatewayTimeout => page(StatusCode::GATEWAY_TIMEOUT),
         FaultKind::GiantHeaders => giant(fault.is("shape", "many")),
@@ -43,7 +43,7 @@ pub(in crate::emulator) fn answer(fault: &Fault) -> Option<Response> {
         }
         FaultKind::Redirect => redirect(fault),
         FaultKind::Refused => refused(fault),
-        FaultKind::TokenRevoked => wire::unauthorized(),
+        FaultKind::TokenRevoked => encode::unauthorized(),
         FaultKind::Unavailable => {
             let body = json!({"message": "Service Unavailable"});
             waiting(StatusCode::SERVICE_UNAVAILABLE, fault, &body)
@@ -55,12 +55,12 @@ pub(in crate::emulator) fn answer(fault: &Fault) -> Option<Response> {
 /// The answer to a call whose header asks for something that is no fault, or not for such a call.
 pub(in crate::emulator) fn forbidden(error: &InvalidFault) -> Response {
     let body = json!({"error": format!("x-emulator-fault: {error}")});
-    wire::json(StatusCode::BAD_REQUEST, &body)
+    encode::json(StatusCode::BAD_REQUEST, &body)
 }
 
 pub(in crate::emulator) fn internal_error() -> Response {
     let body = json!({"error_code": 500_001, "error_message": "Internal Server Error"});
-    wire::json(StatusCode::INTERNAL_SERVER_ERROR, &body)
+    encode::json(StatusCode::INTERNAL_SERVER_ERROR, &body)
 }
 
 /// The shapes: the service's own, its framework's, and those of what stands before it.
@@ -84,7 +84,7 @@ fn refused(fault: &Fault) -> Response {
         "empty" => return status.into_response(),
         _ => numbered,
     };
-    wire::json(status, &body)
+    encode::json(status, &body)
 }
 
 fn status(fault: &Fault) -> Option<StatusCode> {
@@ -92,7 +92,7 @@ fn status(fault: &Fault) -> Option<StatusCode> {
 }
 
 fn waiting(status: StatusCode, fault: &Fault, body: &serde_json::Value) -> Response {
-    let mut response = wire::json(status, body);
+    let mut response = encode::json(status, body);
     if let Some(seconds) = fault.number("retry_after") {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
@@ -139,5 +139,5 @@ fn giant(many: bool) -> Response {
             headers.append(name.clone(), value.clone());
         }
     }
-    (headers, wire::json(StatusCode::OK, &json!({}))).into_response()
+    (headers, encode::json(StatusCode::OK, &json!({}))).into_response()
 }

@@ -43,7 +43,7 @@ impl Fault {
         let effect = match kind.row().takes {
             Takes::Always => Effect::Applied,
             Takes::Never => Effect::Withheld,
-            Takes::Chosen(usual) => usual,
+            Takes::AccountSetup(usual) => usual,
         };
         Self { kind, given: BTreeMap::new(), effect }
     }
@@ -88,7 +88,7 @@ impl Fault {
         let effect =
             effect.ok_or_else(|| InvalidFault::new("effect", "must be \"applied\" or \"none\""))?;
         match self.kind.row().takes {
-            Takes::Chosen(_) => Ok(effect),
+            Takes::AccountSetup(_) => Ok(effect),
             Takes::Always | Takes::Never if effect == self.effect => Ok(effect),
             Takes::Always | Takes::Never => Err(InvalidFault::new(
                 "effect",

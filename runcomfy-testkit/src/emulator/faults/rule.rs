@@ -84,7 +84,7 @@ impl FaultRule {
         self
     }
 
-    /// Of those only so many, by chance: from 0 for none to 1 for all. The same seed has the same luck.
+    /// Of those only so many, by chance: from 0 for none to 1 for all. The same seed has the same rng.
     #[must_use]
     pub fn probability(mut self, share: f64) -> Self {
         self.probability = if share.is_nan() { 0.0 } else { share.clamp(0.0, 1.0) };
@@ -224,14 +224,14 @@ impl Fault {
     }
 }
 
-/// A rule at work: what it has seen, and its luck.
+/// A rule at work: what it has seen, and its rng.
 #[derive(Debug)]
 pub(super) struct ActiveRule {
     pub(super) rule: FaultRule,
     pub(super) scenario: Option<&'static str>,
     seen: u64,
     pub(super) fired: u64,
-    luck: fastrand::Rng,
+    rng: fastrand::Rng,
 }
 
 /// What a rule is asked about.
@@ -243,11 +243,11 @@ pub(super) enum Occasion {
 
 impl ActiveRule {
     pub(super) fn new(rule: FaultRule, scenario: Option<&'static str>, seed: u64) -> Self {
-        Self { rule, scenario, seen: 0, fired: 0, luck: fastrand::Rng::with_seed(seed) }
+        Self { rule, scenario, seen: 0, fired: 0, rng: fastrand::Rng::with_seed(seed) }
     }
 
     /// Whether it strikes now. Asking counts.
-    pub(super) fn strikes(&mut self, occasion: Occasion) -> bool {
+    pub(super) fn matches(&mut self, occasion: Occasion) -> bool {
         let rule = &self.rule;
         let meant = match occasion {
             Occasion::Accept => rule.fault.kind().row().meets == Meets::Accept,
@@ -264,8 +264,8 @@ impl ActiveRule {
         let after = self.seen.saturating_sub(u64::from(rule.skip));
         let due = after > 0 && after.is_multiple_of(u64::from(rule.every));
         // The generator gives less than 1, so that 1 always strikes and 0 never does.
-        let strikes = due && self.luck.f64() < rule.probability;
-        self.fired += u64::from(strikes);
-        strikes
+        let matches = due && self.rng.f64() < rule.probability;
+        self.fired += u64::from(matches);
+        matches
     }
 }

@@ -17,16 +17,16 @@ use super::{fault::Fault, rule::FaultRule};
 /// # Ok::<(), runcomfy_testkit::UnknownScenario>(())
 /// ```
 #[derive(Clone, Copy)]
-pub struct Scenario(&'static Entry);
+pub struct Scenario(&'static ScenarioDefinition);
 
-struct Entry {
+struct ScenarioDefinition {
     name: &'static str,
     does: &'static str,
-    rules: &'static [Rule],
+    rules: &'static [RuleText],
 }
 
 /// A rule in short: the fault as text, and which calls meet it.
-struct Rule {
+struct RuleText {
     fault: &'static str,
     operation: Option<Operation>,
     skip: u32,
@@ -34,7 +34,7 @@ struct Rule {
     probability: f64,
 }
 
-impl Rule {
+impl RuleText {
     /// This share of all calls.
     const fn some(probability: f64, fault: &'static str) -> Self {
         Self { fault, operation: None, skip: 0, every: 1, probability }
@@ -58,87 +58,87 @@ impl Rule {
 /// A thing of the network, once in a hundred calls.
 const NOW_AND_THEN: f64 = 0.01;
 
-static SCENARIOS: &[Entry] = &[
-    Entry {
+static SCENARIOS: &[ScenarioDefinition] = &[
+    ScenarioDefinition {
         name: "flaky",
         does: "A bad day: of a hundred calls some ten meet a 429, a 5xx, a reset or a cut answer.",
         rules: &[
-            Rule::some(NOW_AND_THEN, "reset_at_accept"),
-            Rule::some(0.02, "rate_limited"),
-            Rule::some(NOW_AND_THEN, "internal_error"),
-            Rule::some(NOW_AND_THEN, "bad_gateway"),
-            Rule::some(NOW_AND_THEN, "unavailable"),
-            Rule::some(NOW_AND_THEN, "unavailable(retry_after=1)"),
-            Rule::some(NOW_AND_THEN, "reset_before_body"),
-            Rule::some(NOW_AND_THEN, "reset_after_body"),
-            Rule::some(NOW_AND_THEN, "answer_lost"),
-            Rule::some(NOW_AND_THEN, "cut_response(at=40)"),
+            RuleText::some(NOW_AND_THEN, "reset_at_accept"),
+            RuleText::some(0.02, "rate_limited"),
+            RuleText::some(NOW_AND_THEN, "internal_error"),
+            RuleText::some(NOW_AND_THEN, "bad_gateway"),
+            RuleText::some(NOW_AND_THEN, "unavailable"),
+            RuleText::some(NOW_AND_THEN, "unavailable(retry_after=1)"),
+            RuleText::some(NOW_AND_THEN, "reset_before_body"),
+            RuleText::some(NOW_AND_THEN, "reset_after_body"),
+            RuleText::some(NOW_AND_THEN, "answer_lost"),
+            RuleText::some(NOW_AND_THEN, "cut_response(at=40)"),
         ],
     },
-    Entry {
+    ScenarioDefinition {
         name: "rate-limited",
         does: "Two of three calls are refused with 429 and Retry-After: 1.",
         // What the first lets pass, every second meets the other.
-        rules: &[Rule::every(0, 3, "rate_limited"), Rule::every(0, 2, "rate_limited")],
+        rules: &[RuleText::every(0, 3, "rate_limited"), RuleText::every(0, 2, "rate_limited")],
     },
-    Entry {
+    ScenarioDefinition {
         name: "outage",
         does: "Every call is refused with 503, and nothing says for how long.",
-        rules: &[Rule::all("unavailable")],
+        rules: &[RuleText::all("unavailable")],
     },
-    Entry {
+    ScenarioDefinition {
         name: "answers-lost",
         does: "Every third submit is accepted, and its answer with the request id is lost.",
-        rules: &[Rule::every(0, 3, "answer_lost").of(Operation::SubmitRequest)],
+        rules: &[RuleText::every(0, 3, "answer_lost").of(Operation::SubmitRequest)],
     },
-    Entry {
+    ScenarioDefinition {
         name: "slow",
         does: "Half of all looks at a request come drop by drop, every tenth not at all.",
         rules: &[
-            Rule::every(0, 10, "stall").of(Operation::GetRequestStatus),
-            Rule::every(0, 10, "stall").of(Operation::GetRequestResult),
-            Rule::some(0.5, "trickle(bytes=16,every_ms=100)").of(Operation::GetRequestStatus),
-            Rule::some(0.5, "trickle(bytes=16,every_ms=100)").of(Operation::GetRequestResult),
+            RuleText::every(0, 10, "stall").of(Operation::GetRequestStatus),
+            RuleText::every(0, 10, "stall").of(Operation::GetRequestResult),
+            RuleText::some(0.5, "trickle(bytes=16,every_ms=100)").of(Operation::GetRequestStatus),
+            RuleText::some(0.5, "trickle(bytes=16,every_ms=100)").of(Operation::GetRequestResult),
         ],
     },
-    Entry {
+    ScenarioDefinition {
         name: "hostile",
         does: "Every second call is answered with something that no client should swallow.",
         rules: &[
-            Rule::every(0, 16, "garbage"),
-            Rule::every(0, 15, "html"),
-            Rule::every(0, 14, "gzip_bomb"),
-            Rule::every(0, 13, "endless_body"),
-            Rule::every(0, 12, "giant_headers(shape=long)"),
-            Rule::every(0, 11, "giant_headers(shape=many)"),
-            Rule::every(0, 10, "redirect"),
-            Rule::every(0, 9, "wrong_content_type(type=image/png)"),
+            RuleText::every(0, 16, "garbage"),
+            RuleText::every(0, 15, "html"),
+            RuleText::every(0, 14, "gzip_bomb"),
+            RuleText::every(0, 13, "endless_body"),
+            RuleText::every(0, 12, "giant_headers(shape=long)"),
+            RuleText::every(0, 11, "giant_headers(shape=many)"),
+            RuleText::every(0, 10, "redirect"),
+            RuleText::every(0, 9, "wrong_content_type(type=image/png)"),
         ],
     },
-    Entry {
+    ScenarioDefinition {
         name: "odd-answers",
         does: "Right answers, oddly put: unknown fields and status words, `canceled`, requests that are \
                not found at first.",
         rules: &[
-            Rule::all("not_found_at_first(ms=1000)"),
-            Rule::some(0.25, "unknown_status"),
-            Rule::some(0.25, "unknown_fields"),
-            Rule::some(0.25, "wrong_content_type"),
-            Rule::all("canceled_spelling"),
+            RuleText::all("not_found_at_first(ms=1000)"),
+            RuleText::some(0.25, "unknown_status"),
+            RuleText::some(0.25, "unknown_fields"),
+            RuleText::some(0.25, "wrong_content_type"),
+            RuleText::all("canceled_spelling"),
         ],
     },
-    Entry {
+    ScenarioDefinition {
         name: "failed-runs",
         does: "Of six runs each ends in another way: three shapes of error, partial outputs, no outputs, \
                cancelled by someone else.",
         // Each takes its turn of what those before it let pass.
         rules: &[
-            Rule::every(0, 6, "failed_run(error=array)"),
-            Rule::every(0, 5, "failed_run(error=object)"),
-            Rule::every(0, 4, "failed_run(error=string)"),
-            Rule::every(0, 3, "partial_outputs"),
-            Rule::every(0, 2, "no_outputs"),
-            Rule::every(0, 1, "cancelled_run"),
+            RuleText::every(0, 6, "failed_run(error=array)"),
+            RuleText::every(0, 5, "failed_run(error=object)"),
+            RuleText::every(0, 4, "failed_run(error=string)"),
+            RuleText::every(0, 3, "partial_outputs"),
+            RuleText::every(0, 2, "no_outputs"),
+            RuleText::every(0, 1, "cancelled_run"),
         ],
     },
 ];
@@ -164,7 +164,7 @@ impl Scenario {
     /// The rules that it consists of.
     #[must_use]
     pub fn rules(self) -> Vec<FaultRule> {
-        let rule = |short: &Rule| {
+        let rule = |short: &RuleText| {
             // A test reads them all.
             let fault: Fault = short.fault.parse().ok()?;
             let rule = FaultRule::new(fault).skip(short.skip).every(short.every);

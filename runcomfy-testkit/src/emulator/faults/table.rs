@@ -51,7 +51,7 @@ pub(super) enum Takes {
     Always,
     Never,
     /// As `effect` says; this where it says nothing.
-    Chosen(Effect),
+    AccountSetup(Effect),
 }
 
 pub(super) struct Parameter {
@@ -121,33 +121,33 @@ macro_rules! table {
 }
 
 use Effect::{Applied, Withheld};
-use Takes::{Always, Chosen, Never};
+use Takes::{AccountSetup, Always, Never};
 
 table! {
     // Answers.
-    RateLimited = "rate_limited", Any, Chosen(Withheld),
+    RateLimited = "rate_limited", Any, AccountSetup(Withheld),
         [number("retry_after", 1, 1_000_000, "seconds")],
         "429 with Retry-After, as a gateway writes it.";
-    InternalError = "internal_error", Any, Chosen(Withheld), [],
+    InternalError = "internal_error", Any, AccountSetup(Withheld), [],
         "500 with error code 500001.";
-    BadGateway = "bad_gateway", Any, Chosen(Withheld), [],
+    BadGateway = "bad_gateway", Any, AccountSetup(Withheld), [],
         "502 with a page of HTML, as a gateway writes it.";
-    Unavailable = "unavailable", Any, Chosen(Withheld),
+    Unavailable = "unavailable", Any, AccountSetup(Withheld),
         [Parameter {
             name: "retry_after",
             sort: Sort::Number { default: None, most: 1_000_000 },
             about: "seconds; no such header where nothing is said",
         }],
         "503 as a gateway writes it.";
-    GatewayTimeout = "gateway_timeout", Any, Chosen(Applied), [],
+    GatewayTimeout = "gateway_timeout", Any, AccountSetup(Applied), [],
         "504 with a page of HTML, as a gateway writes it that has waited too long.";
-    ErrorCode = "error_code", Any, Chosen(Withheld),
+    ErrorCode = "error_code", Any, AccountSetup(Withheld),
         [
             number("code", 10_002, i64::MAX as u64, "the service's number"),
             text("message", "The deployment is disabled", "the service's words")
         ],
         "200 with an error code for a body.";
-    Refused = "refused", Any, Chosen(Withheld),
+    Refused = "refused", Any, AccountSetup(Withheld),
         [
             word(
                 "status",
@@ -171,16 +171,16 @@ table! {
         "A refusal in any of the shapes that the service and its gateways have.";
     TokenRevoked = "token_revoked", Any, Never, [],
         "401 in plain text, for every call with this token from now on until the faults are cleared.";
-    Html = "html", Any, Chosen(Withheld), [],
+    Html = "html", Any, AccountSetup(Withheld), [],
         "200 with a page of HTML, as a captive portal answers.";
-    WrongContentType = "wrong_content_type", Any, Chosen(Applied),
+    WrongContentType = "wrong_content_type", Any, AccountSetup(Applied),
         [text("type", "text/plain", "the type it claims")],
         "The right answer under a wrong Content-Type.";
-    EmptyBody = "empty_body", Any, Chosen(Applied), [],
+    EmptyBody = "empty_body", Any, AccountSetup(Applied), [],
         "200 and nothing more.";
-    Garbage = "garbage", Any, Chosen(Withheld), [],
+    Garbage = "garbage", Any, AccountSetup(Withheld), [],
         "Bytes that are not HTTP, then the end of the connection.";
-    Redirect = "redirect", Any, Chosen(Withheld),
+    Redirect = "redirect", Any, AccountSetup(Withheld),
         [
             word("status", &["307", "302", "301", "303", "308"], "the status"),
             text("to", "http://elsewhere.invalid/", "where to")
@@ -198,15 +198,15 @@ table! {
     NotFoundAtFirst = "not_found_at_first", Submits, Always,
         [number("ms", 2_000, HOUR_MS, "for how many milliseconds after the submit")],
         "The run is accepted, but its status and result are 404 with error code 404001 at first.";
-    GzipBomb = "gzip_bomb", Any, Chosen(Withheld),
+    GzipBomb = "gzip_bomb", Any, AccountSetup(Withheld),
         [number("mib", 512, 1_048_576, "how large it is once decompressed, in MiB")],
         "200 with a small gzip body that decompresses to a huge one.";
-    EndlessBody = "endless_body", Any, Chosen(Withheld), [],
+    EndlessBody = "endless_body", Any, AccountSetup(Withheld), [],
         "200 with a body that never ends, until the peer goes away.";
-    GiantHeaders = "giant_headers", Any, Chosen(Withheld),
+    GiantHeaders = "giant_headers", Any, AccountSetup(Withheld),
         [word("shape", &["long", "many"], "one header of 1 MiB, or 10,000 headers")],
         "200 with more in its headers than a client should take.";
-    InformationalFlood = "informational_flood", Any, Chosen(Withheld), [],
+    InformationalFlood = "informational_flood", Any, AccountSetup(Withheld), [],
         "103 Early Hints over and over, until the peer goes away.";
     // Connections.
     ResetAtAccept = "reset_at_accept", Accept, Never, [],
@@ -215,28 +215,28 @@ table! {
         "The connection is closed before anything is read.";
     ResetBeforeBody = "reset_before_body", Any, Never, [],
         "The connection is reset after the head was read, and before the body was.";
-    ResetAfterBody = "reset_after_body", Any, Chosen(Withheld), [],
+    ResetAfterBody = "reset_after_body", Any, AccountSetup(Withheld), [],
         "The connection is reset after the whole call was read.";
-    CloseAfterBody = "close_after_body", Any, Chosen(Withheld), [],
+    CloseAfterBody = "close_after_body", Any, AccountSetup(Withheld), [],
         "The connection is closed after the whole call was read, without an answer.";
     AnswerLost = "answer_lost", Any, Always,
         [word("end", &["reset", "close"], "how the connection ends")],
         "The call takes effect, and its answer never comes: a submit's request id is lost.";
-    CutResponse = "cut_response", Any, Chosen(Applied),
+    CutResponse = "cut_response", Any, AccountSetup(Applied),
         [
             number("at", 100, u64::MAX, "after how many bytes"),
             PART,
             word("end", &["close", "reset"], "how the connection ends")
         ],
         "The answer breaks off; one that is shorter comes whole.";
-    Trickle = "trickle", Any, Chosen(Applied),
+    Trickle = "trickle", Any, AccountSetup(Applied),
         [
             number("bytes", 1, u64::MAX, "so many bytes"),
             number("every_ms", 200, HOUR_MS, "in so many milliseconds"),
             PART
         ],
         "The answer comes drop by drop.";
-    Stall = "stall", Any, Chosen(Withheld), [],
+    Stall = "stall", Any, AccountSetup(Withheld), [],
         "No answer, until the peer goes away or the emulator stops.";
     // Runs.
     FailedRun = "failed_run", Submits, Always,

@@ -3,11 +3,13 @@
 use super::accounts::Accounts;
 use crate::fake::FakeRunComfy;
 
+pub(super) use self::NoNotifier as Notifier;
+
 /// There is none to have.
 #[derive(Clone)]
-pub(super) enum Notifier {}
+pub(super) enum NoNotifier {}
 
-impl Notifier {
+impl NoNotifier {
     pub(super) fn begin(_: &Accounts, _: u32) -> Option<Self> {
         None
     }

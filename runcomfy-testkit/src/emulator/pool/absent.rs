@@ -6,17 +6,21 @@ use axum::{body::Bytes, http::Method, response::Response};
 use runcomfy_core::{ProxyCall, ProxyPath};
 use serde_json::Value;
 
-use crate::{emulator::wire, fake::FakeRunComfy};
+use crate::{emulator::encode, fake::FakeRunComfy};
+
+pub(in crate::emulator) use self::{
+    NoPool as Pool, NoWorkers as Workers, UnusedProxyBody as ProxyBody,
+};
 
 /// There is none to have.
-pub(in crate::emulator) enum Pool {}
+pub(in crate::emulator) enum NoPool {}
 
 /// Nobody.
-pub(in crate::emulator) enum Workers {}
+pub(in crate::emulator) enum NoWorkers {}
 
 /// As where there is one.
 #[derive(Clone, Copy)]
-pub(in crate::emulator) enum ProxyBody<'a> {
+pub(in crate::emulator) enum UnusedProxyBody<'a> {
     Json(Option<&'a Value>),
     Form(&'a str, &'a Bytes),
 }
@@ -26,18 +30,21 @@ pub(in crate::emulator) fn takes_forms(_: &ProxyPath) -> bool {
     false
 }
 
-impl Workers {
+impl NoWorkers {
     pub(in crate::emulator) async fn stop(self) {
         match self {}
     }
 }
 
-impl Pool {
-    pub(in crate::emulator) fn take_over<'a>(&self, _: impl IntoIterator<Item = &'a FakeRunComfy>) {
+impl NoPool {
+    pub(in crate::emulator) fn resume_open_runs<'a>(
+        &self,
+        _: impl IntoIterator<Item = &'a FakeRunComfy>,
+    ) {
         match *self {}
     }
 
-    pub(in crate::emulator) fn work(self: Arc<Self>) -> Workers {
+    pub(in crate::emulator) fn start_workers(self: Arc<Self>) -> NoWorkers {
         match *self {}
     }
 
@@ -55,8 +62,8 @@ impl Pool {
         _: &ProxyCall,
         _: &Method,
         _: Option<&str>,
-        _: ProxyBody<'_>,
-    ) -> Result<Response, wire::Refusal> {
+        _: UnusedProxyBody<'_>,
+    ) -> Result<Response, encode::ErrorResponse> {
         match *self {}
     }
 }

@@ -31,10 +31,10 @@ mod lost;
 mod made;
 mod money;
 mod older;
+mod proxy;
 mod queue;
 mod reported;
 mod stopped;
-mod through;
 
 /// Long enough for anything here; a hang is a failure.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -115,8 +115,8 @@ impl Reply {
         serde_json::from_slice(&self.bytes).unwrap()
     }
 
-    /// What makes it a refusal of the service.
-    fn refusal(&self) -> (u16, Option<i64>) {
+    /// What makes it an error of the service.
+    fn service_error(&self) -> (u16, Option<i64>) {
         (self.status, self.json()["error_code"].as_i64())
     }
 }

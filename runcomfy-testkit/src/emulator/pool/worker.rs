@@ -8,9 +8,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Pool, machine::Machine, queue::Waiting};
+use super::{Pool, queue::PendingJob, server::PoolServer};
 use crate::{
-    account::{Driven, DrivenEnd, StoredFile},
+    account::{DrivenEnd, DrivenFile, DrivenResult},
     comfyui::{self, Outcome, Progress},
     fake::FakeRunComfy,
     sync::lock,
@@ -26,12 +26,12 @@ impl Workers {
     /// Stops them. What they have begun is stopped as well, unless there will be another emulator to take it
     /// up.
     pub(in crate::emulator) async fn stop(mut self) {
-        const PATIENCE: Duration = Duration::from_secs(5);
+        const GRACE_PERIOD: Duration = Duration::from_secs(5);
         self.pool.closing.cancel();
-        if self.pool.passing.is_some() {
+        if self.pool.temporary_outputs.is_some() {
             lock(&self.pool.under_way).values().for_each(CancellationToken::cancel);
             let ended = async { while self.tasks.join_next().await.is_some() {} };
-            drop(tokio::time::timeout(PATIENCE, ended).await);
+            drop(tokio::time::timeout(GRACE_PERIOD, ended).await);
         }
         self.tasks.shutdown().await;
     }
@@ -39,12 +39,12 @@ impl Workers {
 
 impl Pool {
     /// Works until it is told to stop.
-    pub(in crate::emulator) fn work(self: Arc<Self>) -> Workers {
+    pub(in crate::emulator) fn start_workers(self: Arc<Self>) -> Workers {
         let mut tasks = JoinSet::new();
-        for place in 0..self.machines.len() {
+        for place in 0..self.servers.len() {
             let (pool, closing) = (self.clone(), self.closing.clone());
             tasks.spawn(async move {
-                let machine = &pool.machines[place];
+                let machine = &pool.servers[place];
                 // None is taken any more that would have to be given back.
                 while let Some(waiting) = closing.run_until_cancelled(pool.next(machine)).await {
                     pool.run(machine, waiting).await;
@@ -53,14 +53,14 @@ impl Pool {
         }
         let (pool, closing) = (self.clone(), self.closing.clone());
         tasks.spawn(async move {
-            closing.run_until_cancelled(pool.keep_tidy()).await;
+            closing.run_until_cancelled(pool.sweep_periodically()).await;
         });
         Workers { pool: self, tasks }
     }
 
     /// Waits for something to do. First comes what the machine had begun. What was begun by one that is not
     /// there any more is for the first who asks.
-    async fn next(&self, machine: &Machine) -> Waiting {
+    async fn next(&self, machine: &PoolServer) -> PendingJob {
         let begun = || {
             self.queue.begun(|begun| {
                 begun.machine == machine.number || self.server(begun.machine).is_none()
@@ -68,7 +68,7 @@ impl Pool {
         };
         loop {
             // Before anything is taken: what waits is for servers that are there.
-            while !machine.is_there(self.report.as_ref()).await {
+            while !machine.check(self.report.as_ref()).await {
                 // What it was doing when the last emulator ended is asked after all the same.
                 if let Some(waiting) = begun() {
                     return waiting;
@@ -88,8 +88,8 @@ impl Pool {
     }
 
     /// Does a job, or takes up one that was begun before.
-    async fn run(&self, machine: &Machine, waiting: Waiting) {
-        let Waiting { fake, request_id, begun } = waiting;
+    async fn run(&self, machine: &PoolServer, waiting: PendingJob) {
+        let PendingJob { fake, request_id, begun } = waiting;
         let stop = lock(&self.under_way).entry(request_id.clone()).or_default().clone();
         // Another one each time: ComfyUI remembers what ran under an id, and others may use it, too.
         let prompt_id = Uuid::new_v4().to_string();
@@ -106,7 +106,7 @@ impl Pool {
         let outcome = match (begun, job) {
             (None, None) => None,
             (None, Some(job)) => {
-                machine.runs(true);
+                machine.set_running(true);
                 let job = comfyui::Job {
                     request_id: request_id.clone(),
                     prompt_id,
@@ -117,7 +117,7 @@ impl Pool {
             }
             // Also where nobody wants it any more: the server still has it.
             (Some(begun), _) => {
-                machine.runs(true);
+                machine.set_running(true);
                 let known = (begun.prompt_id.as_str(), begun.accepted);
                 let resumed = machine
                     .server
@@ -132,7 +132,7 @@ impl Pool {
         if let Some(outcome) = outcome {
             // Where it can't be written down, it is so all the same.
             drop(fake.end(&request_id, driven(outcome)).await);
-            machine.runs(false);
+            machine.set_running(false);
         }
         lock(&self.under_way).remove(&request_id);
         // Its deployment was deleted, and this is what is left of it.
@@ -180,17 +180,17 @@ fn lost(server: &str) -> Outcome {
     }
 }
 
-fn driven(outcome: Outcome) -> Driven {
+fn driven(outcome: Outcome) -> DrivenResult {
     let (end, outputs, files) = match outcome {
         Outcome::Succeeded { outputs, files } => (DrivenEnd::Succeeded, outputs, files),
         Outcome::Failed { error, outputs, files } => (DrivenEnd::Failed(error), outputs, files),
         Outcome::Cancelled => (DrivenEnd::Cancelled, serde_json::Map::new(), Vec::new()),
     };
-    let stored = |file: comfyui::StoredFile| StoredFile {
+    let stored = |file: comfyui::StoredFile| DrivenFile {
         kind: file.kind.as_str().to_owned(),
         subfolder: file.subfolder,
         filename: file.filename,
         path: file.path,
     };
-    Driven { end, outputs, files: files.into_iter().map(stored).collect() }
+    DrivenResult { end, outputs, files: files.into_iter().map(stored).collect() }
 }

@@ -61,13 +61,13 @@ fn write_until_killed(path: &Path) {
             let (store, next) = (store.clone(), next.clone());
             writers.spawn(async move {
                 loop {
-                    let (number, ticket) = {
+                    let (number, pending) = {
                         let mut next = next.lock().unwrap();
                         let number = *next;
                         *next += 1;
                         (number, store.append(record(1, number)))
                     };
-                    ticket.await.unwrap();
+                    pending.await.unwrap();
                     writeln!(io::stdout(), "on disk: {number}").unwrap();
                 }
             });

@@ -215,8 +215,8 @@ async fn what_was_begun_can_be_stopped_as_soon_as_it_is_taken_over() {
     let request = InferenceRequest::new(DeploymentId::new(DEPLOYMENT).unwrap());
     let [begun, waiting] = [(); 2].map(|()| fake.submit_request(&request));
     let (begun, waiting) = (begun.await.unwrap().request_id, waiting.await.unwrap().request_id);
-    fake.hand_over(&begun, first.machines[0].number, "id").await.unwrap().unwrap();
-    second.take_over([&fake]);
+    fake.hand_over(&begun, first.servers[0].number, "id").await.unwrap().unwrap();
+    second.resume_open_runs([&fake]);
     assert!(second.stop(&begun));
     assert!(!second.stop(&waiting), "it does not run, so there is nothing to stop");
 }

@@ -1,4 +1,4 @@
-//! Servers that go away and come back.
+//! ServerAddresses that go away and come back.
 
 use super::*;
 

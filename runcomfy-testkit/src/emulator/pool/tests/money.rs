@@ -67,7 +67,7 @@ async fn a_balance_that_runs_out_ends_no_run() {
     tokio::time::timeout(PATIENCE, broke).await.unwrap();
     let path = format!("POST prod/v1/deployments/{DEPLOYMENT}/inference");
     let reply = caller.call(&path, Some(&recorded("invert"))).await;
-    assert_eq!(reply.refusal(), (200, Some(10_001)));
+    assert_eq!(reply.service_error(), (200, Some(10_001)));
     server.release();
     request.succeeds().await;
 }

@@ -37,7 +37,7 @@ async fn a_run_that_was_handed_over_under_its_request_is_taken_up() {
     let (request, mut records) = waiting(folder.path()).await;
     let server = held("invert", "executed");
     let pool = Pool::new(vec![server.url()], Vec::new(), impatient(), None, None).unwrap();
-    let begun = json!({"request_id": request.id, "machine": pool.machines[0].number});
+    let begun = json!({"request_id": request.id, "machine": pool.servers[0].number});
     let event = json!({"at": {"secs": 0, "nanos": 0}, "event": {"Begun": begun}});
     records.push(Record { account: KEY, event: to_vec(&event).unwrap() });
     let state = folder.path().join("old");

@@ -72,7 +72,7 @@ async fn a_deletion_stops_what_runs_and_frees_the_server() {
     let other = caller.submit_to(NARROW, recorded("invert")).await;
     server.called("(held)", 1).await;
     delete(&caller, DEPLOYMENT).await;
-    assert_eq!(running.ask("GET", "status").await.refusal(), (404, Some(404_001)));
+    assert_eq!(running.ask("GET", "status").await.service_error(), (404, Some(404_001)));
     other.succeeds().await;
     assert!(count(&server, "POST /interrupt") > 0);
     assert_eq!(taken(&server), [running.mark.as_str(), &other.mark]);

@@ -1,4 +1,4 @@
-//! Where accounts that begin alike live: at one time, and in one file if they are to outlive the process.
+//! Where accounts that begin templated live: at one time, and in one file if they are to outlive the process.
 
 use std::time::Duration;
 
@@ -6,34 +6,34 @@ use chrono::{DateTime, Utc};
 
 use crate::{
     clock::Clock,
-    fake::{FakeBuilder, FakeRunComfy, Keeper},
-    history::{Entry, Event},
+    fake::{EventRecorder, FakeBuilder, FakeRunComfy},
+    history::{Event, HistoryEntry},
 };
 
-pub(super) struct Home {
+pub(super) struct AccountFactory {
     template: FakeBuilder,
     clock: Clock,
     /// What the clock's zero is in real time.
     started_at: DateTime<Utc>,
-    keepers: Option<Box<dyn Fn(u64) -> Keeper + Send + Sync>>,
+    recorders: Option<Box<dyn Fn(u64) -> EventRecorder + Send + Sync>>,
 }
 
-impl Home {
+impl AccountFactory {
     /// One in memory.
     pub(super) fn new(template: FakeBuilder) -> Self {
         let clock = Clock::start(Duration::ZERO, template.scale());
-        Self { template, clock, started_at: Utc::now(), keepers: None }
+        Self { template, clock, started_at: Utc::now(), recorders: None }
     }
 
-    /// One whose accounts are written down by the keeper that this gives for each.
+    /// One whose accounts are written down by the recorder that this gives for each.
     #[cfg(feature = "state")]
     pub(super) fn kept(
         template: FakeBuilder,
         clock: Clock,
         started_at: DateTime<Utc>,
-        keepers: impl Fn(u64) -> Keeper + Send + Sync + 'static,
+        recorders: impl Fn(u64) -> EventRecorder + Send + Sync + 'static,
     ) -> Self {
-        Self { template, clock, started_at, keepers: Some(Box::new(keepers)) }
+        Self { template, clock, started_at, recorders: Some(Box::new(recorders)) }
     }
 
     pub(super) fn clock(&self) -> Clock {
@@ -44,21 +44,21 @@ impl Home {
     pub(super) fn open(&self, key: u64, seed: Option<u64>) -> FakeRunComfy {
         let now = self.clock.now();
         let mut account = self.template.account(seed.unwrap_or(key), now, self.started_at);
-        let keeper = self.keepers.as_ref().map(|keepers| keepers(key));
+        let recorder = self.recorders.as_ref().map(|recorders| recorders(key));
         let keep = |event| {
-            if let Some(keeper) = &keeper {
+            if let Some(recorder) = &recorder {
                 // Nobody need wait: what relies on this is written down after it.
-                drop((keeper.0)(Some(&Entry { at: now, event })));
+                drop((recorder.0)(Some(&HistoryEntry { at: now, event })));
             }
         };
         keep(Event::Opened { balance: self.template.opening_balance(), seed });
         for deployment in self.template.seeds() {
-            account.plant(now, deployment.clone());
-            keep(Event::Planted(Box::new(deployment.clone())));
+            account.add_deployment(now, deployment.clone());
+            keep(Event::Seeded(Box::new(deployment.clone())));
         }
         let fake = self.template.clone().around(account, self.clock);
-        if let Some(keeper) = keeper {
-            fake.keep_with(keeper);
+        if let Some(recorder) = recorder {
+            fake.record_with(recorder);
         }
         fake
     }

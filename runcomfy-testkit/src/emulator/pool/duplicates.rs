@@ -7,26 +7,26 @@ use std::{
 
 use url::{Host, Url};
 
-/// Servers by where they are.
-pub(super) struct Servers<'a>(Vec<(&'a Url, Place)>);
+/// ServerAddresses by where they are.
+pub(super) struct ServerAddresses<'a>(Vec<(&'a Url, ServerAddress)>);
 
 /// Where a server listens, as far as its name can be resolved.
-struct Place {
+struct ServerAddress {
     addresses: HashSet<IpAddr>,
     port: Option<u16>,
     path: String,
     by_name: bool,
 }
 
-impl<'a> Servers<'a> {
+impl<'a> ServerAddresses<'a> {
     /// Asks the system for addresses, where there is anything to compare.
     pub(super) fn of(urls: &'a [Url]) -> Self {
         let compared = if urls.len() > 1 { urls } else { &[] };
-        Self(compared.iter().map(|url| (url, Place::of(url))).collect())
+        Self(compared.iter().map(|url| (url, ServerAddress::of(url))).collect())
     }
 
     /// Two names of one server, without what could be a password in them.
-    pub(super) fn twice(&self) -> Option<(Url, Url)> {
+    pub(super) fn first_duplicate(&self) -> Option<(Url, Url)> {
         self.0.iter().enumerate().find_map(|(count, (url, place))| {
             let earlier = self.0.iter().take(count);
             let same =
@@ -44,7 +44,7 @@ fn shown(url: &Url) -> Url {
     url
 }
 
-impl Place {
+impl ServerAddress {
     fn of(url: &Url) -> Self {
         let port = url.port_or_known_default();
         let addresses: HashSet<IpAddr> = match url.host() {
@@ -88,14 +88,14 @@ mod tests {
     #[track_caller]
     fn check(one: &str, other: &str, same: bool) {
         let urls = [one.parse().unwrap(), other.parse().unwrap()];
-        assert_eq!(Servers::of(&urls).twice().is_some(), same, "{one} {other}");
+        assert_eq!(ServerAddresses::of(&urls).first_duplicate().is_some(), same, "{one} {other}");
     }
 
     #[test]
     fn a_password_is_not_shown() {
         let urls = ["http://me:secret@127.0.0.1:1", "http://me:secret@localhost:1"];
         let urls = urls.map(|url| url.parse().unwrap());
-        let (one, other) = Servers::of(&urls).twice().unwrap();
+        let (one, other) = ServerAddresses::of(&urls).first_duplicate().unwrap();
         assert!(!format!("{one}{other}").contains("secret"), "{one} {other}");
     }
 

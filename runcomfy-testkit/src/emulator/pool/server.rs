@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 
 use crate::{
-    comfyui::{About, Server, Trouble, TroubleKind},
+    comfyui::{About, ComfyError, ComfyErrorKind, Server},
     sync::lock,
 };
 
@@ -13,14 +13,14 @@ use crate::{
 pub(in crate::emulator) type Report = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// A server, by a number that it keeps across restarts.
-pub(super) struct Machine {
+pub(super) struct PoolServer {
     pub(super) number: u64,
     pub(super) server: Server,
-    state: Mutex<State>,
+    state: Mutex<ServerState>,
 }
 
 #[derive(Default)]
-struct State {
+struct ServerState {
     /// Since it was last asked. `None` before the first answer.
     reach: Option<Reach>,
     running: bool,
@@ -35,17 +35,17 @@ enum Reach {
     Other,
 }
 
-impl Machine {
+impl PoolServer {
     pub(super) fn new(number: u64, server: Server) -> Self {
         Self { number, server, state: Mutex::default() }
     }
 
     /// Asks whether it is there, and reports where that is news.
-    pub(super) async fn is_there(&self, report: Option<&Report>) -> bool {
+    pub(super) async fn check(&self, report: Option<&Report>) -> bool {
         let found = self.server.check().await;
         let reach = match &found {
             Ok(_) => Reach::Comfyui,
-            Err(trouble) => reach(trouble),
+            Err(error) => reach(error),
         };
         let before = lock(&self.state).reach.replace(reach);
         if before != Some(reach)
@@ -56,7 +56,7 @@ impl Machine {
         reach == Reach::Comfyui
     }
 
-    pub(super) fn runs(&self, running: bool) {
+    pub(super) fn set_running(&self, running: bool) {
         lock(&self.state).running = running;
     }
 
@@ -73,18 +73,18 @@ impl Machine {
     }
 }
 
-fn reach(trouble: &Trouble) -> Reach {
-    match trouble.kind() {
-        TroubleKind::TimedOut => Reach::Nothing,
-        _ if trouble.is_absence() => Reach::Nothing,
-        TroubleKind::Status(_)
-        | TroubleKind::TooLarge
-        | TroubleKind::Unreachable
-        | TroubleKind::Unusable => Reach::Other,
+fn reach(error: &ComfyError) -> Reach {
+    match error.kind() {
+        ComfyErrorKind::TimedOut => Reach::Nothing,
+        _ if error.is_absence() => Reach::Nothing,
+        ComfyErrorKind::Status(_)
+        | ComfyErrorKind::TooLarge
+        | ComfyErrorKind::Unreachable
+        | ComfyErrorKind::Unusable => Reach::Other,
     }
 }
 
-fn line(name: &str, before: Option<Reach>, found: &Result<About, Trouble>) -> String {
+fn line(name: &str, before: Option<Reach>, found: &Result<About, ComfyError>) -> String {
     match found {
         Ok(About { version, device }) => {
             let version = version.as_ref().map(|version| format!(" {version}"));
@@ -93,10 +93,10 @@ fn line(name: &str, before: Option<Reach>, found: &Result<About, Trouble>) -> St
             let again = if before.is_some() { " now" } else { "" };
             format!("ComfyUI{version} at {name} answers{again}{device}")
         }
-        Err(trouble) if reach(trouble) == Reach::Other => {
-            format!("what is at {name} is no ComfyUI, so no request runs there: {trouble}")
+        Err(error) if reach(error) == Reach::Other => {
+            format!("what is at {name} is no ComfyUI, so no request runs there: {error}")
         }
-        Err(trouble) => format!("{trouble}; requests wait until it answers"),
+        Err(error) => format!("{error}; requests wait until it answers"),
     }
 }
 
@@ -107,15 +107,15 @@ mod tests {
     #[test]
     fn what_does_not_answer_is_told_from_what_answers_otherwise() {
         for (kind, expected) in [
-            (TroubleKind::Unreachable, Reach::Nothing),
-            (TroubleKind::TimedOut, Reach::Nothing),
-            (TroubleKind::Status(502), Reach::Nothing),
-            (TroubleKind::Status(404), Reach::Other),
-            (TroubleKind::Status(500), Reach::Other),
-            (TroubleKind::Unusable, Reach::Other),
-            (TroubleKind::TooLarge, Reach::Other),
+            (ComfyErrorKind::Unreachable, Reach::Nothing),
+            (ComfyErrorKind::TimedOut, Reach::Nothing),
+            (ComfyErrorKind::Status(502), Reach::Nothing),
+            (ComfyErrorKind::Status(404), Reach::Other),
+            (ComfyErrorKind::Status(500), Reach::Other),
+            (ComfyErrorKind::Unusable, Reach::Other),
+            (ComfyErrorKind::TooLarge, Reach::Other),
         ] {
-            assert_eq!(reach(&Trouble::new(kind, "http://host", "x")), expected, "{kind:?}");
+            assert_eq!(reach(&ComfyError::new(kind, "http://host", "x")), expected, "{kind:?}");
         }
     }
 }

@@ -9,9 +9,9 @@ use runcomfy_core::{Error, ErrorKind, Operation, ProxyCall};
 
 use super::Pool;
 use crate::{
-    account::refusal,
-    comfyui::{self, ProxyAnswer, ProxyBody, ProxyTrouble},
-    emulator::wire,
+    account::service_error,
+    comfyui::{self, ProxyAnswer, ProxyBody, ProxyError},
+    emulator::encode,
     fake::FakeRunComfy,
 };
 
@@ -26,11 +26,11 @@ impl Pool {
         method: &Method,
         query: Option<&str>,
         body: ProxyBody<'_>,
-    ) -> Result<Response, wire::Refusal> {
+    ) -> Result<Response, encode::ErrorResponse> {
         let (deployment, instance) = (&call.deployment_id, &call.instance_id);
         let number = fake.machine(deployment, instance);
         let Some(server) = number.and_then(|number| self.server(number)) else {
-            let error = refusal::instance_not_found(instance);
+            let error = service_error::instance_not_found(instance);
             return Err(error.with_deployment_id(deployment.clone()).into());
         };
         let method =
@@ -39,7 +39,7 @@ impl Pool {
         let own = |id: &str| ids.contains(id);
         match server.proxy(method, &call.path, query, body, own).await {
             Ok(answer) => Ok(written(answer)),
-            Err(ProxyTrouble::Refused(why)) => {
+            Err(ProxyError::Refused(why)) => {
                 // Not 403: with another token it is just as closed.
                 Err(Error::new(OPERATION, ErrorKind::Refused)
                     .with_status_code(405)
@@ -47,10 +47,10 @@ impl Pool {
                     .with_message(why)
                     .into())
             }
-            Err(ProxyTrouble::Server(trouble)) => {
+            Err(ProxyError::Server(error)) => {
                 Err(Error::new(OPERATION, ErrorKind::UpstreamUnavailable)
                     .with_status_code(502)
-                    .with_message(trouble.to_string())
+                    .with_message(error.to_string())
                     .into())
             }
         }

@@ -132,23 +132,23 @@ pub(super) fn cancellation(request: &RequestId, cancellation: &Cancellation) -> 
 
 /// Marks the answer to a submit that was accepted.
 #[derive(Clone, Debug)]
-pub(super) struct Accepted(pub(super) RequestId);
+pub(super) struct AcceptedRequest(pub(super) RequestId);
 
 /// Marks an answer that refuses the call, whatever its HTTP status says, with the number it does that by.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Refused(pub(super) i64);
+pub(super) struct ErrorCode(pub(super) i64);
 
 /// A call that the service refused.
 #[derive(Debug)]
-pub(super) struct Refusal(Error);
+pub(super) struct ErrorResponse(Error);
 
-impl From<Error> for Refusal {
+impl From<Error> for ErrorResponse {
     fn from(error: Error) -> Self {
         Self(error)
     }
 }
 
-impl axum::response::IntoResponse for Refusal {
+impl axum::response::IntoResponse for ErrorResponse {
     fn into_response(self) -> Response {
         let Self(error) = self;
         let (status, code) = usual(error.kind());
@@ -168,7 +168,7 @@ impl axum::response::IntoResponse for Refusal {
             body["detail"] = detail.clone();
         }
         let mut response = json(status, &body);
-        response.extensions_mut().insert(Refused(code));
+        response.extensions_mut().insert(ErrorCode(code));
         if let Some(delay) = error.retry_after() {
             let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -181,7 +181,7 @@ impl axum::response::IntoResponse for Refusal {
 fn usual(kind: ErrorKind) -> (StatusCode, i64) {
     match kind {
         ErrorKind::Conflict => (StatusCode::CONFLICT, 409_001),
-        // Refused by number, in an answer that went well by HTTP.
+        // ErrorCode by number, in an answer that went well by HTTP.
         ErrorKind::DeploymentDisabled => (StatusCode::OK, 10_002),
         ErrorKind::InsufficientFunds => (StatusCode::OK, 10_001),
         ErrorKind::InvalidArgument | ErrorKind::InvalidRequest => {

@@ -1,29 +1,29 @@
-//! `Keeper`: writes a fake's events to the state file.
+//! `EventRecorder`: writes a fake's events to the state file.
 
 use std::{fmt, pin::Pin, sync::Arc};
 
 use runcomfy_core::{Error, ErrorKind, Operation, Outcome};
 
-use crate::history::Entry;
+use crate::history::HistoryEntry;
 
 /// Resolves when what was to be kept is kept.
-type Kept = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+type RecordResult = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 
 /// Writes events down, each in the order in which it is called. Called with none, it says when those before
 /// are kept.
 #[derive(Clone)]
-pub(crate) struct Keeper(pub(crate) Arc<Keep>);
+pub(crate) struct EventRecorder(pub(crate) Arc<RecordFn>);
 
-type Keep = dyn Fn(Option<&Entry>) -> Kept + Send + Sync;
+type RecordFn = dyn Fn(Option<&HistoryEntry>) -> RecordResult + Send + Sync;
 
-impl fmt::Debug for Keeper {
+impl fmt::Debug for EventRecorder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Keeper")
+        f.write_str("EventRecorder")
     }
 }
 
 /// What is not written down nobody may rely on.
-pub(super) fn not_kept(operation: Operation, why: &str) -> Error {
+pub(super) fn record_error(operation: Operation, why: &str) -> Error {
     Error::new(operation, ErrorKind::UpstreamUnavailable)
         .with_outcome(Outcome::Unknown)
         .with_status_code(500)

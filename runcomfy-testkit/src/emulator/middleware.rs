@@ -14,17 +14,17 @@ use runcomfy_core::{CallKind, Operation, RequestId};
 use super::{
     accounts::Fingerprint,
     app_state::{AppState, Caller, MAX_BODY_BYTES, bearer},
-    connection::Line,
+    connection::ConnectionHandle,
     counters::CallRecord,
-    faults::{self, Effect, Fault, FaultKind, InvalidFault, Met, raw},
+    encode::{self, AcceptedRequest},
+    faults::{self, Effect, Fault, FaultDecision, FaultKind, InvalidFault, raw},
     shared::SharedState,
-    wire::{self, Accepted},
 };
-use crate::account::refusal;
+use crate::account::service_error;
 
-pub(super) async fn watch(
+pub(super) async fn handle(
     State(state): State<Arc<AppState>>,
-    ConnectInfo(line): ConnectInfo<Line>,
+    ConnectInfo(connection): ConnectInfo<ConnectionHandle>,
     mut request: Request,
     next: Next,
 ) -> Response {
@@ -37,98 +37,103 @@ pub(super) async fn watch(
     if path.starts_with("/_emulator/") {
         return next.run(request).await;
     }
-    let asked = asked(request.headers());
+    let requested = requested_fault(request.headers());
     let Some(operation) = operation(request.method(), path) else {
-        let visit = Visit { record: shared.ledger.open_call(), line, shared, operation: None };
-        return match asked.and_then(|asked| asked.map(fits_any).transpose()) {
-            Ok(None) => visit.through(request, next).await,
-            Ok(Some(fault)) => visit.meet(fault, request, next).await,
-            Err(error) => visit.instead(request, faults::forbidden(&error)).await,
+        let call = PendingCall {
+            record: shared.call_log.open_call(),
+            connection,
+            shared,
+            operation: None,
+        };
+        return match requested.and_then(|requested| requested.map(check_any_call).transpose()) {
+            Ok(None) => call.forward(request, next).await,
+            Ok(Some(fault)) => call.apply_fault(fault, request, next).await,
+            Err(error) => call.answer_instead(request, faults::forbidden(&error)).await,
         };
     };
     let token = bearer(request.headers());
     let fake = token.and_then(|token| state.accounts.of(token));
     let Some((token, fake)) = token.zip(fake) else {
-        shared.ledger.unauthenticated();
-        return wire::unauthorized();
+        shared.call_log.unauthenticated();
+        return encode::unauthorized();
     };
-    let mut record = shared.ledger.call(state.accounts.fingerprint(token), &fake, operation);
-    if let Some(request) = request_in(path) {
-        record.is_about(request);
+    let mut record = shared.call_log.call(state.accounts.fingerprint(token), &fake, operation);
+    if let Some(request) = request_id_in(path) {
+        record.set_request(request);
     }
-    let mut visit = Visit { record, line, shared, operation: Some(operation) };
-    let met = asked.and_then(|asked| {
-        let asked = asked.map(|fault| fits(fault, operation)).transpose()?;
-        Ok(shared.faults.on_call(operation, Fingerprint::of(token), path, asked))
+    let mut call = PendingCall { record, connection, shared, operation: Some(operation) };
+    let met = requested.and_then(|requested| {
+        let requested = requested.map(|fault| check_operation(fault, operation)).transpose()?;
+        Ok(shared.faults.decide(operation, Fingerprint::of(token), path, requested))
     });
     request.extensions_mut().insert(Caller(fake));
     match met {
-        Ok(Met::Nothing) => visit.through(request, next).await,
-        Ok(Met::Fault(fault)) => visit.meet(fault, request, next).await,
-        Ok(Met::Revoked) => {
-            visit.record.meets(FaultKind::TokenRevoked);
-            visit.instead(request, wire::unauthorized()).await
+        Ok(FaultDecision::Nothing) => call.forward(request, next).await,
+        Ok(FaultDecision::Fault(fault)) => call.apply_fault(fault, request, next).await,
+        Ok(FaultDecision::Revoked) => {
+            call.record.set_fault(FaultKind::TokenRevoked);
+            call.answer_instead(request, encode::unauthorized()).await
         }
-        Ok(Met::Hidden) => {
-            visit.record.meets(FaultKind::NotFoundAtFirst);
-            let missing = refusal::missing(operation, "Request not found");
-            visit.instead(request, wire::Refusal::from(missing).into_response()).await
+        Ok(FaultDecision::Hidden) => {
+            call.record.set_fault(FaultKind::NotFoundAtFirst);
+            let missing = service_error::missing(operation, "Request not found");
+            call.answer_instead(request, encode::ErrorResponse::from(missing).into_response()).await
         }
-        Err(error) => visit.instead(request, faults::forbidden(&error)).await,
+        Err(error) => call.answer_instead(request, faults::forbidden(&error)).await,
     }
 }
 
 /// One call on its way.
-struct Visit<'a> {
+struct PendingCall<'a> {
     record: CallRecord,
-    line: Line,
+    connection: ConnectionHandle,
     shared: &'a SharedState,
     operation: Option<Operation>,
 }
 
-impl Visit<'_> {
+impl PendingCall<'_> {
     /// Unharmed.
-    async fn through(mut self, request: Request, next: Next) -> Response {
-        let right = self.serve(request, next).await;
-        self.record.answered(right.status(), took_effect(&right));
-        right
+    async fn forward(mut self, request: Request, next: Next) -> Response {
+        let response = self.serve(request, next).await;
+        self.record.answered(response.status(), took_effect(&response));
+        response
     }
 
     /// Another answer, and no effect.
-    async fn instead(self, request: Request, response: Response) -> Response {
-        read_to_its_end(request).await;
+    async fn answer_instead(self, request: Request, response: Response) -> Response {
+        drain_body(request).await;
         self.record.answered(response.status(), false);
         response
     }
 
-    async fn meet(mut self, fault: Fault, mut request: Request, next: Next) -> Response {
+    async fn apply_fault(mut self, fault: Fault, mut request: Request, next: Next) -> Response {
         let kind = fault.kind();
-        self.record.meets(kind);
+        self.record.set_fault(kind);
         if let Some(script) = faults::script(&fault) {
             request.extensions_mut().insert(script);
-            return self.through(request, next).await;
+            return self.forward(request, next).await;
         }
         if kind == FaultKind::NotFoundAtFirst {
-            let right = self.serve(request, next).await;
-            if let Some(Accepted(id)) = right.extensions().get() {
+            let response = self.serve(request, next).await;
+            if let Some(AcceptedRequest(id)) = response.extensions().get() {
                 let time = Duration::from_millis(fault.number("ms").unwrap_or_default());
                 self.shared.faults.hide(id.as_str(), time);
             }
-            self.record.answered(right.status(), took_effect(&right));
-            return right;
+            self.record.answered(response.status(), took_effect(&response));
+            return response;
         }
-        let right = match fault.effect() {
+        let response = match fault.effect() {
             Effect::Applied => Some(self.serve(request, next).await),
             // It goes before the body has come.
             Effect::Withheld if kind == FaultKind::ResetBeforeBody => None,
             Effect::Withheld => {
-                read_to_its_end(request).await;
+                drain_body(request).await;
                 None
             }
         };
-        let confirms = right.as_ref().is_some_and(took_effect);
+        let confirms = response.as_ref().is_some_and(took_effect);
         if raw::is_raw(kind) {
-            return self.on_the_wire(&fault, right, confirms).await;
+            return self.take_connection(&fault, response, confirms).await;
         }
         if let Some(response) = faults::answer(&fault) {
             // An endless one is never whole.
@@ -137,19 +142,24 @@ impl Visit<'_> {
             }
             return response;
         }
-        let right = right.unwrap_or_else(faults::internal_error);
-        let response = faults::rewrite(&fault, right).await;
+        let response = response.unwrap_or_else(faults::internal_error);
+        let response = faults::rewrite(&fault, response).await;
         self.record.answered(response.status(), confirms);
         response
     }
 
     /// Takes the connection, and does the rest without the HTTP server.
-    async fn on_the_wire(self, fault: &Fault, right: Option<Response>, confirms: bool) -> Response {
-        if let Some(stream) = self.line.take() {
-            self.shared.ledger.cut();
+    async fn take_connection(
+        self,
+        fault: &Fault,
+        response: Option<Response>,
+        confirms: bool,
+    ) -> Response {
+        if let Some(stream) = self.connection.take() {
+            self.shared.call_log.connection_taken();
             let answered = tokio::select! {
-                answered = raw::act(fault, stream, right) => answered,
-                () = self.line.stopped() => None,
+                answered = raw::act(fault, stream, response) => answered,
+                () = self.connection.stopped() => None,
             };
             if let Some(status) = answered {
                 self.record.answered(status, confirms);
@@ -161,24 +171,24 @@ impl Visit<'_> {
 
     /// The service's own answer.
     async fn serve(&mut self, request: Request, next: Next) -> Response {
-        let passed = self.record.passes();
+        let forwarded = self.record.forward();
         let changes = self.operation.is_some_and(|one| one.call_kind() != CallKind::Read);
         let work = async move {
-            let right = next.run(request).await;
-            passed.done(took_effect(&right));
-            right
+            let response = next.run(request).await;
+            forwarded.finish(took_effect(&response));
+            response
         };
         // What was begun is finished and written down, whether or not the caller still listens.
-        let right = if changes { tokio::spawn(work).await } else { Ok(work.await) };
-        match right {
-            Ok(right) => {
-                if let Some(Accepted(id)) = right.extensions().get() {
-                    self.record.is_about(id.clone());
+        let response = if changes { tokio::spawn(work).await } else { Ok(work.await) };
+        match response {
+            Ok(response) => {
+                if let Some(AcceptedRequest(id)) = response.extensions().get() {
+                    self.record.set_request(id.clone());
                 }
-                if let Some(wire::Refused(code)) = right.extensions().get() {
-                    self.record.refused(*code);
+                if let Some(encode::ErrorCode(code)) = response.extensions().get() {
+                    self.record.set_error_code(*code);
                 }
-                right
+                response
             }
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
@@ -189,24 +199,24 @@ impl Visit<'_> {
     }
 }
 
-fn took_effect(right: &Response) -> bool {
-    right.status().is_success() && right.extensions().get::<wire::Refused>().is_none()
+fn took_effect(response: &Response) -> bool {
+    response.status().is_success() && response.extensions().get::<encode::ErrorCode>().is_none()
 }
 
 /// So that the caller has said all before it gets an answer, as from the service.
-async fn read_to_its_end(request: Request) {
+async fn drain_body(request: Request) {
     // Too much, or broken off: the answer is the same.
     let _ = to_bytes(request.into_body(), MAX_BODY_BYTES).await;
 }
 
 /// The fault that the caller asks for.
-fn asked(headers: &HeaderMap) -> Result<Option<Fault>, InvalidFault> {
+fn requested_fault(headers: &HeaderMap) -> Result<Option<Fault>, InvalidFault> {
     let Some(header) = headers.get("x-emulator-fault") else { return Ok(None) };
     let text = header.to_str().map_err(|_| InvalidFault::new("fault", "must be ASCII"))?;
     text.parse().map(Some)
 }
 
-fn fits(fault: Fault, operation: Operation) -> Result<Fault, InvalidFault> {
+fn check_operation(fault: Fault, operation: Operation) -> Result<Fault, InvalidFault> {
     if fault.meets(operation) {
         return Ok(fault);
     }
@@ -215,7 +225,7 @@ fn fits(fault: Fault, operation: Operation) -> Result<Fault, InvalidFault> {
 }
 
 /// For calls that are no operation's.
-fn fits_any(fault: Fault) -> Result<Fault, InvalidFault> {
+fn check_any_call(fault: Fault) -> Result<Fault, InvalidFault> {
     if fault.meets_anything() && fault.kind() != FaultKind::TokenRevoked {
         return Ok(fault);
     }
@@ -224,7 +234,7 @@ fn fits_any(fault: Fault) -> Result<Fault, InvalidFault> {
 }
 
 /// The request that a call names.
-fn request_in(path: &str) -> Option<RequestId> {
+fn request_id_in(path: &str) -> Option<RequestId> {
     let (_, rest) = path.split_once("/requests/")?;
     RequestId::new(rest.split('/').next()?).ok()
 }

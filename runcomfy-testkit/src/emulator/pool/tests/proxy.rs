@@ -60,13 +60,16 @@ async fn an_instance_is_one_of_its_deployment_and_its_account_only() {
     let (emulator, _request, mut instance) = busy(&server).await;
     assert_eq!(instance.call("GET", "queue", None).await.status, 200);
     let id = std::mem::replace(&mut instance.id, "0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d".into());
-    assert_eq!(instance.call("GET", "queue", None).await.refusal(), (404, Some(404_001)));
+    assert_eq!(instance.call("GET", "queue", None).await.service_error(), (404, Some(404_001)));
     instance.id = id;
     let other = Instance { deployment: NARROW, ..instance };
-    assert_eq!(other.call("POST", "free", Some(&json!({}))).await.refusal(), (404, Some(404_001)));
+    assert_eq!(
+        other.call("POST", "free", Some(&json!({}))).await.service_error(),
+        (404, Some(404_001))
+    );
     let caller = Caller::with_token(&emulator, "somebody else");
     let other = Instance { caller, deployment: DEPLOYMENT, id: other.id };
-    assert_eq!(other.call("GET", "queue", None).await.refusal(), (404, Some(404_001)));
+    assert_eq!(other.call("GET", "queue", None).await.service_error(), (404, Some(404_001)));
     assert_eq!(count(&server, "POST /free"), 0);
 }
 
@@ -136,7 +139,7 @@ async fn what_would_reach_beyond_ones_own_is_refused() {
         ("GET", "ws"),
     ] {
         let reply = instance.call(method, path, None).await;
-        assert_eq!(reply.refusal(), (405, Some(405_001)), "{path}");
+        assert_eq!(reply.service_error(), (405, Some(405_001)), "{path}");
     }
 }
 

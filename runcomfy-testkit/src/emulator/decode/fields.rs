@@ -4,7 +4,7 @@ use runcomfy_core::{Error, Operation, WorkflowId};
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use crate::{account::refusal, text};
+use crate::{account::service_error, text};
 
 pub(super) struct Fields {
     operation: Operation,
@@ -13,9 +13,9 @@ pub(super) struct Fields {
 }
 
 /// A value of another type: what it should have been, and the name of that rule.
-type Unfit = (&'static str, &'static str);
+type TypeMismatch = (&'static str, &'static str);
 
-pub(super) const NO_ADDRESS: Unfit = ("Input should be a valid URL", "url_parsing");
+pub(super) const NOT_A_URL: TypeMismatch = ("Input should be a valid URL", "url_parsing");
 
 /// One entry of the list of what is wrong.
 fn fault(place: &[&str], message: &str, kind: &str) -> Value {
@@ -29,8 +29,9 @@ pub(super) fn address(text: &str) -> Option<Url> {
 
 impl Fields {
     pub(super) fn of(operation: Operation, body: &[u8]) -> Result<Self, Error> {
-        let refused =
-            |message, kind| Err(refusal::faults(operation, vec![fault(&["body"], message, kind)]));
+        let refused = |message, kind| {
+            Err(service_error::faults(operation, vec![fault(&["body"], message, kind)]))
+        };
         match serde_json::from_slice(text::json(body)) {
             Ok(Value::Object(map)) => Ok(Self { operation, map, faults: Vec::new() }),
             Ok(_) => refused("Input should be a valid dictionary", "dict_type"),
@@ -39,11 +40,11 @@ impl Fields {
         }
     }
 
-    /// The field. Where it is missing or unfit, that goes on the list.
+    /// The field. Where it is missing or invalid, that goes on the list.
     pub(super) fn required<T>(
         &mut self,
         key: &str,
-        read: impl FnOnce(Value) -> Result<T, Unfit>,
+        read: impl FnOnce(Value) -> Result<T, TypeMismatch>,
     ) -> Option<T> {
         match self.map.remove(key) {
             Some(value) => self.read(key, value, read),
@@ -58,7 +59,7 @@ impl Fields {
     pub(super) fn optional<T>(
         &mut self,
         key: &str,
-        read: impl FnOnce(Value) -> Result<T, Unfit>,
+        read: impl FnOnce(Value) -> Result<T, TypeMismatch>,
     ) -> Option<T> {
         let value = self.map.remove(key).filter(|value| !value.is_null())?;
         self.read(key, value, read)
@@ -72,7 +73,7 @@ impl Fields {
     pub(super) fn end(&mut self) -> Result<(), Error> {
         match std::mem::take(&mut self.faults) {
             faults if faults.is_empty() => Ok(()),
-            faults => Err(refusal::faults(self.operation, faults)),
+            faults => Err(service_error::faults(self.operation, faults)),
         }
     }
 
@@ -84,40 +85,40 @@ impl Fields {
         &mut self,
         key: &str,
         value: Value,
-        read: impl FnOnce(Value) -> Result<T, Unfit>,
+        read: impl FnOnce(Value) -> Result<T, TypeMismatch>,
     ) -> Option<T> {
         read(value).map_err(|(message, kind)| self.fault(key, message, kind)).ok()
     }
 
-    pub(super) fn any(value: Value) -> Result<Value, Unfit> {
+    pub(super) fn any(value: Value) -> Result<Value, TypeMismatch> {
         Ok(value)
     }
 
-    pub(super) fn text(value: Value) -> Result<String, Unfit> {
+    pub(super) fn text(value: Value) -> Result<String, TypeMismatch> {
         match value {
             Value::String(text) => Ok(text),
             _ => Err(("Input should be a valid string", "string_type")),
         }
     }
 
-    pub(super) fn address(value: Value) -> Result<Url, Unfit> {
-        address(&Self::text(value)?).ok_or(NO_ADDRESS)
+    pub(super) fn address(value: Value) -> Result<Url, TypeMismatch> {
+        address(&Self::text(value)?).ok_or(NOT_A_URL)
     }
 
-    pub(super) fn workflow_id(value: Value) -> Result<WorkflowId, Unfit> {
-        let unfit = ("Input should be a valid workflow id", "uuid_parsing");
-        WorkflowId::new(Self::text(value)?).map_err(|_| unfit)
+    pub(super) fn workflow_id(value: Value) -> Result<WorkflowId, TypeMismatch> {
+        let invalid = ("Input should be a valid workflow id", "uuid_parsing");
+        WorkflowId::new(Self::text(value)?).map_err(|_| invalid)
     }
 
-    pub(super) fn count(value: Value) -> Result<u64, Unfit> {
+    pub(super) fn count(value: Value) -> Result<u64, TypeMismatch> {
         value.as_u64().ok_or(("Input should be an integer of 0 or more", "int_type"))
     }
 
-    pub(super) fn flag(value: Value) -> Result<bool, Unfit> {
+    pub(super) fn flag(value: Value) -> Result<bool, TypeMismatch> {
         value.as_bool().ok_or(("Input should be a valid boolean", "bool_type"))
     }
 
-    pub(super) fn object(value: Value) -> Result<Map<String, Value>, Unfit> {
+    pub(super) fn object(value: Value) -> Result<Map<String, Value>, TypeMismatch> {
         match value {
             Value::Object(map) => Ok(map),
             _ => Err(("Input should be a valid dictionary", "dict_type")),
@@ -125,7 +126,7 @@ impl Fields {
     }
 
     /// The only text of a list of one, as `hardware` is.
-    pub(super) fn one_of_a_list(value: Value) -> Result<String, Unfit> {
+    pub(super) fn single_item(value: Value) -> Result<String, TypeMismatch> {
         match value {
             Value::Array(mut items) if items.len() == 1 => match items.pop() {
                 Some(Value::String(text)) => Ok(text),

@@ -7,7 +7,7 @@ use runcomfy_core::{
 use serde_json::{Map, Value};
 use url::{Url, form_urlencoded};
 
-use crate::account::refusal;
+use crate::account::service_error;
 
 mod fields;
 
@@ -16,9 +16,14 @@ use fields::Fields;
 /// `ids` and `includes`, each as often as there are values.
 pub(super) fn list(query: Option<&str>) -> Result<ListDeployments, Error> {
     const OPERATION: Operation = Operation::ListDeployments;
-    let unfit =
-        || refusal::invalid(OPERATION, &["query", "ids"], "Input should be a valid deployment id");
-    let ids = values(query, "ids").map(|id| DeploymentId::new(id).map_err(|_| unfit()));
+    let invalid = || {
+        service_error::invalid(
+            OPERATION,
+            &["query", "ids"],
+            "Input should be a valid deployment id",
+        )
+    };
+    let ids = values(query, "ids").map(|id| DeploymentId::new(id).map_err(|_| invalid()));
     let ids = ids.collect::<Result<Vec<_>, _>>()?;
     Ok(ListDeployments::all().ids(ids).include(include(OPERATION, query)?))
 }
@@ -27,7 +32,7 @@ pub(super) fn include(operation: Operation, query: Option<&str>) -> Result<Inclu
     values(query, "includes").try_fold(Include::none(), |include, part| match part.as_str() {
         "payload" => Ok(include.payload(true)),
         "readme" => Ok(include.readme(true)),
-        _ => Err(refusal::invalid(
+        _ => Err(service_error::invalid(
             operation,
             &["query", "includes"],
             "Input should be 'payload' or 'readme'",
@@ -42,7 +47,7 @@ pub(super) fn create(body: &[u8]) -> Result<CreateDeployment, Error> {
     let name = fields.required("name", Fields::text);
     let workflow_id = fields.required("workflow_id", Fields::workflow_id);
     let workflow_version = fields.required("workflow_version", Fields::text);
-    let hardware = fields.required("hardware", Fields::one_of_a_list);
+    let hardware = fields.required("hardware", Fields::single_item);
     let min_instances = fields.required("min_instances", Fields::count);
     let max_instances = fields.required("max_instances", Fields::count);
     let queue_size = fields.required("queue_size", Fields::count);
@@ -57,7 +62,7 @@ pub(super) fn create(body: &[u8]) -> Result<CreateDeployment, Error> {
         Some(request)
     };
     // A field that is not there has ended it above.
-    request().ok_or_else(|| refusal::unprocessable(OPERATION, "Validation Error"))
+    request().ok_or_else(|| service_error::unprocessable(OPERATION, "Validation Error"))
 }
 
 /// Any of the fields, but always the name.
@@ -67,7 +72,7 @@ pub(super) fn update(body: &[u8]) -> Result<UpdateDeployment, Error> {
     let mut changes = UpdateDeployment::new();
     changes.name = fields.optional("name", Fields::text);
     changes.workflow_version = fields.optional("workflow_version", Fields::text);
-    changes.hardware = fields.optional("hardware", Fields::one_of_a_list);
+    changes.hardware = fields.optional("hardware", Fields::single_item);
     changes.min_instances = fields.optional("min_instances", Fields::count);
     changes.max_instances = fields.optional("max_instances", Fields::count);
     changes.queue_size = fields.optional("queue_size", Fields::count);
@@ -76,7 +81,7 @@ pub(super) fn update(body: &[u8]) -> Result<UpdateDeployment, Error> {
     changes.is_enabled = fields.optional("is_enabled", Fields::flag);
     fields.end()?;
     if changes.name.is_none() {
-        return Err(refusal::unprocessable(OPERATION, "Deployment name is required"));
+        return Err(service_error::unprocessable(OPERATION, "Deployment name is required"));
     }
     Ok(changes)
 }
@@ -118,20 +123,21 @@ fn webhook(
     query: Option<&str>,
     (url, intermediate): (Option<Url>, Option<bool>),
 ) -> Result<Option<Webhook>, Error> {
-    let unfit = |key, message| refusal::invalid(Operation::SubmitRequest, &["query", key], message);
+    let invalid =
+        |key, message| service_error::invalid(Operation::SubmitRequest, &["query", key], message);
     let intermediate = match values(query, "webhook_intermediate_status").last().as_deref() {
         None => intermediate,
         Some("true") => Some(true),
         Some("false") => Some(false),
         Some(_) => {
             let message = "Input should be a valid boolean, unable to interpret input";
-            return Err(unfit("webhook_intermediate_status", message));
+            return Err(invalid("webhook_intermediate_status", message));
         }
     };
     let url = match values(query, "webhook").last() {
         Some(text) => {
-            let (message, _) = fields::NO_ADDRESS;
-            Some(fields::address(&text).ok_or_else(|| unfit("webhook", message))?)
+            let (message, _) = fields::NOT_A_URL;
+            Some(fields::address(&text).ok_or_else(|| invalid("webhook", message))?)
         }
         None => url,
     };
@@ -152,7 +158,7 @@ pub(super) fn proxy_body(body: &[u8]) -> Result<Map<String, Value>, Error> {
 
 /// A deployment's id from the path. A text that is not an id gets the same answer as an unknown deployment.
 pub(super) fn deployment_id(operation: Operation, text: &str) -> Result<DeploymentId, Error> {
-    DeploymentId::new(text).map_err(|_| refusal::missing(operation, "Deployment not found"))
+    DeploymentId::new(text).map_err(|_| service_error::missing(operation, "Deployment not found"))
 }
 
 fn values<'a>(query: Option<&'a str>, key: &'a str) -> impl Iterator<Item = String> + 'a {

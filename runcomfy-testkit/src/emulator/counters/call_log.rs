@@ -21,24 +21,24 @@ use crate::{
 
 /// Where all is written down.
 #[derive(Debug, Default)]
-pub(in crate::emulator) struct Ledger {
-    accounts: Mutex<HashMap<Option<Fingerprint>, Arc<Tally>>>,
-    open: Arc<Tally>,
+pub(in crate::emulator) struct CallLog {
+    accounts: Mutex<HashMap<Option<Fingerprint>, Arc<AccountCalls>>>,
+    open: Arc<AccountCalls>,
     unauthenticated: AtomicU64,
     connections: Mutex<ConnectionCounters>,
 }
 
 /// What is written down of one account.
 #[derive(Debug, Default)]
-struct Tally {
-    numbers: Mutex<Numbers>,
+struct AccountCalls {
+    numbers: Mutex<RawCounters>,
     /// Whose runs they are, and how many it had before. Nobody's, for calls that need no token.
     fake: Option<(FakeRunComfy, u64)>,
 }
 
 /// The counters as they are kept. What follows from others is worked out when they are shown.
 #[derive(Debug, Default)]
-struct Numbers {
+struct RawCounters {
     shown: CallCounters,
     /// Calls that changed something, and those of them whose right answer was given.
     changes: u64,
@@ -66,9 +66,9 @@ pub(in crate::emulator) struct RecentCall {
 /// How many calls are shown.
 const RECENT: usize = 50;
 
-impl Ledger {
+impl CallLog {
     /// A connection came, and met this fault at once, if any.
-    pub(in crate::emulator) fn accepted(&self, fault: Option<FaultKind>) {
+    pub(in crate::emulator) fn connection_accepted(&self, fault: Option<FaultKind>) {
         let mut connections = lock(&self.connections);
         connections.accepted += 1;
         if let Some(kind) = fault {
@@ -77,7 +77,7 @@ impl Ledger {
     }
 
     /// A fault took a connection.
-    pub(in crate::emulator) fn cut(&self) {
+    pub(in crate::emulator) fn connection_taken(&self) {
         lock(&self.connections).cut_in_call += 1;
     }
 
@@ -93,14 +93,14 @@ impl Ledger {
         fake: &FakeRunComfy,
         operation: Operation,
     ) -> CallRecord {
-        let tally = lock(&self.accounts)
+        let account_calls = lock(&self.accounts)
             .entry(account)
             .or_insert_with(|| {
                 let fake = Some((fake.clone(), fake.runs_started()));
-                Arc::new(Tally { fake, ..Tally::default() })
+                Arc::new(AccountCalls { fake, ..AccountCalls::default() })
             })
             .clone();
-        CallRecord::begin(tally, Some(operation))
+        CallRecord::begin(account_calls, Some(operation))
     }
 
     /// A call begins that needs no token.
@@ -115,8 +115,8 @@ impl Ledger {
             connections: lock(&self.connections).clone(),
             ..Counters::default()
         };
-        for (account, tally) in &*lock(&self.accounts) {
-            let shown = tally.shown();
+        for (account, account_calls) in &*lock(&self.accounts) {
+            let shown = account_calls.shown();
             counters.totals.add(&shown);
             let name = account.map_or_else(|| "shared".to_owned(), |account| account.to_string());
             counters.accounts.insert(name, shown);
@@ -125,16 +125,16 @@ impl Ledger {
     }
 }
 
-impl Ledger {
+impl CallLog {
     /// The last calls of an account, newest first.
     pub(in crate::emulator) fn recent(&self, account: Option<Fingerprint>) -> Vec<RecentCall> {
-        let tally = lock(&self.accounts).get(&account).cloned();
-        let Some(tally) = tally else { return Vec::new() };
-        lock(&tally.numbers).recent.iter().rev().cloned().collect()
+        let account_calls = lock(&self.accounts).get(&account).cloned();
+        let Some(account_calls) = account_calls else { return Vec::new() };
+        lock(&account_calls.numbers).recent.iter().rev().cloned().collect()
     }
 }
 
-impl Tally {
+impl AccountCalls {
     /// Writes a call that has ended down for people.
     fn remember(&self, record: &CallRecord, status: Option<StatusCode>) {
         let Some(((fake, _), operation)) = self.fake.as_ref().zip(record.operation) else { return };
@@ -171,27 +171,27 @@ impl Tally {
 /// One call, from its head to its end. Dropped before it was answered, it was not.
 #[derive(Debug)]
 pub(in crate::emulator) struct CallRecord {
-    tally: Arc<Tally>,
+    account_calls: Arc<AccountCalls>,
     operation: Option<Operation>,
     fault: Option<FaultKind>,
     request: Option<RequestId>,
     error_code: Option<i64>,
-    passed: bool,
+    forwarded: bool,
     ended: bool,
 }
 
 impl CallRecord {
-    fn begin(tally: Arc<Tally>, operation: Option<Operation>) -> Self {
+    fn begin(account_calls: Arc<AccountCalls>, operation: Option<Operation>) -> Self {
         let record = Self {
-            tally,
+            account_calls,
             operation,
             fault: None,
             request: None,
             error_code: None,
-            passed: false,
+            forwarded: false,
             ended: false,
         };
-        let mut numbers = lock(&record.tally.numbers);
+        let mut numbers = lock(&record.account_calls.numbers);
         numbers.shown.calls += 1;
         if let Some(operation) = operation {
             *numbers.shown.operations.entry(operation.as_str()).or_default() += 1;
@@ -202,25 +202,25 @@ impl CallRecord {
     }
 
     /// It is about this request, or has started it.
-    pub(in crate::emulator) fn is_about(&mut self, request: RequestId) {
+    pub(in crate::emulator) fn set_request(&mut self, request: RequestId) {
         self.request = Some(request);
     }
 
     /// The service refuses it by this number.
-    pub(in crate::emulator) fn refused(&mut self, error_code: i64) {
+    pub(in crate::emulator) fn set_error_code(&mut self, error_code: i64) {
         self.error_code = Some(error_code);
     }
 
     /// It meets a fault.
-    pub(in crate::emulator) fn meets(&mut self, kind: FaultKind) {
+    pub(in crate::emulator) fn set_fault(&mut self, kind: FaultKind) {
         self.fault = Some(kind);
-        *lock(&self.tally.numbers).shown.faults.entry(kind.as_str()).or_default() += 1;
+        *lock(&self.account_calls.numbers).shown.faults.entry(kind.as_str()).or_default() += 1;
     }
 
     /// It goes on to the service, whose own answer is written down with what is returned.
-    pub(in crate::emulator) fn passes(&mut self) -> PassedOn {
-        self.passed = true;
-        PassedOn { tally: self.tally.clone(), operation: self.operation }
+    pub(in crate::emulator) fn forward(&mut self) -> ForwardedCall {
+        self.forwarded = true;
+        ForwardedCall { account_calls: self.account_calls.clone(), operation: self.operation }
     }
 
     /// A whole answer was given. Whether it is the right one, to a call that took effect, is `confirms`.
@@ -232,12 +232,12 @@ impl CallRecord {
             4 => "4xx",
             _ => "5xx",
         };
-        let mut numbers = lock(&self.tally.numbers);
+        let mut numbers = lock(&self.account_calls.numbers);
         *numbers.shown.answered.entry(class).or_default() += 1;
         numbers.changes_confirmed += u64::from(confirms && changes(self.operation));
         numbers.shown.submits.confirmed += u64::from(confirms && self.is_submit());
         drop(numbers);
-        self.tally.remember(&self, Some(status));
+        self.account_calls.remember(&self, Some(status));
         self.ended = true;
     }
 
@@ -249,26 +249,26 @@ impl CallRecord {
 impl Drop for CallRecord {
     fn drop(&mut self) {
         if !self.ended {
-            self.tally.remember(self, None);
+            self.account_calls.remember(self, None);
         }
-        let mut numbers = lock(&self.tally.numbers);
+        let mut numbers = lock(&self.account_calls.numbers);
         numbers.shown.unanswered += u64::from(!self.ended);
-        numbers.shown.submits.withheld += u64::from(self.is_submit() && !self.passed);
+        numbers.shown.submits.withheld += u64::from(self.is_submit() && !self.forwarded);
     }
 }
 
 /// A call that the service has.
 #[derive(Debug)]
-pub(in crate::emulator) struct PassedOn {
-    tally: Arc<Tally>,
+pub(in crate::emulator) struct ForwardedCall {
+    account_calls: Arc<AccountCalls>,
     operation: Option<Operation>,
 }
 
-impl PassedOn {
+impl ForwardedCall {
     /// The service is done with it: it took effect, or was refused.
-    pub(in crate::emulator) fn done(self, took_effect: bool) {
+    pub(in crate::emulator) fn finish(self, took_effect: bool) {
         let submits = self.operation == Some(Operation::SubmitRequest);
-        let mut numbers = lock(&self.tally.numbers);
+        let mut numbers = lock(&self.account_calls.numbers);
         numbers.changes += u64::from(took_effect && changes(self.operation));
         numbers.shown.submits.refused += u64::from(!took_effect && submits);
         numbers.submits_taken += u64::from(took_effect && submits);

@@ -12,24 +12,28 @@ use serde_json::{Map, Value};
 use tokio::sync::Notify;
 use url::Url;
 
-use super::{FakeRunComfy, Inner, keeper::Keeper};
+use super::{FakeRunComfy, FakeState, recorder::EventRecorder};
 #[cfg(feature = "state")]
-use crate::account::{DrivenEnd, Seed};
+use crate::account::{DeploymentSeed, DrivenEnd};
 use crate::{
-    account::{Account, Driven, Job, Microdollars, Note, NoteAbout, Open, Standing, microdollars},
+    account::{
+        Account, DrivenJob, DrivenResult, Microdollars, OpenRun, Readiness, WebhookEvent,
+        WebhookStage, microdollars,
+    },
     clock::Clock,
-    history::{Entry, Event},
+    history::{Event, HistoryEntry},
 };
 
-impl Inner {
+impl FakeState {
     /// Has an event written down, if that is wanted at all, and tells who waits for changes.
-    pub(super) fn keep(
+    pub(super) fn record_event(
         &mut self,
         at: Duration,
         event: Event,
     ) -> impl Future<Output = Result<(), String>> + Send + use<> {
         self.changed.notify_waiters();
-        let kept = self.keeper.as_ref().map(|keeper| (keeper.0)(Some(&Entry { at, event })));
+        let kept =
+            self.recorder.as_ref().map(|recorder| (recorder.0)(Some(&HistoryEntry { at, event })));
         async move {
             match kept {
                 Some(kept) => kept.await,
@@ -42,11 +46,11 @@ impl Inner {
 impl FakeRunComfy {
     /// One around an account, at its time.
     pub(crate) fn around(account: Account, clock: Clock, most_calls: usize) -> Self {
-        let inner = Inner {
+        let inner = FakeState {
             account,
             scripts: VecDeque::new(),
-            keeper: None,
-            not_kept: None,
+            recorder: None,
+            record_failure: None,
             driver: None,
             changed: Arc::default(),
             failures: VecDeque::new(),
@@ -66,8 +70,8 @@ impl FakeRunComfy {
     }
 
     /// From now on writes down what happens.
-    pub(crate) fn keep_with(&self, keeper: Keeper) {
-        self.lock().keeper = Some(keeper);
+    pub(crate) fn record_with(&self, recorder: EventRecorder) {
+        self.lock().recorder = Some(recorder);
     }
 
     /// What is left of its money, in dollars. Below nothing where what was under way when it ended had to
@@ -78,8 +82,8 @@ impl FakeRunComfy {
     }
 
     /// Resolves when all that happened so far is kept.
-    pub(crate) async fn kept(&self) -> Result<(), String> {
-        let kept = self.lock().keeper.as_ref().map(|keeper| (keeper.0)(None));
+    pub(crate) async fn recorded(&self) -> Result<(), String> {
+        let kept = self.lock().recorder.as_ref().map(|recorder| (recorder.0)(None));
         match kept {
             Some(kept) => kept.await,
             None => Ok(()),
@@ -111,20 +115,20 @@ impl FakeRunComfy {
         let kept = {
             let (mut inner, now) = self.lock_now();
             inner.account.pay_in(now, amount);
-            inner.keep(now, Event::PaidIn { amount })
+            inner.record_event(now, Event::PaidIn { amount })
         };
         kept.await
     }
 
     /// Puts deployments there that it does not have and never had. Nobody need wait until that is
-    /// written down: what relies on it comes after it.
+    /// written down: what relies on it effect after it.
     #[cfg(feature = "state")]
-    pub(crate) fn plant(&self, seeds: &[Seed]) {
+    pub(crate) fn add_missing_deployments(&self, seeds: &[DeploymentSeed]) {
         let (mut inner, now) = self.lock_now();
         for seed in seeds {
             if !inner.account.knows(&seed.id) {
-                inner.account.plant(now, seed.clone());
-                drop(inner.keep(now, Event::Planted(Box::new(seed.clone()))));
+                inner.account.add_deployment(now, seed.clone());
+                drop(inner.record_event(now, Event::Seeded(Box::new(seed.clone()))));
             }
         }
     }
@@ -139,9 +143,9 @@ impl FakeRunComfy {
                 "message": "the emulator was restarted without the ComfyUI that the run was on",
             });
             let end = if open.cancelled { DrivenEnd::Cancelled } else { DrivenEnd::Failed(error) };
-            let driven = Driven { end, outputs: Map::new(), files: Vec::new() };
+            let driven = DrivenResult { end, outputs: Map::new(), files: Vec::new() };
             if inner.account.end(now, &open.request_id, &driven) {
-                drop(inner.keep(now, Event::Ended { request_id: open.request_id, driven }));
+                drop(inner.record_event(now, Event::Ended { request_id: open.request_id, driven }));
             }
         }
     }
@@ -157,13 +161,13 @@ impl FakeRunComfy {
         id: &RequestId,
         machine: u64,
         prompt_id: &str,
-    ) -> Result<Option<Job>, String> {
+    ) -> Result<Option<DrivenJob>, String> {
         let (job, kept) = {
             let (mut inner, now) = self.lock_now();
             let job = inner.account.hand_over(now, id, machine, prompt_id.to_owned());
             let Some(job) = job else { return Ok(None) };
             let (request_id, prompt_id) = (id.clone(), Some(prompt_id.to_owned()));
-            (job, inner.keep(now, Event::Begun { request_id, machine, prompt_id }))
+            (job, inner.record_event(now, Event::HandedOver { request_id, machine, prompt_id }))
         };
         kept.await.map(|()| Some(job))
     }
@@ -172,12 +176,12 @@ impl FakeRunComfy {
     pub(crate) fn begin(&self, id: &RequestId, ago: Duration) {
         let (mut inner, now) = self.lock_now();
         if inner.account.begin(now, id, ago) {
-            drop(inner.keep(now, Event::Started { request_id: id.clone(), ago }));
+            drop(inner.record_event(now, Event::Started { request_id: id.clone(), ago }));
         }
     }
 
     /// The run that a machine was doing, to be asked after again.
-    pub(crate) fn begun(&self, id: &RequestId) -> Option<Job> {
+    pub(crate) fn begun(&self, id: &RequestId) -> Option<DrivenJob> {
         self.lock().account.job(id)
     }
 
@@ -186,7 +190,7 @@ impl FakeRunComfy {
     pub(crate) fn accepted(&self, id: &RequestId, accepted: Value) {
         let (mut inner, now) = self.lock_now();
         inner.account.accepted(id, accepted.clone());
-        drop(inner.keep(now, Event::Accepted { request_id: id.clone(), accepted }));
+        drop(inner.record_event(now, Event::Accepted { request_id: id.clone(), accepted }));
     }
 
     /// How far a run is, from 0 to 1.
@@ -195,8 +199,8 @@ impl FakeRunComfy {
     }
 
     /// Whether a run may begin.
-    pub(crate) fn standing(&self, id: &RequestId) -> Standing {
-        self.lock().account.standing(id)
+    pub(crate) fn readiness(&self, id: &RequestId) -> Readiness {
+        self.lock().account.readiness(id)
     }
 
     /// Whether the files that a run makes, or made, are still to be had.
@@ -216,19 +220,19 @@ impl FakeRunComfy {
     }
 
     /// Ends a run that was handed over.
-    pub(crate) async fn end(&self, id: &RequestId, driven: Driven) -> Result<(), String> {
+    pub(crate) async fn end(&self, id: &RequestId, driven: DrivenResult) -> Result<(), String> {
         let kept = {
             let (mut inner, now) = self.lock_now();
             if !inner.account.end(now, id, &driven) {
                 return Ok(());
             }
-            inner.keep(now, Event::Ended { request_id: id.clone(), driven })
+            inner.record_event(now, Event::Ended { request_id: id.clone(), driven })
         };
         kept.await
     }
 
     /// The runs that are not over, in order of submission.
-    pub(crate) fn open(&self) -> Vec<Open> {
+    pub(crate) fn open(&self) -> Vec<OpenRun> {
         let (mut inner, now) = self.lock_now();
         inner.account.open(now)
     }
@@ -238,25 +242,30 @@ impl FakeRunComfy {
     }
 
     /// What webhooks are to be told, and when to ask again if nothing changes before.
-    pub(crate) fn take_notes(&self) -> (Vec<Note>, Option<tokio::time::Instant>) {
+    pub(crate) fn take_webhook_events(&self) -> (Vec<WebhookEvent>, Option<tokio::time::Instant>) {
         let (mut inner, now) = self.lock_now();
         inner.account.advance(now);
-        let notes = inner.account.take_notes();
-        let next = inner.account.next_event().filter(|_| inner.account.waits_to_tell());
+        let notes = inner.account.take_webhook_events();
+        let next = inner.account.next_event().filter(|_| inner.account.awaits_webhook_events());
         (notes, next.map(|at| self.clock.instant_of(at)))
     }
 
     /// Whether any webhook is still to be told something.
-    pub(crate) fn has_to_tell(&self) -> bool {
+    pub(crate) fn has_pending_webhooks(&self) -> bool {
         let inner = self.lock();
-        inner.account.waits_to_tell() || inner.account.has_notes()
+        inner.account.awaits_webhook_events() || inner.account.has_webhook_events()
     }
 
     /// A webhook has been told this. Where that is lost, it is told again.
-    pub(crate) fn told(&self, request_id: &RequestId, about: NoteAbout) {
+    pub(crate) fn webhook_delivered(&self, request_id: &RequestId, stage: WebhookStage) {
         let (mut inner, now) = self.lock_now();
-        inner.account.told(request_id, about);
-        drop(inner.keep(now, Event::Told { request_id: request_id.clone(), about }));
+        inner.account.webhook_delivered(request_id, stage);
+        drop(
+            inner.record_event(
+                now,
+                Event::WebhookDelivered { request_id: request_id.clone(), stage },
+            ),
+        );
     }
 
     /// Where a request reports to.

@@ -13,7 +13,7 @@ const BETWEEN_SWEEPS: Duration = Duration::from_secs(60 * 60);
 
 impl Pool {
     /// Removes what nobody can have any more: now, and from time to time.
-    pub(super) async fn keep_tidy(&self) {
+    pub(super) async fn sweep_periodically(&self) {
         loop {
             self.sweep().await;
             tokio::time::sleep(BETWEEN_SWEEPS).await;

@@ -7,13 +7,13 @@ use serde::{Serialize, de::DeserializeOwned};
 
 /// A graph, and what is laid over it. That the two fit was seen when the request was accepted.
 #[derive(Debug)]
-pub(super) struct Work {
-    graph: Graph,
+pub(super) struct RequestGraph {
+    graph: GraphSource,
     overrides: Option<Packed<Overrides>>,
 }
 
 #[derive(Debug)]
-enum Graph {
+enum GraphSource {
     /// The deployment's.
     Shared(Arc<Workflow>),
     Own(Packed<Workflow>),
@@ -27,12 +27,14 @@ enum Packed<T> {
     Whole(T),
 }
 
-impl Work {
+impl RequestGraph {
     /// What the request asks for, of a deployment with this graph.
     pub(super) fn new(request: &InferenceRequest, deployed: &Arc<Workflow>) -> Self {
         let own = request.workflow_api_json.as_ref();
-        let graph =
-            own.map_or_else(|| Graph::Shared(deployed.clone()), |own| Graph::Own(Packed::new(own)));
+        let graph = own.map_or_else(
+            || GraphSource::Shared(deployed.clone()),
+            |own| GraphSource::Own(Packed::new(own)),
+        );
         let overrides = request.overrides.as_ref().filter(|overrides| !overrides.is_empty());
         Self { graph, overrides: overrides.map(Packed::new) }
     }
@@ -43,10 +45,10 @@ impl Work {
     }
 
     /// The graph with the overrides laid over it. `None` can't be: they fitted before.
-    pub(super) fn graph(&self) -> Option<Arc<Workflow>> {
+    pub(super) fn with_overrides(&self) -> Option<Arc<Workflow>> {
         let graph = match &self.graph {
-            Graph::Shared(graph) => graph.clone(),
-            Graph::Own(packed) => Arc::new(packed.value()?),
+            GraphSource::Shared(graph) => graph.clone(),
+            GraphSource::Own(packed) => Arc::new(packed.value()?),
         };
         let Some(overrides) = &self.overrides else { return Some(graph) };
         Arc::unwrap_or_clone(graph).with_overrides(&overrides.value()?).ok().map(Arc::new)
@@ -84,9 +86,9 @@ mod tests {
         let deployed = Arc::new(deployed.unwrap());
         let graph = request.workflow_api_json.clone().unwrap_or_else(|| (*deployed).clone());
         let expected = graph.with_overrides(&request.overrides.clone().unwrap_or_default());
-        let work = Work::new(&request, &deployed);
-        assert_eq!(*work.graph().unwrap(), expected.unwrap());
-        let whole = matches!(work.graph, Graph::Own(Packed::Whole(_)))
+        let work = RequestGraph::new(&request, &deployed);
+        assert_eq!(*work.with_overrides().unwrap(), expected.unwrap());
+        let whole = matches!(work.graph, GraphSource::Own(Packed::Whole(_)))
             || matches!(work.overrides, Some(Packed::Whole(_)));
         assert_eq!(whole, !packed);
     }
