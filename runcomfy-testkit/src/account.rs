@@ -1,4 +1,6 @@
-//! What one account has and does: deployments, requests, instances. Told the time, never asking for it.
+//! `Account`: the deployments, requests, instances and money of one account.
+//!
+//! The caller passes the current time to every method; the account has no clock of its own.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -42,23 +44,23 @@ pub(crate) use money::{Microdollars, Prices, microdollars};
 use request_graph::RequestGraph;
 pub use requests::StartedRun;
 
-/// What holds for a whole account.
+/// Settings of a whole account.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) timing: Timing,
-    /// In place of each deployment's own, for waits shorter than a second.
+    /// Overrides each deployment's keep-warm time, so that it can be shorter than a second.
     pub(crate) keep_warm: Option<Duration>,
-    /// What the clock says at time zero.
+    /// The real time at which the account's clock was zero.
     pub(crate) started_at: DateTime<Utc>,
-    /// Where status, result and cancel addresses begin.
+    /// The base of status, result and cancel URLs.
     pub(crate) api_base: Url,
-    /// Where the addresses of files begin.
+    /// The base of output file URLs.
     pub(crate) output_base: Url,
     pub(crate) seed: u64,
     pub(crate) prices: Prices,
 }
 
-/// What somebody who asked to be called is to be told.
+/// A change of a request's state to be delivered to its webhook.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct WebhookEvent {
     pub(crate) deployment_id: DeploymentId,
@@ -66,7 +68,7 @@ pub(crate) struct WebhookEvent {
     pub(crate) stage: WebhookStage,
 }
 
-/// Which state of a request a note tells. Each is told once, in this order.
+/// The state that a webhook reports. Each is delivered once, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum WebhookStage {
     InQueue,
@@ -79,11 +81,11 @@ pub(crate) struct Account {
     now: Duration,
     funds: Funds,
     webhook_events: VecDeque<WebhookEvent>,
-    /// How many requests have a webhook and are not over.
+    /// How many unfinished requests have a webhook.
     pending_webhooks: u64,
 
     pub(crate) settings: Settings,
-    /// What the next calls of a live instance will answer, in order.
+    /// Replies for the next proxy calls to a live instance, in order.
     pub(crate) proxy_replies: VecDeque<ProxyReply>,
     ids: Ids,
     deployments: Vec<DeploymentState>,
@@ -91,13 +93,13 @@ pub(crate) struct Account {
     created: u64,
     requests: HashMap<RequestId, Request>,
     submitted: u64,
-    /// How many of those ended by themselves, and how many because somebody cancelled them.
+    /// How many of the submitted runs completed, and how many were cancelled.
     completed: u64,
     cancelled: u64,
     prompts: u64,
 }
 
-/// A deployment and all that belongs to it.
+/// A deployment with its queue and its requests.
 #[derive(Debug)]
 pub(crate) struct DeploymentState {
     pub(crate) id: DeploymentId,
@@ -116,39 +118,39 @@ pub(crate) struct DeploymentState {
     updated_at: Duration,
     number: u64,
     queue: Queue,
-    /// How much of what the queue metered has been paid for.
+    /// The part of the queue's metered time that has been billed.
     paid_for: u128,
-    /// By run number.
+    /// Indexed by run number.
     requests: Vec<RequestId>,
 }
 
 #[derive(Debug)]
 struct Request {
     deployment_id: DeploymentId,
-    /// In order of submission, among all of the account.
+    /// The order of submission within the account.
     number: u64,
     run: RunNumber,
     script: Script,
     graph: RequestGraph,
-    /// Kept only where somebody else runs it.
+    /// Kept only if a driver runs the request.
     extra_data: Option<Map<String, Value>>,
     webhook: Option<Webhook>,
-    /// The id that the machine was asked to run it under: another one each time it is handed over.
+    /// The id under which the machine runs it. Each hand-over uses a new one.
     prompt_id: Option<String>,
-    /// What the machine that runs it said when it took it, and how far it is.
+    /// The machine's response when it accepted the run.
     accepted: Option<Value>,
     progress: Option<f64>,
     cancel_asked: bool,
-    /// Up to where its webhook has been acknowledged.
+    /// The last state that the webhook acknowledged.
     delivered_stage: Option<WebhookStage>,
     created_at: Duration,
-    /// What came of it, where a machine ran it. What the fake makes is worked out when it is asked for, as are
-    /// all addresses: until then they may come to begin otherwise.
+    /// The result, if a machine ran the request. A simulated result is computed when it is read, because the
+    /// base of its URLs may change until then.
     driven: Option<DrivenResult>,
 }
 
 impl Account {
-    /// One that is opened at `now` with so much money.
+    /// Opens an account at `now` with this balance.
     pub(crate) fn new(settings: Settings, now: Duration, balance: Microdollars) -> Self {
         Self {
             now,
@@ -169,7 +171,8 @@ impl Account {
         }
     }
 
-    /// Lets everything happen that is due by `now`, in all deployments together: they live off one funds.
+    /// Applies everything that is due by `now`. All deployments advance together because they share one
+    /// balance.
     pub(crate) fn advance(&mut self, now: Duration) {
         self.reconcile_queues();
         while self.now < now {
@@ -178,14 +181,14 @@ impl Account {
                 .then(|| self.funds.lasts(self.per_hour()))
                 .flatten()
                 .map(|rest| self.now.saturating_add(rest));
-            // Whatever was due has happened, so each step goes forward.
+            // Everything due at the current time has been applied, so each step moves time forward.
             self.now = [next, broke_at].into_iter().flatten().fold(now, Duration::min);
             self.reconcile_queues();
         }
     }
 
-    /// Brings all queues up to the account's time, pays for what they used, and webhook_events what happened. Who
-    /// has no money left is disabled, and finishes what it has.
+    /// Advances all queues to the account's time, bills their use and records their changes. If the balance
+    /// is used up, disables the deployments; runs in progress finish.
     fn reconcile_queues(&mut self) {
         for entry in &mut self.deployments {
             entry.queue.advance(self.now);
@@ -205,7 +208,7 @@ impl Account {
         self.queue_webhook_events();
     }
 
-    /// What all instances that are up cost per hour.
+    /// The cost per hour of all running instances.
     fn per_hour(&self) -> i128 {
         let cost = |entry: &DeploymentState| {
             entry.queue.up() as i128 * i128::from(self.settings.prices.of(&entry.hardware))
@@ -213,7 +216,7 @@ impl Account {
         self.deployments.iter().map(cost).sum()
     }
 
-    /// When something happens next, if nobody interferes.
+    /// When the next event is due if nothing else happens before.
     pub(crate) fn next_event(&self) -> Option<Duration> {
         self.deployments.iter().filter_map(|entry| entry.queue.next_event()).min()
     }
@@ -247,7 +250,7 @@ impl Account {
         }
     }
 
-    /// What webhooks are to be told since somebody last asked, in order.
+    /// Removes and returns the webhook events since the last call, in order.
     pub(crate) fn take_webhook_events(&mut self) -> Vec<WebhookEvent> {
         self.webhook_events.drain(..).collect()
     }
@@ -256,12 +259,12 @@ impl Account {
         !self.webhook_events.is_empty()
     }
 
-    /// Where a request reports to.
+    /// The webhook URL of a request.
     pub(crate) fn webhook(&self, id: &RequestId) -> Option<Url> {
         Some(self.requests.get(id)?.webhook.as_ref()?.url.clone())
     }
 
-    /// Whether any request that is not over is to be told of.
+    /// Whether any unfinished request has a webhook.
     pub(crate) fn awaits_webhook_events(&self) -> bool {
         self.pending_webhooks > 0
     }
@@ -278,7 +281,7 @@ impl Account {
         self.requests.values().filter(open).count() as u64
     }
 
-    /// A webhook has been told.
+    /// Records that the webhook acknowledged this state.
     pub(crate) fn webhook_delivered(&mut self, request_id: &RequestId, stage: WebhookStage) {
         if let Some(request) = self.requests.get_mut(request_id) {
             request.delivered_stage = request.delivered_stage.max(Some(stage));
@@ -286,7 +289,7 @@ impl Account {
         self.webhook_events.retain(|note| note.request_id != *request_id || note.stage > stage);
     }
 
-    /// From now on things take and cost this much.
+    /// Replaces the durations and prices from `now` on.
     pub(crate) fn set(
         &mut self,
         now: Duration,
@@ -318,7 +321,7 @@ impl Account {
         self.funds.spent()
     }
 
-    /// The deployment, brought up to `now`.
+    /// The deployment, advanced to `now`.
     fn entry(
         &mut self,
         now: Duration,
@@ -330,12 +333,12 @@ impl Account {
         entry.ok_or_else(|| service_error::not_found(operation, id))
     }
 
-    /// A point in time as the service writes it for requests.
+    /// Formats a time as the service does for requests.
     pub(crate) fn stamp(&self, at: Duration) -> String {
         self.clock(at).to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
     }
 
-    /// The same as it writes it for deployments.
+    /// Formats a time as the service does for deployments.
     fn long_stamp(&self, at: Duration) -> String {
         self.clock(at).to_rfc3339_opts(chrono::SecondsFormat::Micros, false)
     }
@@ -347,14 +350,14 @@ impl Account {
 }
 
 impl DeploymentState {
-    /// The id that this instance goes by. `None` can't be: UUIDs are ids.
+    /// The id of an instance. Always `Some`, because a UUID is a valid id.
     fn instance_id(&self, ids: Ids, instance: InstanceNumber) -> Option<InstanceId> {
         InstanceId::new(ids.uuid(Named::Instance(self.number), instance.0)).ok()
     }
 }
 
 impl Request {
-    /// Whether its webhook is to be told of this, and has not been.
+    /// Whether the webhook is to receive this state and has not yet.
     fn wants_webhook(&self, stage: WebhookStage) -> bool {
         self.webhook.as_ref().is_some_and(|webhook| {
             let asked_for = stage == WebhookStage::End || webhook.intermediate_status == Some(true);

@@ -1,20 +1,20 @@
-//! The emulated service's own time: as fast as real time, or faster.
+//! `Clock`: the simulated service's time, which can run faster than real time.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Tells how long the service has been there. Read twice, it never goes back.
+/// The time since the service started. It never goes back.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
     origin: Instant,
-    /// What it said at its origin.
+    /// The time at the origin.
     offset: Duration,
     scale: f64,
 }
 
 impl Clock {
-    /// Goes on from `offset`, `scale` times as fast as real time.
+    /// Starts at `offset` and runs `scale` times as fast as real time.
     pub(crate) fn start(offset: Duration, scale: f64) -> Self {
         Self { origin: Instant::now(), offset, scale }
     }
@@ -27,20 +27,20 @@ impl Clock {
         self.scale
     }
 
-    /// When it will say this, in real time. Past where it already does.
+    /// The real time at which the clock shows `at`; in the past if it already has.
     pub(crate) fn instant_of(&self, at: Duration) -> Instant {
-        // A month from now is for ever here, and no clock overflows by it.
+        // A longer wait could overflow, and no caller waits for more than a month.
         const LONGEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
         let longest = self.origin.elapsed().saturating_add(LONGEST);
         let wait = scaled(at.saturating_sub(self.offset), 1.0 / self.scale).min(longest);
-        // One more, as what is rounded down comes too early.
+        // One nanosecond more, because the conversion rounds down.
         self.origin + wait + Duration::from_nanos(1)
     }
 }
 
-/// As long as it takes at so many times the speed of real time.
+/// Multiplies a duration by `scale`.
 pub(crate) fn scaled(time: Duration, scale: f64) -> Duration {
-    // Exact where nothing is scaled.
+    // Exact if there is no scaling.
     if scale == 1.0 {
         return time;
     }

@@ -1,26 +1,23 @@
-//! Runs requests on ComfyUI servers of one's own.
+//! A client for ComfyUI servers that runs requests as jobs.
 //!
-//! A [`Server`] takes one job at a time, to its end: inputs are put where ComfyUI finds them, the
-//! graph is submitted under an id of its own, its WebSocket and its history are watched, and
-//! what it made is copied into the request's folder. Accounts, queues and money are none of its
-//! business.
+//! A [`Server`] runs one job at a time: it uploads the inputs, submits the graph under a new prompt id,
+//! watches the WebSocket and the history, and copies the outputs into the request's folder. It knows nothing
+//! of accounts, queues and money.
 //!
-//! What it relies on was observed on ComfyUI 0.33.0 and 0.3.75:
+//! It relies on the following behaviour of ComfyUI 0.33.0 and 0.3.75:
 //!
-//! - A run is over at `executing` without a node. Its history may be missing before, and never is then.
-//! - A graph of which some outputs do not validate is taken, and the rest runs. That is a failure
-//!   here: a run that made everything but the picture that was wanted is no success.
-//! - An id may be used again: the history then has the run that ended last. So each job has an id
-//!   that none had before, and what is listed under it must have its client and its number, too.
-//! - History and queue are in memory. A server that was restarted knows nothing, and its temporary
-//!   files are gone.
-//! - A graph that was run before makes nothing new and names the files of the first run, hence the
-//!   copies.
-//! - Messages of `progress_state` grow with the square of the graph. They are dropped unread.
+//! - A run is over when `executing` has no node. The history has it from then on, but not always before.
+//! - A graph with some invalid outputs is accepted, and the other outputs run. The emulator treats that as a
+//!   failure, because the requested output may be missing.
+//! - A prompt id can be used again; the history then has the run that ended last. So each job has a new
+//!   prompt id, and an entry must also match its client and number.
+//! - History and queue are in memory. A restarted server has lost both, and its temporary files.
+//! - A graph that was run before produces no new files and names those of the first run. So files are copied.
+//! - `progress_state` messages grow with the square of the graph's size. They are dropped unread.
 //!
-//! Pictures that a graph sends over the WebSocket only (`SaveImageWebsocket`) are in no history, so
-//! they are not among the outputs. Inputs that were uploaded stay in ComfyUI's input folder, below
-//! `req-<prompt id>`: it has no route to remove them.
+//! Images that a graph sends over the WebSocket only (`SaveImageWebsocket`) are not in the history, so they
+//! are not among the outputs. Uploaded inputs stay in ComfyUI's input folder below `req-<prompt id>`, because
+//! it has no route to delete them.
 
 mod api;
 mod collect;

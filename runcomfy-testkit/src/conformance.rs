@@ -1,13 +1,14 @@
-//! Rules that every [`RunComfyApi`] keeps: the fake, the HTTP client before the emulator, the service.
+//! Rules that every [`RunComfyApi`] must satisfy: the fake, the HTTP client with the emulator, and the
+//! service.
 //!
-//! Each rule is a function that panics with its name and what it saw. It waits by looking: under a paused
-//! clock in memory, or with a real one over a socket, where [`Setting::poll_interval`] should be a few milliseconds
-//! and runs about a tenth of a second. A rule that has to catch a run in progress wants runs that last for
-//! several looks.
+//! Each rule is a function that panics with its name and what it observed. It polls, with a paused clock in
+//! memory or a real clock over a socket. With a real clock, set [`Setting::poll_interval`] to a few
+//! milliseconds and runs to about a tenth of a second. Runs must last for several polls.
 //!
-//! What a rule makes it deletes again, also when it panics: against the service a deployment costs money.
-//! Then it also deletes all others that go by its name, `conformance` and the rule's, for a service that
-//! breaks a rule may have made more than it said. So try an account from one place at a time.
+//! A rule deletes the deployments that it created, also when it panics, because deployments of the service
+//! cost money. When it panics it also deletes all deployments with its own name, `conformance` and the rule's
+//! name, because a broken service may have created more than it reported. So do not test one account from two
+//! places at a time.
 //!
 //! ```
 //! use runcomfy_testkit::{FakeRunComfy, conformance::{self, Setting}};
@@ -26,7 +27,7 @@ pub use rule::Setting;
 
 use rule::Rule;
 
-/// Declares the rules, by the file they are in: each becomes public and part of [`all`].
+/// Declares the rules by file. Each becomes a public function and part of [`all`].
 macro_rules! rules {
     ($($file:ident { $($rule:ident,)+ })+) => {
         $(
@@ -35,7 +36,7 @@ macro_rules! rules {
                 #[doc = concat!("Tries the rule `", stringify!($rule), "` alone.")]
                 ///
                 /// # Panics
-                /// Where it is broken, with what was seen.
+                /// If the rule is broken.
                 pub async fn $rule(api: &dyn RunComfyApi, setting: &Setting) {
                     let rule = Rule::new(stringify!($rule), api, setting);
                     rule.attempt($file::$rule(&rule)).await;
@@ -43,15 +44,15 @@ macro_rules! rules {
             )+
         )+
 
-        /// Tries every rule, one after the other.
+        /// Checks every rule, one after another.
         ///
         /// # Panics
-        /// With the first rule that is broken, and what was seen.
+        /// With the first rule that is broken.
         pub async fn all(api: &dyn RunComfyApi, setting: &Setting) {
             $($($rule(api, setting).await;)+)+
         }
 
-        /// The name of every rule, in the order in which [`all`] tries them.
+        /// The names of all rules, in the order of [`all`].
         pub const NAMES: &[&str] = &[$($(stringify!($rule)),+),+];
     };
 }

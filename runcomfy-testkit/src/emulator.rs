@@ -1,4 +1,4 @@
-//! `Emulator`: the fake behind a socket, speaking the service's HTTP.
+//! `Emulator`: serves the fake over HTTP as RunComfy's API.
 
 use std::{fmt, io, sync::Arc, time::Duration};
 
@@ -51,18 +51,17 @@ pub use builder::EmulatorBuilder;
 pub use counters::{CallCounters, ConnectionCounters, Counters, SubmitCounters};
 pub use faults::{Effect, Fault, FaultKind, FaultRule, InvalidFault, Scenario, UnknownScenario};
 
-/// RunComfy's Serverless API on a local port, over [`FakeRunComfy`].
+/// RunComfy's Serverless API on a local port, simulated by [`FakeRunComfy`].
 ///
-/// Deployments and the instance proxy are under `/prod/v2`, the queue under `/prod/v1` and `/prod/v2`.
-/// Files that runs made are served without a token at the addresses that results name, and `GET /healthz`
-/// says that it is there. It stops when it is dropped, calls under way or not; [`shutdown`](Self::shutdown)
-/// finishes those and waits until it has stopped.
+/// Deployments and the instance proxy are below `/prod/v2`, the queue below `/prod/v1` and `/prod/v2`. Output
+/// files need no token and are served at the URLs in results. `GET /healthz` is a health check. Dropping the
+/// emulator stops it at once; [`shutdown`](Self::shutdown) finishes the calls in progress first.
 ///
-/// Calls meet faults where [`inject`](Self::inject), [`play`](Self::play), the routes below `/_emulator/` or
-/// the header `X-Emulator-Fault` on a call ask for them.
+/// Faults are injected by [`inject`](Self::inject), [`play`](Self::play), the routes below `/_emulator/`, or
+/// the header `X-Emulator-Fault` of a call.
 ///
-/// Its clock is tokio's, but don't pause that: a paused clock does not wait for sockets. Make runs short
-/// instead, with [`FakeBuilder::cold_start`] and [`FakeBuilder::run_time`].
+/// The emulator uses tokio's clock. Do not pause that clock, because a paused clock does not wait for
+/// sockets. Shorten runs with [`FakeBuilder::cold_start`] and [`FakeBuilder::run_time`] instead.
 ///
 /// ```
 /// use std::time::Duration;
@@ -79,9 +78,9 @@ pub use faults::{Effect, Fault, FaultKind, FaultRule, InvalidFault, Scenario, Un
 /// ```
 pub struct Emulator {
     url: Url,
-    /// Takes no new connections, and ends those that have no call under way.
+    /// Stops accepting connections and closes idle ones.
     stop: CancellationToken,
-    /// Ends the others.
+    /// Closes the connections with calls in progress.
     cut: CancellationToken,
     shared: Arc<SharedState>,
     accounts: Arc<Accounts>,
@@ -91,60 +90,60 @@ pub struct Emulator {
 }
 
 impl Emulator {
-    /// Serves this fake on a free port of 127.0.0.1. Any bearer token is taken, and all share the fake.
+    /// Serves this fake on a free port of 127.0.0.1. Every bearer token is accepted, and all share the fake.
     ///
-    /// A fake names addresses below one emulator, the one that was called last. Where two serve the same,
-    /// files are at both, but results may name either's: say which with [`FakeBuilder::output_base`].
+    /// The URLs in results point to the emulator that was called last. If two emulators serve one fake, set
+    /// [`FakeBuilder::output_base`].
     ///
     /// # Errors
-    /// Where no port can be had.
+    /// If no port is available.
     pub async fn start(fake: FakeRunComfy) -> io::Result<Self> {
         Self::builder().fake(fake).start().await
     }
 
-    /// Sets one up whose tokens are accounts: each sees its own deployments and requests.
+    /// Configures an emulator in which each token is an account with its own deployments and requests.
     pub fn builder() -> EmulatorBuilder {
         EmulatorBuilder::new()
     }
 
-    /// Where it is, ending in `/`: what a client takes as the service's origin.
+    /// The base URL for clients, ending in `/`.
     #[must_use]
     pub fn url(&self) -> &Url {
         &self.url
     }
 
-    /// Has calls meet a fault from now on. Of several rules the first that strikes counts.
+    /// Adds a fault rule. The first rule that matches a call applies.
     pub fn inject(&self, rule: impl Into<FaultRule>) {
         self.shared.faults.inject(rule.into(), None);
     }
 
-    /// Has calls meet the faults of a scenario from now on.
+    /// Adds the fault rules of a scenario.
     pub fn play(&self, scenario: Scenario) {
         self.shared.faults.play(scenario);
     }
 
-    /// Ends all faults: the rules, and what they left behind, such as tokens that were revoked. Runs that
-    /// are to fail still do.
+    /// Removes all fault rules and their effects, such as revoked tokens. Runs that were set to fail still
+    /// fail.
     pub fn clear_faults(&self) {
         self.shared.faults.clear();
     }
 
-    /// What happened to every call so far.
+    /// The outcomes of all calls so far.
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.shared.call_log.counters()
     }
 
-    /// The account behind a bearer token, opened where it is new: what took effect there, whatever callers
-    /// were told. `None` where the token is refused.
+    /// The account of a bearer token, which is opened if it is new. It shows what took effect, whether or not
+    /// the caller received the response. `None` if the token is rejected.
     #[must_use]
     pub fn account(&self, token: &str) -> Option<FakeRunComfy> {
         self.accounts.of(token)
     }
 
-    /// Takes no new connections, finishes the calls under way, and stops. A call that takes more than 5 s
-    /// is cut off: when this returns, nobody is answered any more. Runs on a ComfyUI are stopped as well, but
-    /// for those of an emulator with a state file: the next one takes them up.
+    /// Stops accepting connections, finishes the calls in progress and stops. Calls that take more than 5 s
+    /// are aborted. Runs on ComfyUI are stopped, unless there is a state file: then the next emulator resumes
+    /// them.
     pub async fn shutdown(mut self) {
         const GRACE_PERIOD: Duration = Duration::from_secs(5);
         self.stop.cancel();

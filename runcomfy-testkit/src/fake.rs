@@ -1,4 +1,4 @@
-//! `FakeRunComfy`: the service in memory.
+//! `FakeRunComfy`: the simulated service in memory.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -35,14 +35,14 @@ pub(crate) use driver::{Driver, DriverCommand};
 use failure::{Failure, FailureEffect};
 pub(crate) use recorder::EventRecorder;
 
-/// RunComfy in memory, for one account: a model of the service with a queue, instances and outputs.
+/// A simulation of RunComfy for one account, with a queue, instances and outputs.
 ///
-/// The ids that it gives are the same each time: they follow from the builder's seed, and from what was asked
-/// for before. An `Emulator` gives its accounts seeds of their own.
+/// Its ids are deterministic: they depend on the builder's seed and on the earlier calls. An `Emulator` gives
+/// each of its accounts another seed.
 ///
-/// A cheap handle: clones share everything. Its time is tokio's, so a test under a paused clock waits
-/// minutes in no time. Nothing runs in the background: what has happened is worked out from the time that
-/// has passed when somebody asks.
+/// A clone is a handle to the same fake. The fake uses tokio's clock, so a test with a paused clock can wait
+/// for minutes of simulated time at once. It starts no background tasks: each call first computes what has
+/// happened since the one before.
 ///
 /// ```
 /// use std::time::Duration;
@@ -73,78 +73,80 @@ pub struct FakeRunComfy {
 struct FakeState {
     account: Account,
     scripts: VecDeque<Script>,
-    /// Writes down what happens, where it is to outlive the process.
+    /// Writes events to the state file.
     recorder: Option<EventRecorder>,
-    /// Runs what is submitted, where that is not left to time.
+    /// Executes runs in place of the simulation.
     driver: Option<Driver>,
-    /// Why nothing can be written down any more.
+    /// The first failure to write an event. After it, calls that change something fail.
     record_failure: Option<String>,
-    /// Told of every change.
+    /// Notified of every change.
     changed: Arc<Notify>,
     failures: VecDeque<Failure>,
     calls: VecDeque<Call>,
     counts: HashMap<Operation, usize>,
     most_calls: usize,
-    /// Whether the addresses that it names were chosen by whoever built it.
+    /// Whether the builder set the base of output URLs.
     addresses_chosen: bool,
 }
 
 impl FakeRunComfy {
-    /// Starts one with the sample deployments and the service's usual times.
+    /// Starts a builder with the sample deployments and the service's usual times.
     pub fn builder() -> FakeBuilder {
         FakeBuilder::new()
     }
 
-    /// Has the next submit that is not scripted yet follow this script.
+    /// Makes the next submit without a script follow this one.
     pub fn next_request(&self, script: Script) {
         self.lock().scripts.push_back(script);
     }
 
-    /// Has the next call fail with this error and no effect: the next of `operation`, or the next at all
-    /// with `None`. Several wait their turn.
+    /// Makes the next call of `operation`, or the next call of any with `None`, fail with this error and
+    /// without effect. Several failures apply in order.
     pub fn next_call_fails(&self, operation: impl Into<Option<Operation>>, error: Error) {
         self.lock().failures.push_back(Failure::instead(operation, error));
     }
 
-    /// Has the next call take effect and then fail with this error, as when the connection breaks before
-    /// the answer effect: the next of `operation`, or the next at all with `None`. Waits its turn among
-    /// those of [`next_call_fails`](Self::next_call_fails). A call that is refused anyway says so instead.
+    /// Makes the next call of `operation`, or the next call of any with `None`, take effect and then fail
+    /// with this error, as when the connection breaks before the response arrives. Applies in order with
+    /// [`next_call_fails`](Self::next_call_fails). A call that the service refuses returns its refusal
+    /// instead.
     pub fn next_answer_lost(&self, operation: impl Into<Option<Operation>>, error: Error) {
         self.lock().failures.push_back(Failure::after(operation, error));
     }
 
-    /// Has the next proxy call that reaches a live instance answer this.
+    /// Sets the reply to the next proxy call that reaches a live instance.
     pub fn next_proxy_reply(&self, reply: ProxyReply) {
         self.lock().account.proxy_replies.push_back(reply);
     }
 
-    /// Every call so far, failed ones included; the last 10,000 unless the builder was told otherwise.
+    /// All calls so far, including failed ones; by default the last 10,000.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
         self.lock().calls.iter().cloned().collect()
     }
 
-    /// How many calls of this operation there were, also of those that [`calls`](Self::calls) has forgotten.
+    /// How many calls of this operation there were, including those that [`calls`](Self::calls) no longer
+    /// lists.
     #[must_use]
     pub fn calls_of(&self, operation: Operation) -> usize {
         self.lock().counts.get(&operation).copied().unwrap_or_default()
     }
 
-    /// How many submits were accepted, whether or not their answers arrived. Each is a run, even if it was
-    /// cancelled before it got an instance.
+    /// How many submits were accepted, whether or not the responses arrived. Includes runs that were
+    /// cancelled while queued.
     #[must_use]
     pub fn runs_started(&self) -> u64 {
         self.lock().account.runs_started()
     }
 
-    /// Every run that was accepted, in order, as far as its deployment is still there: what took effect,
-    /// whatever callers were told.
+    /// Every accepted run of an existing deployment, in order, whether or not the caller received the
+    /// response.
     #[must_use]
     pub fn runs(&self) -> Vec<StartedRun> {
         self.lock().account.runs()
     }
 
-    /// What was submitted, whether or not it was accepted, among [`calls`](Self::calls).
+    /// The submits among [`calls`](Self::calls), accepted or not.
     #[must_use]
     pub fn submits_seen(&self) -> Vec<InferenceRequest> {
         let submitted = |call: &Call| match call {
@@ -154,7 +156,7 @@ impl FakeRunComfy {
         self.lock().calls.iter().filter_map(submitted).collect()
     }
 
-    /// Names files and addresses below `base` from now on, unless the builder was told where they are.
+    /// Sets the base of URLs in responses, unless the builder set one.
     pub(crate) fn serve_at(&self, base: &Url) {
         let mut inner = self.lock();
         if !inner.addresses_chosen {
@@ -163,7 +165,7 @@ impl FakeRunComfy {
         }
     }
 
-    /// A file that a run of this account made.
+    /// An output file of this account.
     pub(crate) fn file(
         &self,
         request_id: &RequestId,
@@ -175,7 +177,7 @@ impl FakeRunComfy {
         inner.account.file(now, request_id, kind, subfolder, filename)
     }
 
-    /// Records a call that changes nothing, and does `what`, unless it is to fail before or after that.
+    /// Records a read-only call and runs `what`, unless a failure is configured for it.
     fn answer<T>(
         &self,
         call: Call,
@@ -191,7 +193,8 @@ impl FakeRunComfy {
         }
     }
 
-    /// The same for a call that changes something, which is kept before anybody is told.
+    /// Records a call that changes something, runs `what`, and returns once the change is written to the
+    /// state file.
     async fn change<T>(
         &self,
         call: Call,
@@ -214,7 +217,7 @@ impl FakeRunComfy {
             (failure.map_or(Ok(answer), |failure| Err(failure.error)), kept)
         };
         if let Err(why) = kept.await {
-            // It has happened, but would be forgotten: nobody may rely on it, and nothing more happens.
+            // The change happened but would be lost at a restart, so no more changes are accepted.
             let error = recorder::record_error(operation, &why);
             self.lock().record_failure.get_or_insert(why);
             return Err(error);
@@ -222,7 +225,7 @@ impl FakeRunComfy {
         outcome
     }
 
-    /// Everything, and the time. Read in this order, no two calls see it go backwards.
+    /// Locks the state, then reads the time. In this order no call sees time go backwards.
     fn lock_now(&self) -> (MutexGuard<'_, FakeState>, Duration) {
         let inner = self.lock();
         (inner, self.clock.now())
@@ -234,7 +237,7 @@ impl FakeRunComfy {
 }
 
 impl FakeState {
-    /// Counts and remembers a call. How it is to fail, if it is.
+    /// Counts and stores a call. Returns its configured failure, if any.
     fn record_call(&mut self, call: Call) -> Option<Failure> {
         let operation = call.operation();
         *self.counts.entry(operation).or_default() += 1;

@@ -1,4 +1,4 @@
-//! Reading a workflow against its links: the text, picture and size that reach a node.
+//! Reads a workflow through its links: the text, image and size that reach a node.
 
 use std::{
     cell::{Cell, OnceCell, RefCell},
@@ -16,11 +16,11 @@ mod upstream;
 use upstream::Links;
 pub(crate) use upstream::Nearest;
 
-/// A workflow being read. One reading follows a bounded number of links: a graph in which every node
-/// joins the one before it with itself would otherwise double its text at each.
+/// A workflow with its links. The number of links that one read follows is bounded, because a graph in which
+/// every node concatenates its input with itself would double the text at each node.
 pub(crate) struct Graph<'a> {
     workflow: &'a Workflow,
-    /// The nodes that others take something from.
+    /// Nodes whose outputs are used.
     used: HashSet<&'a str>,
     links_left: Cell<u32>,
     links: Links<'a>,
@@ -37,7 +37,7 @@ const DEEPEST: u32 = 200;
 const MOST_TEXT: usize = 64 * 1024;
 const MOST_PICTURES: u64 = 64;
 
-/// What a picture shows, as far as the fake can tell from the nodes that lead to it.
+/// The parameters of an image that the graph determines.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Scene {
     pub(crate) prompt: Arc<str>,
@@ -72,12 +72,12 @@ impl<'a> Graph<'a> {
         self.workflow.nodes()
     }
 
-    /// What each node finds first upstream, its own included, of what this says that a node has.
+    /// For each node, the nearest upstream node, itself included, for which `has` returns a value.
     pub(crate) fn nearest<T>(&self, has: impl Fn(Node<'a>) -> Option<T>) -> Nearest<'a, T> {
         self.links.nearest(has)
     }
 
-    /// The node and all that lead to it, nearest first. For one node here and there, as it walks anew.
+    /// The node and all nodes upstream, nearest first. Walks the graph at each call.
     fn upstream(&self, node: Node<'a>) -> Vec<Node<'a>> {
         let mut found = vec![node];
         let mut seen = HashSet::from([node.id()]);
@@ -90,12 +90,12 @@ impl<'a> Graph<'a> {
         found
     }
 
-    /// Whether any node takes something from this one.
+    /// Whether another node uses an output of this node.
     pub(crate) fn is_used(&self, node: Node<'a>) -> bool {
         self.used.contains(node.id())
     }
 
-    /// The text at an input: a value written out, or what the node at its link makes.
+    /// The text at an input: a literal, or the text that the linked node produces.
     pub(crate) fn text(&self, node: Node<'a>, input: &str) -> Option<String> {
         self.text_within(node, input, DEEPEST)
     }
@@ -121,7 +121,7 @@ impl<'a> Graph<'a> {
             .find_map(|input| self.text_within(node, input, depth))
     }
 
-    /// What the picture at this node shows.
+    /// The parameters of the image at this node.
     pub(crate) fn scene(&self, node: Node<'a>) -> Scene {
         let is_sampler = |node: Node<'a>| {
             ["positive", "guider"].iter().any(|input| self.linked(node, input).is_some())
@@ -148,7 +148,7 @@ impl<'a> Graph<'a> {
         }
     }
 
-    /// How many pictures come at once.
+    /// The number of images in a batch.
     pub(crate) fn batch_size(&self, node: Node<'a>) -> u64 {
         let size = |node: Node<'a>| node.inputs().get("batch_size").and_then(Value::as_u64);
         let sizes = self.batch_sizes.get_or_init(|| self.nearest(size));
@@ -168,7 +168,7 @@ impl<'a> Graph<'a> {
 
     fn prompt(&self, sampler: Node<'a>) -> Option<String> {
         let conditioning = ["positive", "guider"].iter().find_map(|i| self.linked(sampler, i))?;
-        // A guider has both sides; only the positive one describes the picture.
+        // A guider has a positive and a negative side; the positive one describes the image.
         let conditioning = self.linked(conditioning, "positive").unwrap_or(conditioning);
         self.upstream(conditioning).into_iter().find_map(|node| {
             ["text", "text_g", "t5xxl", "clip_l", "prompt"].iter().find_map(|i| self.text(node, i))
@@ -193,7 +193,7 @@ impl<'a> Graph<'a> {
     }
 }
 
-/// A value as ComfyUI would print it.
+/// A value as ComfyUI prints it.
 fn plain(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
@@ -204,7 +204,7 @@ fn plain(value: &Value) -> Option<String> {
     }
 }
 
-/// The size that a node sets, at most that of ComfyUI. A side of 0 is worked out from the other.
+/// The size that a node sets, up to ComfyUI's maximum. A side of 0 is derived from the other.
 fn size(node: Node<'_>) -> Option<(u32, u32)> {
     const LARGEST: u64 = 16_384;
     let side = |name: &str| node.inputs().get(name).and_then(Value::as_u64);

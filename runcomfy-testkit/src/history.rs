@@ -1,7 +1,7 @@
-//! What happened to an account, written down so that it can be lived through again.
+//! The events of an account, recorded so that they can be replayed after a restart.
 //!
-//! An account is a function of its events and of time. Only what comes from outside is an event: that a
-//! run started or money ran out follows.
+//! An account is determined by its events and the time. Only external causes are events; the start of a run
+//! or a used-up balance follow from them.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,19 +23,20 @@ use crate::{
 #[cfg(test)]
 mod tests;
 
-/// One thing that came from outside, and when.
+/// One event and its time.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct HistoryEntry {
     pub(crate) at: Duration,
     pub(crate) event: Event,
 }
 
-/// What happened to one account.
+/// Something that happened to one account. The serialized names are the file format.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Event {
     Opened {
         balance: Microdollars,
-        /// What its ids follow from. Before format 2, and where one account is for all tokens: its key.
+        /// The seed of its ids. `None` before format 2 and if all tokens share one account: then the key is
+        /// the seed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         seed: Option<u64>,
     },
@@ -57,21 +58,21 @@ pub(crate) enum Event {
     PaidIn {
         amount: Microdollars,
     },
-    /// Handed over to a machine. Before format 2, it began there at once.
+    /// A run was handed over to a machine. Before format 2, it also started then.
     #[serde(rename = "Begun")]
     HandedOver {
         request_id: RequestId,
         machine: u64,
-        /// The id that the machine was asked to run it under. Before format 2: the request's.
+        /// The id under which the machine runs it. Before format 2, the request's id.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         prompt_id: Option<String>,
     },
-    /// What the machine said when it took a run.
+    /// The machine's response when it accepted the run.
     Accepted {
         request_id: RequestId,
         accepted: Value,
     },
-    /// What was handed over began so long before.
+    /// A handed-over run started `ago`.
     Started {
         request_id: RequestId,
         ago: Duration,
@@ -80,7 +81,7 @@ pub(crate) enum Event {
         request_id: RequestId,
         driven: DrivenResult,
     },
-    /// Its webhook has been told of this state, and of those before.
+    /// The webhook acknowledged this state and those before it.
     #[serde(rename = "Told")]
     WebhookDelivered {
         request_id: RequestId,
@@ -89,12 +90,12 @@ pub(crate) enum Event {
     },
 }
 
-/// A start of the emulator. What holds for all accounts from then on.
+/// A start of the emulator, with the settings for all accounts from then on.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Session {
     /// In real time.
     pub(crate) started_at: DateTime<Utc>,
-    /// In the service's.
+    /// In simulated time.
     pub(crate) at: Duration,
     pub(crate) time_scale: f64,
     pub(crate) timing: Timing,
@@ -112,7 +113,7 @@ pub(crate) struct Creation {
     max_instances: u64,
     queue_size: u64,
     keep_warm_duration_in_seconds: u64,
-    /// Which one the id meant then: another program may have other samples.
+    /// The graph that the id selected, because another version may have other samples.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     workflow: Option<Workflow>,
 }
@@ -160,7 +161,7 @@ fn is_default(script: &Script) -> bool {
 }
 
 impl Session {
-    /// What holds from its start on.
+    /// Applies the settings from the session's start on.
     pub(crate) fn apply(&self, account: &mut Account) {
         account.set(self.at, &self.timing, self.keep_warm, self.prices.clone());
     }
@@ -195,7 +196,7 @@ impl Event {
         Self::Updated { deployment_id: deployment_id.clone(), changes }
     }
 
-    /// `extra_data` may hold keys: it is kept only where somebody will need it.
+    /// `extra_data` may contain API keys, so it is kept only if a driver needs it.
     pub(crate) fn submitted(request: &InferenceRequest, script: Script, driven: bool) -> Self {
         Self::Submitted(Box::new(Submitted {
             deployment_id: request.deployment_id.clone(),
@@ -213,10 +214,10 @@ impl Event {
 }
 
 impl Account {
-    /// Lives through one event again.
+    /// Replays one event.
     ///
     /// # Errors
-    /// As it went the first time: an error says that what was written down does not fit.
+    /// If the event does not apply to the account, which means that the file is inconsistent.
     pub(crate) fn replay(&mut self, HistoryEntry { at, event }: HistoryEntry) -> Result<(), Error> {
         match event {
             Event::Opened { .. } => self.advance(at),

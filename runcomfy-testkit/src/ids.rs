@@ -1,14 +1,14 @@
-//! Ids shaped like the service's, that follow from a seed, and seeds that nothing follows from.
+//! Deterministic ids in the service's format, random seeds, and a portable hash.
 
 use uuid::Uuid;
 
-/// Makes UUIDs (version 4 by their looks). The same seed gives the same ids in the same order.
+/// Generates UUIDs of version 4 from a seed. The same seed gives the same ids.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ids {
     seed: u64,
 }
 
-/// What an id names, so that no two kinds ever share one.
+/// The kind of object that an id names. Different kinds never share an id.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Named {
     Deployment,
@@ -24,7 +24,7 @@ impl Ids {
         Self { seed }
     }
 
-    /// The `number`-th id of its kind.
+    /// The id with this number among its kind.
     pub(crate) fn uuid(self, named: Named, number: u64) -> String {
         let kind = match named {
             Named::Deployment => 1,
@@ -46,21 +46,21 @@ impl Ids {
     }
 }
 
-/// A seed that no other account has, in this process or in any other.
+/// A random seed.
 pub(crate) fn random_seed() -> u64 {
     let (high, low) = Uuid::new_v4().as_u64_pair();
-    // Six bits of a UUID are the same in all.
+    // Mixed, because six bits are the same in every UUID.
     mix(high ^ mix(low))
 }
 
-/// A hash that is the same on every machine and in every version (FNV-1a, well mixed).
+/// A hash that is the same on every machine and in every version (FNV-1a with a final mix).
 pub(crate) fn hash(bytes: &[u8]) -> u64 {
     mix(bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
     }))
 }
 
-/// Spreads every bit over all others (the finish of SplitMix64).
+/// Spreads every bit over all others (the finalizer of SplitMix64).
 pub(crate) fn mix(number: u64) -> u64 {
     let mut z = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

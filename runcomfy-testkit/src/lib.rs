@@ -1,56 +1,57 @@
 #![doc = include_str!("../README.md")]
 //!
-//! [`FakeRunComfy`] is a model of the service behind [`RunComfyApi`](runcomfy_core::RunComfyApi).
-//! [`Emulator`] serves the same model over HTTP, and the program `runcomfy-emulator` is that as a server of
-//! its own. [`conformance`] holds the rules that the fake, the HTTP client and the service all keep.
+//! [`FakeRunComfy`] simulates the service behind [`RunComfyApi`](runcomfy_core::RunComfyApi). [`Emulator`]
+//! serves that simulation over HTTP; the program `runcomfy-emulator` runs it as a stand-alone server.
+//! [`conformance`] holds the rules that the fake, the HTTP client and the service must all satisfy.
 //!
-//! # What is imitated
+//! # What is simulated
 //!
-//! - Deployments: listed, described with workflow and documentation on request, created, changed, paused,
-//!   deleted, with the documented ranges checked.
-//! - The queue: first come, first served, with falling positions; instances that wake with a cold start when
-//!   they are wanted, take one run each, and stop after their keep-warm time; `min_instances`,
-//!   `max_instances` and `queue_size`; cancellation at once in the queue and with a moment's delay while
-//!   running, so that a run may still complete.
-//! - Runs: overrides checked against the graph and laid over it, outputs for each output node in the shapes
-//!   that a real ComfyUI recorded, text followed through links, pictures drawn from prompt, seed and size,
-//!   small real files for video and audio, and failures with node and cause. To have one at will, load an
-//!   image named `corrupt.png`.
-//! - The instance proxy: the routes that answer a POST, those that do not, and instances that are gone.
-//! - Over HTTP: both versions of the queue's paths, bearer tokens as accounts, the documented bodies, numbers
-//!   and statuses, errors that come with status 200, files that need no token and are there for seven days,
+//! - Deployments: list, get (with workflow and documentation on request), create, update, pause and delete,
+//!   with the documented ranges checked.
+//! - The queue: first come, first served, with falling positions. Instances start on demand after a cold
+//!   start, take one run each, and stop after their keep-warm time. `min_instances`, `max_instances` and
+//!   `queue_size` are observed. A queued run is cancelled at once; a running one after a delay, so that it
+//!   may still complete.
+//! - Runs: overrides are checked against the graph and applied to it. Each output node has outputs in the
+//!   shapes that were recorded from ComfyUI: texts are resolved through links, images are drawn from prompt,
+//!   seed and size, video and audio are small sample files. Failures name the node and the cause. To make a
+//!   run fail, load an image named `corrupt.png`.
+//! - The instance proxy: routes that answer POST, routes that do not, and instances that do not exist.
+//! - Over HTTP: both versions of the queue's paths, bearer tokens as accounts, the documented bodies, error
+//!   codes and statuses, errors with status 200, output files that need no token and are kept for seven days,
 //!   `object_info`, the balance.
-//! - Money: each instance is billed per second from its wake signal until it stops, at the price of its SKU.
-//!   A balance that runs out disables the deployments (number 10001), until there is more and they are
-//!   enabled again. What is under way then is finished, and paid for.
-//! - Webhooks (feature `webhooks`): delivered as documented, in order for each request, and tried again until
+//! - Money: each instance is billed per second from the start of its cold start until it stops, at the price
+//!   of its SKU. When the balance is used up, the deployments are disabled (error code 10001) until money is
+//!   added and they are enabled again. Runs in progress finish and are billed.
+//! - Webhooks (feature `webhooks`): delivered as documented, in order for each request, and retried until
 //!   they are acknowledged.
-//! - Faults, on demand: refusals, answers that make no sense or never end, connections that are reset, cut or
-//!   stalled at any stage, runs that fail in every shape. See [`FaultKind`] for all, [`FaultRule`] for which
-//!   calls meet one, [`Scenario`] for sets of them, and [`Counters`] for what became of every call.
+//! - Faults, on demand: error responses, malformed and endless responses, connections that are reset, closed
+//!   or stalled at any stage, and failed runs in every shape. [`FaultKind`] lists them, [`FaultRule`] selects
+//!   the calls, [`Scenario`] is a set of rules, and [`Counters`] record the outcome of every call.
 //!
-//! # What is not
+//! # What is not simulated
 //!
-//! - Faults below HTTP/1.1: no TLS that fails, no HTTP/2, no packets that are lost.
-//! - Saved workflows: every workflow id is taken. Those of the samples run theirs, any other the stock
-//!   text-to-image graph. A new `workflow_version` runs the same graph.
-//! - ComfyUI, unless there is one behind it (feature `comfyui`): no model runs. Types, ranges and links of inputs are not validated, nodes of custom packs make
-//!   pictures if they make anything, files given as inputs are not fetched, a second run of the same graph is
-//!   not cached, a call of `/interrupt` or `/prompt` through the proxy starts and stops nothing. A link to a
-//!   node that is not there is taken, and counts as nothing at that input; ComfyUI refuses the graph.
-//! - Other shapes of answers: results have `outputs` by node, never the `output` of LoRA deployments, and
-//!   lists of deployments are bare arrays, never wrapped in an object.
-//! - The end of things: results are kept until their deployment is deleted or the fake is dropped. With a
-//!   deployment, its requests and files go at once.
-//! - A change of hardware: instances that are up stay up, at the new price.
+//! - Faults below HTTP/1.1: TLS failures, HTTP/2, packet loss.
+//! - Saved workflows: every workflow id is accepted. The ids of the samples run the sample graphs, every
+//!   other id runs the stock text-to-image graph. A new `workflow_version` runs the same graph.
+//! - ComfyUI itself, unless a server is configured (feature `comfyui`). No model runs. Types, ranges and
+//!   links of inputs are not validated. Nodes of custom packs produce images if they produce anything. Input
+//!   files are not downloaded. A second run of the same graph is not cached. `/interrupt` and `/prompt`
+//!   through the proxy have no effect. A link to a missing node is accepted and ignored; ComfyUI rejects such
+//!   a graph.
+//! - Other response shapes: results have `outputs` by node, never the `output` of LoRA deployments; lists of
+//!   deployments are bare arrays, never wrapped in an object.
+//! - Expiry: results are kept until their deployment is deleted or the fake is dropped. Deleting a deployment
+//!   deletes its requests and files at once.
+//! - Changes of hardware: running instances keep running, at the new price.
 //!
 //! # Features
 //!
-//! Without any, the fake and the emulator in memory. `state` keeps an emulator's accounts in a file,
-//! `webhooks` delivers, `comfyui` runs requests on ComfyUI servers of one's own, and `program` (the default)
-//! is `runcomfy-emulator` with all of them.
+//! Without features, the crate contains the fake and the in-memory emulator. `state` keeps the emulator's
+//! accounts in a file, `webhooks` delivers webhooks, `comfyui` runs requests on your own ComfyUI servers, and
+//! `program` (the default) builds `runcomfy-emulator` with all of them.
 
-// What the program needs is written once, whether or not all of it is compiled in.
+// Code that only the program uses is compiled with every set of features.
 #![cfg_attr(not(feature = "program"), expect(dead_code, reason = "the program uses it"))]
 
 mod account;

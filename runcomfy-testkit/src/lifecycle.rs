@@ -1,8 +1,7 @@
-//! The queue of one deployment as a pure function of events and time: no task, no clock of its own.
+//! `Queue`: the runs and instances of one deployment as a pure function of events and time.
 //!
-//! Whoever owns a [`Queue`] tells it the time before asking or changing anything. What happened since the
-//! last time is worked out then, in the order in which it happened, so that it makes no difference how
-//! often anybody looked.
+//! The owner of a [`Queue`] advances it before each use. The queue then computes what has happened since, in
+//! order of time, so the result does not depend on how often it is advanced.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -18,22 +17,22 @@ mod view;
 
 pub(crate) use scaling::Scaling;
 
-/// How long things take on every instance.
+/// Durations that apply to every instance.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Timing {
-    /// From waking an instance until it takes its first run.
+    /// The time from starting an instance until it takes its first run.
     pub cold_start: Duration,
-    /// How long a run takes where nothing else is said of it.
+    /// How long a run takes by default.
     pub run_time: Duration,
-    /// From the cancellation of a running run until it stops. One that ends sooner completes.
+    /// The time from the cancellation of a running run until it stops. A run that ends before completes.
     pub cancel_latency: Duration,
-    /// Runs begin and end when somebody says so, on machines that are there anyway: no instance wakes by
-    /// itself, and the times above mean nothing.
+    /// A driver starts and ends runs on its own machines: the queue starts no instances, and the times above
+    /// do not apply.
     pub driven: bool,
 }
 
 impl Default for Timing {
-    /// A cold start of 30 s, runs of 20 s, cancellations that take half a second.
+    /// A cold start of 30 s, runs of 20 s, and half a second to cancel.
     fn default() -> Self {
         Self {
             cold_start: Duration::from_secs(30),
@@ -44,36 +43,36 @@ impl Default for Timing {
     }
 }
 
-/// One run, in order of submission.
+/// A run, numbered in order of submission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct RunNumber(pub(crate) usize);
 
-/// One instance, in order of waking. Numbers are never used again.
+/// An instance, numbered in order of starting. Numbers are not reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct InstanceNumber(pub(crate) u64);
 
-/// What is known of a run when it is submitted.
+/// The script of a run at submission.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Plan {
-    /// Not started before this long from now.
+    /// The shortest time in the queue.
     pub(crate) held: Duration,
-    /// How long it runs, if not as long as every run.
+    /// How long it runs, if not for the usual time.
     pub(crate) run_time: Option<Duration>,
-    /// Whether somebody cancels it at the end of its time.
+    /// Whether it ends as cancelled.
     pub(crate) ends_cancelled: bool,
 }
 
-/// Where a run is.
+/// The state of a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum RunState {
-    /// Waits for an instance, behind so many others.
+    /// Waits for an instance behind `position` others.
     Queued {
         position: usize,
     },
     Running {
         instance: InstanceNumber,
     },
-    /// Ended by itself; whether well is not the queue's matter.
+    /// Ended by itself, successfully or not.
     Completed {
         instance: InstanceNumber,
         at: Duration,
@@ -84,7 +83,7 @@ pub(crate) enum RunState {
     },
 }
 
-/// Something that happened to a run, and when.
+/// A change of a run's state, and its time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct RunChange {
     pub(crate) run: RunNumber,
@@ -102,18 +101,18 @@ pub(crate) enum ChangeKind {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Queue {
     now: Duration,
-    /// What all instances together have been up for so far, in nanoseconds.
+    /// The total uptime of all instances, in nanoseconds.
     metered: u128,
-    /// Those nobody has taken yet, in order of time.
+    /// Changes that were not taken yet, in order of time.
     changes: Vec<RunChange>,
     timing: Timing,
     scaling: Scaling,
     runs: Vec<RunRecord>,
-    /// Those not started, in order of submission, so also in order of their numbers.
+    /// Runs that have not started, in order of their numbers.
     waiting: VecDeque<RunNumber>,
-    /// Those that wait on a machine, in the order in which they went there.
+    /// Runs that wait on a machine, in order of their hand-over.
     handed_over: Vec<RunNumber>,
-    /// Those that are up, in order of waking.
+    /// Running instances, in order of starting.
     instances: Vec<Instance>,
     woken: u64,
 }
@@ -129,7 +128,7 @@ struct RunRecord {
 #[derive(Clone, Debug, PartialEq)]
 enum Phase {
     Queued,
-    /// Waits on a machine that somebody else drives.
+    /// Waits on a machine of the driver.
     HandedOver {
         instance: InstanceNumber,
         since: Duration,
@@ -137,9 +136,9 @@ enum Phase {
     Running {
         instance: InstanceNumber,
         since: Duration,
-        /// By itself. Never, where somebody has to say so.
+        /// When it ends by itself. `None` if the driver ends it.
         ends_at: Option<Duration>,
-        /// Because it was cancelled.
+        /// When its cancellation takes effect.
         stops_at: Option<Duration>,
     },
     Ended {
@@ -183,7 +182,7 @@ impl Queue {
         queue
     }
 
-    /// Lets everything happen that is due by `now`. Time never goes back: an earlier `now` changes nothing.
+    /// Applies everything that is due by `now`. An earlier `now` has no effect.
     pub(crate) fn advance(&mut self, now: Duration) {
         while let Some(at) = self.next_event().filter(|at| *at <= now) {
             self.pass_until(at);
@@ -199,7 +198,7 @@ impl Queue {
         self.now += passed;
     }
 
-    /// Takes a run on. Whether the deployment takes any is for the caller to ask first.
+    /// Adds a run. The caller checks first that the deployment accepts runs.
     pub(crate) fn submit(&mut self, plan: &Plan) -> RunNumber {
         let number = RunNumber(self.runs.len());
         self.runs.push(RunRecord {
@@ -213,7 +212,7 @@ impl Queue {
         number
     }
 
-    /// Asks for a run to stop. `false` where it is over already.
+    /// Requests the cancellation of a run. `false` if it has ended.
     pub(crate) fn cancel(&mut self, run: RunNumber) -> bool {
         let stops_by = self.now.saturating_add(self.timing.cancel_latency);
         match &mut self.runs[run.0].phase {
@@ -223,7 +222,7 @@ impl Queue {
                 self.waiting.retain(|other| *other != run);
                 self.changes.push(RunChange { run, at, what: ChangeKind::Ended });
             }
-            // Whoever drives it sees to it.
+            // The driver stops it.
             Phase::HandedOver { .. } | Phase::Running { ends_at: None, .. } => return true,
             Phase::Running { stops_at, .. } => {
                 stops_at.get_or_insert(stops_by);
@@ -239,7 +238,7 @@ impl Queue {
         self.changed();
     }
 
-    /// From now on things take this long; what is under way ends as it was going to.
+    /// Replaces the durations. Runs in progress end as planned.
     pub(crate) fn retime(&mut self, timing: Timing) {
         self.timing = timing;
         self.changed();
@@ -262,18 +261,18 @@ impl Queue {
         }
     }
 
-    /// What happened to runs since somebody last asked, in order.
+    /// Removes and returns the changes since the last call, in order.
     pub(crate) fn take_changes(&mut self) -> Vec<RunChange> {
         std::mem::take(&mut self.changes)
     }
 
-    /// After a change from outside: lets its consequences happen, those that take no time included.
+    /// Applies the immediate consequences of an external change.
     fn changed(&mut self) {
         self.assign_and_scale();
         self.advance(self.now);
     }
 
-    /// When something happens next, if nobody interferes.
+    /// When the next event is due if nothing else happens before.
     pub(crate) fn next_event(&self) -> Option<Duration> {
         let surplus = self.instances.len() as u64 > self.wanted();
         let of_instances = self.instances.iter().filter_map(|instance| match instance.state {
@@ -283,12 +282,13 @@ impl Queue {
             }
             InstanceState::Busy { run } => self.ends_at(run),
         });
-        // The first in line may be held longer than it takes to find it an instance.
+        // The first run may be held longer than it takes to start an instance.
         let held = self.waiting.front().map(|run| self.runs[run.0].not_before);
         of_instances.chain(held.filter(|until| *until > self.now)).min()
     }
 
-    /// Ends runs and cold starts that are due. A run that ends at the instant of its cancellation completes.
+    /// Ends the runs and cold starts that are due. A run that ends at the moment of its cancellation
+    /// completes.
     fn apply_due_events(&mut self) {
         let now = self.now;
         for instance in &mut self.instances {
@@ -316,15 +316,15 @@ impl Queue {
         }
     }
 
-    /// Brings instances and waiting runs together, wakes instances that are wanted, stops those that are not.
+    /// Assigns queued runs to idle instances, starts missing instances and stops surplus ones.
     fn assign_and_scale(&mut self) {
         let now = self.now;
         if self.timing.driven {
-            // None of its own, where there were some before.
+            // Removes simulated instances that were there before the driver.
             self.instances.retain(|one| matches!(one.state, InstanceState::Busy { .. }));
             return;
         }
-        // More than the maximum may be busy for a while after that was lowered.
+        // After the maximum was lowered, more instances may be busy for a while.
         let places = self.scaling.max_instances.saturating_sub(self.busy());
         let places = usize::try_from(places).unwrap_or(usize::MAX);
         let idle = self.instances.iter_mut().filter(|i| matches!(i.state, InstanceState::Idle));

@@ -1,6 +1,6 @@
-//! Small real media files, most of them recorded from a ComfyUI, and the media types of names.
+//! Small sample files, most of them recorded from ComfyUI, and the media types of file names.
 
-/// The bytes of a sample with this name's ending; a text that says so where there is none.
+/// The sample file for this name's extension, or a text that there is none.
 pub(crate) fn sample(filename: &str) -> &'static [u8] {
     match ending(filename) {
         "flac" => include_bytes!("samples/media/silence.flac"),

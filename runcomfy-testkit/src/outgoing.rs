@@ -1,6 +1,6 @@
-//! The HTTP client for what the emulator calls of its own accord: webhooks, and ComfyUI servers.
+//! HTTP clients for the emulator's own calls: webhooks, ComfyUI servers, and input downloads.
 //!
-//! Not the client that the emulator is there to test: a plain one, without tokens or retries.
+//! Independent of the client library that the emulator tests; without tokens and retries.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,25 +9,25 @@ use reqwest::{Client, ClientBuilder, redirect::Policy};
 use rustls::RootCertStore;
 use rustls::{ClientConfig, ConfigBuilder, WantsVerifier, crypto::ring};
 
-/// Why there is no client: the platform's certificates can't be read, say.
+/// Why a client cannot be created, for example because certificates cannot be read.
 pub(crate) type NoClient = Box<dyn std::error::Error + Send + Sync>;
 
-/// A client that connects within `connect`, follows no redirects, and keeps connections to itself. It goes
-/// through the proxy that the environment names.
+/// A client with a connect timeout, without redirects and connection reuse across clients. Uses the proxy of
+/// the environment.
 ///
 /// # Errors
-/// Where the platform's certificates can't be read, or such a proxy.
+/// If the platform's certificates or the proxy setting cannot be read.
 #[cfg(feature = "webhooks")]
 pub(crate) fn client(connect: Duration) -> Result<Client, NoClient> {
-    // reqwest would go around it.
+    // reqwest would ignore the setting and connect directly.
     if let Some(name) = unusable_proxy() {
-        return Err(format!("{name} names no proxy that can be read").into());
+        return Err(format!("{name} is not a valid proxy URL").into());
     }
     Ok(builder(connect)?.build()?)
 }
 
-/// The variable of the environment, if there is one, that should name a proxy but can't be read as one. Webhooks
-/// then reach receivers on this machine, and no others: a proxy is not gone around.
+/// The environment variable whose proxy setting is invalid, if there is one. Webhooks then reach this machine
+/// only, because the emulator does not bypass a proxy.
 #[cfg(feature = "webhooks")]
 #[must_use]
 pub fn unusable_proxy() -> Option<&'static str> {
@@ -38,7 +38,7 @@ pub fn unusable_proxy() -> Option<&'static str> {
 fn unusable_in(lookup: impl Fn(&str) -> Option<std::ffi::OsString>) -> Option<&'static str> {
     const VARIABLES: [&str; 6] =
         ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
-    // As reqwest reads it.
+    // Parsed as reqwest does.
     let is_usable = |text: &str| {
         let uri = text.parse::<axum::http::Uri>().ok();
         uri.is_some_and(|uri| {
@@ -52,35 +52,35 @@ fn unusable_in(lookup: impl Fn(&str) -> Option<std::ffi::OsString>) -> Option<&'
     })
 }
 
-/// The same for hosts that no proxy reaches: those of one's own.
+/// Like [`client`], without a proxy, for hosts of one's own.
 ///
 /// # Errors
-/// Where the platform's certificates can't be read.
+/// If the platform's certificates cannot be read.
 pub(crate) fn direct_client(connect: Duration) -> Result<Client, NoClient> {
     Ok(builder(connect)?.no_proxy().build()?)
 }
 
-/// The same for who has no business with TLS: it trusts nobody, and so works where there are no certificates.
+/// A builder for plain HTTP. It trusts no certificates, so it works on machines that have none.
 ///
 /// # Errors
-/// Where the system is out of something.
+/// If the system lacks resources.
 #[cfg(feature = "comfyui")]
 pub(crate) fn plain_builder(connect: Duration) -> Result<ClientBuilder, NoClient> {
     let nobody = tls()?.with_root_certificates(RootCertStore::empty());
     Ok(over(nobody.with_no_client_auth(), connect))
 }
 
-/// The same, for who has more to say about it.
+/// A builder for HTTPS, to be configured further.
 ///
 /// # Errors
-/// Where the platform's certificates can't be read.
+/// If the platform's certificates cannot be read.
 pub(crate) fn builder(connect: Duration) -> Result<ClientBuilder, NoClient> {
     use rustls_platform_verifier::BuilderVerifierExt as _;
     Ok(over(tls()?.with_platform_verifier()?.with_no_client_auth(), connect))
 }
 
 fn tls() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, NoClient> {
-    // Named here, so that no provider for the whole process is needed.
+    // Set explicitly, so that no process-wide provider is needed.
     let provider = Arc::new(ring::default_provider());
     Ok(ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?)
 }

@@ -1,4 +1,4 @@
-//! What a workflow makes, shaped as the service shapes it: by output node, then by channel.
+//! Simulates the outputs of a workflow, by output node and channel as the service returns them.
 
 use std::{collections::HashMap, path::PathBuf};
 
@@ -18,17 +18,17 @@ mod table;
 
 use table::{Saver, saver};
 
-/// What came of running a workflow.
+/// The result of a simulated run.
 #[derive(Debug)]
 pub(crate) struct Made {
     /// `{node id: {channel: [item]}}`
     pub(crate) outputs: Map<String, Value>,
     pub(crate) files: Vec<File>,
-    /// The error of the first node that could not work. What other branches made is still there.
+    /// The error of the first node that failed. The outputs of other branches are kept.
     pub(crate) failure: Option<Value>,
 }
 
-/// A file that a run made. Its bytes are worked out when somebody asks for them.
+/// An output file. Its bytes are generated when they are read.
 #[derive(Clone, Debug)]
 pub(crate) struct File {
     /// `output`, or `temp` for a preview.
@@ -47,7 +47,7 @@ enum Content {
 }
 
 impl File {
-    /// One that lies on the disk.
+    /// A file on disk.
     pub(crate) fn stored(kind: &str, subfolder: String, filename: String, path: PathBuf) -> Self {
         let kind = if kind == "temp" { "temp" } else { "output" };
         Self { kind, subfolder, filename, content: Content::Stored(path) }
@@ -57,7 +57,7 @@ impl File {
         media::content_type(&self.filename)
     }
 
-    /// The bytes, the same each time, or where they lie. Takes some milliseconds for a picture.
+    /// The bytes, which are always the same, or the path. Drawing an image takes some milliseconds.
     pub(crate) fn bytes(&self) -> Bytes {
         Bytes::Here(match &self.content {
             Content::Fixed(bytes) => bytes.to_vec(),
@@ -70,14 +70,14 @@ impl File {
     }
 }
 
-/// What is in a file. One that lies on the disk may be larger than the memory.
+/// The content of a file. A file on disk may be larger than the memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Bytes {
     At(PathBuf),
     Here(Vec<u8>),
 }
 
-/// Where a file of a request is.
+/// The URL of an output file.
 pub(crate) fn address(
     base: &Url,
     request_id: &RequestId,
@@ -85,7 +85,7 @@ pub(crate) fn address(
     subfolder: &str,
     filename: &str,
 ) -> Url {
-    // By hand, as a URL drops tabs and line breaks, and names may have them.
+    // Encoded by hand, because the URL parser drops tabs and line breaks, which names may contain.
     let mut path = base.path().trim_end_matches('/').to_owned();
     let folders = subfolder.split('/').filter(|part| !matches!(*part, "" | "." | ".."));
     let parts = ["deployment_requests", request_id.as_str(), kind].into_iter();
@@ -98,7 +98,7 @@ pub(crate) fn address(
     url
 }
 
-/// What is not itself in a segment of a path.
+/// The characters that are escaped in a path segment.
 const SEGMENT: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -115,7 +115,7 @@ const SEGMENT: &AsciiSet = &CONTROLS
     .add(b'|')
     .add(b'}');
 
-/// Runs a workflow for a request, as far as its outputs can be told from the graph.
+/// Simulates a run as far as the graph determines its outputs.
 pub(crate) fn make(
     workflow: &Workflow,
     request_id: &RequestId,
@@ -144,7 +144,7 @@ pub(crate) fn make(
     }
     for (node, saver) in savers {
         match run.save(node, saver) {
-            // As ComfyUI's history has it: nothing of those that show nothing.
+            // Nodes without outputs are not in ComfyUI's history either.
             Ok(channels) if channels.is_empty() => {}
             Ok(channels) => {
                 run.made.outputs.insert(node.id().to_owned(), Value::Object(channels));
@@ -159,10 +159,10 @@ pub(crate) fn make(
 
 struct WorkflowRun<'a> {
     graph: Graph<'a>,
-    /// The nodes that can't work.
+    /// The nodes that fail.
     unreadable: Nearest<'a, Node<'a>>,
     request_id: &'a RequestId,
-    /// When it ran, as names may tell.
+    /// When it ran, because names may contain the time.
     at: DateTime<Utc>,
     base: &'a Url,
     made: Made,
@@ -199,7 +199,7 @@ impl<'a> WorkflowRun<'a> {
         Ok(channels)
     }
 
-    /// The text at this input, or at whichever leads to a node of which nobody knows what it shows.
+    /// The text at this input. Without a name, at any linked input of a node of an unknown class.
     fn text(&self, node: Node<'a>, input: &str) -> String {
         if !input.is_empty() {
             return self.graph.text(node, input).unwrap_or_else(|| "None".to_owned());
@@ -212,7 +212,7 @@ impl<'a> WorkflowRun<'a> {
         said.unwrap_or_else(|| format!("simulated output of {}", node.class_type()))
     }
 
-    /// One picture that is shown and not saved.
+    /// A preview image.
     fn preview(&mut self, node: Node<'a>) -> Value {
         let name = self.drawn(node);
         let scene = self.graph.scene(node);
@@ -221,13 +221,13 @@ impl<'a> WorkflowRun<'a> {
 
     /// The beginning of a preview's name.
     fn drawn(&self, node: Node<'a>) -> String {
-        // ComfyUI draws five letters at random; these follow from the run and the node.
+        // ComfyUI chooses five random letters; these are derived from the request and the node.
         let drawn = ids::hash(format!("{}{}", self.request_id, node.id()).as_bytes());
         let letters = (0..5).map(|n| char::from(b'a' + ((drawn >> (8 * n)) % 26) as u8));
         format!("ComfyUI_temp_{}", letters.collect::<String>())
     }
 
-    /// What is in each of the node's files.
+    /// The contents of the node's files.
     fn contents(&self, node: Node<'a>, saver: Saver, ending: &str) -> Vec<Content> {
         match saver {
             Saver::Image { .. } => {
@@ -243,7 +243,7 @@ impl<'a> WorkflowRun<'a> {
         }
     }
 
-    /// The folder and the name's beginning, from `filename_prefix`.
+    /// The folder and the beginning of the name, from `filename_prefix`.
     fn prefix(&self, node: Node<'a>, saver: Saver) -> Result<(String, String), Value> {
         if saver.kind() == "temp" {
             return Ok((String::new(), self.drawn(node)));
@@ -265,7 +265,7 @@ impl<'a> WorkflowRun<'a> {
         ending: &str,
         content: Content,
     ) -> Value {
-        // Counted by folder and prefix, whatever the ending, and anew in each request.
+        // Counted per request by folder and prefix, whatever the extension is.
         let counter = self.counters.entry((kind, folder.to_owned(), name.to_owned())).or_default();
         *counter += 1;
         let filename = format!("{name}_{counter:05}{ending}");
@@ -282,14 +282,14 @@ impl<'a> WorkflowRun<'a> {
     }
 }
 
-/// A file that no node can read: any named `corrupt`, so that a failing run can be had at will.
+/// An image named `corrupt` cannot be read, so that a failed run can be requested.
 fn is_unreadable(node: Node<'_>) -> bool {
     let file = node.inputs().get("image").and_then(Value::as_str).unwrap_or_default();
     node.class_type().starts_with("LoadImage")
         && file.rsplit('/').next().and_then(|name| name.split('.').next()) == Some("corrupt")
 }
 
-/// ComfyUI's exception, in the service's object form.
+/// ComfyUI's exception as the service's error object.
 fn node_error(node: Node<'_>, exception: &str, message: &str) -> Value {
     json!({
         "type": exception,

@@ -1,4 +1,4 @@
-//! Pictures drawn from a prompt and a seed: a landscape that fits the words, a little different each time.
+//! Draws a landscape from a prompt and a seed.
 
 mod canvas;
 mod figures;
@@ -11,13 +11,13 @@ use canvas::Canvas;
 use noise::Random;
 use theme::{Scenery, Theme};
 
-/// The most that either side has. Larger pictures are drawn smaller, in the same proportions.
+/// The longest side in pixels. Larger images are drawn smaller, in the same proportions.
 const LARGEST: u32 = 1024;
 
-/// A PNG that is the same for the same arguments, everywhere.
+/// A PNG that depends on the arguments only.
 pub(crate) fn png(prompt: &str, seed: u64, width: u32, height: u32) -> Vec<u8> {
     let canvas = draw(prompt, seed, width, height);
-    // The only errors are those of the writer, and a Vec has none.
+    // Only the writer can fail, and writing to a Vec does not.
     encode(&canvas).unwrap_or_default()
 }
 
@@ -78,7 +78,7 @@ mod tests {
         (info.width, info.height, pixels)
     }
 
-    /// How far two pictures of one size are apart, in steps of 255 per colour.
+    /// The distance of two images of the same size, in steps of 255 per colour.
     fn distance(a: &[u8], b: &[u8]) -> f64 {
         let (a, b) = (decoded(a).2, decoded(b).2);
         let apart: u64 = a.iter().zip(&b).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();

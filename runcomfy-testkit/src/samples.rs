@@ -1,19 +1,19 @@
-//! The workflows and deployments that a fake starts with.
+//! The sample workflows and deployments of a new account.
 //!
-//! The graphs come from a real ComfyUI, as does what each is expected to make.
+//! The graphs and the expected outputs were recorded from ComfyUI.
 
 use runcomfy_core::Workflow;
 
-/// The stock graph: a checkpoint, two prompts, a sampler, one picture.
+/// The stock graph: a checkpoint, two prompts, a sampler, one image.
 pub(crate) const TEXT_TO_IMAGE: &str = "text-to-image";
 
-/// ComfyUI's description of the node classes in the samples, recorded.
+/// ComfyUI's `object_info` for the node classes in the samples, recorded.
 pub(crate) const OBJECT_INFO: &str = include_str!("samples/object_info.json");
 
-/// The classes of nodes that a stock ComfyUI has, without paid ones, a line each.
+/// The node classes of a stock ComfyUI without paid ones, one per line.
 pub(crate) const STOCK_CLASSES: &str = include_str!("samples/classes.txt");
 
-/// A deployment that is there from the start.
+/// A deployment of a new account.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sample {
     pub(crate) name: &'static str,
@@ -30,7 +30,7 @@ macro_rules! graph {
     };
 }
 
-/// In the order in which they are listed. The place makes the id, so new ones go to the end.
+/// In listing order. An index determines ids, so new samples go to the end.
 pub(crate) const ALL: &[Sample] = &[
     Sample {
         name: TEXT_TO_IMAGE,
@@ -125,7 +125,7 @@ pub(crate) const ALL: &[Sample] = &[
 ];
 
 impl Sample {
-    /// Its graph. `None` can't be: a test reads every one.
+    /// The sample's graph. Always `Some`, because a test parses every sample.
     pub(crate) fn workflow(&self) -> Option<Workflow> {
         serde_json::from_str(self.graph).ok()
     }
@@ -140,12 +140,12 @@ pub(crate) fn workflow(name: &str) -> Option<Workflow> {
     ALL.iter().find(|sample| sample.name == name)?.workflow()
 }
 
-/// The fixed id of the deployment at this place of the list.
+/// The fixed deployment id of the sample at this index.
 pub(crate) fn deployment_id(place: usize) -> String {
     format!("a1b2c3d4-0000-4000-8000-{:012}", place + 1)
 }
 
-/// The fixed id of the workflow at this place of the list.
+/// The fixed workflow id of the sample at this index.
 pub(crate) fn workflow_id(place: usize) -> String {
     format!("5eed0000-0000-4000-8000-{:012}", place + 1)
 }

@@ -1,12 +1,12 @@
-//! What one request will do: how long it is held, how long it runs and how it ends.
+//! `Script`: how long one request is queued, how long it runs, and how it ends.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// The course of one request. By default it starts as soon as an instance is free, runs as long as every
-/// run does, and ends as its workflow says.
+/// The course of one request. By default it starts as soon as an instance is free, runs for the usual time,
+/// and ends as its workflow determines.
 ///
 /// ```
 /// use std::time::Duration;
@@ -28,22 +28,22 @@ pub struct Script {
 /// How a scripted run ends.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) enum ScriptedEnd {
-    /// As its workflow says: with outputs, or with the error of a node that can't work.
+    /// As the workflow determines: with outputs, or with the error of a node that fails.
     #[default]
     AsTheWorkflowSays,
-    /// Cancelled, by someone who is not the caller.
+    /// Cancelled by somebody other than the caller.
     Cancelled,
-    /// With this error.
+    /// Failed with this error.
     Fails(Value),
-    /// With its outputs, whatever its workflow says.
+    /// Succeeded with its outputs, even if a node would fail.
     Succeeds,
-    /// Well, but with no outputs, as a run whose every node was cached may.
+    /// Succeeded with empty outputs, as when ComfyUI has cached every node.
     WithoutOutputs,
 }
 
 impl Script {
-    /// Not started before this long after it was submitted. As the queue is first come, first served,
-    /// those behind it wait too.
+    /// Stays in the queue for at least this long. Requests behind it wait as well, because the queue is first
+    /// come, first served.
     #[must_use]
     pub fn queued(mut self, at_least: Duration) -> Self {
         self.queued = at_least;
@@ -57,38 +57,38 @@ impl Script {
         self
     }
 
-    /// Ends with outputs, even where the workflow holds a node that would fail.
+    /// Succeeds with outputs, even if the workflow has a node that would fail.
     #[must_use]
     pub fn succeeds(self) -> Self {
         self.ending(ScriptedEnd::Succeeds)
     }
 
-    /// Ends with this as the result's `error`, in any of the shapes that the service uses.
+    /// Fails with this `error` in the result, which can have any of the service's shapes.
     #[must_use]
     pub fn fails(self, error: Value) -> Self {
         self.ending(ScriptedEnd::Fails(error))
     }
 
-    /// Shows what was made beside the error, where it fails.
+    /// Lists the outputs beside the error if it fails.
     #[must_use]
     pub fn with_partial_outputs(mut self) -> Self {
         self.partial_outputs = true;
         self
     }
 
-    /// Ends as cancelled after its time, as if somebody else had cancelled it.
+    /// Ends as cancelled after its run time, as if somebody else had cancelled it.
     #[must_use]
     pub fn cancelled(self) -> Self {
         self.ending(ScriptedEnd::Cancelled)
     }
 
-    /// Ends well, but with an empty `outputs`.
+    /// Succeeds with an empty `outputs`.
     #[must_use]
     pub fn completes_without_outputs(self) -> Self {
         self.ending(ScriptedEnd::WithoutOutputs)
     }
 
-    /// Spells `cancelled` as `canceled` wherever this request is spoken of; the service has done both.
+    /// Spells `cancelled` as `canceled` in all responses about this request. The service uses both.
     #[must_use]
     pub fn spelled_canceled(mut self) -> Self {
         self.american = true;

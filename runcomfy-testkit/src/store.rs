@@ -1,8 +1,8 @@
-//! `Store`: an append-only log of records in one file, kept across restarts and crashes.
+//! `Store`: an append-only log of records in one file that survives restarts and crashes.
 //!
-//! One thread writes. It takes all records that wait, commits them together, and only then says so: a record
-//! that was acknowledged is on disk, and what is on disk is never less than a beginning of what was appended.
-//! What the bytes of a record mean is for others to know.
+//! One thread writes. It commits all waiting records together and then acknowledges them, so an acknowledged
+//! record is on disk, and the file always holds a prefix of the appended records. The store does not
+//! interpret the records.
 
 use std::{
     path::Path,
@@ -28,29 +28,28 @@ pub(crate) use error::{OpenError, WriteError};
 pub(crate) use tables::Record;
 use writer::{WriteRequest, Writer};
 
-/// A handle on the log. When the last one is dropped, everything appended is on disk and the file is free for
-/// others; that drop waits for the disk.
+/// A handle to the log. Dropping the last handle waits until all records are on disk and releases the file.
 #[derive(Clone, Debug)]
 pub(crate) struct Store {
     writer: Arc<WriterHandle>,
 }
 
-/// The thread that writes, and the way to it.
+/// The writer thread and its channel.
 #[derive(Debug)]
 struct WriterHandle {
-    /// Taken on drop only.
+    /// `None` only while it is dropped.
     requests: Option<mpsc::Sender<WriteRequest>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Store {
-    /// Opens the log, or begins one where there is no file or an empty one. Hands every record so far, in
-    /// order, to `each`, one at a time.
+    /// Opens the log, or creates it if the file is missing or empty. Passes all records in order to `each`.
     ///
-    /// Blocks. Until every record was taken, the file is not written to: what can't be read stays as it is.
+    /// Blocks. The file is not written to before all records have been accepted, so an unreadable file stays
+    /// unchanged.
     ///
     /// # Errors
-    /// Where the file can't be opened, is not such a log, or `each` says what is wrong with a record.
+    /// If the file cannot be opened, is not a log, or `each` refuses a record.
     pub(crate) fn open(
         path: &Path,
         each: impl FnMut(Record) -> Result<(), String>,
@@ -62,7 +61,7 @@ impl Store {
         })
     }
 
-    /// Makes a log as a program of that format leaves it.
+    /// Creates a log as a program with that format writes it.
     #[cfg(test)]
     pub(crate) fn write_in_format(path: &Path, format: u64, records: &[Record]) {
         let database = Database::create(path).unwrap();
@@ -72,7 +71,7 @@ impl Store {
         transaction.commit().unwrap();
     }
 
-    /// Over a database whose next record has this number.
+    /// Starts the writer on a database whose next record has this number.
     fn over(database: Database, next: u64, path: &Path) -> std::io::Result<Self> {
         let (requests, inbox) = mpsc::channel();
         let writer = Writer::new(database, next, path.to_owned());
@@ -83,15 +82,15 @@ impl Store {
         })
     }
 
-    /// Appends a record. Its place in the order is taken when this returns; whoever must know that it is on
-    /// disk awaits the pending. Dropping the pending takes nothing back.
+    /// Appends a record. The order is fixed when this returns; await the result to know that the record is on
+    /// disk. Dropping the result does not undo the append.
     ///
-    /// Once a write has failed, all later ones fail for the same cause.
+    /// After a failed write, all later writes fail with the same cause.
     pub(crate) fn append(&self, record: Record) -> PendingWrite {
         self.order(Some(record))
     }
 
-    /// Resolves when all that was appended so far is on disk. Writes nothing itself.
+    /// Resolves when all records appended so far are on disk. Writes nothing.
     pub(crate) fn flush(&self) -> PendingWrite {
         self.order(None)
     }
@@ -99,7 +98,7 @@ impl Store {
     fn order(&self, record: Option<Record>) -> PendingWrite {
         let (done, pending) = oneshot::channel();
         if let Some(requests) = &self.writer.requests {
-            // Where the thread is gone, the sender goes with the order, and the pending says so.
+            // If the thread has ended, the sender is dropped with the request and the result reports it.
             drop(requests.send((record, done)));
         }
         PendingWrite(pending)
@@ -110,7 +109,7 @@ impl Drop for WriterHandle {
     fn drop(&mut self) {
         drop(self.requests.take());
         if let Some(thread) = self.thread.take()
-            // Whoever is woken by the writer may drop the last handle there.
+            // A task that the writer wakes may drop the last handle on the writer's thread.
             && thread.thread().id() != thread::current().id()
         {
             drop(thread.join());
@@ -118,9 +117,9 @@ impl Drop for WriterHandle {
     }
 }
 
-/// Resolves when a record is on disk, or never will be.
+/// Resolves when a record is on disk, or has failed.
 #[derive(Debug)]
-#[must_use = "a record that nobody waited for may not be on disk yet"]
+#[must_use = "without waiting, the record may not be on disk yet"]
 pub(crate) struct PendingWrite(oneshot::Receiver<Result<(), WriteError>>);
 
 impl Future for PendingWrite {

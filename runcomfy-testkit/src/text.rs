@@ -1,17 +1,17 @@
-//! JSON as files and bodies have it.
+//! Helpers for texts: byte order marks and truncation.
 
-/// JSON without the byte order mark that some editors put before it.
+/// Removes the byte order mark that some editors write before JSON.
 pub(crate) fn json(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }
 
-/// `text`, or its beginning.
+/// Truncates `text` to at most `most` bytes.
 #[cfg(feature = "comfyui")]
 pub(crate) fn clip(text: &str, most: usize) -> String {
     if text.len() <= most {
         return text.to_owned();
     }
-    // Not inside a character.
+    // The end must not be inside a character.
     let end = (0..=most).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
     format!("{}…", &text[..end])
 }

@@ -1,7 +1,7 @@
-//! `Webhooks`: tells receivers what became of their requests, by POST, until they acknowledge it.
+//! `Webhooks`: delivers webhooks by POST and retries until they are acknowledged.
 //!
-//! What one request has to tell goes out in order: each state after the one before was acknowledged or given
-//! up. Requests do not wait for each other, but for one of a bounded number of connections.
+//! The states of one request are delivered in order, each after the one before was acknowledged or given up.
+//! Requests are independent of each other, but share a bounded number of concurrent calls.
 
 use std::{
     collections::{HashMap, VecDeque, hash_map::Entry},
@@ -28,41 +28,41 @@ use attempt::{Attempt, Clients};
 pub(crate) use options::WebhookOptions;
 pub(crate) use payload::{WebhookState, payload};
 
-/// What to do when there is no more to do for a delivery.
+/// Called when a delivery is over.
 pub(crate) type OnSettled = Box<dyn FnOnce() + Send + Sync>;
 
-/// One state of one request, to be told.
+/// One state of one request to deliver.
 pub(crate) struct Delivery {
     pub(crate) request_id: RequestId,
-    /// May hold the receiver's secrets: never shown.
+    /// May contain the receiver's secrets, so it is never shown.
     pub(crate) url: Url,
-    /// Sent as it is.
+    /// The body.
     pub(crate) payload: Value,
-    /// Called when it was acknowledged, given up or refused.
+    /// Called when the delivery was acknowledged, given up or refused.
     pub(crate) settled: Option<OnSettled>,
 }
 
-/// What was done so far. Once nothing waits, `attempts` is the sum of `delivered`, `retried`, `given_up` and
-/// `duplicates`.
+/// Delivery counters. When nothing is waiting, `attempts` is the sum of `delivered`, `retried`, `given_up`
+/// and `duplicates`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
-    /// Calls of receivers that began.
+    /// Calls that were started.
     pub(crate) attempts: u64,
-    /// Deliveries that were acknowledged.
+    /// Acknowledged deliveries.
     pub(crate) delivered: u64,
-    /// Calls that were a further attempt after one that failed.
+    /// Calls after a failed one.
     pub(crate) retried: u64,
     /// Deliveries that were never acknowledged.
     pub(crate) given_up: u64,
-    /// Calls that told again what was acknowledged before, as [`WebhookOptions::copies`] wants it.
+    /// Repeated calls after the acknowledgement, see [`WebhookOptions::copies`].
     pub(crate) duplicates: u64,
-    /// Deliveries to receivers that may not be called.
+    /// Deliveries to receivers that must not be called.
     pub(crate) refused: u64,
-    /// Deliveries of which none of this is true yet.
+    /// Deliveries that are not over.
     pub(crate) waiting: u64,
 }
 
-/// A handle on all deliveries. They end with the last handle, or with [`stop`](Self::stop).
+/// A handle to all deliveries. They end when the last handle is dropped or with [`stop`](Self::stop).
 #[derive(Clone)]
 pub(crate) struct Webhooks {
     shared: Arc<WebhooksInner>,
@@ -81,16 +81,16 @@ struct WebhooksInner {
 
 #[derive(Default)]
 struct Deliveries {
-    /// By request, what comes after that which its task is at. No entry, no task.
+    /// The waiting deliveries by request. A request with an entry has a task.
     waiting: HashMap<RequestId, VecDeque<Delivery>>,
     counts: Counts,
 }
 
 impl Webhooks {
-    /// Ready to deliver. To be called within a runtime, which then runs the deliveries.
+    /// Must be called in a runtime, which then runs the deliveries.
     ///
     /// # Errors
-    /// Where the platform's certificates can't be read.
+    /// If the platform's certificates cannot be read.
     pub(crate) fn new(options: WebhookOptions) -> Result<Self, NoClient> {
         let stop = CancellationToken::new();
         let shared = WebhooksInner {
@@ -105,8 +105,7 @@ impl Webhooks {
         Ok(Self { shared: Arc::new(shared), _stops_when_dropped: Arc::new(stop.drop_guard()) })
     }
 
-    /// Delivers this after all that was handed in for the same request. Returns at once; after
-    /// [`stop`](Self::stop) nothing is delivered any more.
+    /// Queues a delivery behind those of the same request. After [`stop`](Self::stop) nothing is delivered.
     pub(crate) fn deliver(&self, delivery: Delivery) {
         let mut deliveries = self.shared.deliveries();
         deliveries.counts.waiting += 1;
@@ -130,7 +129,7 @@ impl Webhooks {
         self.shared.deliveries().counts
     }
 
-    /// Ends all deliveries, calls under way included. What waits stays counted as waiting.
+    /// Aborts all deliveries. Those that wait stay counted as waiting.
     pub(crate) async fn stop(&self) {
         self.shared.stop.cancel();
         self.shared.tasks.close();
@@ -139,7 +138,7 @@ impl Webhooks {
 }
 
 impl WebhooksInner {
-    /// Delivers this, and what comes in for the same request meanwhile.
+    /// Delivers this and all later ones of the same request.
     async fn deliver_all(&self, first: Delivery) {
         let mut next = Some(first);
         while let Some(mut delivery) = next {
@@ -151,7 +150,7 @@ impl WebhooksInner {
         }
     }
 
-    /// What the request has to tell next. Where there is nothing, its entry goes, and its task must end.
+    /// The request's next delivery. Without one, its entry is removed and its task must end.
     fn next(&self, request_id: &RequestId) -> Option<Delivery> {
         let mut deliveries = self.deliveries();
         let next = deliveries.waiting.get_mut(request_id).and_then(VecDeque::pop_front);
@@ -166,12 +165,12 @@ impl WebhooksInner {
         let began = Instant::now();
         let mut failures = 0;
         loop {
-            // Held for the call only: whoever waits to try again holds no connection.
+            // Held during the call only, so that a delivery that waits for its retry blocks no other.
             let permit = self.permits.acquire().await;
             if !receiver::may_be_called(&delivery.url, &self.options).await {
                 return self.settled(|counts| match failures {
                     0 => counts.refused += 1,
-                    // Its name stands for another address than before.
+                    // The name now resolves to another address.
                     _ => counts.given_up += 1,
                 });
             }

@@ -1,4 +1,4 @@
-//! Deployments of an account: listed, created, changed, deleted.
+//! The deployments of an account: list, get, create, update, delete.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,7 +16,7 @@ use crate::{
     samples,
 };
 
-/// A deployment to put into an account without asking anybody.
+/// A deployment that is added without a create call.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct DeploymentSeed {
     pub(crate) id: DeploymentId,
@@ -26,12 +26,12 @@ pub(crate) struct DeploymentSeed {
     pub(crate) max_instances: u64,
     pub(crate) is_enabled: bool,
     pub(crate) readme: String,
-    /// Accounts that begin alike share it.
+    /// Shared between accounts that start from the same template.
     #[serde(with = "shared")]
     pub(crate) workflow: Arc<Workflow>,
 }
 
-/// A graph that is shared, in JSON like any other.
+/// Serializes a shared graph like an owned one.
 mod shared {
     use super::*;
 
@@ -50,7 +50,7 @@ mod shared {
 }
 
 impl Account {
-    /// Puts a deployment there, as if it had been created at `now`. One with the same id is replaced.
+    /// Adds a deployment as if it had been created at `now`. Replaces one with the same id.
     pub(crate) fn add_deployment(&mut self, now: Duration, seed: DeploymentSeed) {
         self.advance(now);
         self.deployments.retain(|entry| entry.id != seed.id);
@@ -84,7 +84,7 @@ impl Account {
         });
     }
 
-    /// Whether this deployment is there, or was.
+    /// Whether this deployment exists or was deleted.
     pub(crate) fn knows(&self, id: &DeploymentId) -> bool {
         self.deleted.contains(id) || self.deployments.iter().any(|entry| entry.id == *id)
     }
@@ -115,7 +115,7 @@ impl Account {
         self.described(Operation::GetDeployment, id, include)
     }
 
-    /// Creates a deployment of this workflow, or of the one that goes by the id that is asked for.
+    /// Creates a deployment of `workflow`, or of the workflow that the request's id names.
     pub(crate) fn create_deployment(
         &mut self,
         now: Duration,
@@ -139,8 +139,8 @@ impl Account {
         let id = DeploymentId::new(text).map_err(|error| {
             Error::new(OPERATION, ErrorKind::UpstreamProtocol).with_source(error)
         })?;
-        // Saved workflows can't be made here, so any id is taken for one: those that are there run theirs,
-        // all others the stock graph.
+        // There are no saved workflows, so every id is accepted: a known id selects its graph, any other the
+        // stock graph.
         let workflow_id = request.workflow_id.as_str();
         let there = self.deployments.iter().find(|entry| entry.workflow_id == workflow_id);
         let sample = (0..samples::ALL.len())
@@ -219,7 +219,7 @@ impl Account {
         self.described(OPERATION, id, Include::none()).map(Updated::new)
     }
 
-    /// Deletes a deployment, and with it its instances and all that was asked of it.
+    /// Deletes a deployment with its instances and requests.
     pub(crate) fn delete_deployment(
         &mut self,
         now: Duration,
@@ -227,7 +227,7 @@ impl Account {
     ) -> Result<Deleted, Error> {
         self.entry(now, Operation::DeleteDeployment, id)?;
         self.deployments.retain(|entry| entry.id != *id);
-        // Nobody is told of what goes with it.
+        // The requests of a deleted deployment send no more webhooks.
         self.webhook_events.retain(|note| note.deployment_id != *id);
         self.requests.retain(|_, request| request.deployment_id != *id);
         self.pending_webhooks = self.count_pending_webhooks();
@@ -256,7 +256,7 @@ impl Account {
         described.max_instances = Some(entry.max_instances);
         described.queue_size = Some(entry.queue_size);
         described.keep_warm_duration_in_seconds = Some(entry.keep_warm_duration_in_seconds);
-        // The only value that the service documents; the switch is `is_enabled`.
+        // The only value that the service documents. `is_enabled` tells whether the deployment is paused.
         described.status = Some("standby".to_owned());
         described.is_enabled = Some(entry.is_enabled);
         described.created_at = Some(self.long_stamp(entry.created_at));

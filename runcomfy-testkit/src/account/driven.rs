@@ -1,4 +1,4 @@
-//! Runs that somebody's own machines do: taken, and given back with what came of them.
+//! Runs that a driver executes on its own machines: handed over, and returned with their results.
 
 use std::{collections::HashSet, path::PathBuf, sync::Arc, time::Duration};
 
@@ -13,19 +13,19 @@ use crate::{
     outputs::{self, File, Made},
 };
 
-/// A run to be done.
+/// A run to execute.
 #[derive(Clone, Debug)]
 pub(crate) struct DrivenJob {
-    /// With the overrides laid over it.
+    /// With the overrides applied.
     pub(crate) graph: Arc<Workflow>,
     pub(crate) extra_data: Option<Map<String, Value>>,
 }
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct DrivenResult {
     pub(crate) end: DrivenEnd,
-    /// `{node id: {channel: [item]}}`, as ComfyUI names it: without addresses.
+    /// `{node id: {channel: [item]}}` as ComfyUI returns it, without URLs.
     pub(crate) outputs: Map<String, Value>,
     pub(crate) files: Vec<DrivenFile>,
 }
@@ -37,7 +37,7 @@ pub(crate) enum DrivenEnd {
     Cancelled,
 }
 
-/// A file that a run made, where it lies.
+/// A file that a run produced, and its path on disk.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct DrivenFile {
     pub(crate) kind: String,
@@ -46,33 +46,33 @@ pub(crate) struct DrivenFile {
     pub(crate) path: PathBuf,
 }
 
-/// A run that is not over.
+/// An unfinished run.
 #[derive(Clone, Debug)]
 pub(crate) struct OpenRun {
     pub(crate) request_id: RequestId,
     pub(crate) created_at: Duration,
-    /// The machine that it was handed over to.
+    /// The machine to which it was handed over.
     pub(crate) machine: Option<u64>,
-    /// The id that it was asked to run it under.
+    /// The id under which that machine was asked to run it.
     pub(crate) prompt_id: Option<String>,
-    /// What that said when it took it.
+    /// The machine's response when it accepted the run.
     pub(crate) accepted: Option<Value>,
-    /// Whether it is to be stopped.
+    /// Whether its cancellation was requested.
     pub(crate) cancelled: bool,
 }
 
-/// How a run that was submitted stands.
+/// Whether a submitted run can start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Readiness {
-    /// As many of its deployment run as may at once.
+    /// The deployment already runs `max_instances` runs.
     Full,
-    /// It waits no longer.
+    /// It is no longer queued.
     Over,
     Ready,
 }
 
 impl Account {
-    /// Whether a run may begin.
+    /// Whether a run can start now.
     pub(crate) fn readiness(&self, id: &RequestId) -> Readiness {
         let Some(request) = self.requests.get(id) else { return Readiness::Over };
         let entry = self.deployments.iter().find(|entry| entry.id == request.deployment_id);
@@ -86,7 +86,7 @@ impl Account {
         }
     }
 
-    /// Whether the files that a run makes, or made, are still to be had.
+    /// Whether the files of a run are kept, or will be once it has ended.
     pub(crate) fn keeps_files(&mut self, now: Duration, id: &RequestId) -> bool {
         self.advance(now);
         let Some(request) = self.requests.get(id) else { return false };
@@ -98,7 +98,8 @@ impl Account {
         })
     }
 
-    /// Hands a run over to the machine with this number, under this id. `None` where it no longer waits.
+    /// Hands a run over to the machine with this number, under this prompt id. `None` if it is no longer
+    /// queued.
     pub(crate) fn hand_over(
         &mut self,
         now: Duration,
@@ -117,7 +118,7 @@ impl Account {
         handed_over.then_some(job)
     }
 
-    /// A run that was handed over began so long ago. `false` where it is not waited for.
+    /// Records that a handed-over run started `ago`. `false` if it is not waiting for that.
     pub(crate) fn begin(&mut self, now: Duration, id: &RequestId, ago: Duration) -> bool {
         self.advance(now);
         let Some(request) = self.requests.get(id) else { return false };
@@ -127,10 +128,10 @@ impl Account {
         begun
     }
 
-    /// The ids that this account's runs go by on their machines.
+    /// The prompt ids of this account's runs.
     pub(crate) fn prompt_ids(&self) -> HashSet<String> {
         let ids = |request: &Request| {
-            // A machine may have chosen its own.
+            // Some servers choose their own id.
             let chosen = request.accepted.as_ref().and_then(|said| said.get("prompt_id")?.as_str());
             chosen.or(request.prompt_id.as_deref()).map(str::to_owned)
         };
@@ -149,14 +150,14 @@ impl Account {
         self.requests.contains_key(id)
     }
 
-    /// What a machine said when it took a run.
+    /// Records the machine's response when it accepted a run.
     pub(crate) fn accepted(&mut self, id: &RequestId, accepted: Value) {
         if let Some(request) = self.requests.get_mut(id) {
             request.accepted = Some(accepted);
         }
     }
 
-    /// How far a run is, from 0 to 1.
+    /// Records the progress of a run, from 0 to 1.
     pub(crate) fn progress(&mut self, id: &RequestId, done: f64) {
         if let Some(request) = self.requests.get_mut(id) {
             request.progress = Some(done);
@@ -169,7 +170,8 @@ impl Account {
         entry.map(|entry| entry.requests.clone()).unwrap_or_default()
     }
 
-    /// Ends a run that was handed over. `false` where none is under way: its deployment may be gone.
+    /// Ends a run that was handed over. `false` if it is not under way, for example because its deployment
+    /// was deleted.
     pub(crate) fn end(&mut self, now: Duration, id: &RequestId, driven: &DrivenResult) -> bool {
         self.advance(now);
         let Some(request) = self.requests.get_mut(id) else { return false };
@@ -183,14 +185,14 @@ impl Account {
         true
     }
 
-    /// The runs that are not over, in order of submission.
+    /// The unfinished runs in order of submission.
     pub(crate) fn open(&mut self, now: Duration) -> Vec<OpenRun> {
         self.advance(now);
         let open = self.deployments.iter().flat_map(|entry| {
             entry.requests.iter().filter_map(|id| {
                 let request = self.requests.get(id)?;
                 match entry.queue.state(request.run) {
-                    // One that ends by itself is nobody's job.
+                    // A simulated run ends by itself and needs no driver.
                     RunState::Running { .. } if entry.queue.ends_at(request.run).is_some() => {
                         return None;
                     }
@@ -211,7 +213,7 @@ impl Account {
         open.into_iter().map(|(_, open)| open).collect()
     }
 
-    /// The machine that goes by this name for a deployment, once it has done a run of it.
+    /// The number of the machine behind this instance id, once it has run a request of the deployment.
     pub(crate) fn machine(&self, deployment: &DeploymentId, instance: &InstanceId) -> Option<u64> {
         let entry = self.deployments.iter().find(|entry| entry.id == *deployment)?;
         let named = |number: &InstanceNumber| {
@@ -222,7 +224,7 @@ impl Account {
 }
 
 impl DrivenResult {
-    /// With addresses that begin with `base`.
+    /// The result with URLs below `base`.
     pub(super) fn made(&self, id: &RequestId, base: &Url) -> Made {
         let mut outputs = self.outputs.clone();
         let items = outputs
@@ -239,7 +241,7 @@ impl DrivenResult {
                     && file.subfolder == text("subfolder")
                     && file.kind == text("type")
             };
-            // Not everything in a channel is a file.
+            // Some items of a channel are not files.
             let Some(file) = self.files.iter().find(named) else { continue };
             let url = outputs::address(base, id, &file.kind, &file.subfolder, &file.filename);
             item.shift_insert(0, "url".to_owned(), Value::String(url.into()));

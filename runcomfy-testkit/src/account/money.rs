@@ -1,6 +1,7 @@
-//! What an account has and what its instances cost.
+//! The balance of an account and the prices of its instances.
 //!
-//! Kept in whole numbers, so that it makes no difference in how many steps time passes.
+//! All amounts are integers, so that the result does not depend on the number of steps in which time
+//! advances.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -14,16 +15,15 @@ pub(crate) fn microdollars(dollars: f64) -> Microdollars {
     (dollars * 1e6).round() as Microdollars
 }
 
-/// What a millionth of a dollar is, in the unit that everything is counted in: as many nanoseconds as an
-/// hour has, each at a millionth of a dollar per hour.
+/// One microdollar in the internal unit, which is a nanosecond at a price of one microdollar per hour.
 const MICRODOLLAR: i128 = 3_600 * 1_000_000_000;
 
-/// What an instance costs per hour, by SKU.
+/// The price per hour of each SKU.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Prices(BTreeMap<String, Microdollars>);
 
 impl Default for Prices {
-    /// The service's own, as of its documentation. They may be stale.
+    /// The service's documented prices, which may be out of date.
     fn default() -> Self {
         let prices = [
             ("TURING_16", 990_000),
@@ -43,14 +43,14 @@ impl Prices {
         self.0.insert(sku.to_owned(), per_hour);
     }
 
-    /// Nothing where nobody said.
+    /// Zero for a SKU without a price.
     pub(crate) fn of(&self, sku: &str) -> Microdollars {
         self.0.get(sku).copied().unwrap_or_default()
     }
 }
 
-/// What was paid in and what was used up. What is left may fall below nothing: what is under way when the
-/// money ends is finished, and paid for.
+/// Payments and charges. The balance can become negative, because runs in progress finish after the money is
+/// used up.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Funds {
     paid_in: i128,
@@ -66,18 +66,19 @@ impl Funds {
         self.paid_in += i128::from(amount) * MICRODOLLAR;
     }
 
-    /// Instances that were up for so many nanoseconds in all, at this price per hour.
+    /// Charges for instances that ran for `nanoseconds` in total at this price per hour.
     pub(super) fn charge(&mut self, nanoseconds: u128, per_hour: Microdollars) {
         let nanoseconds = i128::try_from(nanoseconds).unwrap_or(i128::MAX);
         self.spent = self.spent.saturating_add(nanoseconds.saturating_mul(per_hour.into()));
     }
 
-    /// Whether there is nothing left.
+    /// Whether the balance is used up.
     pub(super) fn is_empty(&self) -> bool {
         self.spent >= self.paid_in
     }
 
-    /// How long the rest lasts at this price per hour in all: the first nanosecond at which nothing is left.
+    /// How long the balance lasts at this total price per hour: until the first nanosecond at which it is
+    /// used up.
     pub(super) fn lasts(&self, per_hour: i128) -> Option<Duration> {
         if per_hour <= 0 {
             return None;
@@ -87,7 +88,7 @@ impl Funds {
         u64::try_from(nanoseconds).ok().map(Duration::from_nanos)
     }
 
-    /// What is left, rounded down: nobody is told of money that is not there.
+    /// The remaining balance, rounded down so that it is never overstated.
     pub(super) fn balance(&self) -> Microdollars {
         whole(self.paid_in - self.spent)
     }

@@ -1,4 +1,4 @@
-//! An account at a overview, for people.
+//! The JSON summary of an account for the emulator's page.
 
 use std::time::Duration;
 
@@ -8,16 +8,16 @@ use serde_json::{Map, Value, json};
 use super::{Account, DeploymentState, Request};
 use crate::lifecycle::RunState;
 
-/// The newest of what there may be a great deal of.
+/// The most requests that an overview lists, newest first.
 const MOST_REQUESTS: usize = 50;
 
 impl Account {
-    /// How many runs there were ever and how many ended in which way, and money.
+    /// The number of runs by outcome, and the money.
     pub(crate) fn summary(&mut self, now: Duration) -> Map<String, Value> {
         self.advance(now);
         let mut summary = Map::new();
         summary.insert("runs_started".to_owned(), json!(self.submitted));
-        // Those that went with their deployment are in neither.
+        // Runs of deleted deployments are counted in neither.
         summary.insert("runs_completed".to_owned(), json!(self.completed));
         summary.insert("runs_cancelled".to_owned(), json!(self.cancelled));
         summary.insert("balance_usd".to_owned(), dollars(i128::from(self.funds.balance())));
@@ -26,7 +26,7 @@ impl Account {
         summary
     }
 
-    /// The same with deployments, their instances, and the newest requests.
+    /// The summary with deployments, their instances, and the newest requests.
     pub(crate) fn overview(&mut self, now: Duration) -> Map<String, Value> {
         let mut overview = self.summary(now);
         let deployments = self.deployments.iter().map(|entry| self.deployment_overview(entry));
@@ -135,14 +135,14 @@ fn dollars(microdollars: i128) -> Value {
     json!(microdollars as f64 / 1e6)
 }
 
-/// How far a run is, where its end is known.
+/// The progress of a run whose end is known.
 fn progress(from: Option<Duration>, until: Option<Duration>, now: Duration) -> Option<f64> {
     let (from, until) = (from?, until?);
     let whole = until.checked_sub(from).filter(|whole| !whole.is_zero())?;
     Some((now.saturating_sub(from).as_secs_f64() / whole.as_secs_f64()).min(1.0))
 }
 
-/// The files and the texts among a run's outputs.
+/// The files and the texts in a run's outputs.
 fn listed(outputs: &Map<String, Value>) -> (Vec<Value>, Vec<Value>) {
     let channels = outputs.values().filter_map(Value::as_object).flatten();
     let (mut files, mut texts) = (Vec::new(), Vec::new());
@@ -163,7 +163,7 @@ fn listed(outputs: &Map<String, Value>) -> (Vec<Value>, Vec<Value>) {
     (files, texts)
 }
 
-/// What of an error fits a line, in whichever of its shapes it comes: what it is, why, and at which node.
+/// Shortens an error of any shape to one line: type, message and node.
 fn one_line(error: &Value) -> String {
     let one = error.get(0).unwrap_or(error);
     let word = |key: &str| one.get(key).and_then(Value::as_str).map(str::trim);

@@ -1,4 +1,4 @@
-//! The ComfyUI on a live instance, as far as calls through the proxy show it.
+//! Simulates the ComfyUI routes of a live instance behind the instance proxy.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use serde_json::json;
 use super::{Account, service_error};
 use crate::ids::Named;
 
-/// Routes that answer a POST with nothing.
+/// Routes that answer a POST with an empty body.
 const SILENT: [&str; 4] = ["free", "history", "interrupt", "queue"];
 
-/// Routes that ComfyUI has, but not for POST.
+/// ComfyUI routes that do not accept POST.
 const GET_ONLY: [&str; 9] = [
     "embeddings",
     "extensions",
@@ -44,7 +44,7 @@ impl Account {
         if let Some(reply) = self.proxy_replies.pop_front() {
             return Ok(reply);
         }
-        // ComfyUI serves each of its routes again under `api/`.
+        // ComfyUI also serves each route under `api/`.
         let path = call.path.as_str();
         let path = path.strip_prefix("api/").unwrap_or(path);
         let route = path.split('/').next().unwrap_or_default();

@@ -1,11 +1,11 @@
-//! What a request runs, kept small: there may be many thousands of them, and few are ever looked at again.
+//! The graph of a request, stored compactly because an account may keep many thousands of requests.
 
 use std::sync::Arc;
 
 use runcomfy_core::{InferenceRequest, Overrides, Workflow};
 use serde::{Serialize, de::DeserializeOwned};
 
-/// A graph, and what is laid over it. That the two fit was seen when the request was accepted.
+/// A graph and its overrides. They were checked against each other when the request was accepted.
 #[derive(Debug)]
 pub(super) struct RequestGraph {
     graph: GraphSource,
@@ -14,21 +14,21 @@ pub(super) struct RequestGraph {
 
 #[derive(Debug)]
 enum GraphSource {
-    /// The deployment's.
+    /// The deployment's graph.
     Shared(Arc<Workflow>),
     Own(Packed<Workflow>),
 }
 
-/// A value as JSON, which takes a fraction of the room.
+/// A value stored as JSON, which needs a fraction of the memory.
 #[derive(Debug)]
 enum Packed<T> {
     Json(Box<str>),
-    /// Where JSON would not give it back: what is nested deeper than can be read, say.
+    /// A value that JSON does not reproduce, for example because it is nested too deeply.
     Whole(T),
 }
 
 impl RequestGraph {
-    /// What the request asks for, of a deployment with this graph.
+    /// The graph of a request to a deployment with the graph `deployed`.
     pub(super) fn new(request: &InferenceRequest, deployed: &Arc<Workflow>) -> Self {
         let own = request.workflow_api_json.as_ref();
         let graph = own.map_or_else(
@@ -39,12 +39,12 @@ impl RequestGraph {
         Self { graph, overrides: overrides.map(Packed::new) }
     }
 
-    /// What is laid over the graph, as it was sent.
+    /// The overrides as they were sent.
     pub(super) fn overrides(&self) -> Option<Overrides> {
         self.overrides.as_ref()?.value()
     }
 
-    /// The graph with the overrides laid over it. `None` can't be: they fitted before.
+    /// The graph with the overrides applied. Always `Some`, because the overrides were checked before.
     pub(super) fn with_overrides(&self) -> Option<Arc<Workflow>> {
         let graph = match &self.graph {
             GraphSource::Shared(graph) => graph.clone(),

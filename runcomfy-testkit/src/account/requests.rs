@@ -1,4 +1,4 @@
-//! Requests of an account: submitted, looked at, cancelled, and what came of them.
+//! The requests of an account: submit, status, result, cancel, and output files.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,19 +16,19 @@ use crate::{
     script::{Script, ScriptedEnd},
 };
 
-/// A run that was accepted, whether or not anybody was told of it.
+/// A run that was accepted, whether or not the caller received the response.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct StartedRun {
-    /// What it goes by.
+    /// The request's id.
     pub request_id: RequestId,
-    /// Where it runs.
+    /// The deployment that runs it.
     pub deployment_id: DeploymentId,
-    /// What was laid over the workflow, as it was sent.
+    /// The overrides as they were sent.
     pub overrides: Option<Overrides>,
 }
 
-/// How long files can be had after their run has ended: seven days.
+/// How long output files are kept after a run ends: seven days.
 pub(super) const FILES_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 impl Account {
@@ -120,7 +120,7 @@ impl Account {
         Ok(submission)
     }
 
-    /// The runs of deployments that are still there, in order of submission.
+    /// The runs of existing deployments, in order of submission.
     pub(crate) fn runs(&self) -> Vec<StartedRun> {
         let mut runs: Vec<_> = self.requests.iter().collect();
         runs.sort_unstable_by_key(|(_, request)| request.number);
@@ -132,7 +132,7 @@ impl Account {
         runs.into_iter().map(started).collect()
     }
 
-    /// How many submits were accepted so far.
+    /// How many submits were accepted.
     pub(crate) fn runs_started(&self) -> u64 {
         self.submitted
     }
@@ -148,7 +148,7 @@ impl Account {
         let word = match state {
             RunState::Queued { .. } => "in_queue",
             RunState::Running { .. } => "in_progress",
-            // Finished, not necessarily well: the result tells.
+            // The status does not tell success from failure; the result does.
             RunState::Completed { .. } => "completed",
             RunState::Cancelled { .. } => request.cancelled(),
         };
@@ -208,13 +208,13 @@ impl Account {
         }
         let mut answer = Cancellation::default();
         answer.request_id = Some(request_id.clone());
-        // `completed` speaks of the cancellation: a run that was running may still be, for a moment.
+        // The status of the cancellation, not of the run, which may go on for a moment.
         answer.status = Some("completed".to_owned());
         answer.outcome = Some(if stops { cancelled } else { "not_cancellable" }.to_owned());
         Ok(answer)
     }
 
-    /// The file that a run made under this name, once its result shows it.
+    /// The output file with this name, once the result lists it.
     pub(crate) fn file(
         &mut self,
         now: Duration,
@@ -226,7 +226,7 @@ impl Account {
         let deployment_id = self.requests.get(request_id)?.deployment_id.clone();
         let (_, state) =
             self.look(now, Operation::GetRequestResult, &deployment_id, request_id).ok()?;
-        // The service keeps files for a while only.
+        // The service deletes files after some days.
         let RunState::Completed { at, .. } = state else { return None };
         if self.now.saturating_sub(at) > FILES_KEPT {
             return None;
@@ -238,7 +238,7 @@ impl Account {
         made.files.iter().find(wanted).cloned()
     }
 
-    /// What came of a run that has completed.
+    /// The result of a completed run.
     pub(super) fn made(&self, request_id: &RequestId) -> Option<Arc<Made>> {
         let request = self.requests.get(request_id)?;
         let base = &self.settings.output_base;
@@ -262,8 +262,8 @@ impl Account {
         Some(Arc::new(made))
     }
 
-    /// Whether what a run made can be had once it is over. The service's answers rarely show what other
-    /// branches of a failed run made. What a real machine took its time for is not withheld, though.
+    /// Whether the result lists the outputs. The service rarely lists the outputs of the other branches of a
+    /// failed run. Outputs of a real machine are listed, because they took time to produce.
     pub(super) fn shows(&self, request_id: &RequestId, made: &Made) -> bool {
         let Some(Request { script, driven, .. }) = self.requests.get(request_id) else {
             return false;
@@ -273,7 +273,7 @@ impl Account {
         made.failure.is_none() || script.partial_outputs || beside
     }
 
-    /// The request, if it is this deployment's, and where it is.
+    /// The request and its state, if it belongs to this deployment.
     fn look(
         &mut self,
         now: Duration,
@@ -320,7 +320,7 @@ fn instance_of(state: RunState) -> Option<InstanceNumber> {
     }
 }
 
-/// Whether the graph has every node and input that these changes name.
+/// Checks that the graph has every node and input that the overrides name.
 fn fit(graph: &Workflow, overrides: &Overrides) -> Result<(), Error> {
     const OPERATION: Operation = Operation::SubmitRequest;
     for node_id in overrides.node_ids() {

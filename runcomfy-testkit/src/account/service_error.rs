@@ -1,9 +1,9 @@
-//! The service's refusals, with its numbers and HTTP statuses.
+//! The service's errors, with their error codes and HTTP statuses.
 
 use runcomfy_core::{DeploymentId, Error, ErrorKind, InstanceId, Operation, RequestId};
 use serde_json::{Value, json};
 
-/// No such deployment, or no longer.
+/// The deployment does not exist or was deleted.
 pub(super) fn not_found(operation: Operation, id: &DeploymentId) -> Error {
     missing(operation, "Deployment not found").with_deployment_id(id.clone())
 }
@@ -23,17 +23,17 @@ pub(crate) fn missing(operation: Operation, message: &str) -> Error {
         .with_message(message)
 }
 
-/// A submit to a deleted deployment. By its number, though by HTTP it went well.
+/// A submit to a deleted deployment. The service reports it with status 200 and an error code.
 pub(super) fn deleted(id: &DeploymentId) -> Error {
     said_with_200(ErrorKind::NotFound, 10_003, "The deployment has been deleted", id)
 }
 
-/// A submit to a paused deployment. By its number, though by HTTP it went well.
+/// A submit to a paused deployment. The service reports it with status 200 and an error code.
 pub(super) fn disabled(id: &DeploymentId) -> Error {
     said_with_200(ErrorKind::DeploymentDisabled, 10_002, "The deployment is disabled", id)
 }
 
-/// No money left. By its number, though by HTTP it went well.
+/// The balance is used up. The service reports it with status 200 and an error code.
 pub(super) fn insufficient_funds(operation: Operation) -> Error {
     const MESSAGE: &str =
         "Insufficient funds: the deployment is disabled. Add funds, then enable it again.";
@@ -48,12 +48,12 @@ fn by_number(operation: Operation, kind: ErrorKind, code: i64, message: &str) ->
     Error::new(operation, kind).with_status_code(200).with_error_code(code).with_message(message)
 }
 
-/// A call with one thing wrong, at this place of it.
+/// One invalid field; `place` is its path in the request.
 pub(crate) fn invalid(operation: Operation, place: &[&str], message: &str) -> Error {
     faults(operation, vec![json!({"loc": place, "msg": message, "type": "value_error"})])
 }
 
-/// A call with several things wrong, each an object with `loc`, `msg` and `type`.
+/// Several invalid fields, each an object with `loc`, `msg` and `type`.
 pub(crate) fn faults(operation: Operation, faults: Vec<Value>) -> Error {
     unprocessable(operation, "Validation Error").with_detail(Value::Array(faults))
 }

@@ -1,4 +1,4 @@
-//! ComfyUI's routes, each as one call, with a bound on what comes and on how long it takes.
+//! ComfyUI's HTTP routes, each as a method with a timeout and a size limit.
 
 use std::{fmt, path::Path, time::Duration};
 
@@ -20,25 +20,25 @@ use super::{
 };
 use crate::outgoing;
 
-/// A server and the client that reaches it.
+/// The HTTP client of one server.
 #[derive(Debug)]
 pub(super) struct Api {
     base: Url,
-    /// The base without a user and a password.
+    /// The base URL without credentials.
     name: String,
     http: Client,
     limits: Limits,
     times: Times,
 }
 
-/// An answer as it came.
+/// A response.
 pub(super) struct Reply {
     pub(super) status: u16,
     pub(super) content_type: Option<String>,
     pub(super) bytes: Vec<u8>,
 }
 
-/// Where in a server's queue a job is.
+/// The position of a job in the server's queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum JobPosition {
     Pending,
@@ -54,7 +54,7 @@ pub(super) enum CopyError {
 impl Api {
     pub(super) fn new(base: Url, options: &ComfyOptions) -> Result<Self, ComfyError> {
         let mut shown = base.clone();
-        // Both fail for URLs that can have neither, and those are refused below.
+        // Both fail for URLs that cannot have credentials, and those are refused below.
         let _ = shown.set_username("");
         let _ = shown.set_password(None);
         shown.set_query(None);
@@ -69,7 +69,7 @@ impl Api {
             return Err(unusable(&"its URL must have no query and no fragment"));
         }
         let builder = match base.scheme() {
-            // Which may run on a machine that has no certificates.
+            // Works on machines without certificates.
             "http" => outgoing::plain_builder(options.times.connect),
             _ => outgoing::builder(options.times.connect),
         };
@@ -99,7 +99,7 @@ impl Api {
         ComfyError::new(kind, &self.name, detail)
     }
 
-    /// The URL of a route, its segments encoded.
+    /// The URL of a route, with encoded segments.
     pub(super) fn url(&self, segments: &[&str]) -> Url {
         let mut url = self.base.clone();
         if let Ok(mut path) = url.path_segments_mut() {
@@ -121,12 +121,12 @@ impl Api {
         self.call(request.body(body.to_string())).await
     }
 
-    /// Sends a request and reads its answer whole, whatever its status.
+    /// Sends a request and reads the whole response, whatever its status.
     pub(super) async fn call(&self, request: RequestBuilder) -> Result<Reply, ComfyError> {
         self.call_within(self.times.call, request).await
     }
 
-    /// The same where it may take longer.
+    /// Like `call`, with another timeout.
     pub(super) async fn call_within(
         &self,
         time: Duration,
@@ -145,7 +145,7 @@ impl Api {
         let mut bytes = Vec::new();
         while let Some(chunk) = self.chunk(&mut response).await? {
             if (bytes.len() + chunk.len()) as u64 > self.limits.json {
-                return Err(self.error(ComfyErrorKind::TooLarge, "an answer beyond the limit"));
+                return Err(self.error(ComfyErrorKind::TooLarge, "the response exceeds the limit"));
             }
             bytes.extend_from_slice(&chunk);
         }
@@ -176,20 +176,20 @@ impl Api {
         if reply.status == 200 { Ok(reply.bytes) } else { Err(self.bad_status(&reply)) }
     }
 
-    /// The error with an answer that has another status than it should.
+    /// The error for a response with an unexpected status.
     pub(super) fn bad_status(&self, reply: &Reply) -> ComfyError {
         let text = String::from_utf8_lossy(&reply.bytes);
-        let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or("without a word");
+        let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or("without a message");
         self.error(ComfyErrorKind::Status(reply.status), line)
     }
 
     pub(super) fn parsed(&self, bytes: &[u8]) -> Result<Value, ComfyError> {
         json::read(bytes).map_err(|error| {
-            self.error(ComfyErrorKind::Unusable, format_args!("an answer that is no JSON: {error}"))
+            self.error(ComfyErrorKind::Unusable, format_args!("the response is not JSON: {error}"))
         })
     }
 
-    /// What the history has of a job: nothing before it is over, whatever is there under its id.
+    /// The history entry of a job. `None` before the job is over, or if the entry belongs to another job.
     pub(super) async fn history(&self, identity: &Identity) -> Result<Option<Value>, ComfyError> {
         let prompt_id = identity.prompt_id.as_str();
         let mut history = self.get(&["history", prompt_id]).await?;
@@ -201,7 +201,7 @@ impl Api {
         Ok(entry.filter(is_it))
     }
 
-    /// The jobs that run and wait.
+    /// The running and the pending jobs.
     pub(super) async fn queue(&self) -> Result<Vec<(JobPosition, Listed)>, ComfyError> {
         let queue = self.get(&["queue"]).await?;
         let mut jobs = Vec::new();
@@ -216,19 +216,18 @@ impl Api {
         Ok(jobs)
     }
 
-    /// Takes a job out of the queue, if it is in it and does not run.
+    /// Removes a job from the queue if it is pending.
     pub(super) async fn delete(&self, prompt_id: &str) -> Result<(), ComfyError> {
         self.good(self.post(&["queue"], &json!({"delete": [prompt_id]})).await?).map(drop)
     }
 
-    /// Asks a job that runs to stop. Older servers stop whichever runs, so it must be known to be
-    /// this one.
+    /// Interrupts a running job. Older servers interrupt whichever job runs, so the caller must know that it
+    /// is this one.
     pub(super) async fn interrupt(&self, prompt_id: &str) -> Result<(), ComfyError> {
         self.good(self.post(&["interrupt"], &json!({"prompt_id": prompt_id})).await?).map(drop)
     }
 
-    /// Puts a file into the input folder, below one of the job's own. What an input of a node has to say to
-    /// get it.
+    /// Uploads a file into the job's input folder. Returns the name for the node's input.
     pub(super) async fn upload(
         &self,
         prompt_id: &str,
@@ -241,19 +240,19 @@ impl Api {
             .text("type", "input")
             .text("overwrite", "true");
         let request = self.http.post(self.url(&["upload", "image"])).multipart(form);
-        // It may be large, and the way long.
+        // A file may be large, so this uses the longer timeout.
         let reply = self.call_within(self.times.input, request).await?;
         let stored = self.parsed(&self.good(reply)?)?;
         let text = |key: &str| stored.get(key).and_then(Value::as_str);
         match (text("subfolder"), text("name")) {
             (Some(""), Some(name)) => Ok(name.to_owned()),
-            // Loaders take forward slashes only, also on Windows.
+            // Loaders accept forward slashes only, also on Windows.
             (Some(folder), Some(name)) => Ok(format!("{folder}/{name}").replace('\\', "/")),
             _ => Err(self.error(ComfyErrorKind::Unusable, "its /upload/image is not ComfyUI's")),
         }
     }
 
-    /// Copies a file into a new one at `path`. How long it is.
+    /// Copies an output file to `path`. Returns its length.
     pub(super) async fn copy(
         &self,
         (kind, subfolder, filename): (FileKind, &str, &str),
@@ -271,7 +270,7 @@ impl Api {
             .map_err(CopyError::Comfy)?;
         let status = response.status().as_u16();
         if status != 200 {
-            let error = self.error(ComfyErrorKind::Status(status), "no such file to view");
+            let error = self.error(ComfyErrorKind::Status(status), "the file could not be read");
             return Err(CopyError::Comfy(error));
         }
         let mut file = tokio::fs::File::create(path).await.map_err(CopyError::Disk)?;
@@ -279,12 +278,12 @@ impl Api {
         loop {
             let chunk =
                 timeout(self.times.idle, self.chunk(&mut response)).await.unwrap_or_else(|_| {
-                    Err(self.error(ComfyErrorKind::TimedOut, "a file that stopped in the middle"))
+                    Err(self.error(ComfyErrorKind::TimedOut, "the file transfer stalled"))
                 });
             let Some(chunk) = chunk.map_err(CopyError::Comfy)? else { break };
             length += chunk.len() as u64;
             if length > most {
-                let why = self.error(ComfyErrorKind::TooLarge, "a file beyond the limit");
+                let why = self.error(ComfyErrorKind::TooLarge, "the file exceeds the limit");
                 return Err(CopyError::Comfy(why));
             }
             file.write_all(&chunk).await.map_err(CopyError::Disk)?;

@@ -1,5 +1,5 @@
-//! Copying what a run made out of ComfyUI: its temporary files go with a restart, and the next run
-//! of the same graph names the same files.
+//! Copies the output files of a run, because ComfyUI deletes temporary files at a restart and reuses the
+//! names of cached files.
 
 use std::{collections::HashSet, path::Path};
 
@@ -12,15 +12,15 @@ use super::{
     names,
 };
 
-/// What came of it.
+/// The copied files, and the first problem.
 #[derive(Debug, Default)]
 pub(super) struct Collected {
     pub(super) files: Vec<StoredFile>,
-    /// The first file that could not be had, as the failure of the run.
+    /// The first file that could not be copied, as the failure of the run.
     pub(super) problem: Option<Value>,
 }
 
-/// A file that the outputs name.
+/// A file in the outputs.
 struct Item<'a> {
     node_id: &'a str,
     kind: FileKind,
@@ -28,7 +28,7 @@ struct Item<'a> {
     filename: &'a str,
 }
 
-/// Copies each file that the outputs name into `folder`, once.
+/// Copies each file in the outputs into `folder`, once.
 pub(super) async fn collect(api: &Api, outputs: &Map<String, Value>, folder: &Path) -> Collected {
     let limits = api.limits();
     let mut collected = Collected::default();
@@ -46,7 +46,7 @@ pub(super) async fn collect(api: &Api, outputs: &Map<String, Value>, folder: &Pa
         }
         let kind = item.kind.as_str();
         let Some(kept) = names::kept(kind, item.subfolder, item.filename, seen.len()) else {
-            collected.problem.get_or_insert(problem("its name could lead elsewhere"));
+            collected.problem.get_or_insert(problem("its name leads out of the folder"));
             continue;
         };
         let path = folder.join(kept);
@@ -65,7 +65,7 @@ pub(super) async fn collect(api: &Api, outputs: &Map<String, Value>, folder: &Pa
             }
             Err(why) => why,
         };
-        // Half a file is none.
+        // Removes an incomplete copy.
         let _ = tokio::fs::remove_file(&path).await;
         match why {
             CopyError::Disk(error) => {
@@ -90,7 +90,7 @@ async fn copy(api: &Api, item: &Item<'_>, path: &Path, most: u64) -> Result<u64,
     api.copy((item.kind, item.subfolder, item.filename), path, most).await
 }
 
-/// The items that are files; others are text, numbers and flags.
+/// The items that are files. Others are texts, numbers and flags.
 fn items(outputs: &Map<String, Value>) -> impl Iterator<Item = Item<'_>> {
     let channels = outputs.iter().flat_map(|(node_id, channels)| {
         channels.as_object().into_iter().flat_map(Map::values).map(move |items| (node_id, items))

@@ -1,30 +1,30 @@
-//! What goes wrong with a ComfyUI server, as opposed to a run on it.
+//! `ComfyError`: a failed call to a ComfyUI server, as opposed to a failed run.
 
 use std::{error::Error, fmt};
 
 use crate::text::clip;
 
-/// A call that got no answer, or none that is of use.
+/// A call without a usable response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ComfyError {
     kind: ComfyErrorKind,
     server: String,
-    /// A fragment for the end of a sentence.
+    /// The end of the error message.
     detail: String,
 }
 
-/// The sort of error.
+/// The kind of error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ComfyErrorKind {
-    /// An answer with this HTTP status, where another was expected.
+    /// An unexpected HTTP status.
     Status(u16),
-    /// Connected, and then nothing for too long.
+    /// No response in time.
     TimedOut,
-    /// More than is taken.
+    /// A response beyond the size limit.
     TooLarge,
-    /// No connection, or one that broke.
+    /// No connection, or a broken one.
     Unreachable,
-    /// An answer that no ComfyUI gives.
+    /// A response that does not come from ComfyUI.
     Unusable,
 }
 
@@ -37,13 +37,13 @@ impl ComfyError {
         self.kind
     }
 
-    /// Whether the server seems not to be there, rather than busy or strange.
+    /// Whether the server seems to be down, rather than busy or something else.
     pub(crate) fn is_absence(&self) -> bool {
-        // What a proxy before it says while nothing is behind it.
+        // A reverse proxy answers so while its server is down.
         matches!(self.kind, ComfyErrorKind::Unreachable | ComfyErrorKind::Status(502..=504))
     }
 
-    /// Whether the same call will go the same way.
+    /// Whether the same call would fail again.
     pub(super) fn is_final(&self) -> bool {
         matches!(self.kind, ComfyErrorKind::TooLarge | ComfyErrorKind::Status(400..=499))
     }
@@ -69,14 +69,14 @@ impl fmt::Display for ComfyError {
             ComfyErrorKind::Unreachable => {
                 write!(f, "ComfyUI at {server} could not be reached: {detail}")
             }
-            ComfyErrorKind::Unusable => write!(f, "no use of ComfyUI at {server}: {detail}"),
+            ComfyErrorKind::Unusable => write!(f, "ComfyUI at {server} is not usable: {detail}"),
         }
     }
 }
 
 impl Error for ComfyError {}
 
-/// What lies beneath an error.
+/// The root cause of an error.
 pub(super) fn root(error: &dyn Error) -> String {
     let mut error = error;
     while let Some(source) = error.source() {

@@ -1,14 +1,14 @@
-//! What the messages of the WebSocket say about one job.
+//! Decodes WebSocket messages about one job.
 
 use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// What matters of them.
+/// The relevant messages.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum JobEvent {
-    /// Nothing more will come of the job: its history is there.
+    /// The job is over and its history entry exists.
     Ended,
     Node(String),
     Started,
@@ -19,7 +19,7 @@ pub(super) enum JobEvent {
     },
 }
 
-/// Read by halves: most messages are `progress_state`, and large.
+/// Decoded in two steps, because most messages are large `progress_state` ones.
 #[derive(Deserialize)]
 struct Message<'a> {
     #[serde(borrow, rename = "type")]
@@ -28,7 +28,7 @@ struct Message<'a> {
     data: Option<&'a RawValue>,
 }
 
-/// The fields of all the messages that are read; each has some of them.
+/// The fields of all relevant messages; each message has some of them.
 #[derive(Deserialize)]
 struct Data {
     prompt_id: Option<String>,
@@ -37,14 +37,14 @@ struct Data {
     max: Option<f64>,
 }
 
-/// What a message says about a job, if anything.
+/// The event in a message about this job, if there is one.
 pub(super) fn read(text: &str, prompt_id: &str) -> Option<JobEvent> {
     let message: Message<'_> = serde_json::from_str(text).ok()?;
     if !matches!(&*message.kind, "executing" | "execution_start" | "progress") {
         return None;
     }
     let data: Data = serde_json::from_str(message.data?.get()).ok()?;
-    // Who connects while the client's job runs is told the node, without the id.
+    // A client that connects during its job's run gets the current node without the prompt id.
     if data.prompt_id.is_some_and(|id| id != prompt_id) {
         return None;
     }
@@ -81,7 +81,7 @@ mod tests {
                 r#"{"data":{"value":3,"max":20,"prompt_id":"p","node":"52:42"},"type":"progress"}"#,
                 Some(step),
             ),
-            // Too early to read the history.
+            // Too early, because the history entry may not exist yet.
             (r#"{"type":"execution_success","data":{"prompt_id":"p","timestamp":1}}"#, None),
             (r#"{"type":"progress_state","data":{"prompt_id":"p","nodes":{}}}"#, None),
             (

@@ -1,7 +1,6 @@
-//! Why a run failed, in the words of its result.
+//! The `error` of a failed run's result.
 //!
-//! Each is an object with `type` and `message`, the shape that the service documents, and with what
-//! ComfyUI told.
+//! Each is an object with `type` and `message`, as the service documents it, and details from ComfyUI.
 
 use runcomfy_core::Workflow;
 use serde_json::{Map, Value, json};
@@ -9,15 +8,14 @@ use serde_json::{Map, Value, json};
 use super::{error::ComfyError, job::FileKind};
 use crate::text::clip;
 
-/// The most that is kept of a text of ComfyUI's, in bytes: messages repeat values, and values may
-/// be files.
+/// The longest text from ComfyUI that is kept, in bytes. Messages repeat input values, which may be files.
 const LONGEST: usize = 8 * 1024;
 
-/// A node raised an exception: the data of `execution_error`.
+/// A node raised an exception. `data` is the data of `execution_error`.
 pub(super) fn of_execution(data: &Value) -> Value {
     let text = |key: &str| data.get(key).and_then(Value::as_str).unwrap_or_default();
     let exception = text("exception_type");
-    // It ends with a line break.
+    // The message ends with a line break.
     let message = text("exception_message").trim_end();
     json!({
         "type": clip(exception, LONGEST),
@@ -29,15 +27,15 @@ pub(super) fn of_execution(data: &Value) -> Value {
     })
 }
 
-/// The history has no more to say than that it was an error.
+/// The history says only that the run failed.
 pub(super) fn without_a_cause() -> Value {
     json!({"type": "execution_error", "message": "ComfyUI did not say why the run failed"})
 }
 
-/// The graph was refused: the body of the answer.
+/// ComfyUI refused the graph. `body` is its response.
 pub(super) fn of_validation(body: &Value) -> Value {
     let error = body.get("error").unwrap_or(&Value::Null);
-    // Some versions give the error as a text.
+    // In some versions the error is a string.
     let text = |key: &str| error.get(key).and_then(Value::as_str).unwrap_or_default();
     let (kind, message) = match error {
         Value::String(message) => ("invalid_prompt", message.as_str()),
@@ -59,12 +57,12 @@ pub(super) fn of_validation(body: &Value) -> Value {
     failure
 }
 
-/// The node of `Node ID '#1'`: older servers name it nowhere else.
+/// The node in `Node ID '#1'`. Older servers name it only there.
 fn node_in(details: &str) -> Option<Value> {
     Some(json!(details.strip_prefix("Node ID '#")?.strip_suffix('\'')?))
 }
 
-/// The graph was taken, but not whole. `run` is why the rest failed, if it did.
+/// ComfyUI accepted only a part of the graph. `run` is the failure of that part, if it failed.
 pub(super) fn of_dropped_outputs(node_errors: &Map<String, Value>, run: Option<Value>) -> Value {
     let mut failure = run.unwrap_or_else(|| {
         json!({
@@ -76,7 +74,7 @@ pub(super) fn of_dropped_outputs(node_errors: &Map<String, Value>, run: Option<V
     failure
 }
 
-/// Adds what is wrong with each node, and names the first of them where no other is named.
+/// Adds the validation errors of all nodes. Names the first node if none is named yet.
 fn add_nodes(failure: &mut Value, node_errors: &Map<String, Value>) {
     let Some((node_id, first)) = node_errors.iter().next() else { return };
     if failure.get("node_id").is_none() {
@@ -90,7 +88,7 @@ fn add_nodes(failure: &mut Value, node_errors: &Map<String, Value>) {
     failure["node_errors"] = Value::Object(node_errors.clone());
 }
 
-/// Names the class of the node that is named, where only the graph tells.
+/// Adds the node's class from the graph if ComfyUI does not name it.
 pub(super) fn with_class(mut failure: Value, graph: &Workflow) -> Value {
     let named = failure.get("node_id").and_then(Value::as_str);
     let class = named.and_then(|node| Some(graph.node(node)?.class_type().to_owned()));
@@ -102,18 +100,18 @@ pub(super) fn with_class(mut failure: Value, graph: &Workflow) -> Value {
     failure
 }
 
-/// The server could not be given the run.
+/// The run could not be submitted.
 pub(super) fn of_submit(request: &str, error: &ComfyError) -> Value {
     let kind = if error.is_absence() { "comfyui_unreachable" } else { "comfyui_error" };
     json!({"type": kind, "message": format!("request {request} was not run: {error}")})
 }
 
-/// The server went away with the run.
+/// The server went down during the run.
 pub(super) fn of_loss(request: &str, error: &ComfyError) -> Value {
     json!({"type": "comfyui_lost", "message": format!("request {request} was lost: {error}")})
 }
 
-/// The server is there and does not know the run.
+/// The server no longer knows the run.
 pub(super) fn of_forgotten_run(request: &str, server: &str) -> Value {
     let message = format!(
         "request {request} was lost: ComfyUI at {server} was restarted, or removed it from its queue"
@@ -126,7 +124,7 @@ pub(super) fn of_length(request: &str, server: &str, seconds: u64) -> Value {
     json!({"type": "run_too_long", "message": message})
 }
 
-/// An input could not be put where ComfyUI finds it.
+/// An input could not be uploaded.
 pub(super) fn of_input(node_id: &str, node_type: &str, input: &str, why: &str) -> Value {
     json!({
         "type": "input_file_error",
@@ -137,7 +135,7 @@ pub(super) fn of_input(node_id: &str, node_type: &str, input: &str, why: &str) -
     })
 }
 
-/// A file that a node made could not be copied.
+/// An output file could not be copied.
 pub(super) fn of_output(node_id: &str, kind: FileKind, filename: &str, why: &str) -> Value {
     let kind = kind.as_str();
     json!({
@@ -147,9 +145,9 @@ pub(super) fn of_output(node_id: &str, kind: FileKind, filename: &str, why: &str
     })
 }
 
-/// The emulator's own disk.
+/// The emulator's disk failed.
 pub(super) fn of_disk(why: &std::io::Error) -> Value {
-    json!({"type": "output_file_error", "message": format!("the run's files could not be kept: {why}")})
+    json!({"type": "output_file_error", "message": format!("the run's files could not be stored: {why}")})
 }
 
 #[cfg(test)]

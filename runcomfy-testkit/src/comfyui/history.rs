@@ -1,4 +1,4 @@
-//! What a job's entry in the history says about its end.
+//! Reads the outcome of a job from its history entry.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::failure;
 
-/// How it ended.
+/// The outcome of a job.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum HistoryOutcome {
     Failed(Value),
@@ -14,7 +14,8 @@ pub(super) enum HistoryOutcome {
     Succeeded,
 }
 
-/// Reads an entry. That a job was interrupted shows in its messages only: its status is "error".
+/// The outcome in an entry. Only the messages tell an interrupted job from a failed one: both have the status
+/// "error".
 pub(super) fn outcome(entry: &Value) -> HistoryOutcome {
     let messages = entry.pointer("/status/messages").and_then(Value::as_array);
     for message in messages.into_iter().flatten() {
@@ -33,7 +34,7 @@ pub(super) fn outcome(entry: &Value) -> HistoryOutcome {
     }
 }
 
-/// How long it took, by the server's clock: the time in its queue is not in it.
+/// How long the job ran by the server's clock, without its time in the queue.
 pub(super) fn ran(entry: &Value) -> Option<Duration> {
     let messages = entry.pointer("/status/messages").and_then(Value::as_array)?;
     let times = messages.iter().filter_map(|message| message.pointer("/1/timestamp")?.as_u64());
@@ -41,7 +42,7 @@ pub(super) fn ran(entry: &Value) -> Option<Duration> {
     Some(Duration::from_millis(last - first))
 }
 
-/// Its outputs, in the order in which the nodes made them.
+/// The outputs, in the order in which nodes produced them.
 pub(super) fn outputs(entry: &mut Value) -> Map<String, Value> {
     match entry.get_mut("outputs").map(Value::take) {
         Some(Value::Object(outputs)) => outputs,

@@ -1,21 +1,21 @@
-//! Which of the jobs in a ComfyUI is the one that was handed over.
+//! Recognizes a submitted job in ComfyUI's queue and history.
 //!
-//! ComfyUI keeps the history of every id that it has seen, takes an id a second time, and may be shared
-//! with other emulators. An id alone does not say whose job it is.
+//! The prompt id is not sufficient, because ComfyUI keeps old entries, accepts an id twice, and may be shared
+//! with other emulators.
 
 use serde_json::Value;
 
-/// A job as ComfyUI lists it, in its queue and in its history alike.
+/// A job in ComfyUI's queue or history.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Listed {
-    /// How many it had taken before.
+    /// The server's job counter.
     pub(super) number: Option<f64>,
     pub(super) prompt_id: String,
     pub(super) client_id: Option<String>,
 }
 
 impl Listed {
-    /// Reads `[number, id, graph, extra_data, …]`.
+    /// Decodes `[number, id, graph, extra_data, …]`.
     pub(super) fn read(job: &Value) -> Option<Self> {
         let client_id = job.pointer("/3/client_id").and_then(Value::as_str);
         Some(Self {
@@ -26,18 +26,18 @@ impl Listed {
     }
 }
 
-/// What is known of a job that was handed over.
+/// What identifies a submitted job.
 #[derive(Clone, Debug)]
 pub(super) struct Identity {
     pub(super) prompt_id: String,
-    /// The client that it was handed over as: another one each time.
+    /// The client id of the submission, which is new for each job.
     pub(super) client_id: String,
-    /// The one that the server answered with, where that is known.
+    /// The job counter in the server's response, if known.
     pub(super) number: Option<f64>,
 }
 
 impl Identity {
-    /// Whether this is the job: all that both sides tell must be the same.
+    /// Whether `listed` is this job. Everything that both sides know must be equal.
     pub(super) fn is(&self, listed: &Listed) -> bool {
         let numbers = self.number.zip(listed.number);
         listed.prompt_id == self.prompt_id

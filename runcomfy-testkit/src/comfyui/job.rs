@@ -1,4 +1,4 @@
-//! A job for a ComfyUI server, its progress, and what it left.
+//! `Job`, its progress, its outcome and its files.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -6,41 +6,41 @@ use runcomfy_core::{RequestId, Workflow};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// A request to be run.
+/// A request to run.
 #[derive(Clone, Debug)]
 pub(crate) struct Job {
     pub(crate) request_id: RequestId,
-    /// The id to run it under: a UUID in lower case that no job had before.
+    /// The id under which it runs: a lower-case UUID that no job had before.
     pub(crate) prompt_id: String,
-    /// The graph, with the overrides laid over it.
+    /// The graph with the overrides applied.
     pub(crate) graph: Workflow,
     pub(crate) extra_data: Option<Map<String, Value>>,
 }
 
-/// What a server said when it took a job. To be kept for [`Server::resume`].
+/// The server's response when it accepted a job. `Server::resume` needs it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct AcceptedJob {
-    /// The id that it runs under: the one that was asked for, but for servers that choose their own.
+    /// The id under which it runs. It differs from the job's id on servers that choose their own.
     pub(crate) prompt_id: String,
-    /// How many jobs the server had taken before.
+    /// The server's job counter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) number: Option<f64>,
-    /// What does not validate, by node. The outputs that hang on it will not run.
+    /// Validation errors by node. Outputs that depend on these nodes do not run.
     #[serde(default)]
     pub(crate) node_errors: Map<String, Value>,
 }
 
-/// How far a job is. Told as it happens; no step is promised.
+/// The progress of a job. Any of these may be missing.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Progress {
     Accepted(AcceptedJob),
-    /// It left the server's queue, so long ago as far as is known.
+    /// It left the server's queue, `ago` as far as is known.
     Started {
         ago: Duration,
     },
     /// This node runs.
     Node(String),
-    /// A node is this far.
+    /// The progress of a node.
     Step {
         node: String,
         value: f64,
@@ -48,18 +48,18 @@ pub(crate) enum Progress {
     },
 }
 
-/// How a job ended.
+/// The outcome of a job.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Outcome {
     Succeeded {
-        /// Node id → channel → items, as ComfyUI's history has it.
+        /// Node id → channel → items, as in ComfyUI's history.
         outputs: Map<String, Value>,
         files: Vec<StoredFile>,
     },
     Failed {
-        /// `type`, `message`, and where it is one node's fault `node_id` and `node_type`.
+        /// `type` and `message`, and if one node failed, `node_id` and `node_type`.
         error: Value,
-        /// What was made before the failure, or beside it.
+        /// The outputs of nodes that succeeded.
         outputs: Map<String, Value>,
         files: Vec<StoredFile>,
     },
@@ -67,21 +67,21 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
-    /// A failure that made nothing.
+    /// A failure without outputs.
     pub(super) fn failed(error: Value) -> Self {
         Self::Failed { error, outputs: Map::new(), files: Vec::new() }
     }
 }
 
-/// A file that a job made, copied.
+/// A copied output file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct StoredFile {
     pub(crate) kind: FileKind,
-    /// As the item in the outputs has it.
+    /// As in the outputs.
     pub(crate) subfolder: String,
-    /// As the item in the outputs has it.
+    /// As in the outputs.
     pub(crate) filename: String,
-    /// Where the copy is: `<folder>/<kind>/<subfolder>/<filename>`, or below `<folder>/renamed`.
+    /// The copy: `<folder>/<kind>/<subfolder>/<filename>`, or below `<folder>/renamed`.
     pub(crate) path: PathBuf,
     pub(crate) bytes: u64,
 }
@@ -95,7 +95,7 @@ pub(crate) enum FileKind {
 }
 
 impl FileKind {
-    /// The word that ComfyUI has for it.
+    /// ComfyUI's name for it.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Input => "input",

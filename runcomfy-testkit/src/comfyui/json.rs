@@ -1,11 +1,11 @@
-//! JSON as Python writes it.
+//! Reads JSON as Python writes it.
 
 use serde_json::Value;
 
 use crate::text;
 
-/// Reads JSON in which numbers may be `NaN`, `Infinity` and `-Infinity`: ComfyUI repeats what it
-/// was given, and the ranges of custom nodes are often infinite. Such a number becomes null.
+/// Reads JSON and replaces `NaN`, `Infinity` and `-Infinity` by null. ComfyUI repeats the values that it was
+/// given, and ranges of custom nodes are often infinite.
 pub(super) fn read(bytes: &[u8]) -> Result<Value, serde_json::Error> {
     let bytes = text::json(bytes);
     serde_json::from_slice(bytes).or_else(|error| match with_nulls(bytes) {
@@ -14,7 +14,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Value, serde_json::Error> {
     })
 }
 
-/// `None` where there is nothing of the kind.
+/// `None` if there is nothing to replace.
 fn with_nulls(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(bytes.len());
     let mut in_text = false;
@@ -22,7 +22,7 @@ fn with_nulls(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut rest = bytes;
     while let [byte, after @ ..] = rest {
         if in_text {
-            // A backslash hides whatever comes next, be it a quote.
+            // A backslash escapes the next character, which may be a quote.
             let taken = if *byte == b'\\' { rest.len().min(2) } else { 1 };
             in_text = *byte != b'"';
             out.extend_from_slice(&rest[..taken]);

@@ -1,14 +1,13 @@
-//! Names of files that come from elsewhere, and where they may lead.
+//! File names from ComfyUI and from inputs, made safe for paths.
 
 use std::path::{Path, PathBuf};
 
-/// The longest name that common file systems take, in bytes.
+/// The longest name on common file systems, in bytes.
 const LONGEST: usize = 255;
 const DEEPEST: usize = 16;
 
-/// Where a file of ComfyUI's is to be kept, below a folder: under its own name, or where not every system
-/// takes that, under one that follows from its `number` among those of its run. `None` if its name could
-/// lead out of that folder.
+/// The path of a copied file below its folder: its own name, or if not every system supports that, a name
+/// with its `number` in the run. `None` if the name leads out of the folder.
 pub(super) fn kept(kind: &str, subfolder: &str, filename: &str, number: usize) -> Option<PathBuf> {
     if let Some(relative) = relative(subfolder, filename) {
         return Some(Path::new(kind).join(relative));
@@ -18,14 +17,14 @@ pub(super) fn kept(kind: &str, subfolder: &str, filename: &str, number: usize) -
     if folders.clone().any(leads_out) || leads_out(filename) || filename.contains('/') {
         return None;
     }
-    // Beside the folders of both kinds, so that it is nobody's own name.
+    // A separate folder, so that the new name cannot collide with another file.
     Some(Path::new("renamed").join(plain(number, filename, None)))
 }
 
-/// The same under its own name.
+/// The file's own path, if it is a plain one.
 fn relative(subfolder: &str, filename: &str) -> Option<PathBuf> {
     let mut path = PathBuf::new();
-    // On Windows, ComfyUI names its subfolders with backslashes.
+    // On Windows, ComfyUI separates subfolders with backslashes.
     let folders: Vec<_> = match subfolder {
         "" => Vec::new(),
         _ => subfolder.split(['/', '\\']).collect(),
@@ -39,16 +38,16 @@ fn relative(subfolder: &str, filename: &str) -> Option<PathBuf> {
     Some(path)
 }
 
-/// Whether this names something in the folder it is in, and nothing else.
+/// Whether the name is that of a direct child of its folder.
 fn is_name(name: &str) -> bool {
-    // The colon is a drive or a stream to Windows, and a plain character to others.
+    // On Windows, a colon marks a drive or a stream.
     let separates = |c: char| matches!(c, '/' | '\\') || (cfg!(windows) && c == ':');
     (1..=LONGEST).contains(&name.len())
         && !matches!(name, "." | "..")
         && !name.contains(|c: char| separates(c) || c.is_control())
 }
 
-/// A name for an uploaded input: plain characters of the name it had, and its ending.
+/// A name for an uploaded input: plain characters of its own name, and an extension.
 pub(super) fn plain(number: usize, name: &str, media_type: Option<&str>) -> String {
     let (stem, ending) = name.rsplit_once('.').unwrap_or((name, ""));
     let keep = |text: &str, most: usize| -> String {
@@ -69,7 +68,7 @@ pub(super) fn plain(number: usize, name: &str, media_type: Option<&str>) -> Stri
     format!("{number}-{stem}.{ending}")
 }
 
-/// The ending that ComfyUI's loaders know a media type by.
+/// The extension by which ComfyUI's loaders recognize a media type.
 fn ending_of(media_type: &str) -> Option<&'static str> {
     let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     Some(match essence.as_str() {

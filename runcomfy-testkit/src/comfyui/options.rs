@@ -1,39 +1,37 @@
-//! How a ComfyUI server is dealt with: bounds, and patience.
+//! `ComfyOptions`: size limits and timeouts for ComfyUI servers.
 
 use std::time::Duration;
 
 const MIB: u64 = 1024 * 1024;
 
-/// All that can be set.
+/// All options.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ComfyOptions {
-    /// Hosts, as `name` or `name:port`, from which inputs are fetched though their addresses are
-    /// not public. Any other may only be in the internet at large: a caller must not reach into the
-    /// network of the emulator.
+    /// Hosts, as `name` or `name:port`, from which inputs are downloaded although their addresses are not
+    /// public. Other hosts must be public, so that a caller cannot reach into the emulator's network.
     pub(crate) allow: Vec<String>,
     pub(crate) limits: Limits,
     pub(crate) times: Times,
 }
 
-/// The most that is taken of anything.
+/// Size limits.
 #[derive(Clone, Debug)]
 pub(crate) struct Limits {
-    /// Of an answer in JSON, in bytes. The stock `object_info` is 1.6 MB and grows with every pack
-    /// of nodes.
+    /// The size of a JSON response in bytes. The stock `object_info` has 1.6 MB and grows with custom nodes.
     pub(crate) json: u64,
-    /// Of a message of the WebSocket, in bytes.
+    /// The size of a WebSocket message in bytes.
     pub(crate) message: usize,
-    /// How many files one run may leave.
+    /// The number of files of one run.
     pub(crate) files: usize,
-    /// Of one such file, in bytes.
+    /// The size of an output file in bytes.
     pub(crate) file: u64,
-    /// Of all of a run's, in bytes.
+    /// The size of all files of one run in bytes.
     pub(crate) all_files: u64,
-    /// How many inputs of one run may be URLs or data URIs.
+    /// The number of inputs of one run that are URLs or data URIs.
     pub(crate) inputs: usize,
-    /// Of one such input, in bytes. ComfyUI takes 100 MiB with all that is around it.
+    /// The size of such an input in bytes. ComfyUI accepts requests of 100 MiB.
     pub(crate) input: u64,
-    /// Of all of a run's, in bytes.
+    /// The size of all such inputs of one run in bytes.
     pub(crate) all_inputs: u64,
 }
 
@@ -52,30 +50,29 @@ impl Default for Limits {
     }
 }
 
-/// How long anything may take, and how often to look.
+/// Timeouts and polling intervals.
 #[derive(Clone, Debug)]
 pub(crate) struct Times {
-    /// Until a connection stands, a WebSocket's handshake included.
+    /// Timeout for a connection, including the WebSocket handshake.
     pub(crate) connect: Duration,
-    /// For a call and its answer.
+    /// Timeout for a call with its response.
     pub(crate) call: Duration,
-    /// For a file, as long as nothing comes of it.
+    /// Timeout for the next part of a file.
     pub(crate) idle: Duration,
-    /// For an input to be downloaded, and for it to be uploaded.
+    /// Timeout for the download and for the upload of an input.
     pub(crate) input: Duration,
-    /// Between looks while the WebSocket is there: only for what it may have missed.
+    /// Polling interval while the WebSocket is open, for missed messages.
     pub(crate) recheck: Duration,
-    /// Between looks, and tries to connect, while it is not.
+    /// Polling and reconnect interval while it is closed.
     pub(crate) poll: Duration,
-    /// Between interrupts. One that comes as a run starts is lost, so it is not sent only once.
+    /// Interval between interrupts. They are repeated, because one that arrives while a run starts is lost.
     pub(crate) interrupt: Duration,
-    /// How long a server that refuses connections is waited for. One that was restarted has lost
-    /// its runs.
+    /// How long to wait for a server that refuses connections. A restarted server has lost its runs.
     pub(crate) gone: Duration,
-    /// How long one that is there but does not answer is waited for. Loading a large model may keep
-    /// it busy.
+    /// How long to wait for a server that accepts connections but does not respond, for example while it
+    /// loads a large model.
     pub(crate) stalled: Duration,
-    /// For the run of a job, its time in the server's queue included.
+    /// The longest run, including the time in the server's queue.
     pub(crate) longest_run: Duration,
 }
 

@@ -1,10 +1,9 @@
-//! Calls that a caller makes to ComfyUI directly, through the instance proxy.
+//! Passes a caller's proxy calls on to ComfyUI.
 //!
-//! Of several callers on one server, none may stop or remove what is another's, so calls that would
-//! are narrowed to the caller's own jobs: an interrupt of whatever runs, and the clearing of queue
-//! and history. What can't be narrowed is refused: cancelling by list, the WebSocket, and
-//! ComfyUI-Manager, through which anyone could install code on the machine. What a server shows of
-//! itself, its queue and its history among it, is shown to all.
+//! Several callers share one server, so calls that would stop or remove other callers' jobs are restricted to
+//! the caller's own: interrupts, and clearing the queue and the history. Calls that cannot be restricted are
+//! refused: cancelling a list of jobs, the WebSocket, and ComfyUI-Manager, which can install code. Reads are
+//! not restricted, so every caller sees the server's whole queue and history.
 
 use std::fmt;
 
@@ -18,14 +17,14 @@ use super::{
     server::Server,
 };
 
-/// The methods that are passed on.
+/// The supported methods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Method {
     Get,
     Post,
 }
 
-/// ComfyUI's answer, whatever it is.
+/// ComfyUI's response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ProxyAnswer {
     pub(crate) status: u16,
@@ -33,40 +32,40 @@ pub(crate) struct ProxyAnswer {
     pub(crate) bytes: Vec<u8>,
 }
 
-/// Why there is none.
+/// Why there is no response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ProxyError {
-    /// Not through this proxy.
+    /// The proxy does not pass this call on.
     Refused(&'static str),
     Server(ComfyError),
 }
 
-/// What becomes of a call.
+/// How a call is passed on.
 enum Scope {
-    /// As it is.
+    /// Unchanged.
     Open,
-    /// With this body in place of its own.
+    /// With this body.
     Narrowed(Value),
-    /// Nothing to do for it: this is the answer.
+    /// Not at all; this is the response.
     Answered(ProxyAnswer),
 }
 
-/// What a call sends.
+/// The body of a call.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum ProxyBody<'a> {
     Json(Option<&'a Value>),
-    /// A form with a file, for the routes that take one: its content type, boundary included, and its bytes.
+    /// A multipart form: its content type with the boundary, and its bytes.
     Form(&'a str, &'a Bytes),
 }
 
-/// Whether this route takes forms: everything else that ComfyUI has reads JSON, whatever it is called.
+/// Whether the route takes a form. All other routes of ComfyUI read JSON, whatever the content type is.
 pub(crate) fn takes_forms(path: &ProxyPath) -> bool {
     let segments: Vec<_> = path.as_str().split('/').collect();
     matches!(route(&segments), ["upload", "image" | "mask"])
 }
 
 impl Server {
-    /// Passes one call on. `own` tells which jobs, by the id they run under, are the caller's.
+    /// Passes a call on. `own` tells whether a prompt id belongs to the caller.
     pub(crate) async fn proxy(
         &self,
         method: Method,
@@ -153,7 +152,7 @@ impl Server {
                     .map(|(_, job)| job.prompt_id);
                 match running.find(|id| own(id) && wanted.is_none_or(|wanted| wanted == id)) {
                     Some(id) => Scope::Narrowed(json!({"prompt_id": id})),
-                    // As ComfyUI answers where nothing runs.
+                    // ComfyUI's response if nothing runs.
                     None => Scope::Answered(ProxyAnswer::empty()),
                 }
             }
@@ -213,17 +212,17 @@ impl fmt::Display for ProxyError {
 
 impl std::error::Error for ProxyError {}
 
-/// ComfyUI serves each of its routes again under `api/`.
+/// ComfyUI also serves each route under `api/`.
 fn route<'a, 'b>(segments: &'a [&'b str]) -> &'a [&'b str] {
     segments.strip_prefix(&["api"]).unwrap_or(segments)
 }
 
-/// What of `ids` and of those that the body names is the caller's to delete.
+/// A deletion of those ids, from `ids` and from the body, that belong to the caller.
 fn deletion(body: &Value, mut ids: Vec<String>, own: impl Fn(&str) -> bool) -> Value {
     let named = match body.get("delete") {
         None => None,
         Some(Value::Array(named)) => Some(named),
-        // For ComfyUI to say that this is no list.
+        // ComfyUI reports that this is not a list.
         Some(other) => return json!({"delete": other}),
     };
     let named = named.into_iter().flatten().filter_map(Value::as_str);
@@ -232,7 +231,7 @@ fn deletion(body: &Value, mut ids: Vec<String>, own: impl Fn(&str) -> bool) -> V
     json!({"delete": ids})
 }
 
-/// Whether Python takes this for true.
+/// Whether the value is true in Python.
 fn is_set(value: Option<&Value>) -> bool {
     match value {
         None | Some(Value::Null | Value::Bool(false)) => false,

@@ -1,4 +1,4 @@
-//! One job on one server, from its inputs to its files.
+//! Runs one job on one server, from its inputs to its output files.
 
 use std::path::Path;
 
@@ -23,10 +23,10 @@ use super::{
 };
 
 impl Server {
-    /// Runs a job to its end, and copies what it makes into `folder`.
+    /// Runs a job and copies its files into `folder`.
     ///
-    /// Cancelled, it is taken out of the server's queue or interrupted; what ends well before that
-    /// has its effect is a success. Dropping this leaves the job to the server.
+    /// A cancelled job is removed from the server's queue or interrupted; it succeeds if it completes before.
+    /// Dropping this future leaves the job running.
     pub(crate) async fn run(
         &self,
         job: &Job,
@@ -38,11 +38,10 @@ impl Server {
         JobRun::new(self, request_id, prompt_id, folder, cancelled, progress).start(job).await
     }
 
-    /// Takes up a job that it was given before, perhaps by a process that is gone.
+    /// Resumes a job that was submitted before, possibly by another process.
     ///
-    /// `prompt_id` is the id that it was to run under, `accepted` what [`Progress::Accepted`] told, if that
-    /// much is known. `None` if the server answers and does not know the job: it never had it, or it was
-    /// restarted since.
+    /// `prompt_id` is the id under which it was submitted; `accepted` is the value of [`Progress::Accepted`],
+    /// if known. `None` if the server does not know the job, because it never got it or was restarted.
     pub(crate) async fn resume(
         &self,
         request_id: &RequestId,
@@ -56,22 +55,22 @@ impl Server {
     }
 }
 
-/// A job under way.
+/// A job in progress.
 struct JobRun<'a, P> {
     server: &'a Server,
     api: &'a Api,
     request: &'a RequestId,
-    /// The id that the server is asked to run it under.
+    /// The requested prompt id.
     prompt_id: &'a str,
-    /// The server tells only this client of the job. Follows from the id, so that it can be taken up
-    /// again.
+    /// The server sends events about the job to this client only. Derived from the prompt id, so that another
+    /// process can resume the job.
     client_id: String,
     folder: &'a Path,
     cancelled: CancellationToken,
     progress: P,
 }
 
-/// What a server says of a job whose fate is not known.
+/// The result of looking for a job.
 enum Found {
     Cancelled,
     Known(AcceptedJob),
@@ -102,7 +101,7 @@ impl<'a, P: FnMut(Progress) + Send> JobRun<'a, P> {
             Ok(graph) => graph,
             Err(failure) => return Outcome::failed(failure),
         };
-        // Before the job, so that no message of it is missed.
+        // Connected before the job is submitted, so that no message is missed.
         let socket = Socket::connect(self.api, &self.client_id).await.ok();
         let mut again = true;
         let accepted = loop {
@@ -112,7 +111,7 @@ impl<'a, P: FnMut(Progress) + Send> JobRun<'a, P> {
             let error = match submit(self.api, job, graph.clone(), &self.client_id).await {
                 Ok(accepted) => break accepted,
                 Err(SubmitError::Graph(failure)) => {
-                    // Servers before February 2026 name the node only.
+                    // Servers before February 2026 do not name the node's class.
                     return Outcome::failed(failure::with_class(failure, &job.graph));
                 }
                 Err(SubmitError::Comfy(error)) => {
@@ -123,8 +122,8 @@ impl<'a, P: FnMut(Progress) + Send> JobRun<'a, P> {
             match self.find(None).await {
                 Found::Known(accepted) => break accepted,
                 Found::Cancelled => return Outcome::Cancelled,
-                // The connection broke and the server has not got it: safe to hand over once more.
-                // One that is only slow may still be about to take it.
+                // The connection broke and the server does not have the job, so it can be submitted again. A
+                // slow server may still accept the first submission.
                 Found::Unknown if again && error.is_absence() => again = false,
                 Found::Comfy(_) | Found::Unknown => {
                     return Outcome::failed(failure::of_submit(self.request.as_str(), &error));
@@ -148,7 +147,7 @@ impl<'a, P: FnMut(Progress) + Send> JobRun<'a, P> {
         }
     }
 
-    /// Asks for the job until there is an answer, or none to be hoped for.
+    /// Looks for the job until the server answers or the timeout is reached.
     async fn find(&self, accepted: Option<AcceptedJob>) -> Found {
         let times = self.api.times();
         let since = Instant::now();
@@ -183,7 +182,7 @@ impl<'a, P: FnMut(Progress) + Send> JobRun<'a, P> {
         };
         let asked_for = known(self.prompt_id, None);
         let identity = self.identity(&asked_for);
-        // A server that chose its own id knows the job by its client, as long as it is in the queue.
+        // A server that chose its own id lists the job under its client id while it is in the queue.
         let queue = self.api.queue().await?;
         let ours = queue
             .iter()
@@ -196,7 +195,7 @@ impl<'a, P: FnMut(Progress) + Send> JobRun<'a, P> {
         Ok(history.map(|_| asked_for))
     }
 
-    /// What tells the job that the server took from all others.
+    /// The identity of the accepted job.
     fn identity(&self, accepted: &AcceptedJob) -> Identity {
         Identity {
             prompt_id: accepted.prompt_id.clone(),
@@ -205,7 +204,7 @@ impl<'a, P: FnMut(Progress) + Send> JobRun<'a, P> {
         }
     }
 
-    /// Watches a job that the server has, and brings home what it made.
+    /// Waits for the end of an accepted job and copies its files.
     async fn finish(mut self, accepted: AcceptedJob, socket: Option<Socket>) -> Outcome {
         (self.progress)(Progress::Accepted(accepted.clone()));
         let identity = self.identity(&accepted);
@@ -218,7 +217,7 @@ impl<'a, P: FnMut(Progress) + Send> JobRun<'a, P> {
             WatchEnd::Forgotten => {
                 Outcome::failed(failure::of_forgotten_run(request, self.api.name()))
             }
-            // Whatever it was, it runs no more, or out of reach, and nobody wants it.
+            // The job was cancelled, and its server cannot be reached.
             WatchEnd::Lost(_) if self.cancelled.is_cancelled() => Outcome::Cancelled,
             WatchEnd::Lost(error) => Outcome::failed(failure::of_loss(request, &error)),
             WatchEnd::Removed | WatchEnd::TooLong => Outcome::Cancelled,

@@ -1,4 +1,4 @@
-//! `Server`: one ComfyUI server, and what it says about itself.
+//! `Server`: a ComfyUI server.
 
 use serde_json::Value;
 use url::Url;
@@ -10,39 +10,39 @@ use super::{
     staging::Fetcher,
 };
 
-/// A ComfyUI server, and how to deal with it.
+/// A ComfyUI server with its options.
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(super) api: Api,
     pub(super) fetcher: Fetcher,
 }
 
-/// What a server says about itself.
+/// The server's description of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct About {
-    /// ComfyUI's version, where it tells.
+    /// ComfyUI's version, if it reports one.
     pub(crate) version: Option<String>,
-    /// Its first device, such as `cuda:0 NVIDIA GeForce RTX 4090`.
+    /// The first device, such as `cuda:0 NVIDIA GeForce RTX 4090`.
     pub(crate) device: Option<String>,
 }
 
 impl Server {
-    /// A server at `url`: an `http` or `https` origin, perhaps with a path before ComfyUI's own.
+    /// A server at `url`, which is `http` or `https` and may have a path.
     ///
     /// # Errors
-    /// For any other URL, and for one of `https` where the platform's certificates can't be read.
+    /// For any other URL, and for `https` if the platform's certificates cannot be read.
     pub(crate) fn new(url: Url, options: ComfyOptions) -> Result<Self, ComfyError> {
         let api = Api::new(url, &options)?;
         let fetcher = Fetcher::new(&options);
         Ok(Self { api, fetcher })
     }
 
-    /// The server's URL without what could be a password in it.
+    /// The server's URL without credentials.
     pub(crate) fn name(&self) -> &str {
         self.api.name()
     }
 
-    /// Asks whether there is a ComfyUI.
+    /// Checks that the server is a ComfyUI.
     pub(crate) async fn check(&self) -> Result<About, ComfyError> {
         let stats = self.api.get(&["system_stats"]).await?;
         let Some(system) = stats.get("system").filter(|system| system.is_object()) else {
@@ -55,7 +55,7 @@ impl Server {
         Ok(About { version: text(system, "comfyui_version"), device })
     }
 
-    /// The classes of nodes that it has, as JSON text of a few megabytes.
+    /// The node classes, as JSON of a few megabytes.
     pub(crate) async fn object_info(&self) -> Result<Vec<u8>, ComfyError> {
         self.api.get_bytes(&["object_info"]).await
     }

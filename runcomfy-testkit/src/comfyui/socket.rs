@@ -1,4 +1,4 @@
-//! The WebSocket on which a server tells how a job goes.
+//! The WebSocket on which ComfyUI reports the progress of a job.
 
 use std::time::Duration;
 
@@ -27,9 +27,9 @@ use super::{
 pub(super) struct Socket(WebSocketStream<Upgraded>);
 
 impl Socket {
-    /// Connects as `client_id`: ComfyUI tells a client of its own jobs.
+    /// Connects as `client_id`. ComfyUI sends a client the events of its own jobs.
     ///
-    /// Through the same client as every other call, so that TLS, names and timeouts are the same.
+    /// Uses the client of the HTTP calls, so that TLS, name resolution and timeouts are the same.
     pub(super) async fn connect(api: &Api, client_id: &str) -> Result<Self, ComfyError> {
         let mut url = api.url(&["ws"]);
         url.query_pairs_mut().append_pair("clientId", client_id);
@@ -63,8 +63,7 @@ impl Socket {
         ))
     }
 
-    /// What is told next about a job. `None` once the connection is over, be it for a message
-    /// beyond the limit.
+    /// The next event of a job. `None` once the connection is closed or a message exceeds the limit.
     pub(super) async fn next(&mut self, prompt_id: &str) -> Option<JobEvent> {
         loop {
             match self.0.next().await? {
@@ -73,14 +72,14 @@ impl Socket {
                         return Some(event);
                     }
                 }
-                // Previews, and the protocol's own.
+                // Previews and control frames.
                 Ok(_) => {}
                 Err(_) => return None,
             }
         }
     }
 
-    /// Says goodbye, briefly: nothing depends on it.
+    /// Closes the connection and waits briefly.
     pub(super) async fn close(mut self) {
         let _ = timeout(Duration::from_millis(100), self.0.close(None)).await;
     }

@@ -1,5 +1,4 @@
-//! Putting inputs that are URLs or data URIs where ComfyUI finds them: its loaders take names of
-//! files only.
+//! Uploads inputs that are URLs or data URIs, because ComfyUI's loaders accept file names only.
 
 use std::collections::{HashMap, hash_map::Entry};
 
@@ -13,7 +12,7 @@ mod fetch;
 
 pub(super) use fetch::Fetcher;
 
-/// An input that is not where it is needed.
+/// An input to upload.
 struct Input<'a> {
     node_id: &'a str,
     class_type: &'a str,
@@ -21,7 +20,7 @@ struct Input<'a> {
     value: &'a str,
 }
 
-/// The graph of a job with its file inputs uploaded, or the failure of the run.
+/// Uploads the file inputs of a job. Returns the graph with their names, or the failure of the run.
 pub(super) async fn stage(api: &Api, fetcher: &Fetcher, job: &Job) -> Result<Value, Value> {
     let limits = api.limits();
     let mut graph = job.graph.clone().into_value();
@@ -32,7 +31,7 @@ pub(super) async fn stage(api: &Api, fetcher: &Fetcher, job: &Job) -> Result<Val
             |why: &str| failure::of_input(input.node_id, input.class_type, input.name, why);
         let number = uploaded.len() + 1;
         let place = match uploaded.entry(input.value) {
-            // The same picture in several nodes is one file.
+            // Equal values are uploaded once.
             Entry::Occupied(place) => place.get().clone(),
             Entry::Vacant(place) => {
                 if number > limits.inputs {
@@ -60,8 +59,7 @@ pub(super) async fn stage(api: &Api, fetcher: &Fetcher, job: &Job) -> Result<Val
     Ok(graph)
 }
 
-/// The inputs that are to be files and are a URL or a data URI. Asks for nothing where no value
-/// looks like one.
+/// The file inputs that are URLs or data URIs. Asks the server only if a value looks like one.
 async fn file_inputs<'a>(api: &Api, graph: &'a Workflow) -> Vec<Input<'a>> {
     let mut found = Vec::new();
     let mut classes: HashMap<&str, Option<Value>> = HashMap::new();
@@ -71,7 +69,7 @@ async fn file_inputs<'a>(api: &Api, graph: &'a Workflow) -> Vec<Input<'a>> {
             let Some(value) = value.as_str().filter(|value| is_elsewhere(value)) else { continue };
             let class = match classes.entry(class_type) {
                 Entry::Occupied(class) => class.into_mut(),
-                // Without an answer, by their usual names.
+                // Without a response, inputs are recognized by their usual names.
                 Entry::Vacant(class) => {
                     class.insert(api.get(&["object_info", class_type]).await.ok())
                 }
@@ -92,8 +90,7 @@ fn is_elsewhere(value: &str) -> bool {
     data_uri::is_one(value) || fetch::is_url(value)
 }
 
-/// Whether the editor offers to upload a file for this input: the mark of a file input, also with
-/// custom nodes.
+/// Whether ComfyUI's editor offers an upload for this input, which marks a file input, also of custom nodes.
 fn is_uploaded(info: &Value, class_type: &str, input: &str) -> bool {
     let inputs = info.get(class_type).and_then(|class| class.get("input"));
     let specs =

@@ -1,4 +1,4 @@
-//! Handing a job to a server, and what the server says to it.
+//! Submits a job and reads the server's response.
 
 use serde_json::{Map, Value, json};
 
@@ -9,17 +9,17 @@ use super::{
     job::{AcceptedJob, Job},
 };
 
-/// Why a job was not taken.
+/// Why a job was not accepted.
 pub(super) enum SubmitError {
-    /// The graph was refused: the failure of the run.
+    /// The graph was refused. Contains the failure of the run.
     Graph(Value),
-    /// There is no telling whether it was taken.
+    /// It is unknown whether the job was accepted.
     Unknown(ComfyError),
-    /// The server has not got it.
+    /// The job was not accepted.
     Comfy(ComfyError),
 }
 
-/// Submits a job under its own id. Servers before July 2025 choose another.
+/// Submits a job under its own prompt id. Servers before July 2025 choose another.
 pub(super) async fn submit(
     api: &Api,
     job: &Job,
@@ -32,12 +32,12 @@ pub(super) async fn submit(
     }
     match api.post(&["prompt"], &body).await {
         Ok(reply) => read(api, &reply),
-        // Refused connections aside, the request may have arrived.
+        // Unless the connection was refused, the request may have arrived.
         Err(error) => Err(SubmitError::Unknown(error)),
     }
 }
 
-/// Reads the answer to a graph.
+/// Decodes the response to a submission.
 pub(super) fn read(api: &Api, reply: &Reply) -> Result<AcceptedJob, SubmitError> {
     let body = api.parsed(&reply.bytes);
     match (reply.status, body) {

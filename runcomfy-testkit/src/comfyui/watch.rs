@@ -1,7 +1,7 @@
-//! Watching a job that a server has, until it is over, gone, or stopped.
+//! Watches an accepted job until it ends, is removed, or is lost.
 //!
-//! The WebSocket says when to look; the history and the queue say what is so. Without the WebSocket
-//! the looks are just more frequent, so nothing depends on a message that may be missed.
+//! WebSocket events only trigger polls; the history and the queue are authoritative. Without the WebSocket,
+//! polls are more frequent, so a missed message does no harm.
 
 use std::time::Duration;
 
@@ -19,39 +19,39 @@ use super::{
     socket::Socket,
 };
 
-/// A job, and what is known of it so far.
+/// A watched job and its state.
 pub(super) struct Watch<'a> {
     api: &'a Api,
     identity: &'a Identity,
     cancelled: &'a CancellationToken,
-    /// It is to stop.
+    /// It is being cancelled.
     stopping: bool,
-    /// Not because anyone asked, but for its length.
+    /// It is being cancelled because it ran for too long.
     overdue: bool,
-    /// It was seen in the queue, waiting or running.
+    /// It was seen in the queue.
     seen: bool,
-    /// It left the queue, as far as was seen.
+    /// It was seen to have left the queue.
     started: bool,
-    /// The server was out of sight, so it may have been restarted.
+    /// The server was unreachable, so it may have been restarted.
     may_have_restarted: bool,
-    /// When the server last said anything.
+    /// When the server last responded.
     last_reply: Instant,
 }
 
 /// How the watch ended.
 pub(super) enum WatchEnd {
-    /// The server knows nothing of the job and nobody is known to have removed it.
+    /// The server does not know the job, and it was not removed as far as is known.
     Forgotten,
-    /// This is its history. It may have been stopped.
+    /// The history entry. The job may have been interrupted.
     Finished(Value),
     Lost(ComfyError),
-    /// It was taken out of the queue.
+    /// It was removed from the queue.
     Removed,
-    /// It ran for too long, and may still run.
+    /// It ran for too long and may still run.
     TooLong,
 }
 
-/// Where a look found a job.
+/// Where a job was found.
 pub(super) enum JobLocation {
     Finished(Value),
     InQueue(JobPosition),
@@ -77,7 +77,7 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Whether it was stopped for its length.
+    /// Whether it was cancelled because it ran for too long.
     pub(super) fn is_overdue(&self) -> bool {
         self.overdue
     }
@@ -90,8 +90,7 @@ impl<'a> Watch<'a> {
         let times = self.api.times();
         let end = Instant::now() + times.longest_run;
         let given_up = end + times.stalled;
-        // At once: the job may be over, or so quick that its messages went by before the server had
-        // an id for it.
+        // Polls at once, because the job may have ended before the WebSocket was connected.
         let mut poll_at = Instant::now();
         let mut connect_at = poll_at;
         loop {
@@ -106,7 +105,7 @@ impl<'a> Watch<'a> {
                 event = next(socket.as_mut(), &self.identity.prompt_id) => match event {
                     Some(JobEvent::Ended) => {
                         self.last_reply = Instant::now();
-                        // Its history is there by now. If ever it is not, it will be soon.
+                        // The history entry usually exists now. If not, it will soon.
                         wait = times.poll;
                     }
                     Some(event) => {
@@ -162,7 +161,7 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Looks where the job is, and stops it where that is wanted. Its end, if this is it.
+    /// Finds the job and cancels it if requested. Returns its end, if it has ended.
     async fn check_and_stop(
         &mut self,
         progress: &mut (impl FnMut(Progress) + Send),
@@ -189,8 +188,8 @@ impl<'a> Watch<'a> {
                 None
             }
             JobLocation::Nowhere if self.stopping => Some(WatchEnd::Removed),
-            // In plain sight: somebody else took it out of the queue. Where it never was in sight, its server
-            // may have been restarted.
+            // Somebody else removed it from the queue. Had the server been unreachable, it could also have
+            // been restarted.
             JobLocation::Nowhere if self.seen && !self.started && !self.may_have_restarted => {
                 Some(WatchEnd::Removed)
             }
@@ -205,8 +204,8 @@ impl<'a> Watch<'a> {
     }
 }
 
-/// Where a job is. Asked in this order, so that one on its way from the queue to the history is not
-/// overlooked.
+/// Finds a job. The history is read before and after the queue, so that a job that moves from one to the
+/// other is not missed.
 pub(super) async fn locate(api: &Api, identity: &Identity) -> Result<JobLocation, ComfyError> {
     if let Some(entry) = api.history(identity).await? {
         return Ok(JobLocation::Finished(entry));
@@ -218,7 +217,7 @@ pub(super) async fn locate(api: &Api, identity: &Identity) -> Result<JobLocation
     Ok(api.history(identity).await?.map_or(JobLocation::Nowhere, JobLocation::Finished))
 }
 
-/// What the socket says next; nothing ever where there is none.
+/// The next event. Pending forever without a socket.
 async fn next(socket: Option<&mut Socket>, prompt_id: &str) -> Option<JobEvent> {
     match socket {
         Some(socket) => socket.next(prompt_id).await,

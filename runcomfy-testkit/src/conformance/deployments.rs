@@ -9,12 +9,12 @@ use super::rule::Rule;
 
 const REFUSED: &[ErrorKind] = &[ErrorKind::InvalidArgument, ErrorKind::InvalidRequest];
 
-/// A create makes one deployment, the one that it answers.
+/// A create call creates one deployment and returns it.
 pub(super) async fn a_create_is_one_deployment(rule: &Rule<'_>) {
     let name = rule.wanted().name;
     let leftovers = async || {
         let all = rule.good(rule.api.list_deployments(&ListDeployments::all()).await);
-        // Others may be at work in the account: only those of this name matter.
+        // Only deployments of this name are compared, because others may use the account.
         let own = all.into_iter().filter(|one| one.name.as_ref() == Some(&name));
         own.map(|one| one.id).collect::<Vec<_>>()
     };
@@ -25,7 +25,7 @@ pub(super) async fn a_create_is_one_deployment(rule: &Rule<'_>) {
     rule.is(new, vec![created.id]);
 }
 
-/// What a list says of a deployment is what it says of itself.
+/// A list and a get return the same deployment.
 pub(super) async fn a_listed_deployment_reads_the_same_when_got(rule: &Rule<'_>) {
     let api = rule.api;
     let created = rule.deployment().await;
@@ -35,7 +35,7 @@ pub(super) async fn a_listed_deployment_reads_the_same_when_got(rule: &Rule<'_>)
     rule.is(&listed, &got);
 }
 
-/// A list of certain ids has those and no others; one that is not there is no error.
+/// A list of ids returns those and no others. An unknown id is not an error.
 pub(super) async fn a_list_can_be_narrowed_to_ids(rule: &Rule<'_>) {
     let api = rule.api;
     let (first, second) = (rule.deployment().await, rule.deployment().await);
@@ -56,7 +56,7 @@ pub(super) async fn a_list_can_be_narrowed_to_ids(rule: &Rule<'_>) {
     rule.is(ids(&[&first, &second]).await, vec![first.id.clone()]);
 }
 
-/// Workflow and documentation come when they are asked for, in lists too.
+/// Workflow and documentation are returned only on request, in lists as well.
 pub(super) async fn payload_and_readme_come_only_when_asked_for(rule: &Rule<'_>) {
     let api = rule.api;
     let id = rule.deployment().await.id;
@@ -75,7 +75,7 @@ pub(super) async fn payload_and_readme_come_only_when_asked_for(rule: &Rule<'_>)
     }
 }
 
-/// A new deployment has what was asked for, is on, and is there for others to see.
+/// A new deployment has the requested settings, is enabled, and is listed.
 pub(super) async fn a_new_deployment_is_as_it_was_asked_for(rule: &Rule<'_>) {
     let api = rule.api;
     let wanted =
@@ -93,7 +93,7 @@ pub(super) async fn a_new_deployment_is_as_it_was_asked_for(rule: &Rule<'_>) {
     }
 }
 
-/// A deployment that breaks a range is refused, and none is made.
+/// A deployment out of range is refused and not created.
 pub(super) async fn a_deployment_out_of_range_is_refused(rule: &Rule<'_>) {
     let api = rule.api;
     let mut nameless = rule.wanted();
@@ -113,14 +113,14 @@ pub(super) async fn a_deployment_out_of_range_is_refused(rule: &Rule<'_>) {
     }
 }
 
-/// An update changes what it names and nothing else, the name included.
+/// An update changes the fields that it names and no others.
 pub(super) async fn an_update_changes_only_what_it_names(rule: &Rule<'_>) {
     type FieldChange = (UpdateDeployment, fn(&Rule<'_>, &mut Deployment));
     let api = rule.api;
     let mut expected = rule.deployment().await;
     let id = expected.id.clone();
     let change = UpdateDeployment::new;
-    // Paused first, so that no instance wakes for the rest.
+    // Paused first, so that no instance starts.
     let changes: [FieldChange; 8] = [
         (change().is_enabled(false), |_, it| it.is_enabled = Some(false)),
         (change().max_instances(5_u64), |_, it| it.max_instances = Some(5)),
@@ -150,7 +150,7 @@ pub(super) async fn an_update_changes_only_what_it_names(rule: &Rule<'_>) {
     }
 }
 
-/// An update that names nothing to change is refused before it is sent.
+/// An empty update is refused before it is sent.
 pub(super) async fn an_update_of_nothing_is_refused(rule: &Rule<'_>) {
     let api = rule.api;
     let id = rule.deployment().await.id;
@@ -158,7 +158,7 @@ pub(super) async fn an_update_of_nothing_is_refused(rule: &Rule<'_>) {
     rule.refused(answer, &[ErrorKind::InvalidArgument]);
 }
 
-/// A paused deployment takes no runs, and takes them again when it is resumed.
+/// A paused deployment refuses runs until it is resumed.
 pub(super) async fn a_paused_deployment_refuses_runs_until_it_is_resumed(rule: &Rule<'_>) {
     let api = rule.api;
     let id = rule.deployment().await.id;
@@ -174,7 +174,7 @@ pub(super) async fn a_paused_deployment_refuses_runs_until_it_is_resumed(rule: &
     rule.finish(&id, &run).await;
 }
 
-/// A deleted deployment is found by nobody, and can't be deleted again.
+/// A deleted deployment is not found and cannot be deleted again.
 pub(super) async fn a_deleted_deployment_is_gone_for_good(rule: &Rule<'_>) {
     const GONE: &[ErrorKind] = &[ErrorKind::NotFound];
     let api = rule.api;

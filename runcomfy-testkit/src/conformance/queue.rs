@@ -1,4 +1,4 @@
-//! Rules about the queue: who is in it, in what order, and how many leave it at once.
+//! Rules about the queue: positions, order, and concurrency.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use runcomfy_core::{InferenceRequest, RequestState, RequestStatus};
 
 use super::rule::{Rule, TRIES};
 
-/// A place in the queue is the number of those ahead there, one run for each submit.
+/// A queue position is the number of runs ahead.
 pub(super) async fn a_place_in_the_queue_counts_those_ahead(rule: &Rule<'_>) {
     let id = rule.deployment().await.id;
     for attempt in 1.. {
@@ -15,7 +15,7 @@ pub(super) async fn a_place_in_the_queue_counts_those_ahead(rule: &Rule<'_>) {
         let queued = frame.iter().flatten().filter(|status| is_queued(status));
         let places: Vec<_> = queued.map(|status| status.queue_position).collect();
         if frame.iter().all(Option::is_some) && places.len() >= 2 {
-            // Whether a run that has started still counts as ahead is for the service to say.
+            // Services may or may not count a started run as ahead.
             let started = (runs.len() - places.len()) as i64;
             let first = rule.some(places[0], "place");
             rule.holds((0..=started).contains(&first), &places);
@@ -28,7 +28,7 @@ pub(super) async fn a_place_in_the_queue_counts_those_ahead(rule: &Rule<'_>) {
     }
 }
 
-/// Those ahead in the queue only grow fewer, and only who is in the queue has a place there.
+/// Queue positions only fall, and only queued runs have one.
 pub(super) async fn a_place_in_the_queue_only_falls(rule: &Rule<'_>) {
     let id = rule.deployment().await.id;
     let request = InferenceRequest::new(id.clone());
@@ -55,7 +55,7 @@ pub(super) async fn a_place_in_the_queue_only_falls(rule: &Rule<'_>) {
     }
 }
 
-/// With one instance, runs start in the order in which they were submitted.
+/// With one instance, runs start in the order of submission.
 pub(super) async fn a_run_is_not_overtaken(rule: &Rule<'_>) {
     let id = rule.deployment().await.id;
     for attempt in 1.. {
@@ -78,7 +78,7 @@ pub(super) async fn a_run_is_not_overtaken(rule: &Rule<'_>) {
     }
 }
 
-/// A deployment runs no more at once than it may have instances, and each instance one run.
+/// At most `max_instances` runs are in progress, each on its own instance.
 pub(super) async fn no_more_runs_are_in_progress_than_there_may_be_instances(rule: &Rule<'_>) {
     const MOST: u64 = 2;
     let wanted = rule.wanted().instances(0, MOST);

@@ -1,4 +1,4 @@
-//! Rules about what comes of a run.
+//! Rules about results.
 
 use std::collections::BTreeSet;
 
@@ -11,11 +11,11 @@ use super::rule::{Rule, TRIES};
 
 const GONE: &[ErrorKind] = &[ErrorKind::NotFound];
 
-/// Asked too early, a result says where the run is and shows nothing.
+/// A result before the end of the run has its status and no outputs.
 pub(super) async fn a_result_before_the_end_has_no_outputs(rule: &Rule<'_>) {
     let id = rule.deployment().await.id;
     for attempt in 1.. {
-        // One instance, so that the second is seen in the queue before it is seen in progress.
+        // One instance, so that the second run is seen in the queue first.
         let runs = rule.submit_all(&InferenceRequest::new(id.clone()), 2).await;
         let mut early = BTreeSet::new();
         loop {
@@ -39,7 +39,7 @@ pub(super) async fn a_result_before_the_end_has_no_outputs(rule: &Rule<'_>) {
     }
 }
 
-/// Every node that saves or shows something has its outputs, and each file has an address.
+/// Every output node has outputs, and each file has a URL.
 pub(super) async fn a_result_has_outputs_for_each_output_node(rule: &Rule<'_>) {
     let id = rule.deployment().await.id;
     let run = rule.submit_sample(&id, "image-blend").await;
@@ -56,7 +56,7 @@ pub(super) async fn a_result_has_outputs_for_each_output_node(rule: &Rule<'_>) {
     rule.holds(result.created_at.is_some() && result.finished_at.is_some(), &result);
 }
 
-/// A result that is there stays as it is.
+/// A result does not change.
 pub(super) async fn a_result_reads_the_same_each_time(rule: &Rule<'_>) {
     let api = rule.api;
     let id = rule.deployment().await.id;
@@ -67,7 +67,7 @@ pub(super) async fn a_result_reads_the_same_each_time(rule: &Rule<'_>) {
     rule.is(second, first);
 }
 
-/// A run that fails is completed, and its result says why: no call fails.
+/// A failed run is completed, and its result has the error. The call itself succeeds.
 pub(super) async fn a_failed_run_is_an_answer(rule: &Rule<'_>) {
     let id = rule.deployment().await.id;
     let run = rule.submit_sample(&id, "broken-input").await;
@@ -79,7 +79,7 @@ pub(super) async fn a_failed_run_is_an_answer(rule: &Rule<'_>) {
     rule.holds(failure.message.is_some(), &failure);
 }
 
-/// An override replaces one input of one node; the rest of the graph is as it was saved.
+/// An override replaces one input of one node and nothing else.
 pub(super) async fn an_override_changes_that_input_and_no_other(rule: &Rule<'_>) {
     let id = rule.deployment().await.id;
     let request = InferenceRequest::new(id.clone())
@@ -92,7 +92,7 @@ pub(super) async fn an_override_changes_that_input_and_no_other(rule: &Rule<'_>)
     rule.is(texts, BTreeSet::from([text("3"), text("4")]));
 }
 
-/// The largest seed there is arrives with every digit.
+/// A 64-bit seed keeps all digits.
 pub(super) async fn a_number_of_64_bits_survives(rule: &Rule<'_>) {
     let id = rule.deployment().await.id;
     let request = InferenceRequest::new(id.clone())
@@ -105,7 +105,7 @@ pub(super) async fn a_number_of_64_bits_survives(rule: &Rule<'_>) {
     rule.is(result.output_texts(), vec![("1".to_owned(), u64::MAX.to_string())]);
 }
 
-/// An override of a node or an input that the graph does not have starts nothing.
+/// An override of an unknown node or input is refused, and no run starts.
 pub(super) async fn an_override_of_an_unknown_node_is_refused(rule: &Rule<'_>) {
     let api = rule.api;
     let id = rule.deployment().await.id;
@@ -122,7 +122,7 @@ pub(super) async fn an_override_of_an_unknown_node_is_refused(rule: &Rule<'_>) {
     }
 }
 
-/// What nobody knows is not found, and asking for it changes nothing.
+/// An unknown id is not found, and the call has no effect.
 pub(super) async fn an_unknown_id_is_not_found_and_had_no_effect(rule: &Rule<'_>) {
     let api = rule.api;
     let (nowhere, nobody) = unknown(rule);
@@ -137,7 +137,7 @@ pub(super) async fn an_unknown_id_is_not_found_and_had_no_effect(rule: &Rule<'_>
     }
 }
 
-/// A run is asked after at its own deployment; any other does not know it.
+/// A request is known to its own deployment only.
 pub(super) async fn a_request_is_known_to_its_deployment_only(rule: &Rule<'_>) {
     let api = rule.api;
     let (own, other) = (rule.deployment().await.id, rule.deployment().await.id);

@@ -1,4 +1,4 @@
-//! One rule being tried: how it asks, waits, judges, and tidies up.
+//! `Rule`: the context of one rule, with helpers to call, wait and check.
 
 use std::{
     fmt::Debug,
@@ -18,30 +18,30 @@ use tokio::time::Instant;
 
 use crate::{samples, sync::lock};
 
-/// How often a rule tries again that needs to look in time, on a machine that may be busy elsewhere.
+/// How often a rule repeats an observation that depends on timing.
 pub(super) const TRIES: u32 = 5;
 
-/// What the rules may take for granted of the account they try.
+/// What the rules may assume about the account.
 #[derive(Clone, Debug)]
 pub struct Setting {
-    /// A saved workflow to deploy; what it makes does not matter.
+    /// A saved workflow to deploy. Its outputs do not matter.
     pub workflow_id: String,
-    /// Its version.
+    /// The workflow's version.
     pub workflow_version: String,
-    /// Another version of it, to change to. No run is started with it.
+    /// Another version of the workflow, for updates. No run is started with it.
     pub other_workflow_version: String,
-    /// What to run on.
+    /// The hardware to use.
     pub hardware: String,
-    /// What else there is to run on. No run is started there.
+    /// Other hardware, for updates. No run is started on it.
     pub other_hardware: String,
-    /// The time between two looks at a run.
+    /// The time between two polls.
     pub poll_interval: Duration,
-    /// How long a rule may wait for its runs, queue and cold start included.
+    /// How long a rule may wait for its runs, including queue and cold start.
     pub timeout: Duration,
 }
 
 impl Default for Setting {
-    /// The stock graph of the fake on its smallest machine, looked at ten times a second.
+    /// The stock graph of the fake on its smallest hardware, polled ten times a second.
     fn default() -> Self {
         Self {
             workflow_id: samples::workflow_id(0),
@@ -70,7 +70,7 @@ impl<'a> Rule<'a> {
         Self { name, api, setting, deadline, made: Mutex::default() }
     }
 
-    /// Tries the rule, and deletes what it made whether or not that panics.
+    /// Checks the rule, and deletes its deployments even if it panics.
     pub(super) async fn attempt(&self, rule: impl Future<Output = ()>) {
         let kept = AssertUnwindSafe(rule).catch_unwind().await;
         if kept.is_err() {
@@ -90,7 +90,8 @@ impl<'a> Rule<'a> {
         }
     }
 
-    /// Has the deployments deleted that the service made for this rule without saying so.
+    /// Marks deployments with the rule's name for deletion, which the service may have created without
+    /// reporting them.
     async fn find_leftovers(&self) {
         if let Ok(all) = self.api.list_deployments(&ListDeployments::all()).await {
             let own = self.deployment_name();
@@ -135,7 +136,7 @@ impl<'a> Rule<'a> {
         part.unwrap_or_else(|| self.broken(format_args!("no {missing}")))
     }
 
-    /// The call was refused, for one of these reasons, and it is known that nothing came of it.
+    /// The call was refused with one of these kinds, and certainly had no effect.
     #[track_caller]
     pub(super) fn refused<T: Debug>(&self, answer: Result<T, Error>, kinds: &[ErrorKind]) {
         match answer {
@@ -147,7 +148,7 @@ impl<'a> Rule<'a> {
         }
     }
 
-    /// What a new deployment of the setting's workflow is asked for with.
+    /// The settings of a new deployment.
     pub(super) fn wanted(&self) -> CreateDeployment {
         let workflow_id = match self.setting.workflow_id.as_str().try_into() {
             Ok(workflow_id) => workflow_id,
@@ -180,7 +181,7 @@ impl<'a> Rule<'a> {
         self.good(self.api.submit_request(request).await).request_id
     }
 
-    /// Submits the same so many times, one after the other.
+    /// Submits the same request several times in sequence.
     pub(super) async fn submit_all(
         &self,
         request: &InferenceRequest,
@@ -219,8 +220,8 @@ impl<'a> Rule<'a> {
         self.good(self.api.get_request_status(deployment_id, request_id).await)
     }
 
-    /// What held of each run at one and the same moment: that between two looks at all of them. `None` for
-    /// a run that was not the same in both.
+    /// The statuses of all runs at one moment between two polls. `None` for a run whose status changed
+    /// between them.
     pub(super) async fn statuses(
         &self,
         deployment_id: &DeploymentId,
@@ -235,13 +236,13 @@ impl<'a> Rule<'a> {
         before.into_iter().zip(after).map(|(one, two)| (one == two).then_some(one)).collect()
     }
 
-    /// Waits for the next look, but not for ever.
+    /// Waits for the next poll, up to the timeout.
     pub(super) async fn pause(&self) {
         self.holds(Instant::now() < self.deadline, "no end");
         tokio::time::sleep(self.setting.poll_interval).await;
     }
 
-    /// Waits until the run is in the queue no more.
+    /// Waits until the run has left the queue.
     pub(super) async fn started(
         &self,
         deployment_id: &DeploymentId,

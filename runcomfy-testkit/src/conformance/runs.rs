@@ -1,4 +1,4 @@
-//! Rules about a single run: where it is, and how it is stopped.
+//! Rules about single runs: their states and their cancellation.
 
 use runcomfy_core::{
     ErrorKind, InferenceRequest, InstanceId, ProxyCall, ProxyPath, RequestState,
@@ -6,7 +6,7 @@ use runcomfy_core::{
 
 use super::rule::{Rule, TRIES};
 
-/// A run moves one way, through states that are known, to `completed`.
+/// A run goes through known states in one direction to `completed`.
 pub(super) async fn a_run_goes_from_queue_to_progress_to_completed(rule: &Rule<'_>) {
     let api = rule.api;
     let id = rule.deployment().await.id;
@@ -23,7 +23,7 @@ pub(super) async fn a_run_goes_from_queue_to_progress_to_completed(rule: &Rule<'
         }
         rule.pause().await;
     }
-    // A look may come too late for a state, but never in another order.
+    // A poll may miss a state but not change the order.
     let order = [RequestState::InQueue, RequestState::InProgress, RequestState::Completed];
     let mut left = order.iter();
     rule.holds(seen.iter().all(|state| left.any(|next| next == state)), &seen);
@@ -57,7 +57,7 @@ pub(super) async fn a_run_in_progress_names_its_instance(rule: &Rule<'_>) {
     }
 }
 
-/// The same submit twice is two runs.
+/// Two equal submits are two runs.
 pub(super) async fn every_submit_is_a_run_of_its_own(rule: &Rule<'_>) {
     let id = rule.deployment().await.id;
     let request = InferenceRequest::new(id.clone());
@@ -72,13 +72,13 @@ pub(super) async fn every_submit_is_a_run_of_its_own(rule: &Rule<'_>) {
     }
 }
 
-/// A run that waits is cancelled, stays so, and has no outputs.
+/// A queued run can be cancelled, stays cancelled, and has no outputs.
 pub(super) async fn a_queued_run_can_be_cancelled(rule: &Rule<'_>) {
     let api = rule.api;
     let id = rule.deployment().await.id;
     let request = InferenceRequest::new(id.clone());
     for attempt in 1.. {
-        // One instance, so that the second waits behind the first.
+        // One instance, so that the second run waits behind the first.
         let first = rule.submit(&request).await;
         let second = rule.submit(&request).await;
         let cancelled = rule.good(api.cancel_request(&id, &second).await);
@@ -90,7 +90,7 @@ pub(super) async fn a_queued_run_can_be_cancelled(rule: &Rule<'_>) {
             rule.is(result.output_files(), Vec::new());
             break;
         }
-        // Cancelled too late is no fault: best effort.
+        // A cancellation may come too late, but not every time.
         rule.holds(attempt < TRIES, (cancelled, finished));
     }
 }
@@ -112,12 +112,12 @@ pub(super) async fn a_run_in_progress_can_be_cancelled(rule: &Rule<'_>) {
             rule.is(result.output_files(), Vec::new());
             break;
         }
-        // One that ends before it is stopped completes, but not every time.
+        // A run may complete before it is stopped, but not every time.
         rule.holds(attempt < TRIES, (cancelled, finished));
     }
 }
 
-/// A run that is over can't be cancelled, and stays what it was.
+/// A finished run cannot be cancelled and does not change.
 pub(super) async fn a_finished_run_is_not_cancellable(rule: &Rule<'_>) {
     let api = rule.api;
     let id = rule.deployment().await.id;
@@ -128,7 +128,7 @@ pub(super) async fn a_finished_run_is_not_cancellable(rule: &Rule<'_>) {
     rule.is(rule.status(&id, &run).await.status, before.status);
 }
 
-/// The ComfyUI of an instance answers while it is up; one that is not there is not found.
+/// The proxy reaches a live instance. An unknown instance is not found.
 pub(super) async fn a_live_instance_answers_and_a_dead_one_is_not_found(rule: &Rule<'_>) {
     let api = rule.api;
     let id = rule.deployment().await.id;

@@ -1,4 +1,4 @@
-//! Where accounts that begin templated live: at one time, and in one file if they are to outlive the process.
+//! `AccountFactory`: opens accounts from one template, with one clock and optionally one state file.
 
 use std::time::Duration;
 
@@ -13,19 +13,19 @@ use crate::{
 pub(super) struct AccountFactory {
     template: FakeBuilder,
     clock: Clock,
-    /// What the clock's zero is in real time.
+    /// The real time at which the clock was zero.
     started_at: DateTime<Utc>,
     recorders: Option<Box<dyn Fn(u64) -> EventRecorder + Send + Sync>>,
 }
 
 impl AccountFactory {
-    /// One in memory.
+    /// Accounts in memory.
     pub(super) fn new(template: FakeBuilder) -> Self {
         let clock = Clock::start(Duration::ZERO, template.scale());
         Self { template, clock, started_at: Utc::now(), recorders: None }
     }
 
-    /// One whose accounts are written down by the recorder that this gives for each.
+    /// Accounts whose events go to the recorder that `recorders` returns for their key.
     #[cfg(feature = "state")]
     pub(super) fn kept(
         template: FakeBuilder,
@@ -40,14 +40,14 @@ impl AccountFactory {
         self.clock
     }
 
-    /// Opens a new account, with ids that follow from this seed, or from its key.
+    /// Opens a new account. Its ids depend on the seed, or on its key without one.
     pub(super) fn open(&self, key: u64, seed: Option<u64>) -> FakeRunComfy {
         let now = self.clock.now();
         let mut account = self.template.account(seed.unwrap_or(key), now, self.started_at);
         let recorder = self.recorders.as_ref().map(|recorders| recorders(key));
         let keep = |event| {
             if let Some(recorder) = &recorder {
-                // Nobody need wait: what relies on this is written down after it.
+                // Need not wait, because later events are written after this one.
                 drop((recorder.0)(Some(&HistoryEntry { at: now, event })));
             }
         };

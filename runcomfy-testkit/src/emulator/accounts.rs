@@ -1,4 +1,4 @@
-//! Whose fake a bearer token stands for.
+//! `Accounts`: finds or opens the account of a bearer token.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -24,9 +24,9 @@ pub(super) struct Accounts {
 }
 
 pub(super) enum AccountSource {
-    /// Each token its own, templated when it is first seen, and all at one time.
+    /// One account per token, opened from a template on first use. All share one clock.
     Templated(Box<TemplatedAccounts>),
-    /// Each token its own, as somebody makes it.
+    /// One account per token, made by a function.
     Custom {
         make: Box<Make>,
         known: Mutex<HashMap<String, FakeRunComfy>>,
@@ -36,7 +36,7 @@ pub(super) enum AccountSource {
 
 pub(super) struct TemplatedAccounts {
     pub(super) factory: AccountFactory,
-    /// The account of every token, where there is but one: its key, and what its ids follow from.
+    /// Set if all tokens share one account: its key, which is also its seed.
     pub(super) one: Option<u64>,
     pub(super) known: Mutex<BTreeMap<u64, FakeRunComfy>>,
 }
@@ -50,7 +50,7 @@ impl AccountSource {
 }
 
 impl Accounts {
-    /// Accounts whose answers name addresses below `base`.
+    /// `base` is the base of URLs in responses.
     pub(super) fn new(kind: AccountSource, base: Url) -> Self {
         let accounts = Self { kind, base };
         for (_, fake) in accounts.all() {
@@ -59,15 +59,15 @@ impl Accounts {
         accounts
     }
 
-    /// The account of this token. `None` where it is refused.
+    /// The account of this token. `None` if the token is rejected.
     pub(super) fn of(&self, token: &str) -> Option<FakeRunComfy> {
         match &self.kind {
             AccountSource::Templated(templated) => {
                 let key = templated.one.unwrap_or_else(|| key(token));
                 let mut known = lock(&templated.known);
                 let fake = known.entry(key).or_insert_with(|| {
-                    // Only who asks for it gets the ids that another emulator gave before: they are in use
-                    // outside of it, as names of jobs, files and rows.
+                    // A random seed, because ids are used outside the emulator, as names of jobs and files.
+                    // Only `one_account` asks for the same ids in every emulator.
                     let seed = templated.one.is_none().then(ids::random_seed);
                     let fake = templated.factory.open(key, seed);
                     fake.serve_at(&self.base);
@@ -80,7 +80,8 @@ impl Accounts {
                 if let Some(fake) = known.get(token) {
                     return Some(fake.clone());
                 }
-                // Files are found by request id alone, so no two accounts may share one.
+                // A random seed, because files are found by request id alone and two accounts must not share
+                // one.
                 let builder = FakeRunComfy::builder()
                     .seed(ids::random_seed())
                     .started_at(Utc::now())
@@ -97,7 +98,7 @@ impl Accounts {
         }
     }
 
-    /// What the account of this token goes by. Nothing where all tokens share one.
+    /// The public name of this token's account. `None` if all tokens share one.
     pub(super) fn fingerprint(&self, token: &str) -> Option<Fingerprint> {
         match &self.kind {
             AccountSource::Templated(templated) if templated.one.is_some() => None,
@@ -108,7 +109,7 @@ impl Accounts {
         }
     }
 
-    /// All that there are, and what each goes by.
+    /// All accounts with their public names.
     pub(super) fn all(&self) -> Vec<(Option<Fingerprint>, FakeRunComfy)> {
         match &self.kind {
             AccountSource::Templated(templated) => {
@@ -125,7 +126,7 @@ impl Accounts {
         }
     }
 
-    /// How many times as fast as real time theirs goes.
+    /// How many times faster than real time the accounts' time runs.
     pub(super) fn time_scale(&self) -> f64 {
         match &self.kind {
             AccountSource::Templated(templated) => templated.factory.clock().scale(),
@@ -135,12 +136,12 @@ impl Accounts {
     }
 }
 
-/// What an account is kept under: never the token itself.
+/// The key of an account, so that the token itself is not stored.
 fn key(token: &str) -> u64 {
     ids::hash(token.as_bytes())
 }
 
-/// What a token goes by where it is spoken of: tokens are never shown.
+/// The public name of an account, derived from its token. Tokens are never shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Fingerprint(u64);
 
@@ -152,12 +153,12 @@ impl Fingerprint {
     }
 
     fn of_key(key: u64) -> Self {
-        // Not the key itself: in older states ids follow from it, and many bits of that can be had from any id.
+        // Not the key itself, because in older state files ids are derived from the key and reveal it.
         let other = ids::mix(key ^ 0x5bd1_e995_9e37_79b9);
         Self(other >> (u64::BITS - Self::BITS))
     }
 
-    /// Reads what is shown.
+    /// Parses what `Display` writes.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let number = u64::from_str_radix(text, 16).ok()?;
         (Self(number).to_string() == text).then_some(Self(number))

@@ -1,4 +1,4 @@
-//! Connections that can be cut, and that a fault can take from the HTTP server.
+//! Accepts connections that a fault can take over from the HTTP server.
 
 use std::{
     io,
@@ -24,11 +24,11 @@ use super::{
 };
 use crate::sync::lock;
 
-/// Takes connections until nobody asks for them, and cuts them all when `cut` says so.
+/// The listener. Cancelling `cut` aborts all connections.
 pub(super) struct Connections {
     pub(super) listener: TcpListener,
     pub(super) shared: Arc<SharedState>,
-    /// Ends what faults do to connections.
+    /// Ends what faults do with connections.
     pub(super) stop: CancellationToken,
     pub(super) cut: CancellationToken,
 }
@@ -38,21 +38,21 @@ pub(super) struct Connection {
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
-/// A connection, seen from the calls that come over it.
+/// Access to a connection for the calls that arrive over it.
 #[derive(Clone)]
 pub(super) struct ConnectionHandle {
-    /// Nothing once a fault has taken it.
+    /// `None` once a fault has taken the connection.
     stream: Arc<Mutex<Option<TcpStream>>>,
     stop: CancellationToken,
 }
 
 impl ConnectionHandle {
-    /// Takes the connection from the HTTP server, which neither reads nor writes from now on.
+    /// Takes the connection from the HTTP server, which then neither reads nor writes.
     pub(super) fn take(&self) -> Option<TcpStream> {
         self.stream().take()
     }
 
-    /// Until the emulator stops.
+    /// Resolves when the emulator stops.
     pub(super) async fn stopped(&self) {
         self.stop.cancelled().await;
     }
@@ -76,7 +76,7 @@ impl Listener for Connections {
         loop {
             let (stream, address) = Listener::accept(&mut self.listener).await;
             let Some(stream) = self.without_fault(stream) else { continue };
-            // Answers are small and written in one go: waiting for more only delays them.
+            // Responses are small and written at once, so Nagle's algorithm would only delay them.
             drop(stream.set_nodelay(true));
             let connection = ConnectionHandle {
                 stream: Arc::new(Mutex::new(Some(stream))),
@@ -93,7 +93,7 @@ impl Listener for Connections {
 }
 
 impl Connections {
-    /// The new connection, unless it meets a fault before anything is read from it.
+    /// Applies the faults of new connections. Returns the connection if there is none.
     fn without_fault(&self, stream: TcpStream) -> Option<TcpStream> {
         let fault = self.shared.faults.at_accept();
         self.shared.call_log.connection_accepted(fault.as_ref().map(Fault::kind));
@@ -110,8 +110,8 @@ impl Connections {
 }
 
 impl Connection {
-    /// Does it with the stream, unless it was cut. Whoever waits for it hears of that too. Nothing where
-    /// a fault has taken the stream.
+    /// Polls the stream. Returns an error once the connection was aborted and wakes the task for that too.
+    /// `None` if a fault has taken the stream.
     fn poll<T>(
         &mut self,
         context: &mut Context<'_>,
@@ -124,7 +124,7 @@ impl Connection {
     }
 }
 
-/// What the HTTP server hears when it writes to a connection that a fault has taken: it gives it up.
+/// The error that makes the HTTP server abandon a taken connection.
 fn taken<T>() -> Poll<io::Result<T>> {
     Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()))
 }
@@ -135,7 +135,7 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        // The call that took it is still under way, and an error here would end it too.
+        // Pending, because an error would also end the call that took the connection.
         self.poll(context, |stream, context| stream.poll_read(context, buffer))
             .unwrap_or(Poll::Pending)
     }
@@ -152,7 +152,7 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Nothing is left to flush where it was taken, and a server that waits must not be ended.
+        // Ready, because there is nothing to flush and an error would end the call that took the connection.
         self.poll(context, |stream, context| stream.poll_flush(context))
             .unwrap_or(Poll::Ready(Ok(())))
     }

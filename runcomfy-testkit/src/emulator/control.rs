@@ -1,4 +1,4 @@
-//! The emulator's own routes: faults, scenarios and counters, for whoever tests with it.
+//! The control API below `/_emulator/`: faults, scenarios and counters.
 
 use std::sync::Arc;
 
@@ -14,8 +14,8 @@ use super::{
 };
 use crate::text;
 
-/// No answer ever allows pages of other origins to read it, and what changes anything must come as JSON,
-/// which such a page may not send without asking first.
+/// No response allows cross-origin reads, and changes require JSON, which a page of another origin cannot
+/// send without a preflight.
 pub(super) fn routes() -> Router<Arc<AppState>> {
     Router::new()
         .route("/_emulator/faults", get(faults).post(add_fault).delete(clear_faults))
@@ -66,10 +66,11 @@ fn scenario(body: &Value) -> Result<Scenario, InvalidFault> {
     let object = body.as_object();
     let object = object.ok_or_else(|| InvalidFault::new("body", "must be a JSON object"))?;
     if let Some(key) = object.keys().find(|key| *key != "scenario") {
-        return Err(InvalidFault::new(key, "is not known here"));
+        return Err(InvalidFault::new(key, "is unknown"));
     }
     let name = object.get("scenario").and_then(Value::as_str);
-    let name = name.ok_or_else(|| InvalidFault::new("scenario", "must be there, and be a name"))?;
+    let name =
+        name.ok_or_else(|| InvalidFault::new("scenario", "is required and must be a name"))?;
     name.parse().map_err(|error: UnknownScenario| InvalidFault::new("scenario", error.to_string()))
 }
 
@@ -80,7 +81,7 @@ async fn counters(State(state): State<Arc<AppState>>) -> Response {
     encode::json(StatusCode::OK, &body)
 }
 
-/// What a change leaves at work.
+/// The response to a change: the active rules.
 fn rules(state: &AppState) -> Response {
     encode::json(StatusCode::OK, &json!({"rules": state.shared.faults.listed()}))
 }

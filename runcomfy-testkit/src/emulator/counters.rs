@@ -1,4 +1,4 @@
-//! What happened to every call, in numbers that add up.
+//! `Counters`: the outcomes of all calls, with sums that must match.
 
 use std::collections::BTreeMap;
 
@@ -13,89 +13,89 @@ mod call_log;
 
 pub(super) use call_log::{CallLog, CallRecord};
 
-/// What happened since the emulator started, in all and for each account.
+/// The outcomes of all calls since the emulator started, in total and by account.
 ///
-/// At rest, with no call under way, [`broken`](Self::broken) finds nothing:
+/// When no call is in progress, [`broken`](Self::broken) finds nothing:
 ///
 /// - `calls` = the sum of `operations` = the sum of `answered` + `unanswered` + `in_flight`;
 /// - `submits.seen` = `submits.accepted` + `submits.refused` + `submits.withheld`;
 /// - `submits.accepted` = `submits.confirmed` + `submits.answers_lost`;
 /// - `totals` = the sum over `accounts`.
 ///
-/// `submits.accepted` is the service's own count of runs and the others are counted where the answers
-/// pass, so the second of these says that no run was started twice or behind anybody's back. A run that a
-/// test starts on the fake itself is one of the latter, as is an answer that
-/// [`FakeRunComfy::next_answer_lost`] takes.
+/// `submits.accepted` is counted by the simulated service and the other numbers by the HTTP layer, so the
+/// second equation shows that no run was started twice or without a submit. Runs that a test starts on the
+/// fake itself break it, and so do responses that [`FakeRunComfy::next_answer_lost`] drops.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Counters {
-    /// All accounts together.
+    /// The sum over all accounts.
     pub totals: CallCounters,
-    /// By the token's fingerprint; under `shared` where all tokens share one account.
+    /// By the token's fingerprint, or `shared` if all tokens share one account.
     pub accounts: BTreeMap<String, CallCounters>,
-    /// Calls without a good token, answered with 401.
+    /// Calls without a valid token, answered with 401.
     pub unauthenticated: u64,
-    /// What needs no token: files, and whatever else there is at other addresses. Not in `totals`.
+    /// Calls that need no token, such as output files. Not in `totals`.
     pub open: CallCounters,
     /// Connections to the emulator.
     pub connections: ConnectionCounters,
 }
 
-/// Calls, by what became of them.
+/// Calls by outcome.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct CallCounters {
-    /// Whose head was read.
+    /// Calls whose head was read.
     pub calls: u64,
-    /// The same by operation; those never called are not there.
+    /// Calls by operation, without those that were never called.
     pub operations: BTreeMap<&'static str, u64>,
-    /// Those with a whole answer, right or wrong, by class: `2xx` and so on. Whether the caller has read
+    /// Calls with a complete response, correct or not, by class: `2xx` and so on. Whether the caller has read
     /// it is not known.
     pub answered: BTreeMap<&'static str, u64>,
-    /// Those that ended without a whole answer.
+    /// Calls that ended without a complete response.
     pub unanswered: u64,
-    /// Those that have not ended.
+    /// Calls in progress.
     pub in_flight: u64,
-    /// Calls that change something, took effect, and whose right answer was not given.
+    /// Calls that changed something but did not get the correct response.
     pub answers_lost: u64,
-    /// Calls that met a fault, by its name.
+    /// Calls with an injected fault, by the fault's name.
     pub faults: BTreeMap<&'static str, u64>,
     /// Submits among the calls.
     pub submits: SubmitCounters,
 }
 
-/// Submits, by what became of them.
+/// Submits by outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct SubmitCounters {
-    /// Whose head was read.
+    /// Submits whose head was read.
     pub seen: u64,
-    /// Runs that were really started, by the service's own count.
+    /// Runs that were started, as counted by the simulated service.
     pub accepted: u64,
-    /// Refused by the service.
+    /// Submits that the service refused.
     pub refused: u64,
-    /// Kept from the service by a fault, or by a caller who was gone before it had said all.
+    /// Submits that did not reach the service, because of a fault or because the caller disconnected before
+    /// sending the whole body.
     pub withheld: u64,
-    /// Accepted, with the right answer given.
+    /// Accepted submits with the correct response.
     pub confirmed: u64,
-    /// Accepted, with the right answer not given: nobody knows the request id.
+    /// Accepted submits without the correct response, so that the caller does not know the request id.
     pub answers_lost: u64,
 }
 
-/// Connections, by what became of them.
+/// Connections by outcome.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ConnectionCounters {
-    /// All that came.
+    /// All connections.
     pub accepted: u64,
-    /// Those that met a fault before anything was read, by its name.
+    /// Connections with a fault before anything was read, by the fault's name.
     pub cut_at_accept: BTreeMap<&'static str, u64>,
-    /// Those that a fault took in the middle of a call.
+    /// Connections that a fault took during a call.
     pub cut_in_call: u64,
 }
 
 impl Counters {
-    /// What does not add up, in words. At rest: nothing.
+    /// The equations that do not hold, as text. Empty when no call is in progress.
     #[must_use]
     pub fn broken(&self) -> Vec<String> {
         let mut broken = Vec::new();
@@ -130,13 +130,13 @@ impl Counters {
 }
 
 impl CallCounters {
-    /// Calls of this operation.
+    /// How many calls of this operation there were.
     #[must_use]
     pub fn calls_of(&self, operation: Operation) -> u64 {
         self.operations.get(operation.as_str()).copied().unwrap_or_default()
     }
 
-    /// Calls that met this fault.
+    /// How many calls had this fault.
     #[must_use]
     pub fn faults_of(&self, kind: FaultKind) -> u64 {
         self.faults.get(kind.as_str()).copied().unwrap_or_default()

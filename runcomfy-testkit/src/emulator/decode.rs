@@ -1,4 +1,4 @@
-//! What callers send, read as strictly as the service reads it.
+//! Decodes requests as strictly as the service does. Shares no code with the client.
 
 use runcomfy_core::{
     CreateDeployment, DeploymentId, Error, ExtraData, Include, InferenceRequest, ListDeployments,
@@ -13,7 +13,7 @@ mod fields;
 
 use fields::Fields;
 
-/// `ids` and `includes`, each as often as there are values.
+/// Decodes the repeatable query parameters `ids` and `includes`.
 pub(super) fn list(query: Option<&str>) -> Result<ListDeployments, Error> {
     const OPERATION: Operation = Operation::ListDeployments;
     let invalid = || {
@@ -40,7 +40,7 @@ pub(super) fn include(operation: Operation, query: Option<&str>) -> Result<Inclu
     })
 }
 
-/// All eight fields, or the list of what is wrong with them.
+/// Decodes the eight required fields. The error lists every invalid one.
 pub(super) fn create(body: &[u8]) -> Result<CreateDeployment, Error> {
     const OPERATION: Operation = Operation::CreateDeployment;
     let mut fields = Fields::of(OPERATION, body)?;
@@ -61,11 +61,11 @@ pub(super) fn create(body: &[u8]) -> Result<CreateDeployment, Error> {
             .keep_warm_duration_in_seconds(keep_warm?);
         Some(request)
     };
-    // A field that is not there has ended it above.
+    // Unreachable: a missing field has returned an error above.
     request().ok_or_else(|| service_error::unprocessable(OPERATION, "Validation Error"))
 }
 
-/// Any of the fields, but always the name.
+/// Decodes the optional fields and the required name.
 pub(super) fn update(body: &[u8]) -> Result<UpdateDeployment, Error> {
     const OPERATION: Operation = Operation::UpdateDeployment;
     let mut fields = Fields::of(OPERATION, body)?;
@@ -96,7 +96,7 @@ pub(super) fn inference(
     let overrides = fields.optional("overrides", Fields::any);
     let workflow = fields.optional("workflow_api_json", Fields::any);
     let extra_data = fields.optional("extra_data", Fields::object);
-    // Where clients put them before there were query parameters. The service reads them there to this day.
+    // Early clients sent the webhook in the body, and the service still accepts that.
     let in_body = (
         fields.optional("webhook", Fields::address),
         fields.optional("webhook_intermediate_status", Fields::flag),
@@ -118,7 +118,7 @@ pub(super) fn inference(
     Ok(request)
 }
 
-/// Who is to be told what becomes of the run. What the query says goes before what the body says.
+/// The webhook of a request. The query takes precedence over the body.
 fn webhook(
     query: Option<&str>,
     (url, intermediate): (Option<Url>, Option<bool>),
@@ -148,7 +148,7 @@ fn webhook(
     }))
 }
 
-/// What goes on to ComfyUI: an object, or nothing at all.
+/// The body for ComfyUI: an object, or empty.
 pub(super) fn proxy_body(body: &[u8]) -> Result<Map<String, Value>, Error> {
     if body.is_empty() {
         return Ok(Map::new());
@@ -156,7 +156,7 @@ pub(super) fn proxy_body(body: &[u8]) -> Result<Map<String, Value>, Error> {
     Fields::of(Operation::CallInstanceProxy, body).map(Fields::into_map)
 }
 
-/// A deployment's id from the path. A text that is not an id gets the same answer as an unknown deployment.
+/// A deployment id from the path. Text that is not an id gets the same response as an unknown deployment.
 pub(super) fn deployment_id(operation: Operation, text: &str) -> Result<DeploymentId, Error> {
     DeploymentId::new(text).map_err(|_| service_error::missing(operation, "Deployment not found"))
 }

@@ -1,4 +1,4 @@
-//! What the service writes, field by field. Shares no type with the client's own reading of it.
+//! Encodes responses field by field. Shares no code with the client.
 
 use axum::{
     http::{HeaderValue, StatusCode, Uri, header},
@@ -58,7 +58,7 @@ pub(super) fn deployment(deployment: &Deployment) -> Value {
     body
 }
 
-/// Where one request is asked after, below the version under which the call came.
+/// The URLs of one request, in the API version under which the call came.
 pub(super) struct Addresses {
     request: String,
 }
@@ -130,15 +130,15 @@ pub(super) fn cancellation(request: &RequestId, cancellation: &Cancellation) -> 
     })
 }
 
-/// Marks the answer to a submit that was accepted.
+/// A response extension: the submit was accepted.
 #[derive(Clone, Debug)]
 pub(super) struct AcceptedRequest(pub(super) RequestId);
 
-/// Marks an answer that refuses the call, whatever its HTTP status says, with the number it does that by.
+/// A response extension: the service refused the call with this error code, whatever the HTTP status is.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ErrorCode(pub(super) i64);
 
-/// A call that the service refused.
+/// An error as the service's response.
 #[derive(Debug)]
 pub(super) struct ErrorResponse(Error);
 
@@ -177,11 +177,11 @@ impl axum::response::IntoResponse for ErrorResponse {
     }
 }
 
-/// The HTTP status and number for errors that name none themselves.
+/// The HTTP status and error code of errors that have none.
 fn usual(kind: ErrorKind) -> (StatusCode, i64) {
     match kind {
         ErrorKind::Conflict => (StatusCode::CONFLICT, 409_001),
-        // ErrorCode by number, in an answer that went well by HTTP.
+        // The service reports these with status 200 and an error code.
         ErrorKind::DeploymentDisabled => (StatusCode::OK, 10_002),
         ErrorKind::InsufficientFunds => (StatusCode::OK, 10_001),
         ErrorKind::InvalidArgument | ErrorKind::InvalidRequest => {

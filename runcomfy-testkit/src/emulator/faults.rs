@@ -1,4 +1,4 @@
-//! What goes wrong on purpose: which faults are at work, and which of them a call meets.
+//! `Faults`: the active fault rules, and which of them applies to a call.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -37,7 +37,7 @@ pub(super) use rewrite::rewrite;
 use rule::{ActiveRule, Occasion};
 pub(super) use runs::script;
 
-/// The faults at work. Where there are none, looking costs one relaxed load.
+/// The active fault rules. Without rules, a call costs one relaxed load.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     active: AtomicBool,
@@ -48,22 +48,22 @@ pub(super) struct Faults {
 #[derive(Debug, Default)]
 struct FaultState {
     rules: Vec<ActiveRule>,
-    /// How many rules there ever were: each has rng of its own.
+    /// How many rules were ever added. Each has its own random sequence.
     added: u64,
-    /// Tokens that are no good any more.
+    /// Accounts whose token was revoked.
     revoked: HashSet<Fingerprint>,
-    /// Requests that are not found before their time.
+    /// Requests that are reported as not found until this time.
     hidden: HashMap<String, Instant>,
 }
 
-/// What becomes of a call.
+/// What happens to a call.
 #[derive(Debug)]
 pub(super) enum FaultDecision {
     Fault(Fault),
-    /// Its request is not found yet.
+    /// Its request is reported as not found for now.
     Hidden,
     Nothing,
-    /// Its token was revoked before.
+    /// Its token was revoked by an earlier fault.
     Revoked,
 }
 
@@ -86,7 +86,7 @@ impl Faults {
         }
     }
 
-    /// Ends all faults, revoked tokens and hidden requests included.
+    /// Removes all rules, revoked tokens and hidden requests.
     pub(super) fn clear(&self) {
         let mut state = self.state();
         state.rules.clear();
@@ -95,7 +95,7 @@ impl Faults {
         self.active.store(false, Ordering::Relaxed);
     }
 
-    /// What a new connection meets.
+    /// The fault of a new connection.
     pub(super) fn at_accept(&self) -> Option<Fault> {
         if !self.active.load(Ordering::Relaxed) {
             return None;
@@ -103,8 +103,8 @@ impl Faults {
         first_match(&mut self.state().rules, Occasion::Accept)
     }
 
-    /// What a call meets: what happened to its token or request before, then what its header asks for,
-    /// then the first rule that strikes.
+    /// The fault of a call: an earlier revocation or hidden request, then the fault of its header, then the
+    /// first rule that matches.
     pub(super) fn decide(
         &self,
         operation: Operation,
@@ -132,7 +132,7 @@ impl Faults {
         FaultDecision::Fault(fault)
     }
 
-    /// Has a request not be found for so long.
+    /// Reports a request as not found for this time.
     pub(super) fn hide(&self, request: &str, time: Duration) {
         let (now, mut state) = (Instant::now(), self.state());
         state.hidden.retain(|_, until| *until > now);
@@ -140,7 +140,7 @@ impl Faults {
         self.active.store(true, Ordering::Relaxed);
     }
 
-    /// The rules at work, each with how often it matched.
+    /// The active rules with the number of calls that they matched.
     pub(super) fn listed(&self) -> Vec<Value> {
         let listed = |active: &ActiveRule| {
             let mut body = active.rule.to_json();
@@ -153,14 +153,14 @@ impl Faults {
         self.state().rules.iter().map(listed).collect()
     }
 
-    /// The scenarios of which any rule is at work.
+    /// The scenarios with active rules.
     pub(super) fn playing(&self) -> Vec<&'static str> {
         let mut names: Vec<_> = self.state().rules.iter().filter_map(|one| one.scenario).collect();
         names.dedup();
         names
     }
 
-    /// Everything that can be had, and the rules at work.
+    /// All faults with their parameters, and the active rules.
     pub(super) fn to_json(&self) -> Value {
         json!({"faults": listing::catalogue(), "rules": self.listed()})
     }
@@ -187,14 +187,14 @@ impl FaultState {
     }
 }
 
-/// The fault of the first rule that strikes.
+/// The fault of the first rule that matches.
 fn first_match(rules: &mut [ActiveRule], occasion: Occasion) -> Option<Fault> {
     let matched = rules.iter_mut().find_map(|rule| rule.matches(occasion).then_some(rule));
     matched.map(|active| active.rule.fault.clone())
 }
 
 impl FaultKind {
-    /// One line each with name, parameters and what it does, for people.
+    /// All faults as text: name, parameters and description.
     #[must_use]
     pub fn list() -> String {
         listing::for_people()

@@ -1,4 +1,4 @@
-//! Files that runs made, at the addresses that results name.
+//! Serves output files at the URLs that results name.
 
 use std::{io, path::Path, sync::Arc};
 
@@ -15,14 +15,14 @@ use tokio::{fs, io::AsyncReadExt as _};
 use super::app_state::AppState;
 use crate::outputs;
 
-/// Anybody may have made them, and they come from where the page does: none may do what that can.
+/// Headers that prevent scripts: anybody can create a file, and files have the same origin as the page.
 const HARMLESS: [(HeaderName, &str); 2] =
     [(header::X_CONTENT_TYPE_OPTIONS, "nosniff"), (header::CONTENT_SECURITY_POLICY, "sandbox")];
 
 /// How much of a file is in memory at a time.
 const PIECE: usize = 64 * 1024;
 
-/// Open to anybody, as the service's storage is.
+/// Needs no token, like the service's storage.
 pub(super) async fn output_file(
     State(state): State<Arc<AppState>>,
     Place((request, kind, path)): Place<(String, String, String)>,
@@ -44,7 +44,7 @@ pub(super) async fn output_file(
     (content_type, HARMLESS, body).into_response()
 }
 
-/// A file on the disk, piece by piece. One that grows or shrinks meanwhile breaks off.
+/// Streams a file from disk. If the file shrinks meanwhile, the response is cut short.
 async fn stored(path: &Path) -> io::Result<Response> {
     let file = fs::File::open(path).await?;
     let length = file.metadata().await?.len();

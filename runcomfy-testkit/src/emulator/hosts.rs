@@ -1,7 +1,7 @@
-//! Under which names an emulator answers.
+//! Checks the `Host` header.
 //!
-//! One that listens to this machine alone answers to this machine's names only. A web page whose name was made
-//! to lead here could otherwise ask what it likes in its reader's browser: nobody is asked who they are.
+//! An emulator on a loopback address accepts only loopback names and its public name. Otherwise a web page
+//! could use DNS rebinding to call the emulator, which does not authenticate callers.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -9,9 +9,9 @@ use axum::http::{HeaderMap, header, uri::Authority};
 use url::Url;
 
 pub(super) enum Hosts {
-    /// It listens to others, under names that it can't know.
+    /// Listens on other interfaces, whose names are unknown.
     Any,
-    /// This machine's, and the one that clients are told.
+    /// Listens on loopback; accepts loopback names and the public name.
     Local { public: Option<String> },
 }
 
@@ -24,10 +24,10 @@ impl Hosts {
         }
     }
 
-    /// Whether a call with these headers is for this emulator.
+    /// Whether the request's host is accepted.
     pub(super) fn answers(&self, headers: &HeaderMap) -> bool {
         let Self::Local { public } = self else { return true };
-        // HTTP/1.0 has none, and no browser speaks that.
+        // HTTP/1.0 requests have no `Host`, and no browser sends them.
         let Some(host) = headers.get(header::HOST) else { return true };
         let authority = host.to_str().ok().and_then(|host| host.parse::<Authority>().ok());
         let Some(authority) = authority else { return false };

@@ -1,4 +1,4 @@
-//! What every call passes first: whose it is, what it meets, and what is written down of it.
+//! The middleware of every call: finds the account, decides on faults, and records the outcome.
 
 use std::{sync::Arc, time::Duration};
 
@@ -30,10 +30,11 @@ pub(super) async fn handle(
 ) -> Response {
     let shared = &state.shared;
     if !state.hosts.answers(request.headers()) {
-        return (StatusCode::MISDIRECTED_REQUEST, "not a name of this emulator").into_response();
+        return (StatusCode::MISDIRECTED_REQUEST, "not a host name of this emulator")
+            .into_response();
     }
     let path = request.uri().path();
-    // Whoever controls faults meets none.
+    // Control calls have no faults.
     if path.starts_with("/_emulator/") {
         return next.run(request).await;
     }
@@ -83,7 +84,7 @@ pub(super) async fn handle(
     }
 }
 
-/// One call on its way.
+/// A call in progress.
 struct PendingCall<'a> {
     record: CallRecord,
     connection: ConnectionHandle,
@@ -92,14 +93,14 @@ struct PendingCall<'a> {
 }
 
 impl PendingCall<'_> {
-    /// Unharmed.
+    /// Handles the call without a fault.
     async fn forward(mut self, request: Request, next: Next) -> Response {
         let response = self.serve(request, next).await;
         self.record.answered(response.status(), took_effect(&response));
         response
     }
 
-    /// Another answer, and no effect.
+    /// Sends another response; the call has no effect.
     async fn answer_instead(self, request: Request, response: Response) -> Response {
         drain_body(request).await;
         self.record.answered(response.status(), false);
@@ -124,7 +125,7 @@ impl PendingCall<'_> {
         }
         let response = match fault.effect() {
             Effect::Applied => Some(self.serve(request, next).await),
-            // It goes before the body has come.
+            // The connection is reset before the body is read.
             Effect::Withheld if kind == FaultKind::ResetBeforeBody => None,
             Effect::Withheld => {
                 drain_body(request).await;
@@ -136,7 +137,7 @@ impl PendingCall<'_> {
             return self.take_connection(&fault, response, confirms).await;
         }
         if let Some(response) = faults::answer(&fault) {
-            // An endless one is never whole.
+            // An endless response is never complete.
             if kind != FaultKind::EndlessBody {
                 self.record.answered(response.status(), false);
             }
@@ -148,7 +149,7 @@ impl PendingCall<'_> {
         response
     }
 
-    /// Takes the connection, and does the rest without the HTTP server.
+    /// Takes the connection from the HTTP server and applies the fault to the socket.
     async fn take_connection(
         self,
         fault: &Fault,
@@ -165,11 +166,11 @@ impl PendingCall<'_> {
                 self.record.answered(status, confirms);
             }
         }
-        // Nobody gets it: the server finds the connection gone, and gives it up.
+        // Not sent: the HTTP server finds the connection taken and abandons it.
         StatusCode::OK.into_response()
     }
 
-    /// The service's own answer.
+    /// Runs the handler.
     async fn serve(&mut self, request: Request, next: Next) -> Response {
         let forwarded = self.record.forward();
         let changes = self.operation.is_some_and(|one| one.call_kind() != CallKind::Read);
@@ -178,7 +179,7 @@ impl PendingCall<'_> {
             forwarded.finish(took_effect(&response));
             response
         };
-        // What was begun is finished and written down, whether or not the caller still listens.
+        // A change is completed and recorded even if the caller disconnects.
         let response = if changes { tokio::spawn(work).await } else { Ok(work.await) };
         match response {
             Ok(response) => {
@@ -192,7 +193,7 @@ impl PendingCall<'_> {
             }
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
-                // The runtime is going down.
+                // The runtime is shutting down.
                 Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
             },
         }
@@ -203,13 +204,13 @@ fn took_effect(response: &Response) -> bool {
     response.status().is_success() && response.extensions().get::<encode::ErrorCode>().is_none()
 }
 
-/// So that the caller has said all before it gets an answer, as from the service.
+/// Reads the whole body before a response is sent, as the service does.
 async fn drain_body(request: Request) {
-    // Too much, or broken off: the answer is the same.
+    // The response is the same if the body is too large or incomplete.
     let _ = to_bytes(request.into_body(), MAX_BODY_BYTES).await;
 }
 
-/// The fault that the caller asks for.
+/// The fault that the call's header asks for.
 fn requested_fault(headers: &HeaderMap) -> Result<Option<Fault>, InvalidFault> {
     let Some(header) = headers.get("x-emulator-fault") else { return Ok(None) };
     let text = header.to_str().map_err(|_| InvalidFault::new("fault", "must be ASCII"))?;
@@ -221,30 +222,30 @@ fn check_operation(fault: Fault, operation: Operation) -> Result<Fault, InvalidF
         return Ok(fault);
     }
     let (kind, operation) = (fault.kind().as_str(), operation.as_str());
-    Err(InvalidFault::new("fault", format!("{kind} never meets a call of {operation}")))
+    Err(InvalidFault::new("fault", format!("{kind} does not apply to calls of {operation}")))
 }
 
-/// For calls that are no operation's.
+/// Checks a fault for a call that is no API operation.
 fn check_any_call(fault: Fault) -> Result<Fault, InvalidFault> {
     if fault.meets_anything() && fault.kind() != FaultKind::TokenRevoked {
         return Ok(fault);
     }
     let kind = fault.kind().as_str();
-    Err(InvalidFault::new("fault", format!("{kind} meets calls of the API only")))
+    Err(InvalidFault::new("fault", format!("{kind} applies to API calls only")))
 }
 
-/// The request that a call names.
+/// The request id in the path.
 fn request_id_in(path: &str) -> Option<RequestId> {
     let (_, rest) = path.split_once("/requests/")?;
     RequestId::new(rest.split('/').next()?).ok()
 }
 
-/// Which operation a call is of.
+/// The operation of a call.
 fn operation(method: &Method, path: &str) -> Option<Operation> {
     let mut parts = path.strip_prefix("/prod/")?.split('/');
     let (version, "deployments") = (parts.next()?, parts.next()?) else { return None };
     let rest: Vec<_> = parts.collect();
-    // A HEAD is answered as the GET would be.
+    // HEAD is handled like GET.
     let method = if method == Method::HEAD { "GET" } else { method.as_str() };
     match (version, method, &rest[..]) {
         ("v2", "GET", []) => Some(Operation::ListDeployments),

@@ -1,4 +1,4 @@
-//! Tells webhooks what becomes of requests, as it happens.
+//! `Notifier`: delivers webhook events of all accounts.
 
 use std::{
     collections::HashSet,
@@ -19,16 +19,16 @@ use crate::{
 #[derive(Clone)]
 pub(super) struct Notifier {
     options: WebhookOptions,
-    /// Made for the first delivery: it reads certificates, which takes a while, and need not be there.
+    /// Created for the first delivery, because it reads certificates, which takes time and may fail.
     webhooks: Arc<OnceLock<Option<Webhooks>>>,
-    /// The accounts that somebody waits to hear of.
+    /// The accounts that are watched.
     watched: Arc<Mutex<HashSet<usize>>>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
 
 impl Notifier {
-    /// One that tells everything so often, beginning with what was not told before the last stop.
+    /// Delivers each event `copies` times, starting with those that were pending at the last stop.
     pub(super) fn begin(accounts: &Accounts, copies: u32) -> Option<Self> {
         let options = WebhookOptions { copies, ..WebhookOptions::default() };
         let notifier = Self {
@@ -46,7 +46,7 @@ impl Notifier {
         Some(notifier)
     }
 
-    /// Tells what happens to this account's requests from now on.
+    /// Delivers the events of this account from now on.
     pub(super) fn watch(&self, fake: &FakeRunComfy) {
         let mut watched = lock(&self.watched);
         if !watched.insert(fake.identity()) {
@@ -56,12 +56,13 @@ impl Notifier {
         self.tasks.spawn(stop.run_until_cancelled_owned(async move {
             let changed = fake.changed();
             loop {
-                // Before looking, so that no change comes unseen in between.
+                // Subscribed before the events are taken, so that no change is missed.
                 let change = changed.notified();
                 tokio::pin!(change);
                 change.as_mut().enable();
                 let (notes, next) = fake.take_webhook_events();
-                // Nobody is told what a crash would undo: where it can't be kept, it is told after a restart.
+                // An event is delivered only once it is on disk. If it cannot be written, it is delivered
+                // after a restart.
                 if !notes.is_empty() && fake.recorded().await.is_err() {
                     continue;
                 }
@@ -78,23 +79,23 @@ impl Notifier {
         }));
     }
 
-    /// `None` where the platform's certificates can't be read: nothing is delivered then.
+    /// `None` if the platform's certificates cannot be read; then nothing is delivered.
     fn webhooks(&self) -> Option<&Webhooks> {
         self.webhooks.get_or_init(|| Webhooks::new(self.options.clone()).ok()).as_ref()
     }
 
-    /// How many were acknowledged.
+    /// How many deliveries were acknowledged.
     pub(super) fn delivered(&self) -> u64 {
         let made = self.webhooks.get().and_then(Option::as_ref);
         made.map_or(0, |webhooks| webhooks.counts().delivered)
     }
 
-    /// Tells nobody anything any more, once those who would have noticed.
+    /// Stops delivering, without waiting.
     pub(super) fn end(&self) {
         self.stop.cancel();
     }
 
-    /// Tells nobody anything any more.
+    /// Stops delivering and waits for the tasks.
     pub(super) async fn stop(&self) {
         self.end();
         self.tasks.close();
@@ -105,7 +106,7 @@ impl Notifier {
     }
 }
 
-/// What the webhook of a note's request is told. `None` where the request is gone.
+/// The delivery of an event. `None` if the request was deleted.
 fn delivery(fake: &FakeRunComfy, note: WebhookEvent) -> Option<Delivery> {
     let WebhookEvent { deployment_id, request_id, stage } = note;
     let url = fake.webhook(&request_id)?;
@@ -130,7 +131,7 @@ fn delivery(fake: &FakeRunComfy, note: WebhookEvent) -> Option<Delivery> {
     Some(Delivery { request_id, url, payload, settled: Some(settled) })
 }
 
-/// Has it kept that a webhook was told, so that it is not told again after a restart.
+/// Records the acknowledgement, so that the event is not delivered again after a restart.
 fn acknowledgement(fake: FakeRunComfy, request_id: RequestId, stage: WebhookStage) -> OnSettled {
     Box::new(move || fake.webhook_delivered(&request_id, stage))
 }

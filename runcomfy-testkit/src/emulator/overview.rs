@@ -1,4 +1,4 @@
-//! What the page shows, and what an account may know and do about itself beyond the service's own calls.
+//! The overview for the page, and the account routes of the control API.
 
 use std::sync::{Arc, OnceLock};
 
@@ -29,7 +29,7 @@ pub(super) fn routes() -> Router<Arc<AppState>> {
         .route("/_emulator/pay-in", post(pay_in))
 }
 
-/// As many accounts are shown in full whichever is asked for.
+/// Up to this many accounts are always shown in full.
 const MAX_FULL_ACCOUNTS: usize = 6;
 
 async fn overview(
@@ -38,17 +38,17 @@ async fn overview(
     headers: HeaderMap,
 ) -> Response {
     let mut accounts = state.accounts.all();
-    // Whoever comes, the others stay where they are.
+    // A stable order when accounts are added.
     accounts.sort_unstable_by_key(|(fingerprint, _)| *fingerprint);
     let few = accounts.len() <= MAX_FULL_ACCOUNTS;
-    // Which one is shown in full, where there are many.
+    // The account that is shown in full if there are many.
     let asked = form_urlencoded::parse(query.unwrap_or_default().as_bytes())
         .find(|(key, _)| key == "account")
         .map(|(_, name)| name.into_owned());
     let chosen = asked.filter(|name| accounts.iter().any(|(one, _)| account_name(*one) == *name));
     let summary = |(place, (fingerprint, fake)): (usize, &(Option<Fingerprint>, FakeRunComfy))| {
         let name = account_name(*fingerprint);
-        // The page shows one, by default the first.
+        // By default the first.
         let whole = few || chosen.as_ref().map_or(place == 0, |chosen| *chosen == name);
         let mut summary = if whole { fake.overview() } else { fake.summary() };
         if whole {
@@ -72,7 +72,7 @@ async fn overview(
         },
         "accounts": summaries,
     });
-    // The time alone is no news.
+    // The time is not part of the ETag.
     let tag = format!("\"{:016x}\"", ids::hash(format!("{}{body}", this_process()).as_bytes()));
     let known = headers.get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
     if known.is_some_and(|known| known.split(',').any(|one| one.trim() == tag)) {
@@ -86,12 +86,12 @@ async fn overview(
     answer
 }
 
-/// What an account goes by where it is shown.
+/// The name of an account in the control API.
 fn account_name(fingerprint: Option<Fingerprint>) -> String {
     fingerprint.map_or_else(|| "shared".to_owned(), |fingerprint| fingerprint.to_string())
 }
 
-/// The service's time, which all accounts that begin alike share.
+/// The simulated time, which is the same for all accounts of one template.
 fn now(accounts: &[(Option<Fingerprint>, FakeRunComfy)]) -> String {
     match accounts {
         [(_, fake), ..] => fake.stamp(),
@@ -99,13 +99,13 @@ fn now(accounts: &[(Option<Fingerprint>, FakeRunComfy)]) -> String {
     }
 }
 
-/// The start of this process, so that what comes after a restart is not taken for the same.
+/// Identifies this process, so that an ETag from before a restart does not match.
 fn this_process() -> &'static str {
     static START: OnceLock<String> = OnceLock::new();
     START.get_or_init(|| format!("{:?}{}", Utc::now(), std::process::id()))
 }
 
-/// Addresses of files without their beginning: the page is looked at from wherever it is.
+/// Makes the URLs of files relative, because the page may be reached under another name.
 fn strip_base(summary: &mut Map<String, Value>, base: &Url) {
     let requests = summary.get_mut("requests").and_then(Value::as_array_mut).into_iter().flatten();
     let files = requests.filter_map(|one| one["files"].as_array_mut()).flatten();
@@ -117,8 +117,7 @@ fn strip_base(summary: &mut Map<String, Value>, base: &Url) {
     }
 }
 
-/// All there is to know of the caller's account, and what it goes by where others are spoken of too: in the
-/// counters and in rules for faults.
+/// The caller's account in full, with the name that counters and fault rules use.
 async fn account(
     State(state): State<Arc<AppState>>,
     Caller(fake): Caller,

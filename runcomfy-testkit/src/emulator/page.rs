@@ -1,4 +1,4 @@
-//! The page to look at: its files, and what a browser may do with them.
+//! The emulator's web page: its files and their security headers.
 
 use axum::{
     Router,
@@ -10,7 +10,7 @@ use axum::{
     routing::get,
 };
 
-/// Path, type and text.
+/// Path, content type and text.
 const FILES: [(&str, &str, &str); 8] = [
     ("/", "text/html; charset=utf-8", include_str!("page/page.html")),
     ("/_emulator/page.css", "text/css; charset=utf-8", include_str!("page/page.css")),
@@ -22,12 +22,12 @@ const FILES: [(&str, &str, &str); 8] = [
     ("/_emulator/page.svg", "image/svg+xml", include_str!("page/page.svg")),
 ];
 
-/// The emulator's own files and answers, and nothing else: what the page shows was written by anybody.
+/// Allows the emulator's own files only, because the page shows data that anybody can write.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
      media-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; \
      frame-ancestors 'none'";
 
-/// Routes without a token: a browser has none.
+/// These routes need no token, because a browser has none.
 pub(super) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
     FILES.into_iter().fold(Router::new(), |router, (path, content_type, text)| {
         let headers = [
@@ -35,7 +35,7 @@ pub(super) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
             (CONTENT_SECURITY_POLICY, POLICY),
             (X_CONTENT_TYPE_OPTIONS, "nosniff"),
             (REFERRER_POLICY, "no-referrer"),
-            // The next emulator at this address may be a newer one.
+            // Another version of the emulator may use this address next.
             (CACHE_CONTROL, "no-cache"),
         ];
         router.route(path, get(async move || (headers, text).into_response()))

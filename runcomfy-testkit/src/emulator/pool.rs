@@ -1,4 +1,4 @@
-//! Runs requests on ComfyUI servers: one job at a time on each, first come, first served.
+//! `Pool`: runs requests on ComfyUI servers, one job per server at a time, first come, first served.
 
 use std::{
     collections::HashMap,
@@ -43,14 +43,14 @@ pub(super) struct Pool {
     servers: Vec<PoolServer>,
     queue: PendingJobs,
     arrived: Notify,
-    /// By request, what stops it.
+    /// Cancels the run of a request.
     under_way: Mutex<HashMap<RequestId, CancellationToken>>,
-    /// Those that have had anything run.
+    /// The accounts that have submitted requests.
     accounts: Mutex<HashMap<usize, FakeRunComfy>>,
-    /// Where outputs go, one folder for each request.
+    /// The output files, one folder per request.
     outputs: PathBuf,
     report: Option<Report>,
-    /// Goes with the pool, where outputs are not to outlive it.
+    /// Deleted with the pool. `None` if outputs are kept.
     temporary_outputs: Option<TempDir>,
     times: Times,
     closing: CancellationToken,
@@ -58,7 +58,7 @@ pub(super) struct Pool {
 
 impl Pool {
     /// # Errors
-    /// Where an address is none of a ComfyUI's or there twice, or there is no place for outputs.
+    /// If a URL is invalid or names a server twice, or the output folder cannot be created.
     pub(super) fn new(
         urls: Vec<Url>,
         allow: Vec<String>,
@@ -80,7 +80,7 @@ impl Pool {
                 ..ComfyOptions::default()
             };
             let server = Server::new(url, options).map_err(io::Error::other)?;
-            // Each takes one job at a time.
+            // A server must take one job at a time.
             if servers.iter().any(|one| one.server.name() == server.name()) {
                 let why = format!("the ComfyUI at {} is named twice", server.name());
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
@@ -108,9 +108,9 @@ impl Pool {
         })
     }
 
-    /// Has it hear what is wished of the accounts' requests.
+    /// The driver that connects the accounts to this pool.
     pub(super) fn driver(self: &Arc<Self>) -> Driver {
-        // The accounts are in the pool, and this is in each of them.
+        // Weak, because the pool holds the accounts and each account holds its driver.
         let pool = Arc::downgrade(self);
         Driver(Arc::new(move |fake, command| {
             if let Some(pool) = pool.upgrade() {
@@ -128,7 +128,7 @@ impl Pool {
             DriverCommand::Stop(request_id) => {
                 self.stop(&request_id);
             }
-            // Whoever runs it sees to its files.
+            // The worker that runs it deletes its files.
             DriverCommand::Forget(request_id) if self.stop(&request_id) => {}
             DriverCommand::Forget(request_id) => {
                 drop(self.remove(&request_id));
@@ -137,7 +137,7 @@ impl Pool {
         }
     }
 
-    /// Takes on what an emulator that is gone left undone.
+    /// Takes over the unfinished runs of an earlier emulator.
     pub(super) fn resume_open_runs<'a>(
         &self,
         accounts: impl IntoIterator<Item = &'a FakeRunComfy>,
@@ -147,7 +147,7 @@ impl Pool {
             lock(&self.accounts).insert(fake.identity(), fake.clone());
             open.extend(fake.open().into_iter().map(|one| (fake, one)));
         }
-        // First come, first served, whoever came.
+        // First come, first served across accounts.
         open.sort_by_key(|(_, one)| one.created_at);
         for (fake, OpenRun { request_id, machine, prompt_id, accepted, cancelled, .. }) in open {
             let begun = machine.zip(prompt_id).map(|(machine, prompt_id)| HandedOverJob {
@@ -156,7 +156,7 @@ impl Pool {
                 accepted: accepted.and_then(|accepted| serde_json::from_value(accepted).ok()),
             });
             if begun.is_some() {
-                // It runs, so it may be stopped before anybody here has looked at it.
+                // It is running, so it can be cancelled before a worker has resumed it.
                 let stop = CancellationToken::new();
                 if cancelled {
                     stop.cancel();
@@ -172,7 +172,7 @@ impl Pool {
         self.arrived.notify_waiters();
     }
 
-    /// Stops a request that runs. `false` where it does not: one that waits is not begun any more.
+    /// Cancels a running request. `false` if it is not running; a waiting request is not started any more.
     fn stop(&self, request_id: &RequestId) -> bool {
         let under_way = lock(&self.under_way);
         let stop = under_way.get(request_id);
@@ -188,7 +188,7 @@ impl Pool {
         self.servers.iter().find(|one| one.number == number).map(|one| &one.server)
     }
 
-    /// The node classes of the first server that tells, or why none does.
+    /// The node classes of the first server that answers, or all errors.
     pub(super) async fn object_info(&self) -> Result<Bytes, String> {
         let mut errors = Vec::new();
         for machine in &self.servers {
@@ -200,14 +200,14 @@ impl Pool {
         Err(errors.join("; "))
     }
 
-    /// Who there is and what they do, for people.
+    /// The servers and their states for the overview.
     pub(super) fn overview(&self) -> Value {
         self.servers.iter().map(PoolServer::overview).collect()
     }
 }
 
-/// A folder that nobody else may look into, as nobody may read the state beside it. By its whole name: it is
-/// written down, and the next emulator may be started elsewhere.
+/// Creates a private folder, because the outputs are as confidential as the state file. Returns its absolute
+/// path, because the path is stored and the next emulator may start in another directory.
 fn private(folder: &Path) -> io::Result<PathBuf> {
     let folder = std::path::absolute(folder)?;
     let mut builder = DirBuilder::new();
@@ -215,7 +215,7 @@ fn private(folder: &Path) -> io::Result<PathBuf> {
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     match builder.create(&folder) {
         Err(error) if !(error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir()) => {
-            let message = format!("could not make the folder {}: {error}", folder.display());
+            let message = format!("could not create the folder {}: {error}", folder.display());
             Err(io::Error::new(error.kind(), message))
         }
         _ => Ok(folder),

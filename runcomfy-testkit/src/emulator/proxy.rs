@@ -1,4 +1,4 @@
-//! Calls that go on to the ComfyUI of an instance, and its own way to answer.
+//! The instance proxy: passes calls on to ComfyUI, or to the simulation.
 
 use std::sync::Arc;
 
@@ -53,8 +53,7 @@ pub(super) async fn call_instance_proxy(
     }
 }
 
-/// What the service does not document, though it does it: seen in the wild. Only a real ComfyUI has something
-/// to show here.
+/// GET through the proxy. The service supports it without documenting it. Only a real ComfyUI has responses.
 pub(super) async fn get_instance_proxy(
     State(state): State<Arc<AppState>>,
     Caller(fake): Caller,
@@ -71,7 +70,7 @@ pub(super) async fn get_instance_proxy(
     Ok(encode::json(StatusCode::METHOD_NOT_ALLOWED, &body))
 }
 
-/// The content type of a form with files in it.
+/// The content type of a multipart form.
 fn form(headers: &HeaderMap) -> Option<&str> {
     let content_type = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
     content_type.to_ascii_lowercase().starts_with("multipart/form-data").then_some(content_type)
@@ -94,12 +93,12 @@ fn reply_response(reply: ProxyReply) -> Response {
         }
         ProxyReply::Json(value) => encode::json(StatusCode::OK, &value),
         ProxyReply::Text(text) => text.into_response(),
-        // Nothing, and whatever else there may be one day.
+        // An empty reply, and any future variant.
         _ => StatusCode::OK.into_response(),
     }
 }
 
-/// An error that came from ComfyUI: one with an HTTP status, but without a number of the service's.
+/// A response from ComfyUI: an error with an HTTP status but without an error code.
 fn by_comfyui(error: &Error) -> Option<Response> {
     if error.error_code().is_some() {
         return None;

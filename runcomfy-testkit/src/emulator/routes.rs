@@ -1,4 +1,4 @@
-//! The routes: each reads its call, asks the caller's fake, and writes the answer.
+//! The API's routes: each handler decodes the call, runs it on the caller's fake, and encodes the response.
 
 use std::sync::Arc;
 
@@ -42,7 +42,7 @@ pub(super) fn router(state: AppState) -> Router {
             "/prod/v2/deployments/{deployment_id}/instances/{instance_id}/proxy/{*path}",
             post(proxy::call_instance_proxy).get(proxy::get_instance_proxy),
         );
-    // The queue moved from v1 to v2 and is still under both.
+    // The queue moved from v1 to v2 and is served under both.
     for version in ["v1", "v2"] {
         let path = |rest: &str| format!("/prod/{version}/deployments/{{deployment_id}}/{rest}");
         router = router

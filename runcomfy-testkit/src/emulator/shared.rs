@@ -1,4 +1,4 @@
-//! `SharedState`: what the connections and the calls of one emulator share.
+//! `SharedState`: what all connections and calls of an emulator share.
 
 use super::{counters::CallLog, faults::Faults};
 

@@ -1,4 +1,4 @@
-//! How an emulator starts.
+//! Starts an emulator from its builder.
 
 #[cfg(all(feature = "comfyui", feature = "state"))]
 use std::path::PathBuf;
@@ -28,11 +28,11 @@ use super::{
 };
 
 impl EmulatorBuilder {
-    /// Starts it.
+    /// Starts the emulator.
     ///
     /// # Errors
-    /// Where the address can't be listened on, because it is in use, say, or the state can't be read. A file
-    /// that can't be read is left as it is.
+    /// If the address cannot be bound or the state file cannot be read. An unreadable state file is not
+    /// changed.
     pub async fn start(mut self) -> io::Result<Emulator> {
         let listen = self.listen;
         let listener = TcpListener::bind(listen).await.map_err(|error| {
@@ -122,11 +122,11 @@ impl EmulatorBuilder {
 }
 
 impl EmulatorBuilder {
-    /// The accounts, brought back from their file where they have one.
+    /// The accounts, restored from the state file if there is one.
     async fn restored(self, base: &Url) -> io::Result<AccountSource> {
         let one = self.one_account;
         let template = match self.accounts {
-            // Before any run ends again: what it made is named once.
+            // Before the events are replayed, because results contain URLs.
             AccountSetup::Templated(template) => template.served_at(base),
             #[cfg(feature = "state")]
             AccountSetup::Source(_) if self.state.is_some() => {
@@ -148,7 +148,7 @@ impl EmulatorBuilder {
     }
 }
 
-/// How clients reach it, as the beginning of addresses.
+/// Checks the public URL and makes it end in `/`.
 fn public(url: &Url) -> io::Result<Url> {
     let plain = matches!(url.scheme(), "http" | "https")
         && url.username().is_empty()

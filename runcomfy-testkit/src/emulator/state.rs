@@ -1,5 +1,4 @@
-//! Accounts that outlive the process: lived through again from their file at the start, and written down
-//! from then on.
+//! Restores accounts from the state file by replaying their events, and records new events in it.
 
 use std::{collections::BTreeMap, io, path::Path, sync::Arc, time::Duration};
 
@@ -17,10 +16,10 @@ use crate::{
     store::{Record, Store},
 };
 
-/// The key of what holds for all accounts. An account may go by it too: what is under it tells which it is.
+/// The key of session records. An account may have the same key; the record's content tells them apart.
 const ALL: u64 = 0;
 
-/// What a file tells, record by record.
+/// What the records read so far contain.
 struct Restoring<'a> {
     template: &'a FakeBuilder,
     first: Option<Session>,
@@ -48,7 +47,7 @@ impl Restoring<'_> {
         self.latest = self.latest.max(entry.at);
         if let Event::Opened { balance, seed } = entry.event {
             let (Some(first), Some(last)) = (&self.first, &self.last) else {
-                return Err("an account is there before the emulator started".to_owned());
+                return Err("an account appears before the first start of the emulator".to_owned());
             };
             let template = self.template.clone().opened_with(balance);
             let seed = seed.unwrap_or(record.account);
@@ -61,13 +60,13 @@ impl Restoring<'_> {
             self.share(seed);
         }
         let account = self.accounts.get_mut(&record.account);
-        let account = account.ok_or("something happens to an account that was never opened")?;
+        let account = account.ok_or("an event belongs to an account that was never opened")?;
         account.replay(entry).map_err(|error| error.to_string())
     }
 }
 
 impl Restoring<'_> {
-    /// Has a deployment that all accounts begin with hold one graph with them.
+    /// Shares the template's graph with a deployment that has the same one.
     fn share(&self, seed: &mut DeploymentSeed) {
         let templated = self.template.seeds().iter().find(|known| known.id == seed.id);
         if let Some(known) = templated.filter(|known| known.workflow == seed.workflow) {
@@ -76,7 +75,7 @@ impl Restoring<'_> {
     }
 }
 
-/// Brings the accounts in this file back, at the time that has come since.
+/// Restores the accounts in this file and advances them to the present.
 pub(super) async fn restore(
     path: &Path,
     template: FakeBuilder,
@@ -92,8 +91,7 @@ pub(super) async fn restore(
     let store = Store::open(path, |record| restoring.take(&record)).map_err(io::Error::other)?;
     let Restoring { first, last, latest, accounts, .. } = restoring;
 
-    // Time went on while nobody looked, as it does for the service. Clocks that were put back do not
-    // take it with them.
+    // Simulated time went on while no emulator ran. If the system clock was set back, it stands still.
     let real = Utc::now();
     let at = last.as_ref().map_or(Duration::ZERO, |last| {
         let since = (real - last.started_at).to_std().unwrap_or_default();
@@ -101,7 +99,7 @@ pub(super) async fn restore(
     });
     let session = template.session(real, at);
     let written = serde_json::to_vec(&session).map_err(io::Error::other)?;
-    // A disk that takes nothing is found now, and not by the first caller.
+    // Fails here rather than in the first call if the disk is not writable.
     store.append(Record { account: ALL, event: written }).await.map_err(io::Error::other)?;
 
     let clock = Clock::start(at, template.scale());
@@ -122,7 +120,7 @@ pub(super) async fn restore(
     Ok(AccountSource::Templated(Box::new(TemplatedAccounts { factory, one, known: known.into() })))
 }
 
-/// Writes one account's events to the file.
+/// Writes the events of one account to the file.
 fn recorder(store: &Store, key: u64) -> EventRecorder {
     let store = store.clone();
     EventRecorder(Arc::new(move |entry| {

@@ -1,4 +1,4 @@
-//! How a fake is set up.
+//! `FakeBuilder`: configures a `FakeRunComfy`.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -19,11 +19,11 @@ use crate::{
     script::Script,
 };
 
-/// What an account has to begin with: enough for an afternoon on the largest instance.
+/// The default balance.
 const BALANCE: Microdollars = 100_000_000;
 
-/// Sets a [`FakeRunComfy`] up. Where nothing is said it has the sample deployments, a cold start of 30 s,
-/// runs of 20 s, the service's prices, 100 dollars, and ids and pictures that are the same each time.
+/// Configures a [`FakeRunComfy`]. Defaults: the sample deployments, a cold start of 30 s, runs of 20 s, the
+/// service's prices, a balance of 100 dollars, and deterministic ids and images.
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until build() is called"]
 pub struct FakeBuilder {
@@ -65,7 +65,7 @@ impl FakeBuilder {
         }
     }
 
-    /// Without the sample deployments, and without any other named so far.
+    /// Removes the sample deployments and all others added so far.
     pub fn empty(mut self) -> Self {
         self.seeds.clear();
         self
@@ -74,7 +74,7 @@ impl FakeBuilder {
     /// Adds a deployment of the stock text-to-image graph, with the id as its name.
     ///
     /// # Panics
-    /// Where the text is no id.
+    /// If the text is not a valid id.
     pub fn deployment(self, id: &str) -> Self {
         match samples::workflow(samples::TEXT_TO_IMAGE) {
             Some(workflow) => self.workflow_deployment(id, id, workflow),
@@ -85,15 +85,16 @@ impl FakeBuilder {
     /// Adds a deployment of this workflow.
     ///
     /// # Panics
-    /// Where the text is no id.
+    /// If the text is not a valid id.
     pub fn workflow_deployment(
         mut self,
         id: &str,
         name: impl Into<String>,
         workflow: Workflow,
     ) -> Self {
-        // A test whose set-up is wrong should end there, not at a deployment that nobody finds.
-        let id = DeploymentId::new(id).unwrap_or_else(|error| panic!("{id:?} is no id: {error}"));
+        // Panics, because a test with a wrong set-up should fail here and not at a missing deployment.
+        let id = DeploymentId::new(id)
+            .unwrap_or_else(|error| panic!("{id:?} is not a valid id: {error}"));
         self.seeds.push(DeploymentSeed {
             id,
             name: name.into(),
@@ -107,99 +108,99 @@ impl FakeBuilder {
         self
     }
 
-    /// From waking an instance until it takes its first run.
+    /// The time from starting an instance until it takes its first run.
     pub fn cold_start(mut self, time: Duration) -> Self {
         self.timing.cold_start = time;
         self
     }
 
-    /// How long a run takes where its script says nothing.
+    /// How long a run takes without a script.
     pub fn run_time(mut self, time: Duration) -> Self {
         self.timing.run_time = time;
         self
     }
 
-    /// From cancelling a running run until it stops.
+    /// The time from the cancellation of a running run until it stops.
     pub fn cancel_latency(mut self, time: Duration) -> Self {
         self.timing.cancel_latency = time;
         self
     }
 
-    /// How long an idle instance stays up, in place of what each deployment says.
+    /// How long an idle instance keeps running; overrides the deployments' own setting.
     pub fn keep_warm(mut self, time: Duration) -> Self {
         self.keep_warm = Some(time);
         self
     }
 
-    /// What the account has to begin with, in dollars: 100 where nothing is said. When it is used up, its
-    /// deployments are disabled, and refuse with number 10001.
+    /// The initial balance in dollars, by default 100. When it is used up, the deployments are disabled and
+    /// refuse with error code 10001.
     pub fn balance_usd(mut self, dollars: f64) -> Self {
         self.balance = microdollars(dollars);
         self
     }
 
-    /// What an instance of this SKU costs per hour, in dollars, from its wake signal until it stops.
+    /// The price of this SKU in dollars per hour, billed from the start of the cold start until the instance
+    /// stops.
     ///
     /// # Panics
-    /// Where no SKU goes by that name, or the price is below nothing.
+    /// If the SKU is unknown or the price is negative.
     pub fn price_usd_per_hour(mut self, sku: &str, dollars: f64) -> Self {
-        assert!(HARDWARE.contains(&sku), "{sku:?} is none of {}", HARDWARE.join(", "));
-        assert!(dollars >= 0.0, "a price of {dollars} is below nothing");
+        assert!(HARDWARE.contains(&sku), "{sku:?} is not one of {}", HARDWARE.join(", "));
+        assert!(dollars >= 0.0, "the price {dollars} is negative");
         self.prices.set(sku, microdollars(dollars));
         self
     }
 
-    /// How many times as fast as real time its own goes: at 60, a cold start of five minutes takes five
-    /// seconds. Its clock, and so every time that it names, runs ahead by as much.
+    /// How many times faster than real time the simulated time runs. At 60, a cold start of five minutes
+    /// takes five seconds. All timestamps follow the simulated time.
     ///
     /// # Panics
-    /// Where it is not above nothing and at most a million.
+    /// If it is not positive or is above one million.
     pub fn time_scale(mut self, times: f64) -> Self {
-        assert!(times > 0.0 && times <= 1e6, "a time scale of {times}");
+        assert!(times > 0.0 && times <= 1e6, "the time scale {times} is out of range");
         self.time_scale = times;
         self
     }
 
-    /// Runs begin and end when somebody says so: this one, who is told of them.
+    /// Lets this driver start and end runs in place of the simulation.
     #[cfg(feature = "comfyui")]
     pub(crate) fn drive(&mut self, driver: Driver) {
         self.timing.driven = true;
         self.driver = Some(driver);
     }
 
-    /// What the clock says when it is built. The same day each time where nothing is said.
+    /// The clock's time when the fake is built. The default is a fixed date.
     pub fn started_at(mut self, time: DateTime<Utc>) -> Self {
         self.started_at = time;
         self
     }
 
-    /// What its ids follow from: 0 where nothing is said, so that they are the same each time, and those of
-    /// two fakes alike. Two fakes with different seeds never name the same id.
+    /// The seed of the ids, by default 0. Fakes with equal seeds generate the same ids; fakes with different
+    /// seeds share none.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
-    /// How many calls are remembered, the last ones. Each may hold a whole workflow.
+    /// How many of the last calls are kept. Each may hold a whole workflow.
     pub fn remember_calls(mut self, most: usize) -> Self {
         self.most_calls = most;
         self
     }
 
-    /// Where the addresses of output files begin. An `Emulator` puts its own there
-    /// where nothing is said.
+    /// The base of output file URLs. By default an `Emulator` sets its own.
     pub fn output_base(mut self, base: Url) -> Self {
         self.output_base = Some(base);
         self
     }
 
-    /// Has the next submit follow this script, and so on in order.
+    /// Makes the next submit follow this script. Several apply in order.
     pub fn next_request(mut self, script: Script) -> Self {
         self.scripts.push_back(script);
         self
     }
 
-    /// As [`FakeRunComfy::next_call_fails`].
+    /// See [`FakeRunComfy::next_call_fails`].
     pub fn next_call_fails(
         mut self,
         operation: impl Into<Option<Operation>>,
@@ -209,7 +210,7 @@ impl FakeBuilder {
         self
     }
 
-    /// As [`FakeRunComfy::next_answer_lost`].
+    /// See [`FakeRunComfy::next_answer_lost`].
     pub fn next_answer_lost(
         mut self,
         operation: impl Into<Option<Operation>>,
@@ -219,13 +220,13 @@ impl FakeBuilder {
         self
     }
 
-    /// As [`FakeRunComfy::next_proxy_reply`].
+    /// See [`FakeRunComfy::next_proxy_reply`].
     pub fn next_proxy_reply(mut self, reply: ProxyReply) -> Self {
         self.proxy_replies.push_back(reply);
         self
     }
 
-    /// Starts its time.
+    /// Builds the fake and starts its clock.
     #[must_use]
     pub fn build(self) -> FakeRunComfy {
         let clock = Clock::start(Duration::ZERO, self.time_scale);
@@ -249,7 +250,7 @@ impl FakeBuilder {
         self.time_scale
     }
 
-    /// What an account has to begin with.
+    /// The initial balance of an account.
     pub(crate) fn opening_balance(&self) -> Microdollars {
         self.balance
     }
@@ -260,7 +261,7 @@ impl FakeBuilder {
         self
     }
 
-    /// What holds from a start of the emulator on.
+    /// The settings that apply from this start of the emulator on.
     #[cfg(feature = "state")]
     pub(crate) fn session(&self, started_at: DateTime<Utc>, at: Duration) -> Session {
         Session {
@@ -273,13 +274,13 @@ impl FakeBuilder {
         }
     }
 
-    /// Where the addresses in answers begin, where nobody has said.
+    /// Sets the default base of URLs in responses.
     pub(crate) fn served_at(mut self, base: &Url) -> Self {
         self.served_at = Some(base.clone());
         self
     }
 
-    /// An empty account that is opened at `now`, with ids that follow from `seed`.
+    /// An account without deployments, opened at `now`, with ids from `seed`.
     pub(crate) fn account(&self, seed: u64, now: Duration, started_at: DateTime<Utc>) -> Account {
         let served_at = |else_at: &str| self.served_at.clone().unwrap_or_else(|| service(else_at));
         let output_base = self.output_base.clone();
@@ -296,7 +297,7 @@ impl FakeBuilder {
         Account::new(settings, now, self.balance)
     }
 
-    /// The fake with this account, and what else was asked for.
+    /// A fake of this account with the builder's other settings.
     pub(crate) fn around(self, mut account: Account, clock: Clock) -> FakeRunComfy {
         account.proxy_replies = self.proxy_replies;
         let fake = FakeRunComfy::around(account, clock, self.most_calls);
@@ -327,7 +328,7 @@ fn sample_deployments() -> Vec<DeploymentSeed> {
     samples::ALL.iter().enumerate().filter_map(seed).collect()
 }
 
-/// An address of the service's own, for answers in memory that nobody follows.
+/// A URL of the real service, for in-memory responses.
 #[expect(clippy::expect_used, reason = "both callers give an address that parses")]
 fn service(address: &str) -> Url {
     Url::parse(address).expect("a well-formed address")

@@ -1,4 +1,4 @@
-//! What a fake was asked.
+//! `Call`: a recorded call of a fake.
 
 use runcomfy_core::{
     CreateDeployment, DeploymentId, Include, InferenceRequest, ListDeployments, Operation,
@@ -22,7 +22,7 @@ pub enum Call {
 }
 
 impl Call {
-    /// Which operation it is.
+    /// The operation that was called.
     #[must_use]
     pub fn operation(&self) -> Operation {
         match self {

@@ -1,4 +1,4 @@
-//! Who runs requests, if a fake does not by itself: told of each that is taken on or no longer wanted.
+//! `Driver`: executes the runs of a fake in place of the simulation.
 
 use std::{fmt, sync::Arc};
 
@@ -6,21 +6,20 @@ use runcomfy_core::RequestId;
 
 use super::{FakeRunComfy, FakeState};
 
-/// What is to become of a request.
+/// What the driver is to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum DriverCommand {
     Run(RequestId),
     Stop(RequestId),
-    /// Stop it, and keep nothing of it: its deployment is gone.
+    /// Stop the run and delete its files, because its deployment was deleted.
     Forget(RequestId),
-    /// None in particular: there may be room for more at once.
+    /// Look for runs to start, because a deployment's limits may have changed.
     Reconsider,
 }
 
 type DriverFn = dyn Fn(&FakeRunComfy, DriverCommand) + Send + Sync;
 
-/// Hears wishes in the order in which they come, one by one, while the fake is locked: it must not ask the
-/// fake anything meanwhile.
+/// Receives commands in order, one at a time. The fake is locked meanwhile, so the function must not call it.
 #[derive(Clone)]
 pub(crate) struct Driver(pub(crate) Arc<DriverFn>);
 
@@ -31,7 +30,7 @@ impl fmt::Debug for Driver {
 }
 
 impl FakeState {
-    /// Tells who drives this fake, if anybody does. Whatever then becomes of the call, it is known.
+    /// Sends a command to the driver, if there is one. It is sent even if the call fails afterwards.
     pub(super) fn send_command(&self, fake: &FakeRunComfy, wish: DriverCommand) {
         if let Some(driver) = &self.driver {
             (driver.0)(fake, wish);

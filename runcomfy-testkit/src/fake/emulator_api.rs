@@ -1,4 +1,4 @@
-//! What outlives the process, and what happens to a fake of other accord than a caller's.
+//! The methods of `FakeRunComfy` that the emulator uses: the state file, the driver, webhooks and overviews.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -25,7 +25,7 @@ use crate::{
 };
 
 impl FakeState {
-    /// Has an event written down, if that is wanted at all, and tells who waits for changes.
+    /// Notifies waiting tasks and writes an event to the state file, if there is one.
     pub(super) fn record_event(
         &mut self,
         at: Duration,
@@ -44,7 +44,7 @@ impl FakeState {
 }
 
 impl FakeRunComfy {
-    /// One around an account, at its time.
+    /// A fake of this account at this time.
     pub(crate) fn around(account: Account, clock: Clock, most_calls: usize) -> Self {
         let inner = FakeState {
             account,
@@ -62,26 +62,26 @@ impl FakeRunComfy {
         Self { clock, inner: Arc::new(Mutex::new(inner)) }
     }
 
-    /// The account alone, for tests that tell it the time.
+    /// The account, for tests that pass the time themselves.
     #[cfg(test)]
     pub(crate) fn into_account(self) -> Account {
         let inner = Arc::into_inner(self.inner).expect("the only handle");
         inner.into_inner().expect("no panic before").account
     }
 
-    /// From now on writes down what happens.
+    /// Writes all events to this recorder from now on.
     pub(crate) fn record_with(&self, recorder: EventRecorder) {
         self.lock().recorder = Some(recorder);
     }
 
-    /// What is left of its money, in dollars. Below nothing where what was under way when it ended had to
-    /// be paid for.
+    /// The remaining balance in dollars. It can be negative, because runs in progress finish after the money
+    /// is used up.
     #[must_use]
     pub fn balance_usd(&self) -> f64 {
         self.balance() as f64 / 1e6
     }
 
-    /// Resolves when all that happened so far is kept.
+    /// Resolves when all events so far are on disk.
     pub(crate) async fn recorded(&self) -> Result<(), String> {
         let kept = self.lock().recorder.as_ref().map(|recorder| (recorder.0)(None));
         match kept {
@@ -90,8 +90,8 @@ impl FakeRunComfy {
         }
     }
 
-    /// What its instances have cost so far, in dollars: from each one's wake signal until it stops, at the
-    /// price of its SKU.
+    /// The cost of all instances so far in dollars, each from the start of its cold start until it stops, at
+    /// the price of its SKU.
     #[must_use]
     pub fn spent_usd(&self) -> f64 {
         let (mut inner, now) = self.lock_now();
@@ -103,10 +103,10 @@ impl FakeRunComfy {
         inner.account.balance(now)
     }
 
-    /// Adds money. Deployments that were disabled for want of it are enabled by their owner, not by this.
+    /// Adds money. It does not enable deployments that were disabled for lack of it.
     ///
     /// # Errors
-    /// Where it is to outlive the process and could not be written down.
+    /// If the payment could not be written to the state file.
     pub async fn pay_in_usd(&self, amount: f64) -> io::Result<()> {
         self.pay_in(microdollars(amount)).await.map_err(io::Error::other)
     }
@@ -120,8 +120,8 @@ impl FakeRunComfy {
         kept.await
     }
 
-    /// Puts deployments there that it does not have and never had. Nobody need wait until that is
-    /// written down: what relies on it effect after it.
+    /// Adds those deployments that the account never had. Does not wait for the state file, because later
+    /// events are written after these.
     #[cfg(feature = "state")]
     pub(crate) fn add_missing_deployments(&self, seeds: &[DeploymentSeed]) {
         let (mut inner, now) = self.lock_now();
@@ -133,14 +133,14 @@ impl FakeRunComfy {
         }
     }
 
-    /// Ends what machines had begun that are not there any more.
+    /// Ends the runs of machines that no longer exist.
     #[cfg(feature = "state")]
     pub(crate) fn abandon(&self) {
         let (mut inner, now) = self.lock_now();
         for open in inner.account.open(now).into_iter().filter(|open| open.machine.is_some()) {
             let error = serde_json::json!({
                 "type": "interrupted",
-                "message": "the emulator was restarted without the ComfyUI that the run was on",
+                "message": "the emulator was restarted without the ComfyUI server of this run",
             });
             let end = if open.cancelled { DrivenEnd::Cancelled } else { DrivenEnd::Failed(error) };
             let driven = DrivenResult { end, outputs: Map::new(), files: Vec::new() };
@@ -150,12 +150,12 @@ impl FakeRunComfy {
         }
     }
 
-    /// How many times as fast as real time its own goes.
+    /// How many times faster than real time the simulated time runs.
     pub(crate) fn time_scale(&self) -> f64 {
         self.clock.scale()
     }
 
-    /// Hands a run over to this machine, under this id. `None` where it is no longer to be done.
+    /// Hands a run over to this machine under this prompt id. `None` if it is no longer queued.
     pub(crate) async fn hand_over(
         &self,
         id: &RequestId,
@@ -172,7 +172,7 @@ impl FakeRunComfy {
         kept.await.map(|()| Some(job))
     }
 
-    /// A run that was handed over began so long ago.
+    /// Records that a handed-over run started `ago`.
     pub(crate) fn begin(&self, id: &RequestId, ago: Duration) {
         let (mut inner, now) = self.lock_now();
         if inner.account.begin(now, id, ago) {
@@ -180,41 +180,41 @@ impl FakeRunComfy {
         }
     }
 
-    /// The run that a machine was doing, to be asked after again.
+    /// The run that was handed over before a restart.
     pub(crate) fn begun(&self, id: &RequestId) -> Option<DrivenJob> {
         self.lock().account.job(id)
     }
 
-    /// What a machine said when it took a run. Who asks after it without this finds it by the id that the
-    /// machine was asked to run it under.
+    /// Records the machine's response when it accepted a run. If this is lost, the run is found by the prompt
+    /// id.
     pub(crate) fn accepted(&self, id: &RequestId, accepted: Value) {
         let (mut inner, now) = self.lock_now();
         inner.account.accepted(id, accepted.clone());
         drop(inner.record_event(now, Event::Accepted { request_id: id.clone(), accepted }));
     }
 
-    /// How far a run is, from 0 to 1.
+    /// Records the progress of a run, from 0 to 1.
     pub(crate) fn progress(&self, id: &RequestId, done: f64) {
         self.lock().account.progress(id, done);
     }
 
-    /// Whether a run may begin.
+    /// Whether a run can start now.
     pub(crate) fn readiness(&self, id: &RequestId) -> Readiness {
         self.lock().account.readiness(id)
     }
 
-    /// Whether the files that a run makes, or made, are still to be had.
+    /// Whether the files of a run are kept, or will be once it has ended.
     pub(crate) fn keeps_files(&self, id: &RequestId) -> bool {
         let (mut inner, now) = self.lock_now();
         inner.account.keeps_files(now, id)
     }
 
-    /// The ids that this account's runs go by on their machines.
+    /// The prompt ids of this account's runs.
     pub(crate) fn prompt_ids(&self) -> HashSet<String> {
         self.lock().account.prompt_ids()
     }
 
-    /// Whether a request is one of this account's.
+    /// Whether the account has this request.
     pub(crate) fn has(&self, id: &RequestId) -> bool {
         self.lock().account.has(id)
     }
@@ -231,7 +231,7 @@ impl FakeRunComfy {
         kept.await
     }
 
-    /// The runs that are not over, in order of submission.
+    /// The unfinished runs in order of submission.
     pub(crate) fn open(&self) -> Vec<OpenRun> {
         let (mut inner, now) = self.lock_now();
         inner.account.open(now)
@@ -241,7 +241,7 @@ impl FakeRunComfy {
         self.lock().account.machine(deployment, instance)
     }
 
-    /// What webhooks are to be told, and when to ask again if nothing changes before.
+    /// The webhook events since the last call, and when to ask again if nothing changes before.
     pub(crate) fn take_webhook_events(&self) -> (Vec<WebhookEvent>, Option<tokio::time::Instant>) {
         let (mut inner, now) = self.lock_now();
         inner.account.advance(now);
@@ -250,13 +250,13 @@ impl FakeRunComfy {
         (notes, next.map(|at| self.clock.instant_of(at)))
     }
 
-    /// Whether any webhook is still to be told something.
+    /// Whether any webhook event is still to be delivered.
     pub(crate) fn has_pending_webhooks(&self) -> bool {
         let inner = self.lock();
         inner.account.awaits_webhook_events() || inner.account.has_webhook_events()
     }
 
-    /// A webhook has been told this. Where that is lost, it is told again.
+    /// Records that the webhook acknowledged this state. If this is lost, the state is delivered again.
     pub(crate) fn webhook_delivered(&self, request_id: &RequestId, stage: WebhookStage) {
         let (mut inner, now) = self.lock_now();
         inner.account.webhook_delivered(request_id, stage);
@@ -268,12 +268,12 @@ impl FakeRunComfy {
         );
     }
 
-    /// Where a request reports to.
+    /// The webhook URL of a request.
     pub(crate) fn webhook(&self, request_id: &RequestId) -> Option<Url> {
         self.lock().account.webhook(request_id)
     }
 
-    /// What came of a request. Nobody's call: it is neither counted nor made to fail.
+    /// The result of a request. Not recorded as a call and not subject to configured failures.
     pub(crate) fn result(
         &self,
         deployment_id: &DeploymentId,
@@ -283,29 +283,29 @@ impl FakeRunComfy {
         inner.account.get_request_result(now, deployment_id, request_id).ok()
     }
 
-    /// What its clock says.
+    /// The current time, formatted.
     pub(crate) fn stamp(&self) -> String {
         let (inner, now) = self.lock_now();
         inner.account.stamp(now)
     }
 
-    /// The same for all handles on one fake.
+    /// The same value for all handles of one fake.
     pub(crate) fn identity(&self) -> usize {
         Arc::as_ptr(&self.inner).addr()
     }
 
-    /// Resolves at the next change from outside.
+    /// Notified of the next change.
     pub(crate) fn changed(&self) -> Arc<Notify> {
         self.lock().changed.clone()
     }
 
-    /// How many runs there were, and what they cost.
+    /// The number of runs and their cost.
     pub(crate) fn summary(&self) -> Map<String, Value> {
         let (mut inner, now) = self.lock_now();
         inner.account.summary(now)
     }
 
-    /// What a person would look at.
+    /// The overview for the emulator's page.
     pub(crate) fn overview(&self) -> Map<String, Value> {
         let (mut inner, now) = self.lock_now();
         inner.account.overview(now)

@@ -1,20 +1,20 @@
-//! Failures that were asked for.
+//! `Failure`: an error configured for a future call.
 
 use runcomfy_core::{Error, Operation};
 
-/// A failure that waits for its call.
+/// An error that waits for its call.
 #[derive(Clone, Debug)]
 pub(super) struct Failure {
-    /// Any call where nothing is said.
+    /// `None` for any operation.
     of: Option<Operation>,
     pub(super) error: Error,
     pub(super) effect: FailureEffect,
 }
 
-/// Whether a call that fails has its effect.
+/// Whether the failing call takes effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FailureEffect {
-    /// Only the answer is lost.
+    /// The call takes effect and its response is lost.
     AfterEffect,
     InsteadOfEffect,
 }

@@ -1,4 +1,4 @@
-//! Deployments from a folder of workflows.
+//! Creates deployments from a folder of workflow files.
 
 use std::{
     fs, io,
@@ -14,17 +14,17 @@ use crate::{
     text,
 };
 
-/// ComfyUI's largest workflows are a tenth of this.
+/// Ten times the size of ComfyUI's largest workflows.
 const LARGEST: u64 = 4 * 1024 * 1024;
 
 impl FakeBuilder {
-    /// The workflows in this folder as deployments, in place of the samples and of any named so far: each
-    /// `.json` file is one, in API format, by its name without the ending. The same name makes the same
-    /// ids each time. Other files and folders in it are passed over.
+    /// Replaces all deployments by one for each `.json` file in this folder. The file is a workflow in API
+    /// format; its name without the extension is the deployment's name and determines its ids. Other files
+    /// and subfolders are ignored.
     ///
     /// # Errors
-    /// Where the folder can't be read, has none, or one of them is no workflow in API format. The message is
-    /// one line and names the file.
+    /// If the folder can't be read, has no `.json` file, or a file is not a workflow in API format. The
+    /// message is one line and names the file.
     pub fn deployments_in(mut self, folder: &Path) -> io::Result<Self> {
         let fault = |path: &Path, why: &str| {
             let message = format!("{}: {why}", path.display());
@@ -42,14 +42,14 @@ impl FakeBuilder {
             }
         }
         if files.is_empty() {
-            return Err(fault(folder, "no .json file is in it"));
+            return Err(fault(folder, "the folder has no .json file"));
         }
         files.sort();
         self.seeds.clear();
         for path in &files {
             let size = fs::metadata(path).map_err(|error| could_not(path, &error))?.len();
             if size > LARGEST {
-                return Err(fault(path, &format!("{size} bytes, of at most {LARGEST}")));
+                return Err(fault(path, &format!("it has {size} bytes, the maximum is {LARGEST}")));
             }
             let bytes = fs::read(path).map_err(|error| could_not(path, &error))?;
             let graph = serde_json::from_slice(text::json(&bytes))
@@ -68,7 +68,7 @@ impl FakeBuilder {
     }
 }
 
-/// Ids follow from the name alone: who knows them finds the deployment again.
+/// The ids depend on the name only, so that they stay the same after a restart.
 fn seed(name: &str, workflow: Workflow) -> Option<DeploymentSeed> {
     let ids = Ids::new(ids::hash(name.as_bytes()));
     Some(DeploymentSeed {
@@ -108,7 +108,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let graph = r#"{"1":{"class_type":"EmptyImage","inputs":{}}}"#;
         fs::write(folder.path().join("b.json"), graph).unwrap();
-        // As some editors save it.
+        // Some editors write a byte order mark.
         fs::write(folder.path().join("a.api.json"), format!("\u{feff}{graph}")).unwrap();
         fs::write(folder.path().join("README.md"), "no workflow").unwrap();
         let ids = || {

@@ -6,11 +6,11 @@ use runcomfy_core::{Error, ErrorKind, Operation, Outcome};
 
 use crate::history::HistoryEntry;
 
-/// Resolves when what was to be kept is kept.
+/// Resolves when the event is on disk.
 type RecordResult = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 
-/// Writes events down, each in the order in which it is called. Called with none, it says when those before
-/// are kept.
+/// Writes events in the order of its calls. Called with `None`, it resolves when all earlier events are on
+/// disk.
 #[derive(Clone)]
 pub(crate) struct EventRecorder(pub(crate) Arc<RecordFn>);
 
@@ -22,7 +22,7 @@ impl fmt::Debug for EventRecorder {
     }
 }
 
-/// What is not written down nobody may rely on.
+/// The error of a call whose change could not be written.
 pub(super) fn record_error(operation: Operation, why: &str) -> Error {
     Error::new(operation, ErrorKind::UpstreamUnavailable)
         .with_outcome(Outcome::Unknown)

@@ -1,4 +1,4 @@
-//! The operations.
+//! Implements `RunComfyApi` for `FakeRunComfy`.
 
 use async_trait::async_trait;
 use runcomfy_core::{
@@ -11,7 +11,7 @@ use super::{Call, DriverCommand, FakeRunComfy};
 use crate::{history::Event, script::Script};
 
 impl FakeRunComfy {
-    /// Submits a run that follows this script, whatever was scripted for the next ones.
+    /// Submits a run that follows this script instead of a queued one.
     pub(crate) async fn submit_scripted(
         &self,
         request: &InferenceRequest,
@@ -31,7 +31,7 @@ impl FakeRunComfy {
                 None => (inner.scripts.front().cloned().unwrap_or_default(), false),
             };
             let submission = inner.account.submit_request(now, request, script.clone())?;
-            // A submit that is refused leaves its script to the next.
+            // A refused submit leaves the queued script for the next one.
             if !is_own {
                 inner.scripts.pop_front();
             }

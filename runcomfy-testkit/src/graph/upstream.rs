@@ -1,5 +1,4 @@
-//! What lies upstream of a node, worked out once for all nodes: a walk from each of them would take the
-//! square of their number.
+//! Upstream search for all nodes at once, because a separate search for each node would take quadratic time.
 
 use std::{
     cell::RefCell,
@@ -8,17 +7,17 @@ use std::{
 
 use runcomfy_core::{Input, Node, Workflow};
 
-/// The links of a workflow, in both directions.
+/// The links of a workflow in both directions.
 pub(super) struct Links<'a> {
     nodes: Vec<Node<'a>>,
     places: HashMap<&'a str, usize>,
-    /// By place, in the order of inputs.
+    /// By node index, in the order of inputs.
     sources: Vec<Vec<usize>>,
     users: Vec<Vec<usize>>,
     fingerprints: RefCell<Vec<Option<u64>>>,
 }
 
-/// For every node, what the nearest upstream has of something, its own first.
+/// For every node, the value of the nearest upstream node, itself first.
 pub(crate) struct Nearest<'a, T> {
     found: Vec<T>,
     by_node: HashMap<&'a str, usize>,
@@ -53,7 +52,7 @@ impl<'a> Links<'a> {
         Self { nodes, places, sources, users, fingerprints }
     }
 
-    /// Asks every node once, and lets each have the answer that a walk upstream would meet first.
+    /// Calls `has` once for every node and propagates the values downstream.
     pub(super) fn nearest<T>(&self, has: impl Fn(Node<'a>) -> Option<T>) -> Nearest<'a, T> {
         let mut found = Vec::new();
         let mut known: Vec<Option<(u32, usize)>> = vec![None; self.nodes.len()];
@@ -71,7 +70,7 @@ impl<'a> Links<'a> {
             let Some((distance, _)) = known[place] else { continue };
             for user in &self.users[place] {
                 if known[*user].is_none() {
-                    // Everything nearer is known by now. Of those equally near, the first input's counts.
+                    // All nearer nodes are known by now. Among equally near ones, the first input wins.
                     let mut sources = self.sources[*user].iter().filter_map(|one| known[*one]);
                     let first = sources.find(|(of, _)| *of == distance);
                     known[*user] = first.map(|(of, which)| (of + 1, which));
@@ -84,15 +83,15 @@ impl<'a> Links<'a> {
         Nearest { found, by_node }
     }
 
-    /// A number that differs with anything that leads to this node.
+    /// A hash of everything upstream of the node.
     pub(super) fn fingerprint(&self, node: Node<'_>) -> u64 {
         let mut known = self.fingerprints.borrow_mut();
         let Some(place) = self.places.get(node.id()).copied() else { return 0 };
-        // By hand instead of by recursion: a chain may be longer than the stack is deep.
+        // Iterative, because a chain can be longer than the stack.
         let (mut open, mut stack) = (HashSet::new(), vec![(place, false)]);
         while let Some((place, sources_known)) = stack.pop() {
             if sources_known {
-                // A node that leads to itself has no number yet; the others tell enough.
+                // A node in a cycle has no hash yet; the other nodes are sufficient.
                 let sources = self.sources[place].iter().filter_map(|source| known[*source]);
                 let own = own_fingerprint(self.nodes[place]);
                 known[place] = Some(sources.fold(own, |hash, of| hash.rotate_left(5) ^ of));

@@ -1,4 +1,4 @@
-//! Runs that begin and end because somebody says so: on machines that the queue does not simulate.
+//! Runs on a driver's machines: the driver starts and ends them, the queue does not simulate them.
 
 use std::time::Duration;
 
@@ -7,8 +7,7 @@ use super::{
 };
 
 impl Queue {
-    /// A run is handed over to this machine, where it waits behind what others have there. `false` where it
-    /// no longer waits here.
+    /// Hands a run over to this machine, where it waits behind other jobs. `false` if it is no longer queued.
     pub(crate) fn hand_over(&mut self, run: RunNumber, instance: InstanceNumber) -> bool {
         let since = self.now;
         match &mut self.runs[run.0].phase {
@@ -20,7 +19,7 @@ impl Queue {
         true
     }
 
-    /// A run that was handed over began so long ago. `false` where it is not waited for.
+    /// Records that a handed-over run started `ago`. `false` if it is not waiting for that.
     pub(crate) fn begin(&mut self, run: RunNumber, ago: Duration) -> bool {
         let Phase::HandedOver { instance, since: handed_over } = self.runs[run.0].phase else {
             return false;
@@ -29,7 +28,7 @@ impl Queue {
         let phase = Phase::Running { instance, since, ends_at: None, stops_at: None };
         self.runs[run.0].phase = phase;
         self.handed_over.retain(|other| *other != run);
-        // It was up before anybody knew.
+        // The instance was already running before this was reported.
         self.metered += self.now.saturating_sub(since).as_nanos();
         let state = InstanceState::Busy { run };
         self.instances.push(Instance { number: instance, state, since });
@@ -37,7 +36,7 @@ impl Queue {
         true
     }
 
-    /// A run that was handed over is over, and its machine is nobody's. `false` where none is.
+    /// Ends a handed-over run and frees its machine. `false` if it was not handed over.
     pub(crate) fn end(&mut self, run: RunNumber, cancelled: bool) -> bool {
         let at = self.now;
         let (instance, since) = match self.runs[run.0].phase {
@@ -49,7 +48,7 @@ impl Queue {
         self.runs[run.0].phase = Phase::Ended { instance: Some(instance), since, at, cancelled };
         self.instances.retain(|one| one.state != InstanceState::Busy { run });
         self.changes.push(RunChange { run, at, what: ChangeKind::Ended });
-        // Where nobody drives it any more, this makes room for what waits.
+        // If the driver is gone, this starts instances for the queued runs.
         self.changed();
         true
     }

@@ -1,24 +1,24 @@
-//! How many instances there are to be, and which go first.
+//! Scaling: how many instances a deployment needs, and which are stopped first.
 
 use std::{cmp::Reverse, time::Duration};
 
 use super::{Instance, InstanceState, Queue};
 
-/// How many instances a deployment may have and how long they stay.
+/// The scaling settings of a deployment.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Scaling {
     pub(crate) min_instances: u64,
     pub(crate) max_instances: u64,
     pub(crate) queue_size: u64,
     pub(crate) keep_warm: Duration,
-    /// A paused deployment finishes what it has, keeps nothing up beyond its keep-warm time, and takes nothing
-    /// new.
+    /// A paused deployment finishes its runs, lets idle instances stop after their keep-warm time, and
+    /// accepts no new runs.
     pub(crate) enabled: bool,
 }
 
 impl Queue {
-    /// Stops what the maximum leaves no room for, the least useful first: the newest of those still
-    /// starting, then the one that has been idle longest. A busy one finishes its run.
+    /// Stops instances above the maximum: first the newest that are starting, then those that have been idle
+    /// longest. Busy ones finish their runs.
     pub(super) fn stop_above_maximum(&mut self) {
         while self.instances.len() as u64 > self.scaling.max_instances {
             let use_of = |instance: &Instance| match instance.state {
@@ -40,8 +40,8 @@ impl Queue {
         self.instances.iter().filter(is_busy).count() as u64
     }
 
-    /// How many instances there should be: one per `queue_size` runs that are not over, and at least one
-    /// where there is any.
+    /// How many instances are needed: one per `queue_size` unfinished runs, rounded up, within the minimum
+    /// and maximum.
     pub(super) fn wanted(&self) -> u64 {
         let outstanding = self.waiting.len() as u64 + self.busy();
         let least = if self.scaling.enabled { self.scaling.min_instances } else { 0 };

@@ -1,10 +1,10 @@
-//! A queue as others see it: who is up, since when, and what it costs.
+//! Read access to a queue: times of runs, instances, uptime.
 
 use std::time::Duration;
 
 use super::{Instance, InstanceNumber, InstanceState, Phase, Queue, RunNumber, first};
 
-/// An instance as a person would see it.
+/// An instance for the overview.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct InstanceView {
     pub(crate) number: InstanceNumber,
@@ -14,7 +14,7 @@ pub(crate) struct InstanceView {
 }
 
 impl Queue {
-    /// When it got its instance.
+    /// When the run started.
     pub(crate) fn started_at(&self, run: RunNumber) -> Option<Duration> {
         match self.runs[run.0].phase {
             Phase::Queued | Phase::HandedOver { .. } => None,
@@ -23,7 +23,7 @@ impl Queue {
         }
     }
 
-    /// When it ends, if nobody interferes. `None` where that is not known, or past.
+    /// When the run ends if nothing else happens. `None` if that is unknown or past.
     pub(crate) fn ends_at(&self, run: RunNumber) -> Option<Duration> {
         match self.runs[run.0].phase {
             Phase::Running { ends_at, stops_at, .. } => first(ends_at, stops_at),
@@ -31,7 +31,7 @@ impl Queue {
         }
     }
 
-    /// The machine that a run was handed over to, begun or not.
+    /// The machine to which the run was handed over, started or not.
     pub(crate) fn machine_of(&self, run: RunNumber) -> Option<InstanceNumber> {
         match self.runs[run.0].phase {
             Phase::HandedOver { instance, .. } | Phase::Running { instance, .. } => Some(instance),
@@ -39,19 +39,19 @@ impl Queue {
         }
     }
 
-    /// How many instances are up, or will be as soon as what they were given begins.
+    /// How many instances are running or reserved by handed-over runs.
     pub(crate) fn taken(&self) -> usize {
         self.instances.len() + self.handed_over.len()
     }
 
-    /// Those that answer calls: up, and past their cold start.
+    /// Instances that answer proxy calls, which are those past their cold start.
     pub(crate) fn live_instances(&self) -> impl Iterator<Item = InstanceNumber> + '_ {
         let starting =
             |instance: &Instance| matches!(instance.state, InstanceState::Starting { .. });
         self.instances.iter().filter(move |instance| !starting(instance)).map(|i| i.number)
     }
 
-    /// All that are up, in order of waking.
+    /// All running instances, in order of starting.
     pub(crate) fn machines(&self) -> impl Iterator<Item = InstanceView> + '_ {
         self.instances.iter().map(|instance| InstanceView {
             number: instance.number,
@@ -64,7 +64,7 @@ impl Queue {
         })
     }
 
-    /// How many are up. Each is billed, from its wake signal on.
+    /// How many instances are running. Each is billed from the start of its cold start.
     pub(crate) fn up(&self) -> usize {
         self.instances.len()
     }
@@ -74,12 +74,12 @@ impl Queue {
         self.waiting.len() + self.handed_over.len()
     }
 
-    /// What all instances together have been up for, in nanoseconds.
+    /// The total uptime of all instances, in nanoseconds.
     pub(crate) fn metered(&self) -> u128 {
         self.metered
     }
 
-    /// The machines that have taken a run, whether or not they are up.
+    /// The machines that have taken a run, running or not.
     pub(crate) fn used(&self) -> impl Iterator<Item = InstanceNumber> + '_ {
         let of_runs = self.runs.iter().filter_map(|run| match run.phase {
             Phase::Queued | Phase::HandedOver { .. } => None,

@@ -1,14 +1,14 @@
-//! What ComfyUI on Linux makes of a `filename_prefix`: any character but a zero byte is taken, and the
-//! folders must not lead out of the output folder.
+//! Evaluates a `filename_prefix` as ComfyUI on Linux does: it may contain any character but a zero byte, and
+//! must not lead out of the output folder.
 
 use std::fmt;
 
 use chrono::{DateTime, Utc};
 
-/// Where a file goes: its folder below the output folder, and how its name begins.
+/// The folder below the output folder, and the beginning of the name.
 type FolderAndName = (String, String);
 
-/// The longest name that common file systems take, in bytes.
+/// The longest name on common file systems, in bytes.
 const LONGEST: usize = 255;
 
 /// Why a prefix is refused, with ComfyUI's exception.
@@ -39,7 +39,7 @@ impl fmt::Display for PrefixError {
     }
 }
 
-/// The prefix with size and time in it. What else is between percent signs stays.
+/// Replaces the placeholders for size and time. Others between percent signs are kept.
 pub(super) fn filled(prefix: &str, (width, height): (u32, u32), at: DateTime<Utc>) -> String {
     if !prefix.contains('%') {
         return prefix.to_owned();
@@ -59,7 +59,7 @@ pub(super) fn filled(prefix: &str, (width, height): (u32, u32), at: DateTime<Utc
     .fold(prefix.to_owned(), |prefix, (mark, value)| prefix.replace(mark, &value))
 }
 
-/// Where files with this prefix and this ending go.
+/// The folder and the name for a prefix and an extension.
 pub(super) fn read(prefix: &str, ending: &str) -> Result<FolderAndName, PrefixError> {
     if prefix.contains('\0') {
         return Err(PrefixError::ZeroByte);
@@ -70,7 +70,7 @@ pub(super) fn read(prefix: &str, ending: &str) -> Result<FolderAndName, PrefixEr
     let parts = normal(prefix);
     let (name, folders) = match parts.split_last() {
         Some((name, folders)) => (*name, folders),
-        // All of it went away: Python calls that the folder itself.
+        // The empty path is the folder itself in Python.
         None => (".", [].as_slice()),
     };
     if folders.contains(&"..") {
@@ -83,7 +83,7 @@ pub(super) fn read(prefix: &str, ending: &str) -> Result<FolderAndName, PrefixEr
     Ok((folders.join("/"), name.to_owned()))
 }
 
-/// The parts of a path without those that say nothing. `..` takes the one before it away.
+/// The normalized parts of a path, with `..` resolved.
 fn normal(path: &str) -> Vec<&str> {
     let mut parts = Vec::new();
     for part in path.split('/').filter(|part| !matches!(*part, "" | ".")) {
@@ -114,7 +114,7 @@ mod tests {
             ("line\nbreak\t/x", "line\nbreak\t", "x"),
             ("100 %", "", "100 %"),
             ("日本語/ネコ ñ", "日本語", "ネコ ñ"),
-            // Odd, and what Python's paths come to.
+            // Python's result for this odd path.
             ("", "", "."),
             ("a/..", "", "."),
             ("..", "", ".."),

@@ -1,4 +1,4 @@
-//! Which node classes make outputs, and in which channel each puts them.
+//! Which node classes produce outputs, and in which channels.
 
 use std::{collections::HashSet, sync::LazyLock};
 
@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 
 use crate::{graph::Graph, samples};
 
-/// How a node makes output.
+/// How a node produces outputs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Saver {
-    /// Two pictures to be laid over each other.
+    /// Two images to compare.
     Compare,
     Image {
         temp: bool,
@@ -23,9 +23,9 @@ pub(super) enum Saver {
         ending: &'static str,
         animated: Option<bool>,
     },
-    /// It runs, and the history has nothing of it.
+    /// Runs without an entry in the history.
     Nothing,
-    /// The name of a model that is shown.
+    /// The name of a 3D model that is shown.
     Shown,
     Text {
         input: &'static str,
@@ -35,13 +35,14 @@ pub(super) enum Saver {
 
 static STOCK: LazyLock<HashSet<&str>> = LazyLock::new(|| samples::STOCK_CLASSES.lines().collect());
 
-/// How this node makes output, if it does. Of a stock ComfyUI, those do that it marks as output nodes. A
-/// class that it does not have counts as one where something leads to the node and nothing leads on.
+/// How this node produces outputs, if it does. For a stock ComfyUI these are the classes that it marks as
+/// output nodes. A node of an unknown class counts as an output node if it has linked inputs and its outputs
+/// are not used.
 pub(super) fn saver<'a>(graph: &Graph<'a>, node: Node<'a>) -> Option<Saver> {
     let image = |temp, animated| Saver::Image { temp, animated, ending: "_.png" };
-    // From version 0.33 on, ComfyUI ends audio names without an underscore.
+    // Since version 0.33, ComfyUI's audio names do not end in an underscore.
     let audio = |ending, temp| Saver::Media { channel: "audio", temp, ending, animated: None };
-    // Videos and animations are files under `images`, with a flag beside them.
+    // Videos and animations are listed under `images`, with a flag.
     let video =
         |ending, temp| Saver::Media { channel: "images", temp, ending, animated: Some(true) };
     let file = |channel, ending| Saver::Media { channel, temp: false, ending, animated: None };
@@ -82,7 +83,7 @@ pub(super) fn saver<'a>(graph: &Graph<'a>, node: Node<'a>) -> Option<Saver> {
         "SaveAudioOpus" => audio(".opus", false),
         "SaveGLB" => file("3d", "_.glb"),
         "SaveImage" | "SaveImageAdvanced" => image(false, None),
-        // Sends its pictures over the WebSocket and keeps none.
+        // Sends its images over the WebSocket and stores none.
         "SaveImageWebsocket" => Saver::Nothing,
         "SaveLatent" => file("latents", "_.latent"),
         "SaveSVGNode" => file("images", "_.svg"),
@@ -102,7 +103,7 @@ pub(super) fn saver<'a>(graph: &Graph<'a>, node: Node<'a>) -> Option<Saver> {
     })
 }
 
-/// What a class that nobody knows probably makes, by its name and by what leads to it.
+/// What an unknown class probably produces, by its name and its links.
 fn unknown<'a>(class: &str, links: impl Iterator<Item = &'a str>) -> Saver {
     let class = class.to_ascii_lowercase();
     let named = |words: &[&str]| words.iter().any(|word| class.contains(word));
@@ -132,7 +133,7 @@ fn unknown<'a>(class: &str, links: impl Iterator<Item = &'a str>) -> Saver {
 }
 
 impl Saver {
-    /// The channel that its files are in.
+    /// The channel of its files.
     pub(super) fn channel(self) -> Option<&'static str> {
         match self {
             Self::Image { .. } => Some("images"),
@@ -151,7 +152,7 @@ impl Saver {
         }
     }
 
-    /// What follows the counter in a name.
+    /// What follows the counter in a file name.
     pub(super) fn ending<'a>(self, graph: &Graph<'a>, node: Node<'a>) -> &'static str {
         match self {
             Self::Image { ending, .. } | Self::Media { ending, .. } => ending,
@@ -164,13 +165,13 @@ impl Saver {
         }
     }
 
-    /// What is in its channels besides files.
+    /// The items of its channels that are not files.
     pub(super) fn flags(self) -> Option<(&'static str, Value)> {
         match self {
             Self::Image { animated, .. } | Self::Media { animated, .. } => {
                 Some(("animated", json!([animated?])))
             }
-            // As the node tells the editor which model to show, from where, and before what.
+            // The model, camera and background for the editor.
             Self::Shown => Some(("result", json!(["model.glb", null, null]))),
             Self::Compare | Self::Nothing | Self::Text { .. } => None,
         }

@@ -1,4 +1,4 @@
-//! Pixels and colours. Places are in heights of the picture: y from 0 to 1, x from 0 to `aspect`.
+//! Pixels and colours. Coordinates are in heights of the image: y from 0 to 1, x from 0 to `aspect`.
 
 /// Red, green and blue, each 0 to 1.
 pub(super) type Colour = [f32; 3];
@@ -32,17 +32,17 @@ impl Canvas {
         1.0 / self.height as f32
     }
 
-    /// A value for each column of pixels, for what is asked often and depends on x alone.
+    /// A value for each pixel column, for values that depend on x only.
     pub(super) fn columns(&self, value: impl Fn(f32) -> f32) -> Vec<f32> {
         (0..self.width).map(|column| value((column as f32 + 0.5) * self.pixel())).collect()
     }
 
-    /// Colours every pixel from what it was.
+    /// Changes the colour of every pixel.
     pub(super) fn paint(&mut self, colour: impl Fn(f32, f32, Colour) -> Colour) {
         self.paint_within(0.0, 1.0, colour);
     }
 
-    /// The same for the rows between two heights.
+    /// Like `paint`, for the rows between two heights.
     pub(super) fn paint_within(
         &mut self,
         top: f32,
@@ -60,7 +60,7 @@ impl Canvas {
         }
     }
 
-    /// Fills everything below a line, softly at its edge. `colour` gets x, y and how far below it is.
+    /// Fills everything below a line with a soft edge. `colour` gets x, y and the depth below it.
     pub(super) fn fill_below(
         &mut self,
         ridge: impl Fn(f32) -> f32,
@@ -80,7 +80,7 @@ impl Canvas {
         }
     }
 
-    /// Fills where `inside` is true, within a box, softly: each pixel is asked about at nine places.
+    /// Fills the points of a box for which `inside` is true, with nine samples per pixel.
     pub(super) fn fill_shape(
         &mut self,
         (left, top): (f32, f32),
@@ -106,7 +106,7 @@ impl Canvas {
         }
     }
 
-    /// Blends a soft round dot over what is there.
+    /// Blends a soft round dot.
     pub(super) fn dot(&mut self, x: f32, y: f32, radius: f32, colour: Colour, strength: f32) {
         let pixel = self.pixel();
         let radius = radius.max(pixel * 0.6);
@@ -122,7 +122,7 @@ impl Canvas {
         }
     }
 
-    /// The colour at a place, or the nearest there is.
+    /// The colour at a point, or at the nearest pixel.
     pub(super) fn at(&self, x: f32, y: f32) -> Colour {
         let index = |at: f32, count: u32| {
             ((at * self.height as f32).max(0.0) as usize).min(count as usize - 1)
@@ -130,7 +130,7 @@ impl Canvas {
         self.pixels[index(y, self.height) * self.width as usize + index(x, self.width)]
     }
 
-    /// Darkens the corners a little.
+    /// Darkens the corners.
     pub(super) fn vignette(&mut self) {
         let aspect = self.aspect();
         self.paint(|x, y, old| {
@@ -162,9 +162,9 @@ pub(super) fn tint(a: Colour, b: Colour) -> Colour {
     [0, 1, 2].map(|part| a[part] * b[part])
 }
 
-/// Turns a colour round the wheel by a part of a full turn.
+/// Rotates a hue by a part of a full turn.
 pub(super) fn turn(colour: Colour, by: f32) -> Colour {
-    // Rotation about the grey axis.
+    // A rotation about the grey axis.
     let (sin, cos) = (by * std::f32::consts::TAU).sin_cos();
     let (same, next) = (cos + (1.0 - cos) / 3.0, sin * 0.577_350_26);
     let third = (1.0 - cos) / 3.0;

@@ -1,4 +1,4 @@
-//! Small things in front: drawn where the prompt names them.
+//! Small figures in the foreground that the prompt names.
 
 use super::{
     canvas::{Canvas, Colour, add, mix, scale},
@@ -19,7 +19,7 @@ pub(super) fn draw(canvas: &mut Canvas, theme: &Theme, random: &mut Random) {
     }
 }
 
-/// A sail far out.
+/// A distant sailing boat.
 fn boat(canvas: &mut Canvas, theme: &Theme, random: &mut Random, ink: Colour) {
     let (x, y, size) =
         (canvas.aspect() * random.between(0.3, 0.7), 0.655, random.between(0.05, 0.08));
@@ -38,10 +38,10 @@ fn boat(canvas: &mut Canvas, theme: &Theme, random: &mut Random, ink: Colour) {
     });
 }
 
-/// On the rocks, with its beam if it is not bright day.
+/// A lighthouse on rocks, with a beam unless it is bright day.
 fn lighthouse(canvas: &mut Canvas, theme: &Theme, random: &mut Random, ink: Colour) {
     let aspect = canvas.aspect();
-    // The rocks rise to one side: stand where the picture is darkest near its bottom.
+    // Placed where the image is darkest near the bottom, because the rocks rise there.
     let at = |x: f32| canvas.at(x, 0.86).iter().sum::<f32>();
     let (left, right) = (0.16 * aspect, 0.84 * aspect);
     let x = if at(left) < at(right) { left } else { right } + random.between(-0.03, 0.03);
@@ -69,7 +69,7 @@ fn lighthouse(canvas: &mut Canvas, theme: &Theme, random: &mut Random, ink: Colo
             (from..from + step).contains(&py) && (px - x).abs() < half
         });
     }
-    // The shadow side.
+    // The side in shadow.
     canvas.fill_shape((x - wide, top), (x + wide, foot), ink, |px, py| {
         let half = wide * (0.55 + 0.45 * (py - top) / (foot - top));
         let side = (px - x) * -towards;
@@ -88,7 +88,7 @@ fn lighthouse(canvas: &mut Canvas, theme: &Theme, random: &mut Random, ink: Colo
     });
 }
 
-/// It sits in front with its back to us and looks at the view.
+/// A sitting cat, seen from behind.
 fn cat(canvas: &mut Canvas, theme: &Theme, random: &mut Random, ink: Colour) {
     let (x, foot, size) = (canvas.aspect() * random.between(0.32, 0.68), 0.965, 0.115);
     let side = if random.unit() < 0.5 { -1.0 } else { 1.0 };
@@ -96,7 +96,7 @@ fn cat(canvas: &mut Canvas, theme: &Theme, random: &mut Random, ink: Colour) {
         ((px - cx) / rx).powi(2) + ((py - cy) / ry).powi(2) < 1.0
     };
     let inside = |px: f32, py: f32| {
-        // In sizes of the cat, from the middle of its feet, up.
+        // In units of the cat, from the middle of its feet.
         let (u, v) = ((px - x) / size * side, (foot - py) / size);
         let body = round(u, v, 0.0, 0.55, 0.52 - 0.12 * (v - 0.4).max(0.0), 0.62);
         let shoulders = round(u, v, 0.0, 1.05, 0.33, 0.45);
@@ -105,7 +105,7 @@ fn cat(canvas: &mut Canvas, theme: &Theme, random: &mut Random, ink: Colour) {
             let up = (v - 1.72) / 0.34;
             (0.0..1.0).contains(&up) && (u - at - 0.05 * at.signum() * up).abs() < 0.14 * (1.0 - up)
         };
-        // The tail lies round its side and curls up at the end.
+        // The tail lies beside the cat and curls up at its end.
         let along = ((u - 0.3) / 0.85).clamp(0.0, 1.0);
         let tail = u > 0.3
             && u < 1.15
@@ -115,7 +115,7 @@ fn cat(canvas: &mut Canvas, theme: &Theme, random: &mut Random, ink: Colour) {
     };
     let rim = mix(theme.sun, theme.haze, 0.4);
     let corners = ((x - 1.3 * size, foot - 2.2 * size), (x + 1.3 * size, foot));
-    // Light from behind, as a thin edge.
+    // A thin bright edge, lit from behind.
     let shifted = size * 0.022;
     canvas.fill_shape(
         (corners.0.0, corners.0.1 - shifted),

@@ -1,4 +1,4 @@
-//! What lies below the sky, from far to near.
+//! The landscape below the sky, from far to near.
 
 use super::{
     canvas::{Canvas, Colour, add, mix, scale, tint},
@@ -7,12 +7,12 @@ use super::{
     theme::{Hour, Theme},
 };
 
-/// How far a layer is away: 0 is the horizon, 1 is here.
+/// The depths of the layers, from 0 at the horizon to 1 in front.
 fn depths(layers: u32) -> impl Iterator<Item = f32> {
     (0..layers).map(move |layer| layer as f32 / (layers - 1) as f32)
 }
 
-/// A layer's colour at its ridge; further down there is mist between it and the next.
+/// A layer's colour, which fades into mist below its ridge.
 fn misty(theme: &Theme, depth: f32, below: f32) -> Colour {
     let colour = mix(theme.haze, theme.near, 0.12 + 0.88 * depth.powf(0.8));
     mix(colour, theme.haze, 0.55 * (1.0 - depth) * smooth(below / 0.22))
@@ -25,7 +25,7 @@ pub(super) fn hills(canvas: &mut Canvas, theme: &Theme, random: &mut Random) {
         let ridge = |x: f32| base - tall * (rough_line(seed, x * often, 5) - 0.35);
         canvas.fill_below(ridge, |x, _, below| {
             let colour = misty(theme, depth, below);
-            // Meadows: patches of lighter and darker ground.
+            // Meadows: lighter and darker patches.
             scale(colour, 0.92 + 0.16 * line(seed, x * 9.0 + below * 30.0) * depth)
         });
     }
@@ -36,12 +36,12 @@ pub(super) fn forest(canvas: &mut Canvas, theme: &Theme, random: &mut Random) {
         let (seed, base) = (random.number(), 0.54 + 0.36 * depth.powf(1.1));
         let ground = |x: f32| base - 0.12 * (rough_line(seed, x * 1.4, 3) - 0.5);
         let ridge = trees(seed, 0.07 + 0.18 * depth, 0.016 + 0.040 * depth, 1.0, ground);
-        // Mist lies on the ground, not below each branch.
+        // The mist starts at the ground, not below each branch.
         canvas.fill_below(ridge, |_, y, _| misty(theme, depth, y - base + 0.12));
     }
 }
 
-/// A line of pines on the ground: so tall, so wide, and so many of those that there is room for.
+/// A row of pines of this height and width.
 fn trees(
     seed: u64,
     tall: f32,
@@ -55,7 +55,7 @@ fn trees(
             let middle = (tree as f32 + noise::at(seed, tree, 1)) * wide;
             let height = tall * (0.45 + 0.55 * noise::at(seed, tree, 2));
             let up = 1.0 - (x - middle).abs() / (wide * 0.92);
-            // Branches hang in tiers: each step down the tree is a little wider, then narrower again.
+            // Branches hang in tiers: each gets wider downwards and then starts narrow again.
             let tiers = (up * 6.0).fract() * 0.09;
             let grows = up > 0.0 && noise::at(seed, tree, 3) <= share;
             if grows { ground(middle) - height * (up + tiers).min(1.0) } else { 1.0 }
@@ -80,7 +80,7 @@ pub(super) fn mountains(canvas: &mut Canvas, theme: &Theme, random: &mut Random)
         canvas.fill_below(
             |x| base - tall * height(x),
             |x, y, below| {
-                // Ribs run down from the ridge at a slant; one side of each lies in shadow.
+                // Slanted ribs run down from the ridge; one side of each is in shadow.
                 let slant = x + 0.45 * below * (noise::plane(seed ^ 3, x * 5.0, y * 5.0, 1) - 0.5);
                 let slope = (height(slant + 0.014) - height(slant - 0.014)) * 9.0;
                 let side = smooth(0.5 + slope);
@@ -95,7 +95,7 @@ pub(super) fn mountains(canvas: &mut Canvas, theme: &Theme, random: &mut Random)
         );
     }
     if theme.snow {
-        // A field of snow in front, with a few pines.
+        // A field of snow in front with a few pines.
         let seed = random.number();
         let field = |x: f32| 0.88 - 0.07 * line(seed, x * 1.3);
         let ink = scale(mix(theme.near, theme.sky[0], 0.3), 0.6);
@@ -110,7 +110,7 @@ pub(super) fn dunes(canvas: &mut Canvas, theme: &Theme, random: &mut Random, sun
         let (seed, base) = (random.number(), 0.58 + 0.32 * depth.powf(1.2));
         let (tall, often) = (0.10 + 0.16 * depth, 2.3 - 1.2 * depth);
         let height = |x: f32| {
-            // Wind makes one side long and the other steep: a wave with a crest.
+            // Dunes have one long and one steep side.
             let wave = x * often + 1.4 * line(seed, x * often * 0.6);
             let along = wave.fract();
             let crest = if along < 0.7 { smooth(along / 0.7) } else { smooth((1.0 - along) / 0.3) };
@@ -131,7 +131,7 @@ pub(super) fn dunes(canvas: &mut Canvas, theme: &Theme, random: &mut Random, sun
 pub(super) fn sea(canvas: &mut Canvas, theme: &Theme, random: &mut Random, sun: Sun) {
     const HORIZON: f32 = 0.58;
     let (seed, coast) = (random.number(), random.number());
-    // A coast far away.
+    // A distant coast.
     let far = |x: f32| HORIZON + 0.02 - 0.10 * smooth((rough_line(coast, x * 1.3, 4) - 0.42) / 0.4);
     canvas.fill_below(far, |_, _, below| mix(misty(theme, 0.25, below), theme.haze, 0.25));
     let mirrored = mix(theme.sky[2], theme.sky[1], 0.35);
@@ -140,7 +140,7 @@ pub(super) fn sea(canvas: &mut Canvas, theme: &Theme, random: &mut Random, sun: 
         |x, y, below| {
             let near = smooth(below / (1.0 - HORIZON));
             let water = mix(mix(mirrored, theme.near, 0.25), theme.near, near.sqrt());
-            // Waves are long and flat far away, and grow towards the shore.
+            // Waves are flat in the distance and grow towards the shore.
             let scale_y = 26.0 / (0.10 + below);
             let wave = noise::plane(seed, x * (14.0 - 8.0 * near), y * scale_y, 3);
             let water = add(water, theme.sky[1], 0.30 * (wave - 0.45));
@@ -205,7 +205,7 @@ pub(super) fn city(canvas: &mut Canvas, theme: &Theme, random: &mut Random) {
             if pane { scale(wall, 0.9) } else { wall }
         });
     }
-    // A wet street shows it all again, upside down.
+    // A wet street reflects the city.
     let (seed, mut street) = (random.number(), Vec::new());
     let (pixel, width) = (canvas.pixel(), canvas.width());
     let mut y = STREET;

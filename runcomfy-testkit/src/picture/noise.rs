@@ -1,8 +1,8 @@
-//! Chance that is the same each time: random, and smooth noise.
+//! Deterministic random numbers and smooth noise.
 
 use crate::ids::mix;
 
-/// A row of numbers that follow from a seed.
+/// A deterministic sequence of random numbers.
 #[derive(Clone, Debug)]
 pub(super) struct Random(u64);
 
@@ -26,17 +26,17 @@ impl Random {
     }
 }
 
-/// A number from 0 to 1 for a place on a grid.
+/// The number from 0 to 1 at a grid point.
 pub(super) fn at(seed: u64, x: i32, y: i32) -> f32 {
     part(mix(seed ^ (u64::from(x.cast_unsigned()) << 32 | u64::from(y.cast_unsigned()))))
 }
 
-/// The upper bits, which a float can hold exactly.
+/// The upper bits, which a float represents exactly.
 fn part(number: u64) -> f32 {
     (number >> 40) as f32 / (1_u64 << 24) as f32
 }
 
-/// Smooth noise along a line, 0 to 1.
+/// Smooth one-dimensional noise from 0 to 1.
 pub(super) fn line(seed: u64, x: f32) -> f32 {
     let cell = x.floor();
     let blend = smooth(x - cell);
@@ -44,12 +44,12 @@ pub(super) fn line(seed: u64, x: f32) -> f32 {
     at(seed, cell, 0) * (1.0 - blend) + at(seed, cell.wrapping_add(1), 0) * blend
 }
 
-/// The same with finer and finer detail.
+/// One-dimensional noise with finer detail.
 pub(super) fn rough_line(seed: u64, x: f32, octaves: u32) -> f32 {
     octaves_of(octaves, |octave, scale| line(seed.wrapping_add(octave), x * scale))
 }
 
-/// Smooth noise on a plane with detail, 0 to 1.
+/// Smooth two-dimensional noise with detail, from 0 to 1.
 pub(super) fn plane(seed: u64, x: f32, y: f32, octaves: u32) -> f32 {
     octaves_of(octaves, |octave, scale| patch(seed.wrapping_add(octave), x * scale, y * scale))
 }

@@ -1,4 +1,4 @@
-//! The sky and what falls from it.
+//! The sky: sun or moon, stars, clouds, birds and snow.
 
 use super::{
     canvas::{Canvas, Colour, add, mix},
@@ -6,7 +6,7 @@ use super::{
     theme::{Hour, Scenery, Theme},
 };
 
-/// Where the sun or moon stands.
+/// The position of the sun or moon.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sun {
     pub(super) x: f32,
@@ -73,14 +73,14 @@ fn disc(canvas: &mut Canvas, theme: &Theme, random: &mut Random, sun: Sun) {
     let corners = ((sun.x - radius, sun.y - radius), (sun.x + radius, sun.y + radius));
     match theme.hour {
         Hour::Night => {
-            // A crescent: the part of the disc that a second one does not cover.
+            // A crescent: the disc without a second, shifted one.
             let (dx, dy) = (radius * random.between(0.35, 0.6), radius * random.between(-0.4, 0.1));
             canvas.fill_shape(corners.0, corners.1, theme.sun, |x, y| {
                 within(x, y) && !within(x - dx, y - dy)
             });
         }
         Hour::Neon => {
-            // Cut into bands that grow towards the bottom.
+            // Cut into bands that grow downwards.
             let cut = |y: f32| {
                 let down = (y - sun.y) / radius;
                 down > -0.1 && (down * 7.0).fract().abs() < 0.12 + 0.3 * down
@@ -113,7 +113,7 @@ fn clouds(canvas: &mut Canvas, theme: &Theme, random: &mut Random, horizon: f32)
     };
     let shade = mix(lit, theme.sky[1], 0.55);
     canvas.paint_within(0.0, horizon, |x, y, old| {
-        // Thinner bands towards the horizon, as clouds further away are seen from the side.
+        // Bands get thinner towards the horizon, because distant clouds are seen from the side.
         let stretch = 3.2 + 7.0 * (y / horizon);
         let thick = noise::plane(seed, x * 1.9 + y, y * stretch, 3);
         let cover = smooth((thick - amount) / 0.22);
@@ -138,7 +138,7 @@ fn birds(canvas: &mut Canvas, theme: &Theme, random: &mut Random) {
     }
 }
 
-/// Snow in the air, near and far.
+/// Falling snow, near and far.
 pub(super) fn snowfall(canvas: &mut Canvas, random: &mut Random) {
     let aspect = canvas.aspect();
     for _ in 0..(240.0 * aspect) as u32 {

@@ -1,4 +1,4 @@
-//! What a prompt asks for, as far as it says, and the colours that go with it.
+//! `Theme`: the scenery, time of day and colours that a prompt selects.
 
 use super::{
     canvas::{Colour, turn},
@@ -36,9 +36,9 @@ pub(super) struct Theme {
     /// From the top of the sky to the horizon.
     pub(super) sky: [Colour; 3],
     pub(super) sun: Colour,
-    /// What the air does to things far away.
+    /// The colour of distant objects.
     pub(super) haze: Colour,
-    /// The ground near by.
+    /// The colour of the near ground.
     pub(super) near: Colour,
     pub(super) hash: u64,
 }
@@ -141,7 +141,7 @@ impl Theme {
             Scenery::Mountains => [0.17, 0.22, 0.30],
             Scenery::Sea => [0.02, 0.19, 0.30],
         };
-        // Two prompts of the same words in another order still differ a little in their colours.
+        // Prompts with the same words in another order get slightly different colours.
         let by = random.between(-0.045, 0.045);
         let sky = sky.map(|colour| turn(colour, by));
         let ground = turn(ground, random.between(-0.04, 0.04));
@@ -162,7 +162,7 @@ impl Theme {
         }
     }
 
-    /// Whether there are stars and a moon in place of a sun.
+    /// Whether there are stars and a moon instead of a sun.
     pub(super) fn is_dark(&self) -> bool {
         matches!(self.hour, Hour::Neon | Hour::Night)
     }

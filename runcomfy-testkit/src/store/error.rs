@@ -1,4 +1,4 @@
-//! Why the log could not be opened or written: one line each, with the file's name and what to do.
+//! Errors of the store: one line each, with the file and what to do.
 
 use std::{
     io,
@@ -8,7 +8,7 @@ use std::{
 
 use super::tables::DatabaseError;
 
-/// Why a log could not be opened. In every case the file is as it was.
+/// Why a log could not be opened. The file is unchanged.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum OpenError {
     /// Bytes are missing or changed.
@@ -16,31 +16,31 @@ pub(crate) enum OpenError {
     Damaged { path: PathBuf },
     #[error("the state {} is a directory: name a file in it", path.display())]
     Directory { path: PathBuf },
-    /// Another process has it open, or this one has.
+    /// It is open in another process or in this one.
     #[error("the state {} is in use: stop the emulator that has it, or name another file", path.display())]
     InUse { path: PathBuf },
-    /// A device, say.
+    /// For example a device.
     #[error("the state {} is not a regular file: name another", path.display())]
     NotAFile { path: PathBuf },
-    #[error("the file {} is not a state of the emulator: name another, it is left as it is", path.display())]
+    #[error("the file {} is not a state file of the emulator: name another; this one is unchanged", path.display())]
     NotOurs { path: PathBuf },
-    #[error("the state {} can't be made, its directory is not there: create that first", path.display())]
+    #[error("the state {} cannot be created because its directory does not exist: create the directory first", path.display())]
     NoDirectory { path: PathBuf },
-    #[error("the state {} may not be read and written: change its permissions, or name another file", path.display())]
+    #[error("the state {} cannot be read and written: change its permissions, or name another file", path.display())]
     NoPermission { path: PathBuf },
-    /// Of a version of the program that writes it otherwise.
+    /// Written by another version of the program.
     #[error("the state {} has format {found}, not {expected}: use the version that wrote it, or name another file", path.display())]
     OtherFormat { path: PathBuf, found: u64, expected: u64 },
-    /// Somebody to whom the records were handed could not take this one.
-    #[error("record {number} of the state {} can't be used: {reason}: restore a copy, or name another file", path.display())]
+    /// A record was refused by the reader.
+    #[error("record {number} of the state {} cannot be used: {reason}: restore a copy, or name another file", path.display())]
     Record { path: PathBuf, number: u64, reason: String },
-    /// The system would not.
-    #[error("the state {} can't be used: {cause}", path.display())]
+    /// Another system error.
+    #[error("the state {} cannot be used: {cause}", path.display())]
     Unusable { path: PathBuf, cause: Arc<redb::Error> },
 }
 
 impl OpenError {
-    /// What the system said on opening or reading.
+    /// An error of the file system.
     pub(super) fn from_io(path: &Path, error: io::Error) -> Self {
         let path = path.to_owned();
         match error.kind() {
@@ -53,7 +53,7 @@ impl OpenError {
         }
     }
 
-    /// What the database said. It names most of what it does not understand no more closely.
+    /// An error of the database, which rarely says more than that the file is damaged.
     pub(super) fn from_database(path: &Path, fault: impl Into<DatabaseError>) -> Self {
         let (path, DatabaseError(cause)) = (path.to_owned(), fault.into());
         match &*cause {
@@ -69,10 +69,10 @@ impl OpenError {
 /// Why a record is not on disk.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum WriteError {
-    /// The first write that failed; nothing is written after it.
-    #[error("the state could not be written to {}: see to its disk and start again: {cause}", path.display())]
+    /// The first write that failed. Nothing is written after it.
+    #[error("the state could not be written to {}: check the disk and start again: {cause}", path.display())]
     Failed { path: PathBuf, cause: Arc<redb::Error> },
-    /// The thread that writes is gone.
-    #[error("the state is no longer written")]
+    /// The writer thread has ended.
+    #[error("the state is no longer written because the writer has stopped")]
     Stopped,
 }

@@ -1,7 +1,7 @@
-//! A file that is not written to before it was read to the end and found good.
+//! `Guarded`: a file that is not written to before it was read and checked.
 //!
-//! The database writes as soon as it opens: it marks the file as open, and repairs what a crash left. Here that
-//! is held in memory until [`Guarded::release`], so that a file which can't be used stays as it was.
+//! The database writes as soon as it opens a file, to mark it as open and to repair it after a crash. These
+//! writes are held in memory until [`Guarded::release`], so that an unusable file stays unchanged.
 
 use std::{
     io,
@@ -12,16 +12,16 @@ use redb::{StorageBackend, backends::FileBackend};
 
 use super::header::{REDB, UNFINISHED};
 
-/// The file, as the database sees it. Clones are the same file.
+/// The file as the database sees it. Clones share the file.
 #[derive(Clone, Debug)]
 pub(super) struct Guarded(Arc<GuardedInner>);
 
 #[derive(Debug)]
 struct GuardedInner {
     file: FileBackend,
-    /// Whether what the file holds counts for nothing.
+    /// Whether the file's content is ignored.
     fresh: bool,
-    /// What the database did so far. `None` once the file was released.
+    /// The writes so far. `None` once the file is released.
     held: RwLock<Option<Held>>,
 }
 
@@ -39,15 +39,15 @@ enum Step {
 }
 
 impl Guarded {
-    /// Over a file. A fresh one is seen as empty, whatever it holds.
+    /// Wraps a file. A fresh one appears empty, whatever it contains.
     pub(super) fn new(file: FileBackend, fresh: bool) -> io::Result<Self> {
         let length = if fresh { 0 } else { file.len()? };
         let held = RwLock::new(Some(Held { length, steps: Vec::new() }));
         Ok(Self(Arc::new(GuardedInner { file, fresh, held })))
     }
 
-    /// Does what was held back, in the order and with the syncs of the database, so that a crash meanwhile
-    /// leaves what a crash of the database would. From here on the file is written to at once.
+    /// Applies the held writes in order and with the database's syncs, so that a crash leaves a state that
+    /// the database can repair. Later writes go to the file directly.
     pub(super) fn release(&self) -> io::Result<()> {
         let GuardedInner { file, fresh, .. } = &*self.0;
         let mut guard = self.held_mut();
@@ -69,7 +69,7 @@ impl Guarded {
         Ok(())
     }
 
-    /// These bytes as the database left them.
+    /// The bytes as the database wrote them.
     fn seen(&self, held: &Held, offset: u64, length: usize) -> io::Result<Vec<u8>> {
         let end = offset + length as u64;
         if end > held.length {
@@ -83,7 +83,7 @@ impl Guarded {
         }
         for step in &held.steps {
             match step {
-                // What lay beyond is gone, even if the file grows again.
+                // Bytes beyond the cut are zero, even if the file grows again.
                 Step::Length(cut) if *cut < end => {
                     bytes[index(cut.saturating_sub(offset))..].fill(0)
                 }
@@ -100,7 +100,7 @@ impl Guarded {
         Ok(bytes)
     }
 
-    // A panic of the database while the lock is held leaves nothing half done.
+    // A panic of the database while the lock is held leaves no incomplete change.
     fn held(&self) -> RwLockReadGuard<'_, Option<Held>> {
         self.0.held.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -110,8 +110,7 @@ impl Guarded {
     }
 }
 
-/// Makes a file that is empty or unfinished into this image. Killed at any point, it leaves an empty file, an
-/// unfinished one, or the whole.
+/// Writes this image to an empty or unfinished file. A crash leaves it empty, unfinished or complete.
 fn create(file: &FileBackend, image: &[u8]) -> io::Result<()> {
     file.write(0, UNFINISHED)?;
     file.sync_data(false)?;
@@ -122,7 +121,7 @@ fn create(file: &FileBackend, image: &[u8]) -> io::Result<()> {
     file.sync_data(false)
 }
 
-/// An offset within something that lies in memory.
+/// An offset in memory.
 fn index(offset: u64) -> usize {
     usize::try_from(offset).unwrap_or(usize::MAX)
 }
@@ -166,7 +165,7 @@ impl StorageBackend for Guarded {
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         match &mut *self.held_mut() {
             Some(held) => {
-                // As a file does, though the database never writes beyond the end.
+                // Extends the file as a real write does, although the database never writes beyond its end.
                 held.length = held.length.max(offset + data.len() as u64);
                 held.steps.push(Step::Write(offset, data.to_vec()));
                 Ok(())

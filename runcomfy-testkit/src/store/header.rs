@@ -1,34 +1,34 @@
-//! What the first bytes of a file tell, before the database is let near it.
+//! Checks the header of a file before the database opens it.
 //!
-//! The database takes a file that begins as its own at its word, and panics where one is cut short.
+//! The database trusts a file that starts with its magic number and panics if the file is truncated.
 
 use redb::StorageBackend;
 
-/// A file that begins with this was never finished, and holds nothing. As long as [`REDB`], which is written
-/// over it last of all.
+/// The beginning of an unfinished file, which contains nothing. It has the length of [`REDB`], which replaces
+/// it at last.
 pub(super) const UNFINISHED: &[u8; 9] = b"runcomfy\0";
 
-/// How a file of redb begins.
+/// The magic number of redb.
 pub(super) const REDB: &[u8; 9] = b"redb\x1a\x0a\xa9\x0d\x0a";
 
-/// The formats of redb's that this version of it reads.
+/// The file formats that this version of redb reads.
 const READABLE: [u8; 2] = [2, 3];
 
 const PAGE: u64 = 4096;
-/// Of the header that is read here: the layout, and two slots, of which each begins with a format.
+/// The length of the part that is checked: the layout and two slots, each of which starts with a format.
 const LENGTH: usize = 320;
 const SLOTS: [usize; 2] = [64, 192];
 
-/// What a file seems to be.
+/// What the header says.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum HeaderKind {
-    /// Ours to fill: empty, or never finished.
+    /// Empty or never finished, so that it can be overwritten.
     Empty,
-    /// A database, as far as its header tells.
+    /// A database.
     Database,
     Damaged,
     Other,
-    /// A database in another format.
+    /// A database in another file format.
     OtherFormat(u8),
 }
 
@@ -59,7 +59,7 @@ fn read(start: &[u8], length: u64) -> HeaderKind {
     };
     let [page, region_header, region, full, trailing] = [12, 16, 20, 24, 28].map(number);
     let trailing = if trailing > 0 { region_header + trailing } else { 0 };
-    // Sums and one product of numbers below 2^32; the last product saturates.
+    // The numbers are below 2^32, and the last product saturates.
     let pages = (1 + trailing).saturating_add(full.saturating_mul(region_header + region));
     if page != PAGE || region == 0 || pages == 1 || length < pages.saturating_mul(PAGE) {
         return HeaderKind::Damaged;
@@ -76,7 +76,7 @@ mod tests {
         assert_eq!(read(start, length), expected, "{:?}", start.get(..40));
     }
 
-    /// A header of one page and one full region, changed at one place.
+    /// A header of one page and one full region, with these bytes changed.
     fn changed(at: usize, bytes: &[u8]) -> Vec<u8> {
         let mut start = vec![0; LENGTH];
         start[..9].copy_from_slice(REDB);

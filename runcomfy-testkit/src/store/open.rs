@@ -1,4 +1,5 @@
-//! Opens the file of a log: is it there, ours, whole, and what does it hold?
+//! Opens the file of a log: checks that it exists, belongs to the emulator and is intact, and reads its
+//! records.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -15,17 +16,17 @@ use super::{
     tables::{self, FORMAT, OLDEST, Record, Stopped},
 };
 
-/// A log is written at its end and read once: what redb keeps by default, up to 1 GiB, would help nobody.
+/// redb's default of up to 1 GiB is of no use, because a log is read once and appended to.
 const CACHE_BYTES: usize = 16 << 20;
 
-/// The database, and the number of its next record.
+/// Returns the database and the number of its next record.
 pub(super) fn open(
     path: &Path,
     each: impl FnMut(Record) -> Result<(), String>,
 ) -> Result<(Database, u64), OpenError> {
     let of_io = |error| OpenError::from_io(path, error);
     let damaged = || OpenError::Damaged { path: path.to_owned() };
-    // From here on nobody else has it.
+    // This locks the file.
     let file = FileBackend::new(open_file(path)?)
         .map_err(|error| OpenError::from_database(path, error))?;
     let fresh = match header::kind(&file).map_err(of_io)? {
@@ -42,7 +43,7 @@ pub(super) fn open(
     }
     let (next, format) = read(path, &database, each)?;
     if format < FORMAT {
-        // Programs that know the old format only would misread what is added from now on.
+        // Marks the new format, because older programs would misread the records that are added from now on.
         tables::begin(&database, FORMAT).map_err(|error| OpenError::from_database(path, error))?;
     }
     file.release().map_err(of_io)?;
@@ -52,10 +53,10 @@ pub(super) fn open(
     Ok((database, next))
 }
 
-/// Opens the file, or makes an empty one that nobody else may read.
+/// Opens the file, or creates an empty one that only the owner can read.
 fn open_file(path: &Path) -> Result<File, OpenError> {
     if let Ok(metadata) = fs::metadata(path) {
-        // A system may let one be opened, and fail later and less clearly.
+        // Some systems open a directory and fail later with a less clear error.
         if metadata.is_dir() {
             return Err(OpenError::Directory { path: path.to_owned() });
         }
@@ -70,21 +71,21 @@ fn open_file(path: &Path) -> Result<File, OpenError> {
     options.open(path).map_err(|error| OpenError::from_io(path, error))
 }
 
-/// The database in the file, every page of it checked.
+/// Opens the database in the file and checks every page.
 fn database(path: &Path, file: &Guarded, fresh: bool) -> Result<Database, OpenError> {
     let open = || {
         let mut database = Builder::new()
             .set_cache_size(CACHE_BYTES)
-            // The one that its next versions read too.
+            // The format that redb's next versions also read.
             .create_with_file_format_v3(true)
             .create_with_backend(file.clone())?;
         if !fresh {
-            // Whether it repaired anything is no matter: a crash leaves that to do.
+            // Repairs are expected after a crash, so the result does not matter.
             database.check_integrity()?;
         }
         Ok::<_, redb::DatabaseError>(database)
     };
-    // It asserts much of what it reads before the check. All that it did is held in memory, and goes.
+    // redb asserts on data that it has not checked yet. Its writes are held in memory and discarded.
     match catch_unwind(AssertUnwindSafe(open)) {
         Ok(Ok(database)) => Ok(database),
         Ok(Err(error)) => Err(OpenError::from_database(path, error)),
@@ -92,7 +93,7 @@ fn database(path: &Path, file: &Guarded, fresh: bool) -> Result<Database, OpenEr
     }
 }
 
-/// The number of the next record, and the format of those that are there.
+/// The number of the next record, and the format of the existing ones.
 fn read(
     path: &Path,
     database: &Database,
@@ -119,7 +120,7 @@ fn other_format(path: &Path, found: u64) -> OpenError {
     OpenError::OtherFormat { path: path.to_owned(), found, expected: FORMAT }
 }
 
-/// Makes the file's name as durable as what is in it.
+/// Makes the file's name durable.
 #[cfg(unix)]
 fn sync_directory(path: &Path) -> std::io::Result<()> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());

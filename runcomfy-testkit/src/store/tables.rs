@@ -1,4 +1,4 @@
-//! How the log lies in its file: one table of records, one that says whose file it is and in which format.
+//! The tables of the log: one with the records, one with the file's owner and format.
 
 use std::sync::Arc;
 
@@ -6,29 +6,29 @@ use redb::{
     Database, ReadTransaction, ReadableTable as _, TableDefinition, TableError, WriteTransaction,
 };
 
-/// Which format this program writes. Raise it when the tables, or the events in them, change.
+/// The format that this program writes. Increment it when the tables or the serialized events change.
 ///
-/// In 1, all ids follow from the account's key, and a run goes by its request's id on its machine. In 2, an
-/// account has a seed for its ids, and each hand-over to a machine an id.
+/// Format 1: all ids are derived from the account's key, and the prompt id is the request's id. Format 2: an
+/// account has a seed for its ids, and each hand-over to a machine has its own prompt id.
 pub(super) const FORMAT: u64 = 2;
 
-/// The first format that this program reads. What it finds in one is of this program's from then on.
+/// The oldest format that this program reads. Such a file is converted to the current format.
 pub(super) const OLDEST: u64 = 1;
 
 const ABOUT: TableDefinition<'_, &str, u64> = TableDefinition::new("runcomfy-emulator state");
 const RECORDS: TableDefinition<'_, u64, (u64, &[u8])> = TableDefinition::new("records");
 const FORMAT_KEY: &str = "format";
 
-/// One entry of the log.
+/// An entry of the log.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Record {
-    /// Whose it is.
+    /// The account's key.
     pub(crate) account: u64,
-    /// What happened.
+    /// The serialized event.
     pub(crate) event: Vec<u8>,
 }
 
-/// What the database said. Its own type is too large to be returned everywhere.
+/// An error of the database, in an `Arc` because its own type is large.
 #[derive(Debug)]
 pub(super) struct DatabaseError(pub(super) Arc<redb::Error>);
 
@@ -38,7 +38,7 @@ impl<E: Into<redb::Error>> From<E> for DatabaseError {
     }
 }
 
-/// Says whose file it is, and in which format.
+/// Marks the file as the emulator's, with this format.
 pub(super) fn begin(database: &Database, format: u64) -> Result<(), DatabaseError> {
     let transaction = database.begin_write()?;
     transaction.open_table(ABOUT)?.insert(FORMAT_KEY, format)?;
@@ -46,7 +46,7 @@ pub(super) fn begin(database: &Database, format: u64) -> Result<(), DatabaseErro
     Ok(transaction.commit()?)
 }
 
-/// In which format the file is. `None`: somebody else's.
+/// The format of the file. `None` if it is not the emulator's.
 pub(super) fn format(transaction: &ReadTransaction) -> Result<Option<u64>, DatabaseError> {
     match transaction.open_table(ABOUT) {
         Ok(about) => Ok(about.get(FORMAT_KEY)?.map(|format| format.value())),
@@ -55,7 +55,7 @@ pub(super) fn format(transaction: &ReadTransaction) -> Result<Option<u64>, Datab
     }
 }
 
-/// Adds these, the first under number `next`.
+/// Adds records, the first with the number `next`.
 pub(super) fn add<'a>(
     transaction: &WriteTransaction,
     next: u64,
@@ -68,12 +68,12 @@ pub(super) fn add<'a>(
     Ok(())
 }
 
-/// Why the records could not be read to the end.
+/// Why reading stopped.
 pub(super) enum Stopped {
     Database(DatabaseError),
-    /// One is missing.
+    /// A record is missing.
     Gap,
-    /// This one was refused.
+    /// The reader refused this record.
     Refused(u64, String),
 }
 
@@ -83,7 +83,7 @@ impl<E: Into<redb::Error>> From<E> for Stopped {
     }
 }
 
-/// Hands every record to `each`, in order, and says which number the next will have.
+/// Passes every record to `each` in order. Returns the number of the next record.
 pub(super) fn replay(
     transaction: &ReadTransaction,
     mut each: impl FnMut(Record) -> Result<(), String>,

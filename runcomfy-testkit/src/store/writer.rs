@@ -1,4 +1,4 @@
-//! The thread that writes: everything that waits in one commit, then word to those who wait for it.
+//! The writer thread: commits all waiting records together, then acknowledges them.
 
 use std::{path::PathBuf, sync::mpsc::Receiver};
 
@@ -10,10 +10,10 @@ use super::{
     tables::{self, DatabaseError, Record},
 };
 
-/// Whom to tell how it went.
+/// Receives the result of a write.
 pub(super) type Done = oneshot::Sender<Result<(), WriteError>>;
 
-/// A record to be written, if any, and whom to tell.
+/// A record to write, if any, and the receiver of the result.
 pub(super) type WriteRequest = (Option<Record>, Done);
 
 pub(super) struct Writer {
@@ -21,7 +21,7 @@ pub(super) struct Writer {
     /// The number of the next record.
     next: u64,
     path: PathBuf,
-    /// The first failure. A log with a hole in it would be worse than one that ends.
+    /// The first failure. Later writes fail too, because a log must not have gaps.
     failed: Option<WriteError>,
 }
 
@@ -30,7 +30,7 @@ impl Writer {
         Self { database, next, path, failed: None }
     }
 
-    /// Until every handle is gone and all that they ordered is done.
+    /// Runs until all handles are dropped and all requests are done.
     pub(super) fn run(mut self, requests: &Receiver<WriteRequest>) {
         while let Ok(first) = requests.recv() {
             let requests = std::iter::once(first).chain(requests.try_iter());
@@ -38,7 +38,7 @@ impl Writer {
             let records: Vec<_> = records.into_iter().flatten().collect();
             let written = self.write(&records);
             for done in waiting {
-                // Nobody need wait.
+                // The receiver may have been dropped.
                 drop(done.send(written.clone()));
             }
         }
@@ -63,7 +63,7 @@ impl Writer {
         }
     }
 
-    /// Durable when this returns: redb syncs the file on every commit unless told otherwise.
+    /// Durable when this returns, because redb syncs the file on every commit by default.
     fn commit(&self, records: &[Record]) -> Result<(), DatabaseError> {
         let transaction = self.database.begin_write()?;
         tables::add(&transaction, self.next, records.iter())?;

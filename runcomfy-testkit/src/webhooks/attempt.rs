@@ -10,17 +10,17 @@ use url::Url;
 use super::receiver;
 use crate::outgoing::{self, NoClient};
 
-/// Those that make the calls.
+/// The HTTP clients.
 pub(super) struct Clients {
-    /// A proxy that the environment names would look for a receiver of this machine on its own.
+    /// For receivers on this machine, which a proxy could not reach.
     direct: Client,
-    /// `None` where the environment names a proxy that can't be read: it is not gone around.
+    /// `None` if the proxy setting is invalid, because a proxy is not bypassed.
     usual: Option<Client>,
 }
 
 impl Clients {
     pub(super) fn new(connect: Duration) -> Result<Self, NoClient> {
-        // Certificates that can't be read fail both.
+        // Fails if certificates cannot be read; then neither client is usable.
         let direct = outgoing::direct_client(connect)?;
         Ok(Self { direct, usual: outgoing::client(connect).ok() })
     }
@@ -30,7 +30,7 @@ impl Clients {
     }
 }
 
-/// What is sent, however often.
+/// The request, which is the same in each attempt.
 pub(super) struct Attempt<'a> {
     url: &'a Url,
     body: String,
@@ -41,7 +41,7 @@ impl<'a> Attempt<'a> {
         Self { url, body: payload.to_string() }
     }
 
-    /// Whether the receiver acknowledged it in time: with a 2xx, and no redirect.
+    /// Sends the request. Returns whether the receiver acknowledged it in time with a 2xx.
     pub(super) async fn make(&self, clients: &Clients, within: Duration) -> bool {
         let Some(client) = clients.of(self.url) else { return false };
         let call = client
@@ -56,8 +56,8 @@ impl<'a> Attempt<'a> {
     }
 }
 
-/// Takes in what a receiver says beyond its status, so that its connection can be used again. One that says
-/// much, or slowly, loses the connection instead.
+/// Reads the rest of a response, so that the connection can be reused. Gives up after a limit of size and
+/// time.
 async fn drain(mut response: Response) {
     const BYTES: usize = 64 << 10;
     const DRAIN_TIMEOUT: Duration = Duration::from_millis(250);

@@ -1,19 +1,19 @@
-//! How patient deliveries are, and whom they may call.
+//! `WebhookOptions`: timeouts, retries and allowed receivers.
 
 use std::time::Duration;
 
 /// How webhooks are delivered.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct WebhookOptions {
-    /// How long a receiver has to answer.
+    /// How long a receiver may take to respond.
     pub(crate) acknowledged_within: Duration,
-    /// From the first attempt that failed to the next. Doubles with each.
+    /// The delay after the first failed attempt. Doubles with each.
     pub(crate) first_delay: Duration,
     pub(crate) longest_delay: Duration,
-    /// No attempt begins later than this after the first.
+    /// No attempt starts later than this after the first.
     pub(crate) gives_up_after: Duration,
-    /// How often each delivery is sent: more than once to see whether the receiver takes it for the same. Only
-    /// the first is tried again where it fails.
+    /// How many times each delivery is sent, to test whether the receiver recognizes duplicates. Only the
+    /// first is retried.
     pub(crate) copies: u32,
     /// How many receivers are called at the same time.
     pub(crate) at_once: usize,
@@ -24,8 +24,8 @@ pub(crate) struct WebhookOptions {
 }
 
 impl Default for WebhookOptions {
-    /// As the service's documentation has it where it says anything: 10 s to answer, attempts over 24 h. And
-    /// any receiver, for one that is being written is on the same machine.
+    /// The values that the service documents: 10 s to respond, attempts over 24 h. All receivers are allowed,
+    /// because a receiver under development is usually local.
     fn default() -> Self {
         Self {
             acknowledged_within: Duration::from_secs(10),
@@ -41,8 +41,8 @@ impl Default for WebhookOptions {
 }
 
 impl WebhookOptions {
-    /// With waits that pass `scale` times as fast. The receiver works as fast as ever, so it keeps a second to
-    /// answer.
+    /// Shortens the waits by `scale`. The receiver keeps at least a second to respond, because it does not
+    /// run faster.
     pub(crate) fn scaled(mut self, scale: f64) -> Self {
         const FOR_A_RECEIVER: Duration = Duration::from_secs(1);
         let scaled = |time: Duration| {
@@ -56,8 +56,8 @@ impl WebhookOptions {
         self
     }
 
-    /// How long to wait after so many attempts that failed, the first of which began so long ago. `None` where
-    /// it is time to give up.
+    /// The delay after this many failed attempts, the first of which started `elapsed` ago. `None` if the
+    /// delivery is given up.
     pub(super) fn delay_after(&self, failures: u32, elapsed: Duration) -> Option<Duration> {
         let factor = 2_u32.saturating_pow(failures.saturating_sub(1));
         let delay = self.first_delay.saturating_mul(factor).min(self.longest_delay);

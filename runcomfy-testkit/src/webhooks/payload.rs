@@ -1,21 +1,21 @@
-//! What a webhook says: the fields that the service documents, and in each state no others.
+//! The body of a webhook: the documented fields of each state, and no others.
 
 use runcomfy_core::{DeploymentId, RequestId};
 use serde_json::{Value, json};
 
-/// Which state is told, and what is told with it. Times are texts as in the service's other answers.
+/// The state and its fields. Times are formatted as in the service's responses.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum WebhookState<'a> {
-    /// Told only to those who want states on the way.
+    /// Only with intermediate states.
     InQueue,
-    /// Told only to those who want states on the way.
+    /// Only with intermediate states.
     InProgress,
     Succeeded {
         created_at: &'a str,
         finished_at: &'a str,
         outputs: &'a Value,
     },
-    /// Of the error, `type` and `message` are told. One of another shape is told as it is.
+    /// With the `type` and `message` of the error. An error of another shape is passed on unchanged.
     Failed {
         created_at: &'a str,
         finished_at: &'a str,

@@ -6,7 +6,7 @@ use url::{Host, Url};
 
 use super::options::WebhookOptions;
 
-/// Whether it is on this machine.
+/// Whether the receiver is on this machine.
 pub(super) fn is_here(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
@@ -16,8 +16,8 @@ pub(super) fn is_here(url: &Url) -> bool {
     }
 }
 
-/// Whether the options let it be called. A name is looked up; whoever answers may say something else a moment
-/// later, so this keeps mistakes out, not attackers.
+/// Whether the options allow the receiver. Names are resolved, but may resolve differently for the call, so
+/// this prevents mistakes, not attacks.
 pub(super) async fn may_be_called(url: &Url, options: &WebhookOptions) -> bool {
     let scheme = match url.scheme() {
         "https" => true,
@@ -35,7 +35,7 @@ async fn is_public(url: &Url) -> bool {
             let port = url.port_or_known_default().unwrap_or_default();
             match tokio::net::lookup_host((name, port)).await {
                 Ok(mut addresses) => addresses.all(|address| is_public_address(address.ip())),
-                // The call will fail, and be tried again when the name may be known.
+                // The call will fail and be retried.
                 Err(_) => true,
             }
         }
@@ -66,7 +66,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         || benchmarks)
 }
 
-/// Global unicast, without the parts that stand for an IPv4 address or are for documentation.
+/// Global unicast without ranges that embed IPv4 addresses or are reserved for documentation.
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let [a, b, ..] = address.segments();
     let carries_v4 = a == 0x2002 || (a == 0x2001 && b == 0);

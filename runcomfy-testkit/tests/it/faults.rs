@@ -21,6 +21,8 @@ use tokio::{
     time::{Instant, timeout},
 };
 
+const LIST: &str = "GET /prod/v2/deployments";
+
 const DEPLOYMENT: &str = "a1b2c3d4-0000-4000-8000-000000000001";
 
 /// Longer than anything takes that is waited for.
@@ -182,4 +184,13 @@ fn every_row_of_the_table_is_exercised() {
     let exercised: HashSet<FaultKind> = lists.concat().into_iter().map(kind).collect();
     let missing: Vec<_> = FaultKind::ALL.iter().filter(|kind| !exercised.contains(kind)).collect();
     assert!(missing.is_empty(), "{missing:?}");
+}
+
+/// The statuses of so many calls in sequence.
+async fn statuses(emulator: &Emulator, calls: usize) -> Vec<u16> {
+    let mut statuses = Vec::new();
+    for _ in 0..calls {
+        statuses.push(call(emulator, LIST, "", "").await.status());
+    }
+    statuses
 }

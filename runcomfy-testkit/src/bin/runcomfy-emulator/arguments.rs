@@ -1,4 +1,4 @@
-//! What the program can be told.
+//! The command-line arguments.
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -7,71 +7,75 @@ use runcomfy_core::HARDWARE;
 use runcomfy_testkit::{FakeBuilder, FakeRunComfy};
 use url::Url;
 
-/// An emulator of RunComfy's Serverless API: deployments, a queue, instances, money and outputs, and no bill.
+/// An emulator of RunComfy's Serverless API: deployments, a queue, instances, money and outputs, without a
+/// bill.
 ///
-/// Any bearer token is an account of its own, with the same deployments and the same money to start with.
-/// Nothing is kept when it stops, unless --state names a file.
+/// Every bearer token is accepted and has an account of its own with the same deployments and the same
+/// balance. Nothing is kept after a stop unless --state names a file.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub(crate) struct Arguments {
-    /// Where to listen. It asks nobody who they are: leave it on loopback.
+    /// The address to listen on. Callers are not authenticated: keep it on loopback.
     #[arg(long, env = "RUNCOMFY_EMULATOR_LISTEN", default_value = "127.0.0.1:9000")]
     pub(crate) listen: SocketAddr,
-    /// How clients reach it, where that differs; it begins the addresses in answers.
+    /// The base URL for clients, if it differs. URLs in responses start with it.
     #[arg(long, value_name = "URL")]
     pub(crate) public_url: Option<Url>,
-    /// The workflows in this folder as deployments, in place of the samples: .json files in API format.
+    /// Deploy the workflows in this folder in place of the samples: .json files in API format.
     #[arg(long, value_name = "DIR", conflicts_with = "empty")]
     pub(crate) deployments: Option<PathBuf>,
     /// Start without the sample deployments.
     #[arg(long)]
     pub(crate) empty: bool,
-    /// Keep accounts in this file, across restarts. Time goes on while nothing runs.
+    /// Keep the accounts in this file across restarts. Simulated time goes on while no emulator runs.
     #[arg(long, value_name = "FILE")]
     pub(crate) state: Option<PathBuf>,
-    /// One account for all tokens, with ids that follow from this number and are the same at each start, as is
-    /// the luck of faults. Without it, ids are new.
+    /// Use one account for all tokens, with ids from this seed, so that ids and random faults are the same at
+    /// each start. Without it, ids are random.
     #[arg(long, value_name = "NUMBER")]
     pub(crate) seed: Option<u64>,
-    /// How many times as fast as real time its own goes, money included.
+    /// How many times faster than real time the simulated time runs, billing included.
     #[arg(long, value_name = "TIMES", default_value = "1", value_parser = time_scale)]
     pub(crate) time_scale: f64,
-    /// From waking an instance until it takes its first run, in seconds. [default: 2; with --time-scale, 300]
+    /// The time from starting an instance until it takes its first run, in seconds. [default: 2; with
+    /// --time-scale, 300]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) cold_start: Option<Duration>,
     /// How long a run takes, in seconds. [default: 3; with --time-scale, 60]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) run_time: Option<Duration>,
-    /// From cancelling a running run until it stops, in seconds.
+    /// The time from the cancellation of a running run until it stops, in seconds.
     #[arg(long, value_name = "SECONDS", default_value = "0.5", value_parser = seconds)]
     pub(crate) cancel_latency: Duration,
-    /// How long an idle instance stays up, in seconds, in place of what each deployment says.
+    /// How long an idle instance keeps running, in seconds. Overrides the deployments' own setting.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) keep_warm: Option<Duration>,
-    /// What an instance of this SKU costs per hour, in place of the service's price. May be given again.
+    /// The price of this SKU per hour, in place of the service's price. Repeatable.
     #[arg(long, value_name = "SKU=USD", value_parser = price)]
     pub(crate) price: Vec<(String, f64)>,
-    /// What each account has to begin with. When it is used up, its deployments are disabled (10001).
+    /// The initial balance of each account. When it is used up, its deployments are disabled (error code
+    /// 10001).
     #[arg(long, value_name = "USD", default_value = "100", value_parser = dollars)]
     pub(crate) balance: f64,
-    /// Run requests for real on the ComfyUI at this address. May be given again: each is an instance.
+    /// Run requests on the ComfyUI server at this URL. Repeatable: each server is an instance.
     #[arg(long, value_name = "URL")]
     pub(crate) comfyui: Vec<Url>,
-    /// With --comfyui: a host, as NAME or NAME:PORT, from which inputs are fetched though it is not in the
-    /// internet at large. May be given again.
+    /// With --comfyui: a host, as NAME or NAME:PORT, from which inputs are downloaded although its address is
+    /// not public. Repeatable.
     #[arg(long, value_name = "HOST", requires = "comfyui")]
     pub(crate) inputs_from: Vec<String>,
-    /// How often each webhook is delivered: more than once to see whether a receiver takes it for the same.
+    /// How many times each webhook is delivered. More than once tests whether a receiver recognizes
+    /// duplicates.
     #[arg(long, value_name = "NUMBER", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(crate) webhook_copies: u32,
-    /// Have calls meet the faults of this scenario. May be given again. They can be ended and others added
-    /// at /_emulator/faults and /_emulator/scenarios.
+    /// Inject the faults of this scenario. Repeatable. /_emulator/faults and /_emulator/scenarios add and
+    /// remove faults later.
     #[arg(long, value_name = "NAME")]
     pub(crate) scenario: Vec<String>,
-    /// Print the scenarios, and stop.
+    /// Print the scenarios and exit.
     #[arg(long)]
     pub(crate) list_scenarios: bool,
-    /// Print the faults that rules and the header X-Emulator-Fault can name, and stop.
+    /// Print the faults for rules and for the header X-Emulator-Fault, and exit.
     #[arg(long)]
     pub(crate) list_faults: bool,
 }
@@ -102,9 +106,9 @@ fn price(text: &str) -> Result<(String, f64), String> {
 }
 
 impl Arguments {
-    /// How each account begins.
+    /// The template of each account.
     pub(crate) fn account(&self) -> Result<FakeBuilder, String> {
-        // Quick to try. Whoever scales time wants the service's own times, only sooner.
+        // Short by default. With a time scale, the service's usual durations apply.
         let (cold_start, run_time) = if self.time_scale == 1.0 { (2, 3) } else { (300, 60) };
         let time = |chosen: Option<Duration>, usual| chosen.unwrap_or(Duration::from_secs(usual));
         let mut account = FakeRunComfy::builder()

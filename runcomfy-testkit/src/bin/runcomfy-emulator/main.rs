@@ -1,4 +1,4 @@
-//! `runcomfy-emulator`: RunComfy on this machine, as a server of its own.
+//! `runcomfy-emulator`: the emulator as a program.
 
 use std::{
     io::{self, Write as _},
@@ -29,7 +29,7 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         return list(&arguments);
     }
     let listen = arguments.listen;
-    // Kept until it has said where it is: that line is the first.
+    // Reports are held back until the line with the URL has been printed.
     let (report, mut reported) = mpsc::unbounded_channel();
     let mut builder = Emulator::builder()
         .listen(listen)
@@ -57,7 +57,7 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         builder = builder.state(file);
     }
     let emulator = builder.start().await.map_err(|error| error.to_string())?;
-    // Before anybody is told that it is there: whoever knows may ask it to stop.
+    // Before the URL is printed, because a caller that reads it may send a signal at once.
     let stopped = stopped().map_err(|error| format!("could not listen for signals: {error}"))?;
     let url = emulator.url();
     say(&format!(
@@ -65,7 +65,7 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     ));
     if let Some(name) = unusable_proxy() {
         say(&format!(
-            "{name} names no proxy that can be read: no webhooks go to other machines until it is corrected or unset"
+            "{name} is not a valid proxy URL: no webhooks are sent to other machines until it is corrected or unset"
         ));
     }
     let reporting = async {
@@ -94,7 +94,7 @@ fn list(arguments: &Arguments) -> Result<(), String> {
     io::stdout().write_all(text.as_bytes()).map_err(|error| format!("could not print: {error}"))
 }
 
-/// Until somebody asks it to stop. From the call on such a wish is heard.
+/// Resolves at an interrupt or termination signal. Signals are caught from this call on.
 #[cfg(unix)]
 fn stopped() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -116,7 +116,7 @@ fn stopped() -> io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// To stderr, and no matter if nobody listens there any more.
+/// Prints a line to stderr and ignores failures.
 fn say(line: &str) {
     let _unheard = writeln!(io::stderr(), "{line}");
 }

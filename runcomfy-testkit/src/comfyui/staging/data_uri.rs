@@ -1,13 +1,13 @@
-//! Files that are written out in the graph: `data:` URIs, in base64 or percent-encoded.
+//! Decodes `data:` URIs, base64 or percent-encoded.
 
 use data_url::DataUrl;
 
-/// A file, by whatever way it came.
+/// The content of an input file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct InputContent {
     pub(super) bytes: Vec<u8>,
     pub(super) media_type: Option<String>,
-    /// What it was called, if it had a name. Not to be trusted.
+    /// The original name, if there is one. Not trusted.
     pub(super) name: String,
 }
 
@@ -15,7 +15,7 @@ pub(super) fn is_one(value: &str) -> bool {
     value.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:"))
 }
 
-/// Decodes one. The reasons never repeat any of it.
+/// Decodes a data URI. Errors contain nothing of it.
 pub(super) fn decode(uri: &str, most: u64) -> Result<InputContent, String> {
     let url = DataUrl::process(uri).map_err(|_| "a data URI without a comma".to_owned())?;
     let kind = url.mime_type();
@@ -26,13 +26,13 @@ pub(super) fn decode(uri: &str, most: u64) -> Result<InputContent, String> {
         if bytes.len() as u64 > most { Err(()) } else { Ok(()) }
     });
     match decoded {
-        Ok(_) if bytes.is_empty() => Err("a data URI with nothing in it".to_owned()),
+        Ok(_) if bytes.is_empty() => Err("a data URI without content".to_owned()),
         Ok(_) => Ok(InputContent { bytes, media_type, name: String::new() }),
         Err(data_url::forgiving_base64::DecodeError::WriteError(())) => {
             Err(format!("a data URI of more than {most} bytes"))
         }
         Err(data_url::forgiving_base64::DecodeError::InvalidBase64(_)) => {
-            Err("a data URI that is no base64".to_owned())
+            Err("a data URI that is not valid base64".to_owned())
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Fetching inputs by URL. The URLs are a caller's, the network is the emulator's: only what anyone
-//! could reach is fetched, and hosts that the operator allows.
+//! Downloads inputs by URL. Callers choose the URLs, so only public addresses and hosts that the operator
+//! allows are contacted.
 
 use std::{error::Error, fmt, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -19,7 +19,7 @@ use crate::{
     outgoing,
 };
 
-/// Who fetches.
+/// Downloads inputs.
 #[derive(Debug)]
 pub(in crate::comfyui) struct Fetcher {
     allow: Vec<String>,
@@ -42,13 +42,13 @@ impl Fetcher {
         }
     }
 
-    /// Who may fetch this. Made for each: inputs are few, and certificates are read only where one needs them.
+    /// The client for a URL. A new one each time, because inputs are few and only some need certificates.
     fn client(&self, url: &Url) -> Result<Client, outgoing::NoClient> {
         let builder = match url.scheme() {
             "http" => outgoing::plain_builder(self.connect)?,
             _ => outgoing::builder(self.connect)?,
         };
-        // A proxy would resolve names itself.
+        // A proxy would resolve names itself and bypass the address check.
         let builder = builder.no_proxy();
         let builder = match self.is_allowed(url) {
             true => builder,
@@ -57,9 +57,9 @@ impl Fetcher {
         Ok(builder.build()?)
     }
 
-    /// Fetches a file. The reasons name its host and no more: the rest of a URL may be a secret.
+    /// Downloads a file. Errors name its host only, because the rest of a URL may be secret.
     pub(super) async fn fetch(&self, url: &str, most: u64) -> Result<InputContent, String> {
-        let url = Url::parse(url).map_err(|_| "not a URL that can be read".to_owned())?;
+        let url = Url::parse(url).map_err(|_| "not a valid URL".to_owned())?;
         let host = url.host_str().unwrap_or_default().to_owned();
         let failed = |why: &dyn fmt::Display| format!("could not be fetched from {host}: {why}");
         if is_private(url.host()) && !self.is_allowed(&url) {
@@ -106,7 +106,7 @@ impl Fetcher {
     }
 }
 
-/// Whether a host is an address that is not public. Names are looked at once they are resolved.
+/// Whether the host is an address that is not public. Names are checked when they are resolved.
 fn is_private(host: Option<Host<&str>>) -> bool {
     match host {
         Some(Host::Ipv4(address)) => !is_public(address.into()),
@@ -116,8 +116,8 @@ fn is_private(host: Option<Host<&str>>) -> bool {
     }
 }
 
-/// Resolves names, and refuses those of which any address is not public. What it returns is what is
-/// connected to, so that no second answer can differ from the one that was checked.
+/// Resolves names and refuses those with any address that is not public. The connection uses the same
+/// addresses, so that a second resolution cannot differ.
 #[derive(Debug)]
 struct PublicOnly;
 
@@ -134,7 +134,7 @@ impl Resolve for PublicOnly {
     }
 }
 
-/// The address is one of the emulator's own network.
+/// The address is not public.
 #[derive(Debug)]
 struct NotPublic;
 

@@ -1,4 +1,4 @@
-//! Where it is written down what becomes of every call.
+//! `CallLog`: records the outcome of every call.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -19,7 +19,7 @@ use crate::{
     sync::lock,
 };
 
-/// Where all is written down.
+/// The outcomes of all calls.
 #[derive(Debug, Default)]
 pub(in crate::emulator) struct CallLog {
     accounts: Mutex<HashMap<Option<Fingerprint>, Arc<AccountCalls>>>,
@@ -28,46 +28,46 @@ pub(in crate::emulator) struct CallLog {
     connections: Mutex<ConnectionCounters>,
 }
 
-/// What is written down of one account.
+/// The calls of one account.
 #[derive(Debug, Default)]
 struct AccountCalls {
     numbers: Mutex<RawCounters>,
-    /// Whose runs they are, and how many it had before. Nobody's, for calls that need no token.
+    /// The account, and how many runs it had before. `None` for calls that need no token.
     fake: Option<(FakeRunComfy, u64)>,
 }
 
-/// The counters as they are kept. What follows from others is worked out when they are shown.
+/// The stored counters. The others are computed from them.
 #[derive(Debug, Default)]
 struct RawCounters {
     shown: CallCounters,
-    /// Calls that changed something, and those of them whose right answer was given.
+    /// Calls that changed something, and those of them that got the correct response.
     changes: u64,
     changes_confirmed: u64,
-    /// Submits that the service's answers called accepted.
+    /// Submits that the service accepted.
     submits_taken: u64,
-    /// The last calls, as people are shown them.
+    /// The last calls, for the overview.
     recent: VecDeque<RecentCall>,
 }
 
-/// A call that has ended, as people are shown it.
+/// A finished call, for the overview.
 #[derive(Clone, Debug, Serialize)]
 pub(in crate::emulator) struct RecentCall {
     at: String,
     operation: &'static str,
-    /// Nothing where no whole answer was given.
+    /// `None` without a complete response.
     status: Option<u16>,
-    /// What the service refused it by.
+    /// The error code with which the service refused it.
     error_code: Option<i64>,
     fault: Option<&'static str>,
-    /// The request it was about, or started.
+    /// The request that it names or started.
     request_id: Option<RequestId>,
 }
 
-/// How many calls are shown.
+/// How many calls are kept.
 const RECENT: usize = 50;
 
 impl CallLog {
-    /// A connection came, and met this fault at once, if any.
+    /// Records a connection and its fault, if any.
     pub(in crate::emulator) fn connection_accepted(&self, fault: Option<FaultKind>) {
         let mut connections = lock(&self.connections);
         connections.accepted += 1;
@@ -76,17 +76,17 @@ impl CallLog {
         }
     }
 
-    /// A fault took a connection.
+    /// Records that a fault took a connection.
     pub(in crate::emulator) fn connection_taken(&self) {
         lock(&self.connections).cut_in_call += 1;
     }
 
-    /// A call without a good token.
+    /// Records a call without a valid token.
     pub(in crate::emulator) fn unauthenticated(&self) {
         self.unauthenticated.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A call of this account begins.
+    /// Records the start of a call of this account.
     pub(in crate::emulator) fn call(
         &self,
         account: Option<Fingerprint>,
@@ -103,7 +103,7 @@ impl CallLog {
         CallRecord::begin(account_calls, Some(operation))
     }
 
-    /// A call begins that needs no token.
+    /// Records the start of a call that needs no token.
     pub(in crate::emulator) fn open_call(&self) -> CallRecord {
         CallRecord::begin(self.open.clone(), None)
     }
@@ -135,7 +135,7 @@ impl CallLog {
 }
 
 impl AccountCalls {
-    /// Writes a call that has ended down for people.
+    /// Adds a finished call to the last calls.
     fn remember(&self, record: &CallRecord, status: Option<StatusCode>) {
         let Some(((fake, _), operation)) = self.fake.as_ref().zip(record.operation) else { return };
         let call = RecentCall {
@@ -161,14 +161,14 @@ impl AccountCalls {
         shown.answers_lost = numbers.changes - numbers.changes_confirmed;
         shown.submits.answers_lost = numbers.submits_taken - shown.submits.confirmed;
         if let Some((fake, before)) = &self.fake {
-            // The truth about runs, rather than what answers say.
+            // The simulated service's own count, not what the responses say.
             shown.submits.accepted = fake.runs_started().saturating_sub(*before);
         }
         shown
     }
 }
 
-/// One call, from its head to its end. Dropped before it was answered, it was not.
+/// One call, from its head to its end. Dropping it records that it was not answered.
 #[derive(Debug)]
 pub(in crate::emulator) struct CallRecord {
     account_calls: Arc<AccountCalls>,
@@ -201,29 +201,30 @@ impl CallRecord {
         record
     }
 
-    /// It is about this request, or has started it.
+    /// Sets the request that the call names or started.
     pub(in crate::emulator) fn set_request(&mut self, request: RequestId) {
         self.request = Some(request);
     }
 
-    /// The service refuses it by this number.
+    /// Sets the error code with which the service refused it.
     pub(in crate::emulator) fn set_error_code(&mut self, error_code: i64) {
         self.error_code = Some(error_code);
     }
 
-    /// It meets a fault.
+    /// Sets the fault of the call.
     pub(in crate::emulator) fn set_fault(&mut self, kind: FaultKind) {
         self.fault = Some(kind);
         *lock(&self.account_calls.numbers).shown.faults.entry(kind.as_str()).or_default() += 1;
     }
 
-    /// It goes on to the service, whose own answer is written down with what is returned.
+    /// Marks the call as forwarded to the service. Finish the returned value with the service's outcome.
     pub(in crate::emulator) fn forward(&mut self) -> ForwardedCall {
         self.forwarded = true;
         ForwardedCall { account_calls: self.account_calls.clone(), operation: self.operation }
     }
 
-    /// A whole answer was given. Whether it is the right one, to a call that took effect, is `confirms`.
+    /// Records a complete response. `confirms` tells whether it is the correct response to a call that took
+    /// effect.
     pub(in crate::emulator) fn answered(mut self, status: StatusCode, confirms: bool) {
         let class = match status.as_u16() / 100 {
             1 => "1xx",
@@ -257,7 +258,7 @@ impl Drop for CallRecord {
     }
 }
 
-/// A call that the service has.
+/// A call that was forwarded to the service.
 #[derive(Debug)]
 pub(in crate::emulator) struct ForwardedCall {
     account_calls: Arc<AccountCalls>,
@@ -265,7 +266,7 @@ pub(in crate::emulator) struct ForwardedCall {
 }
 
 impl ForwardedCall {
-    /// The service is done with it: it took effect, or was refused.
+    /// Records whether the service accepted or refused the call.
     pub(in crate::emulator) fn finish(self, took_effect: bool) {
         let submits = self.operation == Some(Operation::SubmitRequest);
         let mut numbers = lock(&self.account_calls.numbers);

@@ -1,4 +1,4 @@
-//! A JSON object being read, with a list of all that is wrong with it.
+//! `Fields`: reads a JSON object and collects all invalid fields.
 
 use runcomfy_core::{Error, Operation, WorkflowId};
 use serde_json::{Map, Value, json};
@@ -12,17 +12,17 @@ pub(super) struct Fields {
     faults: Vec<Value>,
 }
 
-/// A value of another type: what it should have been, and the name of that rule.
+/// The message and the type of the validation error.
 type TypeMismatch = (&'static str, &'static str);
 
 pub(super) const NOT_A_URL: TypeMismatch = ("Input should be a valid URL", "url_parsing");
 
-/// One entry of the list of what is wrong.
+/// One entry of the list of validation errors.
 fn fault(place: &[&str], message: &str, kind: &str) -> Value {
     json!({"loc": place, "msg": message, "type": kind})
 }
 
-/// An address that can be called.
+/// A URL that can be called.
 pub(super) fn address(text: &str) -> Option<Url> {
     Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"))
 }
@@ -40,7 +40,7 @@ impl Fields {
         }
     }
 
-    /// The field. Where it is missing or invalid, that goes on the list.
+    /// A required field. Records an error if it is missing or invalid.
     pub(super) fn required<T>(
         &mut self,
         key: &str,
@@ -55,7 +55,7 @@ impl Fields {
         }
     }
 
-    /// The field, unless it is missing or null.
+    /// An optional field. Missing and null are the same.
     pub(super) fn optional<T>(
         &mut self,
         key: &str,
@@ -69,7 +69,7 @@ impl Fields {
         self.faults.push(fault(&["body", key], message, kind));
     }
 
-    /// Done reading: an error if anything was wrong. Fields that nobody asked for are no matter.
+    /// Ends reading. Returns the collected errors, if any. Unknown fields are ignored.
     pub(super) fn end(&mut self) -> Result<(), Error> {
         match std::mem::take(&mut self.faults) {
             faults if faults.is_empty() => Ok(()),
@@ -125,7 +125,7 @@ impl Fields {
         }
     }
 
-    /// The only text of a list of one, as `hardware` is.
+    /// The text of a one-element list, such as `hardware`.
     pub(super) fn single_item(value: Value) -> Result<String, TypeMismatch> {
         match value {
             Value::Array(mut items) if items.len() == 1 => match items.pop() {

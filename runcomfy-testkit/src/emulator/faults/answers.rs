@@ -1,4 +1,4 @@
-//! Answers in place of the right one.
+//! Faults that replace the response.
 
 use std::convert::Infallible;
 
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::emulator::encode;
 
-/// What comes in place of the right answer, where the fault is of this sort.
+/// The response that replaces the correct one, if the fault does that.
 pub(in crate::emulator) fn answer(fault: &Fault) -> Option<Response> {
     Some(match fault.kind() {
         FaultKind::BadGateway => page(StatusCode::BAD_GATEWAY),
@@ -52,7 +52,7 @@ pub(in crate::emulator) fn answer(fault: &Fault) -> Option<Response> {
     })
 }
 
-/// The answer to a call whose header asks for something that is no fault, or not for such a call.
+/// The response to an invalid `X-Emulator-Fault` header.
 pub(in crate::emulator) fn forbidden(error: &InvalidFault) -> Response {
     let body = json!({"error": format!("x-emulator-fault: {error}")});
     encode::json(StatusCode::BAD_REQUEST, &body)
@@ -63,7 +63,7 @@ pub(in crate::emulator) fn internal_error() -> Response {
     encode::json(StatusCode::INTERNAL_SERVER_ERROR, &body)
 }
 
-/// The shapes: the service's own, its framework's, and those of what stands before it.
+/// Error responses in the shapes of the service, its web framework, and its gateways.
 fn refused(fault: &Fault) -> Response {
     let status = status(fault).unwrap_or(StatusCode::FORBIDDEN);
     let message = fault.text("message");
@@ -99,7 +99,7 @@ fn waiting(status: StatusCode, fault: &Fault, body: &serde_json::Value) -> Respo
     response
 }
 
-/// A page as a gateway or a captive portal writes it.
+/// An HTML page as a gateway or a captive portal sends it.
 fn page(status: StatusCode) -> Response {
     let title = match status {
         StatusCode::OK => "Welcome to the network".to_owned(),
@@ -120,7 +120,7 @@ fn redirect(fault: &Fault) -> Response {
     response
 }
 
-/// A piece at a time, as fast as the peer takes them.
+/// Sends one piece at a time, as fast as the peer reads.
 fn endless() -> Response {
     let piece = Bytes::from(vec![b' '; 64 * 1024]);
     let body = stream::repeat_with(move || Ok::<_, Infallible>(piece.clone()));

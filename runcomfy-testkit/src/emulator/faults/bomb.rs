@@ -1,4 +1,4 @@
-//! A gzip body of any size once decompressed, which never exists in memory or as a file.
+//! A small gzip body that decompresses to any size, generated as a stream.
 
 use std::convert::Infallible;
 
@@ -8,12 +8,12 @@ use futures_util::stream;
 
 const PIECE: usize = 1024 * 1024;
 
-/// So many MiB of zeros, compressed: about a thousandth of that.
+/// `mib` MiB of zeros, compressed to about a thousandth.
 pub(super) fn zeros(mib: u64) -> Body {
     let (piece, of_one) = compressed_piece();
-    // Deterministic header: no name, no time, an unknown system.
+    // A deterministic gzip header without name and time.
     let head = Bytes::from_static(&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff]);
-    // Where no piece remains, an empty last block of deflate ends the data.
+    // An empty last block ends the deflate data.
     let pieces = (0..mib).map(move |_| piece.clone());
     let parts = std::iter::once(head).chain(pieces).chain(std::iter::once_with(move || {
         let mut all = Crc::new();
@@ -28,14 +28,14 @@ pub(super) fn zeros(mib: u64) -> Body {
     Body::from_stream(stream::iter(parts.map(Ok::<_, Infallible>)))
 }
 
-/// One MiB of zeros as deflate that can be repeated, since nothing in it refers back, and its checksum.
+/// One MiB of zeros as a repeatable deflate piece without back-references, and its checksum.
 fn compressed_piece() -> (Bytes, Crc) {
     let zeros = vec![0; PIECE];
     let mut checksum = Crc::new();
     checksum.update(&zeros);
     let mut out = Vec::with_capacity(PIECE / 64);
     let mut deflate = Compress::new(Compression::best(), false);
-    // There is room for more than it takes: all goes in with one call.
+    // The output buffer is large enough for one call.
     let done = deflate.compress_vec(&zeros, &mut out, FlushCompress::Full);
     debug_assert!(done.is_ok() && deflate.total_in() == PIECE as u64);
     (out.into(), checksum)

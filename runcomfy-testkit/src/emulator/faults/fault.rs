@@ -1,4 +1,4 @@
-//! `Fault`: a row of the table with its parameters, as a value, as text and as JSON.
+//! `Fault`: a fault with its parameters, as a value, as text and as JSON.
 
 use std::{borrow::Cow, collections::BTreeMap, fmt, str::FromStr};
 
@@ -6,10 +6,10 @@ use serde_json::{Map, Value, json};
 
 use super::table::{Effect, FaultKind, Parameter, Sort, Takes};
 
-/// One thing that goes wrong, with its parameters.
+/// A fault with its parameters.
 ///
-/// As text it is its name and the parameters that are not the usual ones. That is also what the header
-/// `X-Emulator-Fault` takes:
+/// Its text form is the name and the parameters that differ from the defaults. The header `X-Emulator-Fault`
+/// takes the same form:
 ///
 /// ```
 /// use runcomfy_testkit::{Fault, FaultKind};
@@ -20,16 +20,16 @@ use super::table::{Effect, FaultKind, Parameter, Sort, Takes};
 /// # Ok::<(), runcomfy_testkit::InvalidFault>(())
 /// ```
 ///
-/// `runcomfy-emulator --list-faults` and `GET /_emulator/faults` list all with their parameters.
+/// `runcomfy-emulator --list-faults` and `GET /_emulator/faults` list all faults with their parameters.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fault {
     kind: FaultKind,
-    /// Those that differ from the default.
+    /// The parameters that differ from the defaults.
     given: BTreeMap<&'static str, Value>,
     effect: Effect,
 }
 
-/// Something that is no fault, no rule or no scenario, with the field that is wrong.
+/// An invalid fault, rule or scenario, with the invalid field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidFault {
     field: String,
@@ -37,21 +37,21 @@ pub struct InvalidFault {
 }
 
 impl Fault {
-    /// The fault with its usual parameters.
+    /// The fault with default parameters.
     #[must_use]
     pub fn new(kind: FaultKind) -> Self {
         let effect = match kind.row().takes {
             Takes::Always => Effect::Applied,
             Takes::Never => Effect::Withheld,
-            Takes::AccountSetup(usual) => usual,
+            Takes::Configurable(usual) => usual,
         };
         Self { kind, given: BTreeMap::new(), effect }
     }
 
-    /// The same with this parameter, or with `effect` as `applied` or `none`.
+    /// Sets a parameter, or `effect` to `applied` or `none`.
     ///
     /// # Errors
-    /// Where the fault has no such parameter, or it can't be this.
+    /// If the fault has no such parameter, or the value is invalid.
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Result<Self, InvalidFault> {
         let (row, value) = (self.kind.row(), value.into());
         if name == "effect" {
@@ -71,7 +71,7 @@ impl Fault {
         Ok(self)
     }
 
-    /// Which fault it is.
+    /// The kind of fault.
     #[must_use]
     pub fn kind(&self) -> FaultKind {
         self.kind
@@ -88,7 +88,7 @@ impl Fault {
         let effect =
             effect.ok_or_else(|| InvalidFault::new("effect", "must be \"applied\" or \"none\""))?;
         match self.kind.row().takes {
-            Takes::AccountSetup(_) => Ok(effect),
+            Takes::Configurable(_) => Ok(effect),
             Takes::Always | Takes::Never if effect == self.effect => Ok(effect),
             Takes::Always | Takes::Never => Err(InvalidFault::new(
                 "effect",
@@ -97,12 +97,12 @@ impl Fault {
         }
     }
 
-    /// A parameter that is a number. `None` where it has none, and none is usual.
+    /// A numeric parameter. `None` if it has no value and no default.
     pub(in crate::emulator) fn number(&self, name: &str) -> Option<u64> {
         self.value(name).as_u64()
     }
 
-    /// A parameter that is text or one of some words.
+    /// A text or word parameter.
     pub(super) fn text(&self, name: &str) -> String {
         self.value(name).as_str().unwrap_or_default().to_owned()
     }
@@ -119,7 +119,7 @@ impl Fault {
         }
     }
 
-    /// What is not the usual, in the order of the table.
+    /// The parameters that differ from the defaults, in the table's order.
     fn said(&self) -> impl Iterator<Item = (&'static str, Value)> + '_ {
         let parameters = self.kind.row().parameters.iter();
         let given = parameters.filter_map(|parameter| {
@@ -130,7 +130,7 @@ impl Fault {
         given.chain(effect)
     }
 
-    /// `{"fault": "cut_response", "at": 100}`.
+    /// The JSON form: `{"fault": "cut_response", "at": 100}`.
     #[must_use]
     pub fn to_json(&self) -> Value {
         let mut object = Map::new();
@@ -139,10 +139,10 @@ impl Fault {
         Value::Object(object)
     }
 
-    /// Reads what [`to_json`](Self::to_json) writes, or the fault as text.
+    /// Reads the JSON form or the text form.
     ///
     /// # Errors
-    /// Where it is neither, with the field that is wrong.
+    /// If it is neither. The error has the invalid field.
     pub fn from_json(value: &Value) -> Result<Self, InvalidFault> {
         let object = match value {
             Value::String(text) => return text.parse(),
@@ -151,7 +151,7 @@ impl Fault {
         };
         let name = object.get("fault").and_then(Value::as_str);
         let name =
-            name.ok_or_else(|| InvalidFault::new("fault", "must be there, and be a name"))?;
+            name.ok_or_else(|| InvalidFault::new("fault", "is required and must be a name"))?;
         let mut fault = Self::named(name)?;
         for (key, value) in object.iter().filter(|(key, _)| *key != "fault") {
             fault = fault.with(key, value.clone())?;
@@ -181,7 +181,7 @@ impl fmt::Display for Fault {
         for (name, value) in self.said() {
             write!(f, "{before}{name}=")?;
             match &value {
-                // What would end it too soon, or not be read back as text, goes into quotes.
+                // Text with delimiters or special characters is quoted.
                 Value::String(text) if is_plain(text) => f.write_str(text)?,
                 value => write!(f, "{value}")?,
             }
@@ -222,7 +222,7 @@ impl FromStr for Fault {
     }
 }
 
-/// The value that the text begins with, and what comes after the comma behind it.
+/// Splits off the first value. Returns it and what follows the comma.
 fn value_and_rest(text: &str) -> Result<(Value, &str), InvalidFault> {
     let unfit = || InvalidFault::new("fault", "a value in quotes must be a JSON string");
     if text.starts_with('"') {
@@ -245,7 +245,7 @@ impl Parameter {
         }
     }
 
-    /// The value, if it can be one of these. A number may come as text.
+    /// Checks a value. A number may be given as text.
     fn read(&self, value: Value) -> Result<Value, InvalidFault> {
         let unfit = |message: String| InvalidFault::new(self.name, message);
         match self.sort {
@@ -259,9 +259,9 @@ impl Parameter {
                 number.ok_or_else(|| unfit(format!("must be a number from 0 to {most}")))
             }
             Sort::Text { .. } => match value {
-                // Some are written into headers.
+                // Control characters are rejected because some texts are sent in headers.
                 Value::String(text) if !text.chars().any(char::is_control) => Ok(json!(text)),
-                _ => Err(unfit("must be text of one line".to_owned())),
+                _ => Err(unfit("must be a single line of text".to_owned())),
             },
             Sort::Word(words) if words.iter().any(|word| value == **word) => Ok(value),
             Sort::Word(words) => Err(unfit(format!("must be one of {}", words.join(", ")))),
@@ -274,7 +274,7 @@ impl InvalidFault {
         Self { field: field.into(), message: message.into() }
     }
 
-    /// What of it is wrong: a key, or `fault` for the name.
+    /// The invalid field: a key, or `fault` for the name.
     #[must_use]
     pub fn field(&self) -> &str {
         &self.field

@@ -1,4 +1,4 @@
-//! The table of faults as JSON and as text for people.
+//! Lists the table of faults as JSON and as text.
 
 use std::fmt::Write as _;
 
@@ -25,7 +25,7 @@ fn entry(kind: FaultKind) -> Value {
         (parameter.name.to_owned(), entry)
     });
     let effects: Vec<_> = match row.takes {
-        Takes::AccountSetup(_) => Effect::ALL.iter().map(|effect| effect.as_str()).collect(),
+        Takes::Configurable(_) => Effect::ALL.iter().map(|effect| effect.as_str()).collect(),
         Takes::Always | Takes::Never => vec![Fault::new(kind).effect().as_str()],
     };
     json!({
@@ -47,7 +47,7 @@ pub(super) fn for_people() -> String {
             other => format!("{}={other}", parameter.name),
         };
         let mut parameters: Vec<_> = row.parameters.iter().map(usual).collect();
-        if let Takes::AccountSetup(effect) = row.takes {
+        if let Takes::Configurable(effect) = row.takes {
             parameters.push(format!("effect={}", effect.as_str()));
         }
         let parameters = if parameters.is_empty() {

@@ -1,4 +1,4 @@
-//! Faults of a connection: what is done to the socket itself, once it was taken from the HTTP server.
+//! Faults that act on the socket itself, after it was taken from the HTTP server.
 
 use std::{io, time::Duration};
 
@@ -15,7 +15,7 @@ use tokio::{
 
 use super::{answers, fault::Fault, table::FaultKind};
 
-/// Whether a fault is one of the connection.
+/// Whether the fault acts on the socket.
 pub(in crate::emulator) fn is_raw(kind: FaultKind) -> bool {
     matches!(
         kind,
@@ -31,7 +31,7 @@ pub(in crate::emulator) fn is_raw(kind: FaultKind) -> bool {
     )
 }
 
-/// Does it, and ends the connection. The status, where a whole answer was written after all.
+/// Applies the fault and ends the connection. Returns the status if a complete response was written.
 pub(in crate::emulator) async fn act(
     fault: &Fault,
     mut stream: TcpStream,
@@ -56,26 +56,26 @@ pub(in crate::emulator) async fn act(
     None
 }
 
-/// What no HTTP answer begins with.
+/// Bytes that are not HTTP.
 const GARBAGE: &[u8] = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03SSH-2.0-\xff\xfe\x00\r\n\r\n";
 
-/// Ends a connection so that the peer sees a reset.
+/// Closes a connection with a reset.
 pub(in crate::emulator) fn reset(stream: TcpStream) {
-    // Where it can't be had, the peer sees the connection end in some way, which is the better part of it.
+    // If the option cannot be set, the connection is closed without a reset.
     let _ = stream.set_zero_linger();
 }
 
-/// Ends a connection so that the peer sees its end and no reset: what the peer still sends is taken, since
-/// a socket that is dropped with something unread resets.
+/// Closes a connection without a reset. Reads what the peer still sends, because dropping a socket with
+/// unread data sends a reset.
 pub(in crate::emulator) async fn close(mut stream: TcpStream) {
     const PATIENCE: Duration = Duration::from_secs(1);
     if stream.shutdown().await.is_ok() {
-        // A peer that does not close in time gets what it gets.
+        // A peer that does not close in time may see a reset.
         let _ = timeout(PATIENCE, gone(&mut stream)).await;
     }
 }
 
-/// Until the peer has closed or broken the connection.
+/// Resolves when the peer has closed the connection.
 async fn gone(stream: &mut TcpStream) {
     let mut ignored = [0; 4096];
     while stream.read(&mut ignored).await.is_ok_and(|count| count > 0) {}
@@ -124,7 +124,7 @@ async fn trickle(
     Some(answer.status)
 }
 
-/// An answer as bytes, of which so many are its head.
+/// A response as bytes, and the length of its head.
 struct Written {
     status: StatusCode,
     bytes: Vec<u8>,
@@ -132,7 +132,7 @@ struct Written {
 }
 
 impl Written {
-    /// The right answer, or where the call had no effect, one that says that it failed.
+    /// Encodes the correct response, or an error response if the call had no effect.
     async fn from(right: Option<Response>) -> Self {
         let (parts, body) = right.unwrap_or_else(answers::internal_error).into_parts();
         let body = to_bytes(body, usize::MAX).await.unwrap_or_else(|_| Bytes::new());
@@ -143,7 +143,7 @@ impl Written {
                 bytes.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
             }
         }
-        // 204 says itself that there is no body.
+        // A 204 has no body.
         if parts.status != StatusCode::NO_CONTENT {
             bytes.extend(format!("content-length: {}\r\n", body.len()).into_bytes());
         }

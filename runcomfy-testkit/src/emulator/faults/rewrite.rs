@@ -1,4 +1,4 @@
-//! Right answers, oddly put.
+//! Faults that change the correct response.
 
 use axum::{
     body::{Body, to_bytes},
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{fault::Fault, table::FaultKind};
 
-/// The right answer as this fault puts it. As it is, where the fault is none of these or finds nothing.
+/// Changes the correct response as the fault requires. Returns it unchanged if the fault does not apply.
 pub(in crate::emulator) async fn rewrite(fault: &Fault, right: Response) -> Response {
     match fault.kind() {
         FaultKind::CanceledSpelling => edited(right, |body| respell(body, "canceled")).await,
@@ -54,7 +54,7 @@ fn with_body(mut parts: Parts, body: String) -> Response {
     Response::from_parts(parts, Body::from(body))
 }
 
-/// To the answer itself, or to each thing in it where it is a list.
+/// Adds fields to an object, or to each object of a list.
 fn add_fields(body: &mut Value) {
     match body {
         Value::Array(items) => items.iter_mut().for_each(add_fields),
@@ -66,7 +66,7 @@ fn add_fields(body: &mut Value) {
     }
 }
 
-/// Where an answer says how a run ended.
+/// Changes the spelling of status and outcome.
 fn respell(body: &mut Value, spelling: &str) {
     for key in ["status", "outcome"] {
         if let Some(word) = body.get_mut(key)

@@ -1,4 +1,4 @@
-//! `FaultRule`: which calls meet a fault, and how often.
+//! `FaultRule`: which calls have a fault, and how often.
 
 use runcomfy_core::Operation;
 use serde_json::{Map, Value, json};
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::emulator::accounts::Fingerprint;
 
-/// Which calls meet a [`Fault`]. Where nothing is said: every call that it can happen to, always.
+/// Which calls have a [`Fault`]. By default every call to which the fault applies.
 ///
 /// ```
 /// use runcomfy_core::Operation;
@@ -35,7 +35,7 @@ pub struct FaultRule {
 }
 
 impl FaultRule {
-    /// Every call meets this fault.
+    /// A rule for every call to which the fault applies.
     #[must_use]
     pub fn new(fault: impl Into<Fault>) -> Self {
         Self {
@@ -49,42 +49,42 @@ impl FaultRule {
         }
     }
 
-    /// Only calls of this operation. One that the fault can't happen to never meets it.
+    /// Only calls of this operation. Has no effect if the fault does not apply to it.
     #[must_use]
     pub fn operation(mut self, operation: Operation) -> Self {
         self.operation = Some(operation);
         self
     }
 
-    /// Only calls with this token. It is kept as a fingerprint, and never shown.
+    /// Only calls with this token. The rule keeps its fingerprint, not the token.
     #[must_use]
     pub fn token(mut self, token: &str) -> Self {
         self.account = Some(Fingerprint::of(token));
         self
     }
 
-    /// Only so often.
+    /// Only the first `most` calls that match.
     #[must_use]
     pub fn times(mut self, most: u32) -> Self {
         self.times = Some(most);
         self
     }
 
-    /// Not the first so many of the calls that it is for.
+    /// Skips the first `first` calls.
     #[must_use]
     pub fn skip(mut self, first: u32) -> Self {
         self.skip = first;
         self
     }
 
-    /// Of the others only every `n`-th, beginning with the `n`-th.
+    /// After that, only every `n`-th call, starting with the `n`-th.
     #[must_use]
     pub fn every(mut self, n: u32) -> Self {
         self.every = n.max(1);
         self
     }
 
-    /// Of those only so many, by chance: from 0 for none to 1 for all. The same seed has the same rng.
+    /// Of these, only a random share from 0 to 1. The same fault seed gives the same sequence.
     #[must_use]
     pub fn probability(mut self, share: f64) -> Self {
         self.probability = if share.is_nan() { 0.0 } else { share.clamp(0.0, 1.0) };
@@ -92,15 +92,15 @@ impl FaultRule {
     }
 
     /// Reads `{"fault": …, "operation": …, "token": …, "account": …, "times": …, "skip": …, "every": …,
-    /// "probability": …}`, of which only the fault must be there.
+    /// "probability": …}`. Only the fault is required.
     ///
     /// # Errors
-    /// Where a key is unknown or unfit, with its name.
+    /// If a key is unknown or invalid. The error names it.
     pub fn from_json(body: &Value) -> Result<Self, InvalidFault> {
         let object = body.as_object();
         let object = object.ok_or_else(|| InvalidFault::new("body", "must be a JSON object"))?;
         let fault = object.get("fault");
-        let fault = fault.ok_or_else(|| InvalidFault::new("fault", "must be there"))?;
+        let fault = fault.ok_or_else(|| InvalidFault::new("fault", "is required"))?;
         let mut rule = Self::new(Fault::from_json(fault)?);
         for (key, value) in object {
             rule = rule.read(key, value)?;
@@ -108,7 +108,7 @@ impl FaultRule {
         let met = |operation: &Operation| rule.fault.meets(*operation);
         if rule.operation.is_some_and(|operation| !met(&operation)) {
             let kind = rule.fault.kind().as_str();
-            return Err(InvalidFault::new("operation", format!("never meets {kind}")));
+            return Err(InvalidFault::new("operation", format!("is never affected by {kind}")));
         }
         if rule.fault.kind().row().meets == Meets::Accept {
             rule.leaves_a_way_in()?;
@@ -126,7 +126,7 @@ impl FaultRule {
             "fault" => {}
             "operation" => {
                 let operation = value.as_str().and_then(|word| word.parse().ok());
-                self.operation = Some(operation.ok_or_else(|| unfit("is no operation"))?);
+                self.operation = Some(operation.ok_or_else(|| unfit("is not an operation"))?);
             }
             "token" => {
                 let token = value.as_str().filter(|token| !token.is_empty());
@@ -134,7 +134,9 @@ impl FaultRule {
             }
             "account" => {
                 let account = value.as_str().and_then(Fingerprint::parse);
-                self.account = Some(account.ok_or_else(|| unfit("must be as counters show it"))?);
+                self.account = Some(
+                    account.ok_or_else(|| unfit("must be an account name as in the counters"))?,
+                );
             }
             "times" => self.times = Some(count()?),
             "skip" => self.skip = count()?,
@@ -146,22 +148,23 @@ impl FaultRule {
                 let share = value.as_f64().filter(|share| (0.0..=1.0).contains(share));
                 self.probability = share.ok_or_else(|| unfit("must be a number from 0 to 1"))?;
             }
-            _ => return Err(unfit("is not known here")),
+            _ => return Err(unfit("is unknown")),
         }
         Ok(self)
     }
 
-    /// A rule that takes every connection would also take those that come to clear it.
+    /// A rule for every connection would also affect the connections that clear it.
     fn leaves_a_way_in(&self) -> Result<(), InvalidFault> {
         let ends = self.times.is_some() || self.every > 1 || self.probability < 1.0;
         if self.account.is_some() || self.operation.is_some() {
             let kind = self.fault.kind().as_str();
             return Err(InvalidFault::new(
                 "fault",
-                format!("{kind} comes before any call: it takes no token, account or operation"),
+                format!("{kind} applies before any call: it takes no token, account or operation"),
             ));
         }
-        let message = "must be there, or `every` or `probability`: nobody could clear it again";
+        let message =
+            "is required, or `every` or `probability`: without them the rule could not be cleared";
         if ends { Ok(()) } else { Err(InvalidFault::new("times", message)) }
     }
 
@@ -204,7 +207,7 @@ impl From<FaultKind> for FaultRule {
 }
 
 impl Fault {
-    /// Whether it can happen to such a call.
+    /// Whether the fault applies to calls of this operation.
     pub(in crate::emulator) fn meets(&self, operation: Operation) -> bool {
         use Operation::{CancelRequest, GetRequestResult, GetRequestStatus, SubmitRequest};
         match self.kind().row().meets {
@@ -218,13 +221,13 @@ impl Fault {
         }
     }
 
-    /// Whether it can happen to any call.
+    /// Whether the fault applies to every call.
     pub(in crate::emulator) fn meets_anything(&self) -> bool {
         self.kind().row().meets == Meets::Any
     }
 }
 
-/// A rule at work: what it has seen, and its rng.
+/// An active rule with its counts and its random sequence.
 #[derive(Debug)]
 pub(super) struct ActiveRule {
     pub(super) rule: FaultRule,
@@ -234,7 +237,7 @@ pub(super) struct ActiveRule {
     rng: fastrand::Rng,
 }
 
-/// What a rule is asked about.
+/// The event for which rules are checked.
 #[derive(Clone, Copy)]
 pub(super) enum Occasion {
     Accept,
@@ -246,7 +249,7 @@ impl ActiveRule {
         Self { rule, scenario, seen: 0, fired: 0, rng: fastrand::Rng::with_seed(seed) }
     }
 
-    /// Whether it strikes now. Asking counts.
+    /// Whether the rule applies now. Counts the call.
     pub(super) fn matches(&mut self, occasion: Occasion) -> bool {
         let rule = &self.rule;
         let meant = match occasion {
@@ -263,7 +266,7 @@ impl ActiveRule {
         self.seen += 1;
         let after = self.seen.saturating_sub(u64::from(rule.skip));
         let due = after > 0 && after.is_multiple_of(u64::from(rule.every));
-        // The generator gives less than 1, so that 1 always strikes and 0 never does.
+        // The generator returns less than 1, so a probability of 1 always matches and 0 never does.
         let matches = due && self.rng.f64() < rule.probability;
         self.fired += u64::from(matches);
         matches

@@ -1,11 +1,11 @@
-//! Faults of a run rather than of an answer: the scripts that they are made of.
+//! Faults of a run, implemented by scripts.
 
 use serde_json::{Value, json};
 
 use super::{fault::Fault, table::FaultKind};
 use crate::script::Script;
 
-/// The course of the run, where the fault is one of the run.
+/// The script of the run, if the fault is one of a run.
 pub(in crate::emulator) fn script(fault: &Fault) -> Option<Script> {
     let script = Script::default();
     match fault.kind() {
@@ -17,7 +17,7 @@ pub(in crate::emulator) fn script(fault: &Fault) -> Option<Script> {
     }
 }
 
-/// The same failure in each shape that the service has used.
+/// The same error in each shape that the service has used.
 fn error(shape: &str) -> Value {
     const WORDS: &str = "CUDA out of memory. Tried to allocate 2.25 GiB";
     match shape {

@@ -1,4 +1,4 @@
-//! `Scenario`: faults that belong together, by name.
+//! `Scenario`: a named set of fault rules.
 
 use std::{fmt, str::FromStr};
 
@@ -6,7 +6,7 @@ use runcomfy_core::Operation;
 
 use super::{fault::Fault, rule::FaultRule};
 
-/// A named set of faults.
+/// A named set of fault rules.
 ///
 /// ```
 /// use runcomfy_testkit::Scenario;
@@ -25,7 +25,7 @@ struct ScenarioDefinition {
     rules: &'static [RuleText],
 }
 
-/// A rule in short: the fault as text, and which calls meet it.
+/// A rule as text: the fault, and which calls have it.
 struct RuleText {
     fault: &'static str,
     operation: Option<Operation>,
@@ -44,7 +44,7 @@ impl RuleText {
         Self::some(1.0, fault)
     }
 
-    /// Every `n`-th call, after the first `skip`.
+    /// Every `n`-th call after the first `skip`.
     const fn every(skip: u32, n: u32, fault: &'static str) -> Self {
         Self { fault, operation: None, skip, every: n, probability: 1.0 }
     }
@@ -55,13 +55,13 @@ impl RuleText {
     }
 }
 
-/// A thing of the network, once in a hundred calls.
+/// One call in a hundred.
 const NOW_AND_THEN: f64 = 0.01;
 
 static SCENARIOS: &[ScenarioDefinition] = &[
     ScenarioDefinition {
         name: "flaky",
-        does: "A bad day: of a hundred calls some ten meet a 429, a 5xx, a reset or a cut answer.",
+        does: "About ten of a hundred calls have a 429, a 5xx, a reset or a cut response.",
         rules: &[
             RuleText::some(NOW_AND_THEN, "reset_at_accept"),
             RuleText::some(0.02, "rate_limited"),
@@ -78,22 +78,22 @@ static SCENARIOS: &[ScenarioDefinition] = &[
     ScenarioDefinition {
         name: "rate-limited",
         does: "Two of three calls are refused with 429 and Retry-After: 1.",
-        // What the first lets pass, every second meets the other.
+        // The second rule sees the calls that the first lets pass.
         rules: &[RuleText::every(0, 3, "rate_limited"), RuleText::every(0, 2, "rate_limited")],
     },
     ScenarioDefinition {
         name: "outage",
-        does: "Every call is refused with 503, and nothing says for how long.",
+        does: "Every call is refused with 503 without Retry-After.",
         rules: &[RuleText::all("unavailable")],
     },
     ScenarioDefinition {
         name: "answers-lost",
-        does: "Every third submit is accepted, and its answer with the request id is lost.",
+        does: "Every third submit is accepted, but its response with the request id is lost.",
         rules: &[RuleText::every(0, 3, "answer_lost").of(Operation::SubmitRequest)],
     },
     ScenarioDefinition {
         name: "slow",
-        does: "Half of all looks at a request come drop by drop, every tenth not at all.",
+        does: "Half of the status and result responses are sent a few bytes at a time, every tenth is not sent.",
         rules: &[
             RuleText::every(0, 10, "stall").of(Operation::GetRequestStatus),
             RuleText::every(0, 10, "stall").of(Operation::GetRequestResult),
@@ -103,7 +103,7 @@ static SCENARIOS: &[ScenarioDefinition] = &[
     },
     ScenarioDefinition {
         name: "hostile",
-        does: "Every second call is answered with something that no client should swallow.",
+        does: "Every second call gets a response that no client should accept.",
         rules: &[
             RuleText::every(0, 16, "garbage"),
             RuleText::every(0, 15, "html"),
@@ -117,8 +117,8 @@ static SCENARIOS: &[ScenarioDefinition] = &[
     },
     ScenarioDefinition {
         name: "odd-answers",
-        does: "Right answers, oddly put: unknown fields and status words, `canceled`, requests that are \
-               not found at first.",
+        does: "Correct but unusual responses: unknown fields and status words, `canceled`, requests that \
+               are not found at first.",
         rules: &[
             RuleText::all("not_found_at_first(ms=1000)"),
             RuleText::some(0.25, "unknown_status"),
@@ -129,9 +129,9 @@ static SCENARIOS: &[ScenarioDefinition] = &[
     },
     ScenarioDefinition {
         name: "failed-runs",
-        does: "Of six runs each ends in another way: three shapes of error, partial outputs, no outputs, \
-               cancelled by someone else.",
-        // Each takes its turn of what those before it let pass.
+        does: "Six runs end in six ways: three shapes of error, partial outputs, no outputs, cancelled by \
+               somebody else.",
+        // Each rule sees the calls that those before it let pass.
         rules: &[
             RuleText::every(0, 6, "failed_run(error=array)"),
             RuleText::every(0, 5, "failed_run(error=object)"),
@@ -144,28 +144,28 @@ static SCENARIOS: &[ScenarioDefinition] = &[
 ];
 
 impl Scenario {
-    /// Every one there is.
+    /// All scenarios.
     pub fn all() -> impl Iterator<Item = Self> {
         SCENARIOS.iter().map(Self)
     }
 
-    /// What it is called.
+    /// The scenario's name.
     #[must_use]
     pub fn name(self) -> &'static str {
         self.0.name
     }
 
-    /// What it does, in a sentence.
+    /// A one-sentence description.
     #[must_use]
     pub fn does(self) -> &'static str {
         self.0.does
     }
 
-    /// The rules that it consists of.
+    /// The fault rules.
     #[must_use]
     pub fn rules(self) -> Vec<FaultRule> {
         let rule = |short: &RuleText| {
-            // A test reads them all.
+            // A test parses all of them.
             let fault: Fault = short.fault.parse().ok()?;
             let rule = FaultRule::new(fault).skip(short.skip).every(short.every);
             let rule = rule.probability(short.probability);
@@ -202,7 +202,7 @@ impl FromStr for Scenario {
     }
 }
 
-/// No scenario has this name. The message lists those that there are.
+/// No scenario has this name. The message lists the names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownScenario {
     name: String,

@@ -1,18 +1,18 @@
-//! The table of faults: one row each, from which names, parameters, help and listings all follow.
+//! The table of faults. Names, parameters, help and listings are generated from it.
 
-/// Whether a call that meets a fault takes effect all the same.
+/// Whether a call with a fault takes effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// The service did what it was asked, whatever the caller hears of it.
+    /// The call takes effect, whatever response the caller gets.
     Applied,
-    /// The call never reached the service.
+    /// The call does not reach the service.
     Withheld,
 }
 
 impl Effect {
     pub(super) const ALL: [Self; 2] = [Self::Applied, Self::Withheld];
 
-    /// The word for it in text and JSON: `applied` or `none`.
+    /// Its name in text and JSON: `applied` or `none`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -22,7 +22,7 @@ impl Effect {
     }
 }
 
-/// What is known of one fault.
+/// One row of the table.
 pub(super) struct Row {
     pub(super) kind: FaultKind,
     pub(super) name: &'static str,
@@ -32,15 +32,15 @@ pub(super) struct Row {
     pub(super) does: &'static str,
 }
 
-/// What a fault can happen to.
+/// To what a fault applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Meets {
-    /// A connection, before anything was read from it.
+    /// A connection, before anything is read.
     Accept,
     Any,
-    /// Calls whose answer says how a run is: its status, its result, its cancellation.
+    /// Status, result and cancellation calls.
     Looks,
-    /// Calls whose answer has a status word that says where a run is.
+    /// Status and result calls.
     States,
     Submits,
 }
@@ -50,8 +50,8 @@ pub(super) enum Meets {
 pub(super) enum Takes {
     Always,
     Never,
-    /// As `effect` says; this where it says nothing.
-    AccountSetup(Effect),
+    /// As the parameter `effect` says; this is its default.
+    Configurable(Effect),
 }
 
 pub(super) struct Parameter {
@@ -69,7 +69,7 @@ pub(super) enum Sort {
     Text {
         default: &'static str,
     },
-    /// One of these; the first where nothing is said.
+    /// One of these words; the first is the default.
     Word(&'static [&'static str]),
 }
 
@@ -89,15 +89,18 @@ const fn word(
     Parameter { name, sort: Sort::Word(words), about }
 }
 
-/// Longer than anybody waits.
+/// A bound on durations.
 const HOUR_MS: u64 = 3_600_000;
 
-const PART: Parameter =
-    word("of", &["body", "response"], "what is counted: the body, or the head and the body");
+const PART: Parameter = word(
+    "of",
+    &["body", "response"],
+    "what is counted: the body, or the whole response with its head",
+);
 
 macro_rules! table {
     ($($kind:ident = $name:literal, $meets:ident, $takes:expr, [$($parameter:expr),*], $does:literal;)*) => {
-        /// The sorts of faults, with what each does. [`Fault`](super::fault::Fault) is one with its parameters.
+        /// The kinds of faults. A [`Fault`](super::fault::Fault) has a kind and parameters.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum FaultKind {
@@ -105,7 +108,7 @@ macro_rules! table {
         }
 
         impl FaultKind {
-            /// Every one there is.
+            /// All kinds.
             pub const ALL: &[Self] = &[$(Self::$kind),*];
         }
 
@@ -121,33 +124,33 @@ macro_rules! table {
 }
 
 use Effect::{Applied, Withheld};
-use Takes::{AccountSetup, Always, Never};
+use Takes::{Always, Configurable, Never};
 
 table! {
-    // Answers.
-    RateLimited = "rate_limited", Any, AccountSetup(Withheld),
+    // Responses.
+    RateLimited = "rate_limited", Any, Configurable(Withheld),
         [number("retry_after", 1, 1_000_000, "seconds")],
-        "429 with Retry-After, as a gateway writes it.";
-    InternalError = "internal_error", Any, AccountSetup(Withheld), [],
+        "429 with Retry-After, in a gateway's format.";
+    InternalError = "internal_error", Any, Configurable(Withheld), [],
         "500 with error code 500001.";
-    BadGateway = "bad_gateway", Any, AccountSetup(Withheld), [],
-        "502 with a page of HTML, as a gateway writes it.";
-    Unavailable = "unavailable", Any, AccountSetup(Withheld),
+    BadGateway = "bad_gateway", Any, Configurable(Withheld), [],
+        "502 with an HTML page, in a gateway's format.";
+    Unavailable = "unavailable", Any, Configurable(Withheld),
         [Parameter {
             name: "retry_after",
             sort: Sort::Number { default: None, most: 1_000_000 },
-            about: "seconds; no such header where nothing is said",
+            about: "seconds; no such header by default",
         }],
-        "503 as a gateway writes it.";
-    GatewayTimeout = "gateway_timeout", Any, AccountSetup(Applied), [],
-        "504 with a page of HTML, as a gateway writes it that has waited too long.";
-    ErrorCode = "error_code", Any, AccountSetup(Withheld),
+        "503, in a gateway's format.";
+    GatewayTimeout = "gateway_timeout", Any, Configurable(Applied), [],
+        "504 with an HTML page, in the format of a gateway that timed out.";
+    ErrorCode = "error_code", Any, Configurable(Withheld),
         [
-            number("code", 10_002, i64::MAX as u64, "the service's number"),
-            text("message", "The deployment is disabled", "the service's words")
+            number("code", 10_002, i64::MAX as u64, "the error code"),
+            text("message", "The deployment is disabled", "the error message")
         ],
-        "200 with an error code for a body.";
-    Refused = "refused", Any, AccountSetup(Withheld),
+        "200 with an error code in the body.";
+    Refused = "refused", Any, Configurable(Withheld),
         [
             word(
                 "status",
@@ -157,97 +160,97 @@ table! {
                 ],
                 "the status"
             ),
-            number("code", 403_003, i64::MAX as u64, "the service's number, where the shape has one"),
+            number("code", 403_003, i64::MAX as u64, "the error code, if the shape has one"),
             word(
                 "shape",
                 &[
                     "numbered", "detailed", "message", "detail", "details", "error", "text", "html",
                     "empty"
                 ],
-                "how it is written"
+                "the shape of the body"
             ),
-            text("message", "Forbidden", "the words in it")
+            text("message", "Forbidden", "the message")
         ],
-        "A refusal in any of the shapes that the service and its gateways have.";
+        "An error response in any of the shapes that the service and its gateways use.";
     TokenRevoked = "token_revoked", Any, Never, [],
-        "401 in plain text, for every call with this token from now on until the faults are cleared.";
-    Html = "html", Any, AccountSetup(Withheld), [],
-        "200 with a page of HTML, as a captive portal answers.";
-    WrongContentType = "wrong_content_type", Any, AccountSetup(Applied),
-        [text("type", "text/plain", "the type it claims")],
-        "The right answer under a wrong Content-Type.";
-    EmptyBody = "empty_body", Any, AccountSetup(Applied), [],
-        "200 and nothing more.";
-    Garbage = "garbage", Any, AccountSetup(Withheld), [],
-        "Bytes that are not HTTP, then the end of the connection.";
-    Redirect = "redirect", Any, AccountSetup(Withheld),
+        "401 in plain text for every call with this token, until the faults are cleared.";
+    Html = "html", Any, Configurable(Withheld), [],
+        "200 with an HTML page, as from a captive portal.";
+    WrongContentType = "wrong_content_type", Any, Configurable(Applied),
+        [text("type", "text/plain", "the content type")],
+        "The correct response with a wrong Content-Type.";
+    EmptyBody = "empty_body", Any, Configurable(Applied), [],
+        "200 with an empty body.";
+    Garbage = "garbage", Any, Configurable(Withheld), [],
+        "Bytes that are not HTTP, then the connection is closed.";
+    Redirect = "redirect", Any, Configurable(Withheld),
         [
             word("status", &["307", "302", "301", "303", "308"], "the status"),
-            text("to", "http://elsewhere.invalid/", "where to")
+            text("to", "http://elsewhere.invalid/", "the location")
         ],
         "A redirect to another host.";
     UnknownFields = "unknown_fields", Any, Always, [],
-        "The right answer with fields that nobody knows.";
+        "The correct response with additional unknown fields.";
     UnknownStatus = "unknown_status", States, Always,
-        [text("word", "paused", "the word")],
-        "The right answer, but with a status word that nobody knows.";
+        [text("word", "paused", "the status word")],
+        "The correct response with an unknown status word.";
     CanceledSpelling = "canceled_spelling", Looks, Always, [],
-        "The right answer, with `canceled` wherever it says `cancelled`.";
+        "The correct response, with `canceled` in place of `cancelled`.";
     CancelledSpelling = "cancelled_spelling", Looks, Always, [],
-        "The right answer, with `cancelled` wherever it says `canceled`.";
+        "The correct response, with `cancelled` in place of `canceled`.";
     NotFoundAtFirst = "not_found_at_first", Submits, Always,
-        [number("ms", 2_000, HOUR_MS, "for how many milliseconds after the submit")],
+        [number("ms", 2_000, HOUR_MS, "how long after the submit, in milliseconds")],
         "The run is accepted, but its status and result are 404 with error code 404001 at first.";
-    GzipBomb = "gzip_bomb", Any, AccountSetup(Withheld),
-        [number("mib", 512, 1_048_576, "how large it is once decompressed, in MiB")],
+    GzipBomb = "gzip_bomb", Any, Configurable(Withheld),
+        [number("mib", 512, 1_048_576, "the decompressed size in MiB")],
         "200 with a small gzip body that decompresses to a huge one.";
-    EndlessBody = "endless_body", Any, AccountSetup(Withheld), [],
-        "200 with a body that never ends, until the peer goes away.";
-    GiantHeaders = "giant_headers", Any, AccountSetup(Withheld),
+    EndlessBody = "endless_body", Any, Configurable(Withheld), [],
+        "200 with an endless body, until the peer disconnects.";
+    GiantHeaders = "giant_headers", Any, Configurable(Withheld),
         [word("shape", &["long", "many"], "one header of 1 MiB, or 10,000 headers")],
-        "200 with more in its headers than a client should take.";
-    InformationalFlood = "informational_flood", Any, AccountSetup(Withheld), [],
-        "103 Early Hints over and over, until the peer goes away.";
+        "200 with headers larger than a client should accept.";
+    InformationalFlood = "informational_flood", Any, Configurable(Withheld), [],
+        "103 Early Hints repeated without end, until the peer disconnects.";
     // Connections.
     ResetAtAccept = "reset_at_accept", Accept, Never, [],
         "The connection is reset before anything is read.";
     CloseAtAccept = "close_at_accept", Accept, Never, [],
         "The connection is closed before anything is read.";
     ResetBeforeBody = "reset_before_body", Any, Never, [],
-        "The connection is reset after the head was read, and before the body was.";
-    ResetAfterBody = "reset_after_body", Any, AccountSetup(Withheld), [],
-        "The connection is reset after the whole call was read.";
-    CloseAfterBody = "close_after_body", Any, AccountSetup(Withheld), [],
-        "The connection is closed after the whole call was read, without an answer.";
+        "The connection is reset after the request's head was read and before its body.";
+    ResetAfterBody = "reset_after_body", Any, Configurable(Withheld), [],
+        "The connection is reset after the whole request was read.";
+    CloseAfterBody = "close_after_body", Any, Configurable(Withheld), [],
+        "The connection is closed without a response after the whole request was read.";
     AnswerLost = "answer_lost", Any, Always,
         [word("end", &["reset", "close"], "how the connection ends")],
-        "The call takes effect, and its answer never comes: a submit's request id is lost.";
-    CutResponse = "cut_response", Any, AccountSetup(Applied),
+        "The call takes effect, but its response is not sent: a submit's request id is lost.";
+    CutResponse = "cut_response", Any, Configurable(Applied),
         [
             number("at", 100, u64::MAX, "after how many bytes"),
             PART,
             word("end", &["close", "reset"], "how the connection ends")
         ],
-        "The answer breaks off; one that is shorter comes whole.";
-    Trickle = "trickle", Any, AccountSetup(Applied),
+        "The response is cut off; a shorter one is sent completely.";
+    Trickle = "trickle", Any, Configurable(Applied),
         [
-            number("bytes", 1, u64::MAX, "so many bytes"),
-            number("every_ms", 200, HOUR_MS, "in so many milliseconds"),
+            number("bytes", 1, u64::MAX, "how many bytes"),
+            number("every_ms", 200, HOUR_MS, "the interval in milliseconds"),
             PART
         ],
-        "The answer comes drop by drop.";
-    Stall = "stall", Any, AccountSetup(Withheld), [],
-        "No answer, until the peer goes away or the emulator stops.";
+        "The response is sent a few bytes at a time.";
+    Stall = "stall", Any, Configurable(Withheld), [],
+        "No response, until the peer disconnects or the emulator stops.";
     // Runs.
     FailedRun = "failed_run", Submits, Always,
         [word("error", &["array", "object", "string"], "the shape of the result's `error`")],
         "The run fails.";
     PartialOutputs = "partial_outputs", Submits, Always, [],
-        "The run fails, and its result has an error beside what was made until then.";
+        "The run fails, and its result has partial outputs beside the error.";
     NoOutputs = "no_outputs", Submits, Always, [],
-        "The run succeeds with no outputs, as one whose every node was cached.";
+        "The run succeeds without outputs, as when every node was cached.";
     CancelledRun = "cancelled_run", Submits, Always, [],
-        "The run is cancelled by someone else at the end of its time.";
+        "The run ends as cancelled by somebody else.";
 }
 
 impl FaultKind {
@@ -257,7 +260,7 @@ impl FaultKind {
         self.row().name
     }
 
-    /// What it does, in a sentence.
+    /// A one-sentence description.
     #[must_use]
     pub fn does(self) -> &'static str {
         self.row().does

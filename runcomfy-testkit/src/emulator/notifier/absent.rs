@@ -1,11 +1,11 @@
-//! No notifier: delivering webhooks is not compiled in.
+//! A stub of `notifier` for builds without the feature `webhooks`.
 
 use super::accounts::Accounts;
 use crate::fake::FakeRunComfy;
 
 pub(super) use self::NoNotifier as Notifier;
 
-/// There is none to have.
+/// Cannot be constructed.
 #[derive(Clone)]
 pub(super) enum NoNotifier {}
 

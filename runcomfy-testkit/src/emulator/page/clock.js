@@ -1,15 +1,15 @@
-// The emulator's own time, which may run faster than ours.
+// The simulated time, which may run faster than real time.
 
 let anchor = null;
 
-/** From here on the emulator's clock is known without asking. */
+/** Sets the simulated time from a response; afterwards it is computed locally. */
 export function setClock(overview) {
   anchor = { at: Date.parse(overview.now), mine: performance.now(), scale: overview.time_scale ?? 1 };
 }
 
 const now = () => anchor.at + (performance.now() - anchor.mine) * anchor.scale;
 
-/** Moves what moves by itself. */
+/** Updates the elements that change with time. */
 export function tick() {
   if (!anchor || Number.isNaN(anchor.at)) return;
   const chip = document.querySelector("#settings .clock");
@@ -22,7 +22,7 @@ export function tick() {
   }
 }
 
-/** 10:00:04 of an instant in ISO 8601. */
+/** Formats an ISO 8601 time as 10:00:04. */
 export function clock(instant) {
   const time = new Date(instant);
   return Number.isNaN(time.getTime()) ? "–" : time.toISOString().slice(11, 19);

@@ -1,9 +1,9 @@
-// Elements, made and kept. Text goes in as text nodes and nothing else.
+// Creates and updates elements. Text is inserted as text nodes only, never as HTML.
 
 export const byId = (id) => document.getElementById(id);
 export const list = (value) => (Array.isArray(value) ? value : []);
 
-/** An element with its classes and what is in it; nothing where that is missing. */
+/** Creates an element with classes and children; missing children are skipped. */
 export function el(tag, classes, ...children) {
   const node = document.createElement(tag);
   if (classes) node.className = classes;

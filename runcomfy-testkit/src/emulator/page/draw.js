@@ -1,4 +1,4 @@
-// Draws an overview. Names, texts and errors are anybody's: they become text nodes and nothing else.
+// Draws an overview. Names, texts and errors are not trusted: they become text nodes only.
 
 import { clock, tick } from "/_emulator/clock.js";
 import { byId, el, keep, list, set, text } from "/_emulator/dom.js";
@@ -20,7 +20,7 @@ export function draw(overview, account) {
   calls(account);
 }
 
-/* The line at the top. */
+/* The header. */
 
 function settings(overview) {
   const chips = list(overview.scenarios).map((name) => ["wait", `scenario ${name}`]);
@@ -62,15 +62,15 @@ function accounts(all, current) {
     select.addEventListener("change", () => (location.hash = select.value));
     nav.replaceChildren(el("label", "", "Account ", select));
   }
-  // Without money: it moves, and an open list must not.
+  // Without amounts, because an open list must not change.
   const items = all.map(({ account }) => ({ account }));
   keep(select, items, (one) => one.account, (one) => set(el("option", "", one.account), { value: to(one) }));
   select.value = to(current);
 }
 
-/* Figures. */
+/* Money and counters. */
 
-/** Dollars to the hundredth of a cent, as a run costs less than a cent; the last places in small. */
+/** Dollars to the hundredth of a cent, because a run costs less than a cent; the last digits are small. */
 function dollars(value) {
   const whole = money(value, 4);
   return value == null ? [whole] : [whole.slice(0, -2), el("span", "fraction", whole.slice(-2))];
@@ -136,7 +136,7 @@ function requests(account, servers) {
 /* Deployments. */
 
 function deployments(account, servers) {
-  // Servers are there anyway: what says when instances start and stop means nothing.
+  // ComfyUI servers are always running, so settings for starting and stopping instances do not apply.
   const shared = servers > 0;
   const all = list(account.deployments).map((one) => ({ ...one, shared }));
   const up = all.reduce((sum, one) => sum + list(one.instances).length, 0);
@@ -161,7 +161,7 @@ function deployment(one) {
   );
 }
 
-/** 1 busy of 0–2, or 0–2 instances where none is up. */
+/** "1 busy of 0–2", or "0–2 instances" if none is running. */
 function instances(one) {
   const states = {};
   for (const { state } of list(one.instances)) states[state] = (states[state] ?? 0) + 1;
@@ -174,7 +174,7 @@ function instances(one) {
 
 /* Calls. */
 
-/** Polls come by the dozen: the same call again and again is one row. */
+/** Repeated equal calls, such as polls, are one row. */
 function grouped(all) {
   const groups = [];
   for (const call of all) {
@@ -195,7 +195,7 @@ function calls(account) {
   text("calls-note", all.length >= 50 ? "newest 50" : "");
   const key = ({ call, first }) => `${account.account} ${first} ${call.operation} ${call.status} ${call.error_code} ${call.request_id}`;
   keep(byId("call-list"), grouped(all), key, ({ call, times }) => {
-    // The service refuses some calls by number alone, in an answer of 200.
+    // The service refuses some calls with status 200 and an error code.
     const refused = call.error_code != null && call.status === 200;
     const answer = el("td", refused || isBad(call.status) ? "mono bad" : "mono", String(call.status ?? "–"));
     return el("tr", "",
@@ -215,18 +215,18 @@ function calls(account) {
 
 const isBad = (status) => !(status >= 200 && status < 400);
 
-/* For those who listen. */
+/* Announcements for screen readers. */
 
 let statuses = null;
 let announced = null;
 
-/** Says which requests of the account moved since the last time. */
+/** Announces the requests of the account whose state changed. */
 export function announce(account) {
   const before = statuses;
   const same = announced === account?.account;
   statuses = new Map(list(account?.requests).map((one) => [one.request_id, one.status]));
   announced = account?.account;
-  // What was there when one came is no news.
+  // The first overview is not announced.
   if (!before || !same) return;
   const news = list(account?.requests).filter((one) => before.get(one.request_id) !== one.status);
   if (!news.length) return;

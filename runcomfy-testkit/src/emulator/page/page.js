@@ -1,4 +1,4 @@
-// Asks the emulator once a second what there is, and has it drawn where it changed.
+// Polls the overview once a second and draws it if it changed.
 
 import { setClock, tick } from "/_emulator/clock.js";
 import { byId } from "/_emulator/dom.js";
@@ -9,10 +9,10 @@ const PATIENCE_MS = 5000;
 
 let timer;
 let asking;
-/** The tag of what is on the screen. Without one, the answer is a whole one. */
+/** The ETag of the drawn overview. Without one, the response is complete. */
 let tag = null;
 let seen = null;
-/** The account on the screen: it stays where the address names none, whoever else comes. */
+/** The shown account. It stays if the URL names none, also when accounts are added. */
 let shown = null;
 
 const wanted = () => new URLSearchParams(location.hash.slice(1)).get("account") ?? shown;
@@ -22,7 +22,7 @@ async function poll() {
   asking?.abort();
   const mine = (asking = new AbortController());
   const account = wanted();
-  // Lists of the other accounts may be left out of the answer.
+  // The response may omit the lists of the other accounts.
   const address = "/_emulator/overview" + (account ? `?${new URLSearchParams({ account })}` : "");
   try {
     const reply = await fetch(address, {
@@ -68,7 +68,7 @@ function connected() {
 }
 
 function lost(error) {
-  // What answers next may be another emulator that counts from the start again.
+  // The next response may come from a new emulator with new counters.
   tag = null;
   const why =
     error instanceof TypeError || error.name === "TimeoutError"
@@ -87,7 +87,7 @@ addEventListener("hashchange", () => {
   poll();
 });
 
-// The address keeps the account, so the jump is not left to it.
+// Scrolls here, because the URL fragment holds the account.
 document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault();
   byId("requests").focus();
@@ -99,7 +99,7 @@ document.addEventListener("visibilitychange", () => {
 });
 
 for (const button of document.querySelectorAll("button.copy")) {
-  // A browser has no clipboard for pages that come unencrypted from elsewhere.
+  // Browsers offer no clipboard to insecure pages of other hosts.
   button.hidden = !navigator.clipboard;
   button.addEventListener("click", async () => {
     await navigator.clipboard.writeText(byId(button.dataset.copies).textContent);

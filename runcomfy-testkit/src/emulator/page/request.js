@@ -1,4 +1,4 @@
-// One request: where it is, what it made, what went wrong.
+// Draws one request: its state, outputs and error.
 
 import { between, clock } from "/_emulator/clock.js";
 import { el, list, set } from "/_emulator/dom.js";
@@ -38,7 +38,7 @@ export function request(one) {
   );
 }
 
-/** Which instance: enough of its id to tell it from the others. */
+/** A short form of the instance id. */
 function place(instance) {
   const short = instance.length > 12 ? `${instance.slice(0, 8)}…` : instance;
   return set(el("span", "", ` on ${short}`), { title: instance });
@@ -58,7 +58,7 @@ function glyph(one, files) {
   return kind || (list(one.texts).length ? "text" : "—");
 }
 
-/** A position as the service counts them: how many are before it. */
+/** A queue position: the number of requests ahead. */
 const ahead = (position) => (position == null ? "queue" : position > 0 ? `${position} ahead` : "next");
 
 function when(one) {
@@ -71,14 +71,14 @@ function when(one) {
   } else if (!isRunning(one) && !isWaiting(one)) {
     node.textContent = one.created_at ? clock(one.created_at) : "";
   } else {
-    // Counted on while nothing else changes: see tick().
+    // Updated by tick().
     node.dataset.since = (isRunning(one) && one.started_at) || one.created_at || "";
     node.dataset.words = isRunning(one) ? "running" : "waiting";
   }
   return node;
 }
 
-/** Where a file is, and whether that is here. A page opened at localhost is the same as at 127.0.0.1. */
+/** The URL of a file, and whether the emulator serves it. localhost and 127.0.0.1 are the same. */
 function placed(address) {
   if (typeof address !== "string") return { href: null, own: false };
   try {

@@ -1,4 +1,4 @@
-//! No pool: what runs requests on ComfyUI servers is not compiled in.
+//! Stubs of `pool` for builds without the feature `comfyui`.
 
 use std::sync::Arc;
 
@@ -12,20 +12,20 @@ pub(in crate::emulator) use self::{
     NoPool as Pool, NoWorkers as Workers, UnusedProxyBody as ProxyBody,
 };
 
-/// There is none to have.
+/// Cannot be constructed.
 pub(in crate::emulator) enum NoPool {}
 
-/// Nobody.
+/// Cannot be constructed.
 pub(in crate::emulator) enum NoWorkers {}
 
-/// As where there is one.
+/// The body type of `comfyui::ProxyBody`.
 #[derive(Clone, Copy)]
 pub(in crate::emulator) enum UnusedProxyBody<'a> {
     Json(Option<&'a Value>),
     Form(&'a str, &'a Bytes),
 }
 
-/// Nobody takes anything.
+/// Without ComfyUI no route takes forms.
 pub(in crate::emulator) fn takes_forms(_: &ProxyPath) -> bool {
     false
 }

@@ -1,4 +1,4 @@
-//! Whether two addresses are of one server: each server is to get one job at a time.
+//! Detects two URLs of one server, because a server must take one job at a time.
 
 use std::{
     collections::HashSet,
@@ -7,7 +7,7 @@ use std::{
 
 use url::{Host, Url};
 
-/// ServerAddresses by where they are.
+/// URLs with their resolved addresses.
 pub(super) struct ServerAddresses<'a>(Vec<(&'a Url, ServerAddress)>);
 
 /// Where a server listens, as far as its name can be resolved.
@@ -19,13 +19,13 @@ struct ServerAddress {
 }
 
 impl<'a> ServerAddresses<'a> {
-    /// Asks the system for addresses, where there is anything to compare.
+    /// Resolves names only if there are several URLs.
     pub(super) fn of(urls: &'a [Url]) -> Self {
         let compared = if urls.len() > 1 { urls } else { &[] };
         Self(compared.iter().map(|url| (url, ServerAddress::of(url))).collect())
     }
 
-    /// Two names of one server, without what could be a password in them.
+    /// Two URLs of one server, without credentials.
     pub(super) fn first_duplicate(&self) -> Option<(Url, Url)> {
         self.0.iter().enumerate().find_map(|(count, (url, place))| {
             let earlier = self.0.iter().take(count);
@@ -38,7 +38,7 @@ impl<'a> ServerAddresses<'a> {
 
 fn shown(url: &Url) -> Url {
     let mut url = url.clone();
-    // Both fail for addresses that can have neither.
+    // Both fail for URLs that cannot have credentials, which need no change.
     let _ = url.set_username("");
     let _ = url.set_password(None);
     url
@@ -72,7 +72,7 @@ impl ServerAddress {
 
     fn is(&self, other: &Self) -> bool {
         let mut shared = self.addresses.intersection(&other.addresses).peekable();
-        // Behind one address of the web's there may be many servers, told apart by name.
+        // One public address may serve several servers by name.
         let by_name_only = self.by_name && other.by_name && matches!(self.port, Some(80 | 443));
         self.port == other.port
             && self.path == other.path

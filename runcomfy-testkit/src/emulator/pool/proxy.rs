@@ -1,4 +1,4 @@
-//! Calls that go on to a ComfyUI of somebody's own.
+//! Passes proxy calls on to a ComfyUI server.
 
 use axum::{
     body::Body,
@@ -18,7 +18,7 @@ use crate::{
 const OPERATION: Operation = Operation::CallInstanceProxy;
 
 impl Pool {
-    /// Passes a call on to the server that this instance is.
+    /// Passes a call on to the server behind this instance.
     pub(in crate::emulator) async fn pass_on(
         &self,
         fake: &FakeRunComfy,
@@ -40,7 +40,7 @@ impl Pool {
         match server.proxy(method, &call.path, query, body, own).await {
             Ok(answer) => Ok(written(answer)),
             Err(ProxyError::Refused(why)) => {
-                // Not 403: with another token it is just as closed.
+                // 405 and not 403, because another token would not help.
                 Err(Error::new(OPERATION, ErrorKind::Refused)
                     .with_status_code(405)
                     .with_error_code(405_001)

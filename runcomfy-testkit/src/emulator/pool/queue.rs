@@ -1,4 +1,4 @@
-//! Requests that wait for a server, in the order in which they came.
+//! `PendingJobs`: requests that wait for a server, in order of arrival.
 
 use std::{collections::VecDeque, sync::Mutex};
 
@@ -6,7 +6,8 @@ use runcomfy_core::RequestId;
 
 use crate::{account::Readiness, comfyui::AcceptedJob, fake::FakeRunComfy, sync::lock};
 
-/// Two lists, as accounts are asked while the first is locked, and are locked while they push.
+/// Two lists, because accounts are queried while `waiting` is locked, and push while they are locked
+/// themselves.
 #[derive(Default)]
 pub(super) struct PendingJobs {
     waiting: Mutex<VecDeque<PendingJob>>,
@@ -16,13 +17,13 @@ pub(super) struct PendingJobs {
 pub(super) struct PendingJob {
     pub(super) fake: FakeRunComfy,
     pub(super) request_id: RequestId,
-    /// HandedOverJob before, by an emulator that is gone.
+    /// Set if an earlier emulator handed it over to a server.
     pub(super) begun: Option<HandedOverJob>,
 }
 
 pub(super) struct HandedOverJob {
     pub(super) machine: u64,
-    /// The id that the machine was asked to run it under.
+    /// The id under which the server was asked to run it.
     pub(super) prompt_id: String,
     pub(super) accepted: Option<AcceptedJob>,
 }
@@ -32,7 +33,7 @@ impl PendingJobs {
         lock(&self.arrived).push(waiting);
     }
 
-    /// The first that was begun and is for this one to finish.
+    /// The first handed-over job for which `is_mine` holds.
     pub(super) fn begun(&self, is_mine: impl Fn(&HandedOverJob) -> bool) -> Option<PendingJob> {
         let mut waiting = lock(&self.waiting);
         waiting.extend(lock(&self.arrived).drain(..));
@@ -41,14 +42,14 @@ impl PendingJobs {
         waiting.remove(place)
     }
 
-    /// The first whose deployment has room for it. Those that are over are forgotten on the way.
+    /// The first job whose deployment may start another run. Drops jobs that are no longer queued.
     pub(super) fn first(&self) -> Option<PendingJob> {
         let mut waiting = lock(&self.waiting);
         waiting.extend(lock(&self.arrived).drain(..));
         let mut place = 0;
         while let Some(one) = waiting.get(place) {
             let standing = match one.begun {
-                // Somebody else's to finish.
+                // Another worker resumes it.
                 Some(_) => Readiness::Full,
                 None => one.fake.readiness(&one.request_id),
             };

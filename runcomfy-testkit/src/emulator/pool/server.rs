@@ -1,4 +1,4 @@
-//! A server, and what is known of it.
+//! `PoolServer`: a ComfyUI server and its state.
 
 use std::sync::{Arc, Mutex};
 
@@ -9,10 +9,10 @@ use crate::{
     sync::lock,
 };
 
-/// Told of what the operator of an emulator should know, a line each.
+/// Called with one line for the operator of the emulator.
 pub(in crate::emulator) type Report = Arc<dyn Fn(&str) + Send + Sync>;
 
-/// A server, by a number that it keeps across restarts.
+/// A server, with a number that stays the same across restarts.
 pub(super) struct PoolServer {
     pub(super) number: u64,
     pub(super) server: Server,
@@ -21,17 +21,17 @@ pub(super) struct PoolServer {
 
 #[derive(Default)]
 struct ServerState {
-    /// Since it was last asked. `None` before the first answer.
+    /// The result of the last check. `None` before the first.
     reach: Option<Reach>,
     running: bool,
 }
 
-/// What is at its address.
+/// What answers at the server's URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reach {
     Comfyui,
     Nothing,
-    /// Something that answers otherwise.
+    /// Something that is not ComfyUI.
     Other,
 }
 
@@ -40,7 +40,7 @@ impl PoolServer {
         Self { number, server, state: Mutex::default() }
     }
 
-    /// Asks whether it is there, and reports where that is news.
+    /// Checks whether the server answers, and reports changes.
     pub(super) async fn check(&self, report: Option<&Report>) -> bool {
         let found = self.server.check().await;
         let reach = match &found {
@@ -60,7 +60,7 @@ impl PoolServer {
         lock(&self.state).running = running;
     }
 
-    /// For people.
+    /// The server's URL and state for the overview.
     pub(super) fn overview(&self) -> Value {
         let state = lock(&self.state);
         let word = match (state.running, state.reach) {
@@ -94,7 +94,7 @@ fn line(name: &str, before: Option<Reach>, found: &Result<About, ComfyError>) ->
             format!("ComfyUI{version} at {name} answers{again}{device}")
         }
         Err(error) if reach(error) == Reach::Other => {
-            format!("what is at {name} is no ComfyUI, so no request runs there: {error}")
+            format!("{name} is not a ComfyUI server, so no request runs there: {error}")
         }
         Err(error) => format!("{error}; requests wait until it answers"),
     }

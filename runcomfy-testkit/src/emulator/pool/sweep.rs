@@ -1,4 +1,4 @@
-//! The folders that outputs are in, and when they go.
+//! Deletes the output folders of requests that are gone or expired.
 
 use std::{fs, path::Path, time::Duration};
 
@@ -8,11 +8,11 @@ use tokio::task::JoinHandle;
 use super::Pool;
 use crate::sync::lock;
 
-/// Files are kept for days, so this is often enough.
+/// Files are kept for days, so an hour is often enough.
 const BETWEEN_SWEEPS: Duration = Duration::from_secs(60 * 60);
 
 impl Pool {
-    /// Removes what nobody can have any more: now, and from time to time.
+    /// Sweeps now and then at intervals.
     pub(super) async fn sweep_periodically(&self) {
         loop {
             self.sweep().await;
@@ -20,7 +20,7 @@ impl Pool {
         }
     }
 
-    /// Removes the folders of requests that are gone, and of those whose files are kept no longer.
+    /// Deletes the folders of deleted requests and of those whose files have expired.
     pub(super) async fn sweep(&self) {
         let outputs = self.outputs.clone();
         let listed = tokio::task::spawn_blocking(move || requests_in(&outputs)).await;
@@ -32,15 +32,14 @@ impl Pool {
         }
     }
 
-    /// Removes the request's folder on a blocking thread. What can't be removed now is there at the next
-    /// sweep.
+    /// Deletes the request's folder on a blocking thread. The next sweep retries a failed deletion.
     pub(super) fn remove(&self, request_id: &RequestId) -> JoinHandle<()> {
         let folder = self.folder(request_id);
         tokio::task::spawn_blocking(move || drop(fs::remove_dir_all(folder)))
     }
 }
 
-/// Those that have a folder. Anything else in there is somebody else's.
+/// The requests that have a folder. Other entries are left alone.
 fn requests_in(outputs: &Path) -> Vec<RequestId> {
     let entries = fs::read_dir(outputs).into_iter().flatten().flatten();
     let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));

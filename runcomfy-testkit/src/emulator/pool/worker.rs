@@ -1,4 +1,4 @@
-//! One worker for each server: takes a request, has it run, and says what came of it.
+//! `Workers`: one task per server that takes a request, runs it and records the result.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,15 +16,15 @@ use crate::{
     sync::lock,
 };
 
-/// Those who work. Dropped, they stop at once, and what they have begun goes on without them.
+/// The worker tasks. Dropping them aborts the tasks; jobs on the servers go on.
 pub(in crate::emulator) struct Workers {
     pool: Arc<Pool>,
     tasks: JoinSet<()>,
 }
 
 impl Workers {
-    /// Stops them. What they have begun is stopped as well, unless there will be another emulator to take it
-    /// up.
+    /// Stops the workers. Also cancels their jobs, unless there is a state file and the next emulator resumes
+    /// them.
     pub(in crate::emulator) async fn stop(mut self) {
         const GRACE_PERIOD: Duration = Duration::from_secs(5);
         self.pool.closing.cancel();
@@ -38,14 +38,14 @@ impl Workers {
 }
 
 impl Pool {
-    /// Works until it is told to stop.
+    /// Starts one worker per server, and the sweep.
     pub(in crate::emulator) fn start_workers(self: Arc<Self>) -> Workers {
         let mut tasks = JoinSet::new();
         for place in 0..self.servers.len() {
             let (pool, closing) = (self.clone(), self.closing.clone());
             tasks.spawn(async move {
                 let machine = &pool.servers[place];
-                // None is taken any more that would have to be given back.
+                // Cancelled only while it waits, so that no job is taken and lost.
                 while let Some(waiting) = closing.run_until_cancelled(pool.next(machine)).await {
                     pool.run(machine, waiting).await;
                 }
@@ -58,8 +58,8 @@ impl Pool {
         Workers { pool: self, tasks }
     }
 
-    /// Waits for something to do. First comes what the machine had begun. What was begun by one that is not
-    /// there any more is for the first who asks.
+    /// Waits for a job. Jobs that this server was running come first. Jobs of servers that are no longer
+    /// configured go to any worker.
     async fn next(&self, machine: &PoolServer) -> PendingJob {
         let begun = || {
             self.queue.begun(|begun| {
@@ -67,9 +67,9 @@ impl Pool {
             })
         };
         loop {
-            // Before anything is taken: what waits is for servers that are there.
+            // A job is taken only while the server answers.
             while !machine.check(self.report.as_ref()).await {
-                // What it was doing when the last emulator ended is asked after all the same.
+                // Except a job that was running there: its outcome is asked for in any case.
                 if let Some(waiting) = begun() {
                     return waiting;
                 }
@@ -77,21 +77,21 @@ impl Pool {
             }
             let arrived = self.arrived.notified();
             tokio::pin!(arrived);
-            // Before looking, so that none comes unseen in between.
+            // Subscribed before the queue is read, so that no job is missed.
             arrived.as_mut().enable();
             if let Some(waiting) = begun().or_else(|| self.queue.first()) {
                 return waiting;
             }
-            // Looked at now and then, so that its state is what is shown.
+            // Wakes up regularly to keep the server's state current.
             drop(tokio::time::timeout(self.times.poll * 10, arrived).await);
         }
     }
 
-    /// Does a job, or takes up one that was begun before.
+    /// Runs a job, or resumes one that was handed over before.
     async fn run(&self, machine: &PoolServer, waiting: PendingJob) {
         let PendingJob { fake, request_id, begun } = waiting;
         let stop = lock(&self.under_way).entry(request_id.clone()).or_default().clone();
-        // Another one each time: ComfyUI remembers what ran under an id, and others may use it, too.
+        // A new id for each hand-over, because ComfyUI keeps its history by id and may be shared.
         let prompt_id = Uuid::new_v4().to_string();
         let job = match begun {
             None => {
@@ -115,7 +115,7 @@ impl Pool {
                 };
                 Some(machine.server.run(&job, &folder, stop, progress).await)
             }
-            // Also where nobody wants it any more: the server still has it.
+            // Also if it was cancelled, because the server still has it.
             (Some(begun), _) => {
                 machine.set_running(true);
                 let known = (begun.prompt_id.as_str(), begun.accepted);
@@ -130,21 +130,21 @@ impl Pool {
             }
         };
         if let Some(outcome) = outcome {
-            // Where it can't be written down, it is so all the same.
+            // The result applies even if it cannot be written to the state file.
             drop(fake.end(&request_id, driven(outcome)).await);
             machine.set_running(false);
         }
         lock(&self.under_way).remove(&request_id);
-        // Its deployment was deleted, and this is what is left of it.
+        // Its deployment was deleted meanwhile.
         if !fake.has(&request_id) {
             drop(self.remove(&request_id).await);
         }
-        // There is room for the next of its deployment.
+        // The deployment can start its next run.
         self.arrived.notify_waiters();
     }
 }
 
-/// Passes on how far a job is.
+/// Records the progress of a job.
 fn tell(fake: &FakeRunComfy, id: &RequestId, progress: &Progress, seen: &mut usize, nodes: usize) {
     let done =
         |seen: usize, part: f64| ((seen.saturating_sub(1)) as f64 + part) / nodes.max(1) as f64;
@@ -166,13 +166,13 @@ fn tell(fake: &FakeRunComfy, id: &RequestId, progress: &Progress, seen: &mut usi
     }
 }
 
-/// The end of a job that a server does not know any more.
+/// The outcome of a job that the server no longer knows.
 fn lost(server: &str) -> Outcome {
     Outcome::Failed {
         error: json!({
             "type": "interrupted",
             "message": format!(
-                "the emulator was restarted during the run, and {server} does not know of it any more"
+                "the emulator was restarted during the run, and {server} no longer knows it"
             ),
         }),
         outputs: serde_json::Map::new(),

@@ -5,18 +5,7 @@ use runcomfy_core::Operation;
 use runcomfy_testkit::{Emulator, Fault, FaultKind, FaultRule};
 use serde_json::{Value, json};
 
-use super::{PATIENCE, call, look, quick, send, submit, written};
-
-const LIST: &str = "GET /prod/v2/deployments";
-
-/// The statuses of so many calls, one after the other.
-async fn statuses(emulator: &Emulator, calls: usize) -> Vec<u16> {
-    let mut statuses = Vec::new();
-    for _ in 0..calls {
-        statuses.push(call(emulator, LIST, "", "").await.status());
-    }
-    statuses
-}
+use super::{LIST, PATIENCE, call, look, quick, send, statuses, submit, written};
 
 #[tokio::test]
 async fn a_rule_skips_counts_and_ends() {

@@ -4,22 +4,12 @@ use std::{collections::HashSet, time::Duration};
 
 use runcomfy_testkit::{Emulator, FakeRunComfy, FaultKind, Scenario};
 
-use super::{End, PATIENCE, Seen, call, look, quick, send, settled, submit, written};
-
-const LIST: &str = "GET /prod/v2/deployments";
+use super::{End, LIST, PATIENCE, Seen, look, quick, send, settled, statuses, submit, written};
 
 async fn playing(name: &str) -> (Emulator, FakeRunComfy) {
     let (emulator, fake) = quick().await;
     emulator.play(name.parse().unwrap());
     (emulator, fake)
-}
-
-async fn statuses(emulator: &Emulator, calls: usize) -> Vec<u16> {
-    let mut statuses = Vec::new();
-    for _ in 0..calls {
-        statuses.push(call(emulator, LIST, "", "").await.status());
-    }
-    statuses
 }
 
 #[test]

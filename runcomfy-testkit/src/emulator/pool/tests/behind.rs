@@ -1,5 +1,7 @@
 //! Runs that wait in a server's own queue, behind what somebody else put there.
 
+use tempfile::TempDir;
+
 use super::*;
 
 /// A server that is busy with somebody else's job, and will do a `blend` after it.
@@ -67,16 +69,22 @@ async fn one_that_is_cancelled_there_goes_alone() {
     assert_eq!(count(&server, "POST /interrupt"), 0);
 }
 
-#[tokio::test]
-async fn one_that_waits_there_is_taken_up_by_the_next_emulator() {
+/// Restarts an emulator with a state file on `servers` while a request waits on `busy`.
+async fn restarted(busy: &Replay, servers: &[&Replay]) -> (TempDir, Emulator, Asked) {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state");
-    let server = busy().await;
-    let first = emulator_on(&state, &[&server]).await;
-    let request = handed_over(&Caller::of(&first), &server).await;
+    let first = emulator_on(&state, &[busy]).await;
+    let request = handed_over(&Caller::of(&first), busy).await;
     first.shutdown().await;
-    let second = emulator_on(&state, &[&server]).await;
+    let second = emulator_on(&state, servers).await;
     let request = Asked { caller: Caller::of(&second), ..request };
+    (folder, second, request)
+}
+
+#[tokio::test]
+async fn one_that_waits_there_is_taken_up_by_the_next_emulator() {
+    let server = busy().await;
+    let (_folder, _emulator, request) = restarted(&server, &[&server]).await;
     assert_eq!(request.status().await["status"], "in_queue");
     server.called("(connected)", 2).await;
     server.release();
@@ -87,13 +95,7 @@ async fn one_that_waits_there_is_taken_up_by_the_next_emulator() {
 /// The one that waits there is not simulated in its place.
 #[tokio::test]
 async fn one_that_waits_there_ends_where_the_next_emulator_has_no_server() {
-    let folder = tempfile::tempdir().unwrap();
-    let state = folder.path().join("state");
     let server = busy().await;
-    let first = emulator_on(&state, &[&server]).await;
-    let request = handed_over(&Caller::of(&first), &server).await;
-    first.shutdown().await;
-    let second = emulator_on(&state, &[]).await;
-    let request = Asked { caller: Caller::of(&second), ..request };
+    let (_folder, _emulator, request) = restarted(&server, &[]).await;
     assert_eq!(kind(&request.result().await), ("failed", "interrupted"));
 }
