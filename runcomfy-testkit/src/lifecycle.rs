@@ -274,7 +274,7 @@ impl Queue {
 
     /// When the next event is due if nothing else happens before.
     pub(crate) fn next_event(&self) -> Option<Duration> {
-        let surplus = self.instances.len() as u64 > self.wanted();
+        let surplus = self.instances.len() as u64 > self.required_instances();
         let of_instances = self.instances.iter().filter_map(|instance| match instance.state {
             InstanceState::Starting { ready_at } => Some(ready_at),
             InstanceState::Idle => {
@@ -345,7 +345,7 @@ impl Queue {
             };
         }
 
-        let wanted = self.wanted();
+        let wanted = self.required_instances();
         while (self.instances.len() as u64) < wanted {
             self.woken += 1;
             self.instances.push(Instance {

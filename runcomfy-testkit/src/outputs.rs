@@ -251,7 +251,7 @@ impl<'a> WorkflowRun<'a> {
         let prefix =
             self.graph.text(node, "filename_prefix").unwrap_or_else(|| "ComfyUI".to_owned());
         let Scene { width, height, .. } = self.graph.scene(node);
-        let prefix = prefix::filled(&prefix, (width, height), self.at);
+        let prefix = prefix::expand(&prefix, (width, height), self.at);
         let ending = saver.ending(&self.graph, node);
         prefix::read(&prefix, ending)
             .map_err(|fault| node_error(node, fault.exception(), &fault.to_string()))

@@ -24,7 +24,7 @@ pub(crate) fn png(prompt: &str, seed: u64, width: u32, height: u32) -> Vec<u8> {
 fn draw(prompt: &str, seed: u64, width: u32, height: u32) -> Canvas {
     let theme = Theme::of(prompt);
     let mut random = Random::new(theme.hash ^ crate::ids::mix(seed));
-    let (width, height) = fit(width.max(1), height.max(1));
+    let (width, height) = limit_size(width.max(1), height.max(1));
     let mut canvas = Canvas::new(width, height);
     let sun = sky::draw(&mut canvas, &theme, &mut random);
     match theme.place {
@@ -43,7 +43,7 @@ fn draw(prompt: &str, seed: u64, width: u32, height: u32) -> Canvas {
     canvas
 }
 
-fn fit(width: u32, height: u32) -> (u32, u32) {
+fn limit_size(width: u32, height: u32) -> (u32, u32) {
     let longest = width.max(height);
     if longest <= LARGEST {
         return (width, height);

@@ -132,7 +132,7 @@ proptest! {
     }
 
     #[test]
-    fn it_makes_no_difference_how_often_anybody_looks_at_the_money(
+    fn the_balance_does_not_depend_on_how_often_it_is_read(
         balance in 1_000..200_000_i64, steps in prop::collection::vec(step(), 1..30),
     ) {
         let (mut once, mut often) = (Course::new(balance), Course::new(balance));

@@ -60,7 +60,7 @@ impl Account {
         }
         let deployed = entry.workflow.clone();
         if let Some(overrides) = &request.overrides {
-            fit(request.workflow_api_json.as_ref().unwrap_or(&deployed), overrides)?;
+            check_overrides(request.workflow_api_json.as_ref().unwrap_or(&deployed), overrides)?;
         }
 
         let plan = Plan {
@@ -144,7 +144,7 @@ impl Account {
         request_id: &RequestId,
     ) -> Result<RequestStatus, Error> {
         let (request, state) =
-            self.look(now, Operation::GetRequestStatus, deployment_id, request_id)?;
+            self.request_and_state(now, Operation::GetRequestStatus, deployment_id, request_id)?;
         let word = match state {
             RunState::Queued { .. } => "in_queue",
             RunState::Running { .. } => "in_progress",
@@ -167,7 +167,7 @@ impl Account {
         request_id: &RequestId,
     ) -> Result<RequestResult, Error> {
         let (request, state) =
-            self.look(now, Operation::GetRequestResult, deployment_id, request_id)?;
+            self.request_and_state(now, Operation::GetRequestResult, deployment_id, request_id)?;
         let (created_at, cancelled) = (request.created_at, request.cancelled());
         let made = match state {
             RunState::Completed { .. } => self.made(request_id),
@@ -200,7 +200,7 @@ impl Account {
         request_id: &RequestId,
     ) -> Result<Cancellation, Error> {
         const OPERATION: Operation = Operation::CancelRequest;
-        let (request, _) = self.look(now, OPERATION, deployment_id, request_id)?;
+        let (request, _) = self.request_and_state(now, OPERATION, deployment_id, request_id)?;
         let (run, cancelled) = (request.run, request.cancelled());
         let stops = self.entry(now, OPERATION, deployment_id)?.queue.cancel(run);
         if let Some(request) = self.requests.get_mut(request_id) {
@@ -224,8 +224,9 @@ impl Account {
         filename: &str,
     ) -> Option<File> {
         let deployment_id = self.requests.get(request_id)?.deployment_id.clone();
-        let (_, state) =
-            self.look(now, Operation::GetRequestResult, &deployment_id, request_id).ok()?;
+        let (_, state) = self
+            .request_and_state(now, Operation::GetRequestResult, &deployment_id, request_id)
+            .ok()?;
         // The service deletes files after some days.
         let RunState::Completed { at, .. } = state else { return None };
         if self.now.saturating_sub(at) > FILES_KEPT {
@@ -274,7 +275,7 @@ impl Account {
     }
 
     /// The request and its state, if it belongs to this deployment.
-    fn look(
+    fn request_and_state(
         &mut self,
         now: Duration,
         operation: Operation,
@@ -321,7 +322,7 @@ fn instance_of(state: RunState) -> Option<InstanceNumber> {
 }
 
 /// Checks that the graph has every node and input that the overrides name.
-fn fit(graph: &Workflow, overrides: &Overrides) -> Result<(), Error> {
+fn check_overrides(graph: &Workflow, overrides: &Overrides) -> Result<(), Error> {
     const OPERATION: Operation = Operation::SubmitRequest;
     for node_id in overrides.node_ids() {
         let place = ["body", "overrides", node_id];

@@ -45,7 +45,7 @@ pub(super) async fn collect(api: &Api, outputs: &Map<String, Value>, folder: &Pa
             break;
         }
         let kind = item.kind.as_str();
-        let Some(kept) = names::kept(kind, item.subfolder, item.filename, seen.len()) else {
+        let Some(kept) = names::stored_path(kind, item.subfolder, item.filename, seen.len()) else {
             collected.problem.get_or_insert(problem("its name leads out of the folder"));
             continue;
         };

@@ -8,7 +8,12 @@ const DEEPEST: usize = 16;
 
 /// The path of a copied file below its folder: its own name, or if not every system supports that, a name
 /// with its `number` in the run. `None` if the name leads out of the folder.
-pub(super) fn kept(kind: &str, subfolder: &str, filename: &str, number: usize) -> Option<PathBuf> {
+pub(super) fn stored_path(
+    kind: &str,
+    subfolder: &str,
+    filename: &str,
+    number: usize,
+) -> Option<PathBuf> {
     if let Some(relative) = relative(subfolder, filename) {
         return Some(Path::new(kind).join(relative));
     }
@@ -157,7 +162,7 @@ mod tests {
         ] {
             let expected = Some(Path::new(expected).to_owned());
             assert_eq!(
-                kept("output", subfolder, filename, 3),
+                stored_path("output", subfolder, filename, 3),
                 expected,
                 "{subfolder:?} {filename:?}"
             );
@@ -165,7 +170,11 @@ mod tests {
         for (subfolder, filename) in
             [("", ".."), ("", "../x\n"), ("..", "x\n"), ("a\\..", "x\n"), ("/etc", "x\n"), ("", "")]
         {
-            assert_eq!(kept("output", subfolder, filename, 3), None, "{subfolder:?} {filename:?}");
+            assert_eq!(
+                stored_path("output", subfolder, filename, 3),
+                None,
+                "{subfolder:?} {filename:?}"
+            );
         }
     }
 

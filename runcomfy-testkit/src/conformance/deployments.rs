@@ -11,7 +11,7 @@ const REFUSED: &[ErrorKind] = &[ErrorKind::InvalidArgument, ErrorKind::InvalidRe
 
 /// A create call creates one deployment and returns it.
 pub(super) async fn a_create_is_one_deployment(rule: &Rule<'_>) {
-    let name = rule.wanted().name;
+    let name = rule.new_deployment().name;
     let leftovers = async || {
         let all = rule.good(rule.api.list_deployments(&ListDeployments::all()).await);
         // Only deployments of this name are compared, because others may use the account.
@@ -79,7 +79,7 @@ pub(super) async fn payload_and_readme_come_only_when_asked_for(rule: &Rule<'_>)
 pub(super) async fn a_new_deployment_is_as_it_was_asked_for(rule: &Rule<'_>) {
     let api = rule.api;
     let wanted =
-        rule.wanted().instances(0, 3).queue_size(2).keep_warm_duration_in_seconds(30);
+        rule.new_deployment().instances(0, 3).queue_size(2).keep_warm_duration_in_seconds(30);
     let created = rule.good(rule.create(&wanted).await);
     let got = rule.good(api.get_deployment(&created.id, Include::none()).await);
     for seen in [&created, &got] {
@@ -96,13 +96,13 @@ pub(super) async fn a_new_deployment_is_as_it_was_asked_for(rule: &Rule<'_>) {
 /// A deployment out of range is refused and not created.
 pub(super) async fn a_deployment_out_of_range_is_refused(rule: &Rule<'_>) {
     let api = rule.api;
-    let mut nameless = rule.wanted();
+    let mut nameless = rule.new_deployment();
     nameless.name = String::new();
     let unfit: [CreateDeployment; 5] = [
-        rule.wanted().hardware("COMMODORE_64"),
-        rule.wanted().instances(0, 0),
-        rule.wanted().instances(0, 61),
-        rule.wanted().instances(2, 1),
+        rule.new_deployment().hardware("COMMODORE_64"),
+        rule.new_deployment().instances(0, 0),
+        rule.new_deployment().instances(0, 61),
+        rule.new_deployment().instances(2, 1),
         nameless,
     ];
     for wanted in unfit {

@@ -81,7 +81,7 @@ pub(super) async fn a_run_is_not_overtaken(rule: &Rule<'_>) {
 /// At most `max_instances` runs are in progress, each on its own instance.
 pub(super) async fn no_more_runs_are_in_progress_than_there_may_be_instances(rule: &Rule<'_>) {
     const MOST: u64 = 2;
-    let wanted = rule.wanted().instances(0, MOST);
+    let wanted = rule.new_deployment().instances(0, MOST);
     let id = rule.good(rule.create(&wanted).await).id;
     for attempt in 1.. {
         let runs = rule.submit_all(&InferenceRequest::new(id.clone()), 5).await;

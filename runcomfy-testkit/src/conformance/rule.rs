@@ -149,7 +149,7 @@ impl<'a> Rule<'a> {
     }
 
     /// The settings of a new deployment.
-    pub(super) fn wanted(&self) -> CreateDeployment {
+    pub(super) fn new_deployment(&self) -> CreateDeployment {
         let workflow_id = match self.setting.workflow_id.as_str().try_into() {
             Ok(workflow_id) => workflow_id,
             Err(error) => self.broken(error),
@@ -170,7 +170,7 @@ impl<'a> Rule<'a> {
     }
 
     pub(super) async fn deployment(&self) -> Deployment {
-        self.good(self.create(&self.wanted()).await)
+        self.good(self.create(&self.new_deployment()).await)
     }
 
     pub(super) async fn delete(&self, deployment_id: &DeploymentId) {

@@ -27,7 +27,7 @@ impl AccountFactory {
 
     /// Accounts whose events go to the recorder that `recorders` returns for their key.
     #[cfg(feature = "state")]
-    pub(super) fn kept(
+    pub(super) fn recorded(
         template: FakeBuilder,
         clock: Clock,
         started_at: DateTime<Utc>,

@@ -197,6 +197,6 @@ impl FaultKind {
     /// All faults as text: name, parameters and description.
     #[must_use]
     pub fn list() -> String {
-        listing::for_people()
+        listing::as_text()
     }
 }

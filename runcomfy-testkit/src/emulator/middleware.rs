@@ -149,7 +149,7 @@ impl PendingCall<'_> {
         response
     }
 
-    /// Takes the connection from the HTTP server and applies the fault to the socket.
+    /// EffectRule the connection from the HTTP server and applies the fault to the socket.
     async fn take_connection(
         self,
         fault: &Fault,
@@ -218,7 +218,7 @@ fn requested_fault(headers: &HeaderMap) -> Result<Option<Fault>, InvalidFault> {
 }
 
 fn check_operation(fault: Fault, operation: Operation) -> Result<Fault, InvalidFault> {
-    if fault.meets(operation) {
+    if fault.applies_to(operation) {
         return Ok(fault);
     }
     let (kind, operation) = (fault.kind().as_str(), operation.as_str());
@@ -227,7 +227,7 @@ fn check_operation(fault: Fault, operation: Operation) -> Result<Fault, InvalidF
 
 /// Checks a fault for a call that is no API operation.
 fn check_any_call(fault: Fault) -> Result<Fault, InvalidFault> {
-    if fault.meets_anything() && fault.kind() != FaultKind::TokenRevoked {
+    if fault.applies_to_all() && fault.kind() != FaultKind::TokenRevoked {
         return Ok(fault);
     }
     let kind = fault.kind().as_str();

@@ -147,7 +147,7 @@ mod tests {
     use crate::{emulator::accounts::AccountSource, fake::EventRecorder};
 
     #[tokio::test]
-    async fn nobody_is_told_of_what_is_not_kept_yet() {
+    async fn no_webhook_is_sent_before_its_event_is_on_disk() {
         let fake = FakeRunComfy::builder().empty().deployment("one").build();
         let disk = watch::Sender::new(false);
         let written = disk.clone();

@@ -88,7 +88,7 @@ impl Pool {
             servers.push(PoolServer::new(number, server));
         }
         let (outputs, temporary_outputs) = match outputs {
-            Some(folder) => (private(&folder)?, None),
+            Some(folder) => (create_private_dir(&folder)?, None),
             None => {
                 let folder = TempDir::with_prefix("runcomfy-emulator-")?;
                 (folder.path().to_owned(), Some(folder))
@@ -208,7 +208,7 @@ impl Pool {
 
 /// Creates a private folder, because the outputs are as confidential as the state file. Returns its absolute
 /// path, because the path is stored and the next emulator may start in another directory.
-fn private(folder: &Path) -> io::Result<PathBuf> {
+fn create_private_dir(folder: &Path) -> io::Result<PathBuf> {
     let folder = std::path::absolute(folder)?;
     let mut builder = DirBuilder::new();
     #[cfg(unix)]

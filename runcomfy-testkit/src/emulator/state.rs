@@ -116,7 +116,7 @@ pub(super) async fn restore(
         }
         known.insert(key, fake);
     }
-    let factory = AccountFactory::kept(template, clock, started_at, recorders);
+    let factory = AccountFactory::recorded(template, clock, started_at, recorders);
     Ok(AccountSource::Templated(Box::new(TemplatedAccounts { factory, one, known: known.into() })))
 }
 
@@ -153,7 +153,7 @@ mod tests {
                 let request = InferenceRequest::new(DeploymentId::new("dep_1").unwrap());
                 requests.push(fake.submit_request(&request).await.unwrap().request_id);
             }
-            let mine = requests.iter().find_map(|id| fake.begun(id));
+            let mine = requests.iter().find_map(|id| fake.handed_over_job(id));
             graphs.push(mine.unwrap().graph);
         }
         graphs

@@ -31,9 +31,9 @@ impl fmt::Debug for Driver {
 
 impl FakeState {
     /// Sends a command to the driver, if there is one. It is sent even if the call fails afterwards.
-    pub(super) fn send_command(&self, fake: &FakeRunComfy, wish: DriverCommand) {
+    pub(super) fn send_command(&self, fake: &FakeRunComfy, command: DriverCommand) {
         if let Some(driver) = &self.driver {
-            (driver.0)(fake, wish);
+            (driver.0)(fake, command);
         }
     }
 }

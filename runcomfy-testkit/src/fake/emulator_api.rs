@@ -181,7 +181,7 @@ impl FakeRunComfy {
     }
 
     /// The run that was handed over before a restart.
-    pub(crate) fn begun(&self, id: &RequestId) -> Option<DrivenJob> {
+    pub(crate) fn handed_over_job(&self, id: &RequestId) -> Option<DrivenJob> {
         self.lock().account.job(id)
     }
 

@@ -147,7 +147,7 @@ proptest! {
     }
 
     #[test]
-    fn it_makes_no_difference_how_often_anybody_looks(
+    fn the_queue_does_not_depend_on_how_often_it_is_read(
         queue in queues(), steps in prop::collection::vec(step(), 1..30),
     ) {
         let (mut once, mut often) = (queue.clone(), queue);

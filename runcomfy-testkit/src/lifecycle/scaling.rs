@@ -42,7 +42,7 @@ impl Queue {
 
     /// How many instances are needed: one per `queue_size` unfinished runs, rounded up, within the minimum
     /// and maximum.
-    pub(super) fn wanted(&self) -> u64 {
+    pub(super) fn required_instances(&self) -> u64 {
         let outstanding = self.waiting.len() as u64 + self.busy();
         let least = if self.scaling.enabled { self.scaling.min_instances } else { 0 };
         outstanding

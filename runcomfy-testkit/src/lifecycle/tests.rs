@@ -177,7 +177,7 @@ fn a_run_that_was_handed_over_waits_and_costs_nothing_until_it_begins() {
 }
 
 #[test]
-fn a_begin_that_is_heard_of_late_is_billed_from_its_time_but_not_from_before_the_hand_over() {
+fn a_start_that_is_reported_late_is_billed_from_its_time_but_not_from_before_the_hand_over() {
     for (ago, since) in [(3, 7), (60, 4)] {
         let (mut queue, [run, _]) = driven();
         queue.advance(secs(4));

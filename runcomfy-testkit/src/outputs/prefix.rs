@@ -40,7 +40,7 @@ impl fmt::Display for PrefixError {
 }
 
 /// Replaces the placeholders for size and time. Others between percent signs are kept.
-pub(super) fn filled(prefix: &str, (width, height): (u32, u32), at: DateTime<Utc>) -> String {
+pub(super) fn expand(prefix: &str, (width, height): (u32, u32), at: DateTime<Utc>) -> String {
     if !prefix.contains('%') {
         return prefix.to_owned();
     }
@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn size_and_time_are_filled_in_and_other_marks_stay() {
         let at = DateTime::from_timestamp(1_776_310_852, 0).unwrap();
-        let filled = |prefix| filled(prefix, (640, 384), at);
+        let filled = |prefix| expand(prefix, (640, 384), at);
         assert_eq!(filled("%width%x%height%"), "640x384");
         assert_eq!(filled("%year%-%month%-%day%/%hour%%minute%%second%"), "2026-04-16/034052");
         assert_eq!(filled("%date:yyyy% 100% %"), "%date:yyyy% 100% %");

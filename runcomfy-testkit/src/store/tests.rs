@@ -126,7 +126,7 @@ fn two_can_not_have_a_log_at_once() {
 
 #[cfg(unix)]
 #[test]
-fn nobody_else_may_read_a_new_log() {
+fn only_the_owner_may_read_a_new_log() {
     use std::os::unix::fs::PermissionsExt as _;
     let (_directory, path) = place();
     let _store = reopen(&path);

@@ -42,7 +42,7 @@ fn one_that_is_not_there_is_told_of_at_the_start() {
 }
 
 #[tokio::test]
-async fn node_classes_that_nobody_has_are_a_bad_gateway_that_says_why() {
+async fn node_classes_without_a_server_are_a_bad_gateway_with_the_reason() {
     let address = nowhere();
     let running = Running::start(&["--comfyui", &address]);
     let reply = raw_at(&running.url, None, "GET /object_info.json", "").await.unwrap();

@@ -31,7 +31,7 @@ fn one() -> FakeRunComfy {
 }
 
 #[tokio::test(start_paused = true)]
-async fn its_runs_are_those_that_were_accepted_whatever_callers_were_told() {
+async fn its_runs_are_those_that_were_accepted_whatever_responses_callers_got() {
     let api = one();
     let request = |text: &str| {
         InferenceRequest::new(dep()).overrides(Overrides::new().set("6", "text", text))

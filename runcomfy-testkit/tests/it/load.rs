@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What one account knows.
 #[derive(Default)]
-struct Book {
+struct ClientRecord {
     calls: u64,
     answered: BTreeMap<&'static str, u64>,
     unanswered: u64,
@@ -42,7 +42,7 @@ struct Book {
 struct Customer {
     emulator: Arc<Emulator>,
     token: String,
-    book: Book,
+    record: ClientRecord,
 }
 
 impl Customer {
@@ -54,13 +54,13 @@ impl Customer {
             reply.header("content-length").is_some_and(|said| said == reply.body.len().to_string())
         };
         let reply = reply.filter(whole);
-        self.book.calls += 1;
+        self.record.calls += 1;
         match &reply {
             Some(reply) => {
                 let class = ["2xx", "3xx", "4xx", "5xx"][usize::from(reply.status / 100) - 2];
-                *self.book.answered.entry(class).or_default() += 1;
+                *self.record.answered.entry(class).or_default() += 1;
             }
-            None => self.book.unanswered += 1,
+            None => self.record.unanswered += 1,
         }
         reply
     }
@@ -84,8 +84,8 @@ impl Customer {
         let what = format!("POST /prod/v2/deployments/{DEPLOYMENT}/inference");
         loop {
             match self.call(&what, &body).await {
-                None => self.book.submits_unanswered += 1,
-                Some(reply) if reply.status != 200 => self.book.submits_refused += 1,
+                None => self.record.submits_unanswered += 1,
+                Some(reply) if reply.status != 200 => self.record.submits_refused += 1,
                 Some(reply) => return reply.json()["request_id"].as_str().unwrap().to_owned(),
             }
         }
@@ -110,8 +110,8 @@ impl Customer {
         };
         let result = self.ask(&id, "result").await.json();
         let new = match (status.as_str(), result["status"].as_str()) {
-            (Some("completed"), Some("succeeded")) => self.book.completed.insert(id),
-            (Some("cancelled"), Some("cancelled")) => self.book.cancelled.insert(id),
+            (Some("completed"), Some("succeeded")) => self.record.completed.insert(id),
+            (Some("cancelled"), Some("cancelled")) => self.record.cancelled.insert(id),
             _ => panic!("{id}: {status}, but {result}"),
         };
         assert!(new, "an id was given twice");
@@ -131,7 +131,7 @@ impl Customer {
     }
 }
 
-impl Book {
+impl ClientRecord {
     /// That the counters say the same. How many calls they don't know of.
     fn compare(&self, counted: &CallCounters) -> u64 {
         assert_eq!(self.answered, counted.answered);
@@ -153,13 +153,13 @@ impl Book {
 }
 
 /// That each run which was accepted ended in one way, and was paid for.
-fn ends_and_money(book: &Book, account: &Value, counted: &CallCounters) {
+fn ends_and_money(record: &ClientRecord, account: &Value, counted: &CallCounters) {
     let number = |what: &str| account[what].as_u64().unwrap();
     let (started, completed, cancelled) =
         (number("runs_started"), number("runs_completed"), number("runs_cancelled"));
     assert_eq!((started, started), (counted.submits.accepted, completed + cancelled), "{account}");
     // Nobody cancels a request whose id is lost.
-    assert_eq!(cancelled, book.cancelled.len() as u64);
+    assert_eq!(cancelled, record.cancelled.len() as u64);
     let amount = |what: &str| account[what].as_f64().unwrap();
     let (left, spent) = (amount("balance_usd"), amount("spent_usd"));
     // Either is rounded to a millionth.
@@ -199,7 +199,7 @@ async fn a_thousand_requests_of_fifty_accounts_add_up_under_faults() {
     let mut working = JoinSet::new();
     for number in 0..ACCOUNTS {
         let (emulator, token) = (emulator.clone(), format!("customer-{number}"));
-        let mut customer = Customer { emulator, token, book: Book::default() };
+        let mut customer = Customer { emulator, token, record: ClientRecord::default() };
         working.spawn(async move {
             let mut ids = Vec::new();
             for number in 0..REQUESTS_EACH {
@@ -221,21 +221,21 @@ async fn a_thousand_requests_of_fifty_accounts_add_up_under_faults() {
     for customer in &customers {
         let account = timeout(PATIENCE, customer.account()).await.unwrap();
         let counted = &counters.accounts[account["account"].as_str().unwrap()];
-        unseen += customer.book.compare(counted);
-        ends_and_money(&customer.book, &account, counted);
-        ids.extend(customer.book.completed.union(&customer.book.cancelled).cloned());
+        unseen += customer.record.compare(counted);
+        ends_and_money(&customer.record, &account, counted);
+        ids.extend(customer.record.completed.union(&customer.record.cancelled).cloned());
     }
     assert_eq!((counters.accounts.len(), ids.len()), (ACCOUNTS, ACCOUNTS * REQUESTS_EACH));
     assert_eq!(unseen, counters.connections.cut_at_accept["reset_at_accept"]);
     // A property of nothing proves nothing.
     let totals = &counters.totals;
     assert!(totals.submits.answers_lost > 300 && totals.faults.len() == 8, "{totals:#?}");
-    let cancelled: usize = customers.iter().map(|one| one.book.cancelled.len()).sum();
+    let cancelled: usize = customers.iter().map(|one| one.record.cancelled.len()).sum();
     assert!(cancelled > 0, "no run was cancelled in time");
     assert!(unseen > 10 && counters.open.calls == 0, "{counters:#?}");
 
     let others: Vec<_> =
-        customers.iter().map(|one| one.book.completed.iter().next().unwrap().clone()).collect();
+        customers.iter().map(|one| one.record.completed.iter().next().unwrap().clone()).collect();
     for (place, customer) in customers.iter_mut().enumerate() {
         let id = &others[(place + 1) % ACCOUNTS];
         assert_eq!(customer.ask(id, "result").await.status, 404, "another's request");

@@ -122,7 +122,7 @@ async fn a_call_is_news_and_so_is_a_fault_that_begins() {
 }
 
 #[tokio::test]
-async fn looking_is_no_call() {
+async fn overview_requests_are_not_counted_as_calls() {
     let emulator = quick().await;
     submit(&emulator, "me", TEXT_TO_IMAGE).await;
     let before = emulator.counters();

@@ -199,7 +199,7 @@ async fn the_only_account_is_there_again_whatever_its_number() {
 }
 
 #[tokio::test]
-async fn one_that_was_dropped_tells_nobody_any_more_and_lets_go_of_its_file() {
+async fn a_dropped_emulator_sends_no_webhooks_and_releases_its_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("state");
     let emulator = Emulator::builder().state(&file).start().await.unwrap();

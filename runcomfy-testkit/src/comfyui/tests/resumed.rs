@@ -111,7 +111,7 @@ async fn what_did_not_validate_is_not_forgotten() {
 }
 
 #[tokio::test]
-async fn one_that_the_server_does_not_know_is_nobodys() {
+async fn a_job_that_the_server_does_not_know_is_not_resumed() {
     assert_eq!(resume(&Replay::of("invert"), None).await, None);
     let node_errors = serde_json::Map::new();
     let accepted = AcceptedJob { prompt_id: "7".into(), number: None, node_errors };

@@ -4,7 +4,7 @@ use std::{borrow::Cow, collections::BTreeMap, fmt, str::FromStr};
 
 use serde_json::{Map, Value, json};
 
-use super::table::{Effect, FaultKind, Parameter, Sort, Takes};
+use super::table::{Effect, EffectRule, FaultKind, Parameter, Sort};
 
 /// A fault with its parameters.
 ///
@@ -40,10 +40,10 @@ impl Fault {
     /// The fault with default parameters.
     #[must_use]
     pub fn new(kind: FaultKind) -> Self {
-        let effect = match kind.row().takes {
-            Takes::Always => Effect::Applied,
-            Takes::Never => Effect::Withheld,
-            Takes::Configurable(usual) => usual,
+        let effect = match kind.row().effect_rule {
+            EffectRule::Always => Effect::Applied,
+            EffectRule::Never => Effect::Withheld,
+            EffectRule::Configurable(usual) => usual,
         };
         Self { kind, given: BTreeMap::new(), effect }
     }
@@ -87,10 +87,10 @@ impl Fault {
         let effect = Effect::ALL.into_iter().find(|effect| *value == effect.as_str());
         let effect =
             effect.ok_or_else(|| InvalidFault::new("effect", "must be \"applied\" or \"none\""))?;
-        match self.kind.row().takes {
-            Takes::Configurable(_) => Ok(effect),
-            Takes::Always | Takes::Never if effect == self.effect => Ok(effect),
-            Takes::Always | Takes::Never => Err(InvalidFault::new(
+        match self.kind.row().effect_rule {
+            EffectRule::Configurable(_) => Ok(effect),
+            EffectRule::Always | EffectRule::Never if effect == self.effect => Ok(effect),
+            EffectRule::Always | EffectRule::Never => Err(InvalidFault::new(
                 "effect",
                 format!("{} is always {}", self.kind.as_str(), self.effect.as_str()),
             )),
@@ -120,7 +120,7 @@ impl Fault {
     }
 
     /// The parameters that differ from the defaults, in the table's order.
-    fn said(&self) -> impl Iterator<Item = (&'static str, Value)> + '_ {
+    fn non_defaults(&self) -> impl Iterator<Item = (&'static str, Value)> + '_ {
         let parameters = self.kind.row().parameters.iter();
         let given = parameters.filter_map(|parameter| {
             self.given.get(parameter.name).map(|value| (parameter.name, value.clone()))
@@ -135,7 +135,7 @@ impl Fault {
     pub fn to_json(&self) -> Value {
         let mut object = Map::new();
         object.insert("fault".to_owned(), json!(self.kind.as_str()));
-        object.extend(self.said().map(|(name, value)| (name.to_owned(), value)));
+        object.extend(self.non_defaults().map(|(name, value)| (name.to_owned(), value)));
         Value::Object(object)
     }
 
@@ -178,7 +178,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.kind.as_str())?;
         let mut before = "(";
-        for (name, value) in self.said() {
+        for (name, value) in self.non_defaults() {
             write!(f, "{before}{name}=")?;
             match &value {
                 // Text with delimiters or special characters is quoted.

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     fault::Fault,
-    table::{Effect, FaultKind, Meets, Sort, Takes},
+    table::{Effect, EffectRule, FaultKind, Sort, Target},
 };
 
 pub(super) fn catalogue() -> Vec<Value> {
@@ -24,20 +24,20 @@ fn entry(kind: FaultKind) -> Value {
         }
         (parameter.name.to_owned(), entry)
     });
-    let effects: Vec<_> = match row.takes {
-        Takes::Configurable(_) => Effect::ALL.iter().map(|effect| effect.as_str()).collect(),
-        Takes::Always | Takes::Never => vec![Fault::new(kind).effect().as_str()],
+    let effects: Vec<_> = match row.effect_rule {
+        EffectRule::Configurable(_) => Effect::ALL.iter().map(|effect| effect.as_str()).collect(),
+        EffectRule::Always | EffectRule::Never => vec![Fault::new(kind).effect().as_str()],
     };
     json!({
         "fault": row.name,
         "does": row.does,
-        "meets": row.meets.words(),
+        "meets": row.target.words(),
         "parameters": parameters.collect::<Map<_, _>>(),
         "effect": {"default": Fault::new(kind).effect().as_str(), "one_of": effects},
     })
 }
 
-pub(super) fn for_people() -> String {
+pub(super) fn as_text() -> String {
     let mut text = String::new();
     for kind in FaultKind::ALL {
         let row = kind.row();
@@ -47,7 +47,7 @@ pub(super) fn for_people() -> String {
             other => format!("{}={other}", parameter.name),
         };
         let mut parameters: Vec<_> = row.parameters.iter().map(usual).collect();
-        if let Takes::Configurable(effect) = row.takes {
+        if let EffectRule::Configurable(effect) = row.effect_rule {
             parameters.push(format!("effect={}", effect.as_str()));
         }
         let parameters = if parameters.is_empty() {
@@ -61,7 +61,7 @@ pub(super) fn for_people() -> String {
     text
 }
 
-impl Meets {
+impl Target {
     fn words(self) -> &'static str {
         match self {
             Self::Accept => "connections",

@@ -49,7 +49,7 @@ pub(in crate::emulator) async fn act(
             }
         }
         FaultKind::InformationalFlood => flood(stream).await,
-        FaultKind::Stall => gone(&mut stream).await,
+        FaultKind::Stall => peer_closed(&mut stream).await,
         FaultKind::Trickle => return trickle(fault, stream, right).await,
         _ => close(stream).await,
     }
@@ -68,15 +68,15 @@ pub(in crate::emulator) fn reset(stream: TcpStream) {
 /// Closes a connection without a reset. Reads what the peer still sends, because dropping a socket with
 /// unread data sends a reset.
 pub(in crate::emulator) async fn close(mut stream: TcpStream) {
-    const PATIENCE: Duration = Duration::from_secs(1);
+    const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
     if stream.shutdown().await.is_ok() {
         // A peer that does not close in time may see a reset.
-        let _ = timeout(PATIENCE, gone(&mut stream)).await;
+        let _ = timeout(CLOSE_TIMEOUT, peer_closed(&mut stream)).await;
     }
 }
 
 /// Resolves when the peer has closed the connection.
-async fn gone(stream: &mut TcpStream) {
+async fn peer_closed(stream: &mut TcpStream) {
     let mut ignored = [0; 4096];
     while stream.read(&mut ignored).await.is_ok_and(|count| count > 0) {}
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     fault::{Fault, InvalidFault},
-    table::{FaultKind, Meets},
+    table::{FaultKind, Target},
 };
 use crate::emulator::accounts::Fingerprint;
 
@@ -105,13 +105,13 @@ impl FaultRule {
         for (key, value) in object {
             rule = rule.read(key, value)?;
         }
-        let met = |operation: &Operation| rule.fault.meets(*operation);
-        if rule.operation.is_some_and(|operation| !met(&operation)) {
+        let applies = |operation: &Operation| rule.fault.applies_to(*operation);
+        if rule.operation.is_some_and(|operation| !applies(&operation)) {
             let kind = rule.fault.kind().as_str();
             return Err(InvalidFault::new("operation", format!("is never affected by {kind}")));
         }
-        if rule.fault.kind().row().meets == Meets::Accept {
-            rule.leaves_a_way_in()?;
+        if rule.fault.kind().row().target == Target::Accept {
+            rule.check_clearable()?;
         }
         Ok(rule)
     }
@@ -154,7 +154,7 @@ impl FaultRule {
     }
 
     /// A rule for every connection would also affect the connections that clear it.
-    fn leaves_a_way_in(&self) -> Result<(), InvalidFault> {
+    fn check_clearable(&self) -> Result<(), InvalidFault> {
         let ends = self.times.is_some() || self.every > 1 || self.probability < 1.0;
         if self.account.is_some() || self.operation.is_some() {
             let kind = self.fault.kind().as_str();
@@ -208,22 +208,22 @@ impl From<FaultKind> for FaultRule {
 
 impl Fault {
     /// Whether the fault applies to calls of this operation.
-    pub(in crate::emulator) fn meets(&self, operation: Operation) -> bool {
+    pub(in crate::emulator) fn applies_to(&self, operation: Operation) -> bool {
         use Operation::{CancelRequest, GetRequestResult, GetRequestStatus, SubmitRequest};
-        match self.kind().row().meets {
-            Meets::Accept => false,
-            Meets::Any => true,
-            Meets::Looks => {
+        match self.kind().row().target {
+            Target::Accept => false,
+            Target::Any => true,
+            Target::Looks => {
                 matches!(operation, GetRequestStatus | GetRequestResult | CancelRequest)
             }
-            Meets::States => matches!(operation, GetRequestStatus | GetRequestResult),
-            Meets::Submits => operation == SubmitRequest,
+            Target::States => matches!(operation, GetRequestStatus | GetRequestResult),
+            Target::Submits => operation == SubmitRequest,
         }
     }
 
     /// Whether the fault applies to every call.
-    pub(in crate::emulator) fn meets_anything(&self) -> bool {
-        self.kind().row().meets == Meets::Any
+    pub(in crate::emulator) fn applies_to_all(&self) -> bool {
+        self.kind().row().target == Target::Any
     }
 }
 
@@ -253,9 +253,9 @@ impl ActiveRule {
     pub(super) fn matches(&mut self, occasion: Occasion) -> bool {
         let rule = &self.rule;
         let meant = match occasion {
-            Occasion::Accept => rule.fault.kind().row().meets == Meets::Accept,
+            Occasion::Accept => rule.fault.kind().row().target == Target::Accept,
             Occasion::Call(operation, account) => {
-                rule.fault.meets(operation)
+                rule.fault.applies_to(operation)
                     && rule.operation.is_none_or(|wanted| wanted == operation)
                     && rule.account.is_none_or(|wanted| wanted == account)
             }

@@ -226,7 +226,7 @@ mod tests {
         for scenario in Scenario::all() {
             let unread = scenario.0.rules.iter().filter(|rule| {
                 let fault: Result<Fault, _> = rule.fault.parse();
-                !fault.is_ok_and(|fault| rule.operation.is_none_or(|one| fault.meets(one)))
+                !fault.is_ok_and(|fault| rule.operation.is_none_or(|one| fault.applies_to(one)))
             });
             let unread: Vec<_> = unread.map(|rule| rule.fault).collect();
             assert_eq!(unread, [""; 0], "{}", scenario.name());

@@ -26,15 +26,15 @@ impl Effect {
 pub(super) struct Row {
     pub(super) kind: FaultKind,
     pub(super) name: &'static str,
-    pub(super) meets: Meets,
-    pub(super) takes: Takes,
+    pub(super) target: Target,
+    pub(super) effect_rule: EffectRule,
     pub(super) parameters: &'static [Parameter],
     pub(super) does: &'static str,
 }
 
 /// To what a fault applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Meets {
+pub(super) enum Target {
     /// A connection, before anything is read.
     Accept,
     Any,
@@ -47,7 +47,7 @@ pub(super) enum Meets {
 
 /// Whether the call takes effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Takes {
+pub(super) enum EffectRule {
     Always,
     Never,
     /// As the parameter `effect` says; this is its default.
@@ -99,7 +99,7 @@ const PART: Parameter = word(
 );
 
 macro_rules! table {
-    ($($kind:ident = $name:literal, $meets:ident, $takes:expr, [$($parameter:expr),*], $does:literal;)*) => {
+    ($($kind:ident = $name:literal, $target:ident, $effect:expr, [$($parameter:expr),*], $does:literal;)*) => {
         /// The kinds of faults. A [`Fault`](super::fault::Fault) has a kind and parameters.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
@@ -115,8 +115,8 @@ macro_rules! table {
         static TABLE: &[Row] = &[$(Row {
             kind: FaultKind::$kind,
             name: $name,
-            meets: Meets::$meets,
-            takes: $takes,
+            target: Target::$target,
+            effect_rule: $effect,
             parameters: &[$($parameter),*],
             does: $does,
         },)*];
@@ -124,7 +124,7 @@ macro_rules! table {
 }
 
 use Effect::{Applied, Withheld};
-use Takes::{Always, Configurable, Never};
+use EffectRule::{Always, Configurable, Never};
 
 table! {
     // Responses.

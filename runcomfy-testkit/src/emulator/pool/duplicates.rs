@@ -31,12 +31,12 @@ impl<'a> ServerAddresses<'a> {
             let earlier = self.0.iter().take(count);
             let same =
                 earlier.into_iter().find(|(other, earlier)| other != url && place.is(earlier));
-            same.map(|(other, _)| (shown(other), shown(url)))
+            same.map(|(other, _)| (without_credentials(other), without_credentials(url)))
         })
     }
 }
 
-fn shown(url: &Url) -> Url {
+fn without_credentials(url: &Url) -> Url {
     let mut url = url.clone();
     // Both fail for URLs that cannot have credentials, which need no change.
     let _ = url.set_username("");

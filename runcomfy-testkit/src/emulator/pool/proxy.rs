@@ -38,7 +38,7 @@ impl Pool {
         let ids = fake.prompt_ids();
         let own = |id: &str| ids.contains(id);
         match server.proxy(method, &call.path, query, body, own).await {
-            Ok(answer) => Ok(written(answer)),
+            Ok(answer) => Ok(to_response(answer)),
             Err(ProxyError::Refused(why)) => {
                 // 405 and not 403, because another token would not help.
                 Err(Error::new(OPERATION, ErrorKind::Refused)
@@ -57,7 +57,7 @@ impl Pool {
     }
 }
 
-fn written(answer: ProxyAnswer) -> Response {
+fn to_response(answer: ProxyAnswer) -> Response {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_GATEWAY);
     match answer.content_type {
         Some(content_type) => {

@@ -34,7 +34,7 @@ impl PendingJobs {
     }
 
     /// The first handed-over job for which `is_mine` holds.
-    pub(super) fn begun(&self, is_mine: impl Fn(&HandedOverJob) -> bool) -> Option<PendingJob> {
+    pub(super) fn resumable(&self, is_mine: impl Fn(&HandedOverJob) -> bool) -> Option<PendingJob> {
         let mut waiting = lock(&self.waiting);
         waiting.extend(lock(&self.arrived).drain(..));
         let mine = |one: &PendingJob| one.begun.as_ref().is_some_and(&is_mine);

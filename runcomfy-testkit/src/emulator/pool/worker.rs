@@ -62,7 +62,7 @@ impl Pool {
     /// configured go to any worker.
     async fn next(&self, machine: &PoolServer) -> PendingJob {
         let begun = || {
-            self.queue.begun(|begun| {
+            self.queue.resumable(|begun| {
                 begun.machine == machine.number || self.server(begun.machine).is_none()
             })
         };
@@ -97,7 +97,7 @@ impl Pool {
             None => {
                 fake.hand_over(&request_id, machine.number, &prompt_id).await.unwrap_or_default()
             }
-            Some(_) => fake.begun(&request_id),
+            Some(_) => fake.handed_over_job(&request_id),
         };
         let nodes = job.as_ref().map_or(0, |job| job.graph.nodes().count());
         let folder = self.folder(&request_id);

@@ -59,7 +59,7 @@ fn a_later_format_is_left_to_later_versions() {
 }
 
 #[test]
-fn a_format_before_the_first_is_nobodys() {
+fn a_format_before_the_first_is_refused() {
     let (_directory, path) = place();
     Store::write_in_format(&path, tables::OLDEST - 1, &[]);
     let error = refused(&fs::read(&path).unwrap());

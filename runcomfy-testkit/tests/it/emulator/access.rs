@@ -128,7 +128,7 @@ async fn it_says_that_it_is_there_and_what_it_does_not_have() {
 }
 
 #[tokio::test]
-async fn after_a_shutdown_nobody_answers() {
+async fn after_a_shutdown_no_call_is_answered() {
     let emulator = serve(quick()).await;
     let address = emulator.url().socket_addrs(|| None).unwrap()[0];
     emulator.shutdown().await;

@@ -19,7 +19,7 @@ async fn submitted(emulator: &Emulator, fault: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_status_word_that_nobody_knows() {
+async fn an_unknown_status_word() {
     let (emulator, _) = quick().await;
     let request = submitted(&emulator, "").await;
     for action in ["status", "result"] {

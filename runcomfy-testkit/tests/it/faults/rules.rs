@@ -15,7 +15,7 @@ async fn a_rule_skips_counts_and_ends() {
 }
 
 #[tokio::test]
-async fn the_first_rule_that_strikes_counts_and_the_header_before_all() {
+async fn the_first_matching_rule_applies_and_the_header_precedes_all_rules() {
     let (emulator, _) = quick().await;
     emulator.inject(FaultRule::new(FaultKind::InternalError).times(1));
     emulator.inject(FaultKind::BadGateway);
@@ -44,7 +44,7 @@ async fn a_rule_may_be_for_one_token() {
 }
 
 #[tokio::test]
-async fn a_fault_of_a_run_strikes_submits_only() {
+async fn a_fault_of_a_run_applies_to_submits_only() {
     let (emulator, _) = quick().await;
     emulator.inject(FaultKind::FailedRun);
     assert_eq!(statuses(&emulator, 1).await, [200]);
@@ -54,7 +54,7 @@ async fn a_fault_of_a_run_strikes_submits_only() {
 }
 
 #[tokio::test]
-async fn luck_follows_from_the_seed() {
+async fn the_fault_seed_determines_which_calls_have_a_fault() {
     let luck = async |seed| {
         let rule = FaultRule::new(FaultKind::InternalError).probability(0.5);
         let emulator = Emulator::builder().fault_seed(seed).fault(rule).start().await.unwrap();

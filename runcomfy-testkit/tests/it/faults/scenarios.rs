@@ -33,7 +33,7 @@ fn the_scenarios_there_are() {
 }
 
 #[tokio::test]
-async fn flaky_harms_about_a_tenth_of_all_calls_and_never_the_books() {
+async fn flaky_affects_about_a_tenth_of_all_calls_and_the_counters_add_up() {
     let (emulator, _) = playing("flaky").await;
     for _ in 0..400 {
         send(&emulator, &written(LIST, "", ""), PATIENCE).await;

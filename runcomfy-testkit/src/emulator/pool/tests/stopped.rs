@@ -124,7 +124,7 @@ async fn files_of_a_run_that_ends_after_its_deployment_go_as_well() {
 
 /// What an emulator that was killed could not remove, the next one does.
 #[tokio::test]
-async fn files_of_nobody_go_at_the_next_start() {
+async fn files_of_deleted_requests_are_removed_at_the_next_start() {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state");
     let server = Replay::of("invert");
@@ -142,7 +142,7 @@ async fn files_of_nobody_go_at_the_next_start() {
 }
 
 #[tokio::test]
-async fn a_run_that_nobody_will_take_up_is_stopped_with_the_emulator() {
+async fn a_run_that_no_emulator_will_resume_is_stopped_with_the_emulator() {
     let server = stoppable();
     let emulator = emulator(&[&server]).await;
     Caller::of(&emulator).submit(STOPPABLE).await;
