@@ -52,7 +52,7 @@ fn unusable_in(lookup: impl Fn(&str) -> Option<std::ffi::OsString>) -> Option<&'
     })
 }
 
-/// Like [`client`], without a proxy, for hosts of one's own.
+/// Like [`client`], without a proxy, for hosts that no proxy can reach.
 ///
 /// # Errors
 /// If the platform's certificates cannot be read.

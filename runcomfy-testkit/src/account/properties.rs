@@ -1,4 +1,4 @@
-//! What holds of an account's money, for any course of events.
+//! Properties of an account's money for any sequence of events.
 
 use proptest::prelude::*;
 use runcomfy_core::{InferenceRequest, RunComfyApi as _, UpdateDeployment};
@@ -8,7 +8,7 @@ use crate::fake::{FakeBuilder, FakeRunComfy};
 
 const DEPLOYMENTS: [&str; 2] = ["one", "two"];
 
-/// Something that comes from outside. Times are whole seconds, so that nothing happens between two.
+/// An external event. Times are whole seconds, so that nothing else happens between two.
 #[derive(Clone, Debug)]
 enum Step {
     Cancel(usize),
@@ -39,7 +39,7 @@ fn id(which: usize) -> DeploymentId {
     DeploymentId::new(DEPLOYMENTS[which]).unwrap()
 }
 
-/// An account, driven by hand.
+/// An account that the test advances.
 struct Course {
     account: Account,
     now: Duration,
@@ -50,7 +50,7 @@ impl Course {
     fn new(balance: Microdollars) -> Self {
         let builder = builder().balance_usd(balance as f64 / 1e6);
         let fake = builder.build();
-        // Its account is taken out of it: here time is a number.
+        // Without the fake, so that the test passes the time.
         let account = fake.into_account();
         Self { account, now: Duration::ZERO, submitted: Vec::new() }
     }
@@ -68,7 +68,7 @@ impl Course {
                     .hardware(hardware)
                     .max_instances(max)
                     .is_enabled(enabled);
-                // Refused where there is no money.
+                // Refused if the balance is used up.
                 drop(self.account.update_deployment(self.now, &id(which), &update));
             }
             Step::Pass(seconds) => {
@@ -86,7 +86,7 @@ impl Course {
         }
     }
 
-    /// What all instances cost per hour at this moment, counted from what anybody can see.
+    /// The current cost per hour, computed from the visible instances.
     fn cost(&mut self) -> i128 {
         let glance = self.account.overview(self.now);
         let deployments = glance["deployments"].as_array().unwrap();
@@ -98,7 +98,7 @@ impl Course {
     }
 }
 
-/// In the unit of an hour's price for a second.
+/// The unit is an hourly price for one second.
 const SECONDS_PER_HOUR: i128 = 3_600;
 
 proptest! {
@@ -107,15 +107,15 @@ proptest! {
         balance in 20_000..1_000_000_i64, steps in prop::collection::vec(step(), 1..40),
     ) {
         let mut course = Course::new(balance);
-        // Of every second, what is up as it begins: by hand, and not as the account does it.
+        // Adds up second by second what runs at its start, independently of the account's own computation.
         let (mut by_hand, mut paid_in) = (0_i128, i128::from(balance));
         for step in &steps {
             if let Step::Pass(seconds) = *step {
                 for _ in 0..seconds {
                     let cost = course.cost();
                     course.take(&Step::Pass(1));
-                    // Only the end of money comes between two seconds; what is idle then stays up until
-                    // the end of its keep-warm time, so that nothing changes in between.
+                    // Only the end of the balance falls between two seconds; idle instances then run until
+                    // the end of their keep-warm time, so nothing changes in between.
                     by_hand += cost;
                 }
             } else {
@@ -172,7 +172,7 @@ proptest! {
 #[tokio::test(start_paused = true)]
 async fn money_that_ends_disables_and_more_of_it_lets_the_owner_enable_again() {
     use runcomfy_core::ErrorKind;
-    // 2.50 dollars an hour: ten seconds of cold start and five of a run.
+    // 2.50 dollars per hour: ten seconds of cold start and five of a run.
     let fake = FakeRunComfy::builder()
         .empty()
         .deployment("one")
@@ -188,7 +188,7 @@ async fn money_that_ends_disables_and_more_of_it_lets_the_owner_enable_again() {
         (refused.kind(), refused.error_code()),
         (ErrorKind::InsufficientFunds, Some(10_001))
     );
-    // What was under way is finished, and paid for.
+    // The run in progress finishes and is billed.
     tokio::time::advance(Duration::from_secs(24)).await;
     let result = fake.get_request_result(&id(0), &run.request_id).await.unwrap();
     assert_eq!(result.status.as_deref(), Some("succeeded"));

@@ -1,4 +1,4 @@
-//! Runs on recorded and on real servers.
+//! Tests of the ComfyUI client with recorded and with real servers.
 
 use std::{path::Path, time::Duration};
 
@@ -25,10 +25,10 @@ mod served;
 use recording::Recording;
 use replay::Replay;
 
-/// An id to run under that no recording has.
+/// A prompt id that no recording has.
 const ID: &str = "0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d";
 
-/// No waiting where a server on this machine is not there.
+/// Short timeouts, because local servers answer at once.
 fn impatient() -> ComfyOptions {
     let times = Times {
         poll: Duration::from_millis(20),
@@ -49,19 +49,19 @@ fn job_with_id(id: &str, graph: Value) -> Job {
     Job { request_id, prompt_id, graph, extra_data: None }
 }
 
-/// What makes two graphs the same workflow, whatever their values.
+/// The node classes, by which a graph is recognized.
 fn classes(graph: &Value) -> Vec<(&String, &Value)> {
     graph.as_object().unwrap().iter().map(|(id, node)| (id, &node["class_type"])).collect()
 }
 
-/// A run under way, and its end.
+/// A run in progress and its future outcome.
 struct Running {
     task: tokio::task::JoinHandle<(Outcome, Vec<Progress>)>,
     cancel: CancellationToken,
     folder: tempfile::TempDir,
 }
 
-/// Long enough for anything here; a hang is a failure.
+/// Longer than any test needs.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Running {
@@ -78,14 +78,14 @@ impl Running {
         Self { task, cancel, folder }
     }
 
-    /// With what is left of it: the files last as long as the folder.
+    /// The outcome with the folder, which is deleted when it is dropped.
     async fn end(self) -> (Outcome, Vec<Progress>, tempfile::TempDir) {
         let (outcome, told) = tokio::time::timeout(PATIENCE, self.task).await.unwrap().unwrap();
         (outcome, told, self.folder)
     }
 }
 
-/// Runs the job of the server's next recording to its end.
+/// Runs the job of the server's next recording.
 async fn run(replay: &Replay) -> (Outcome, Vec<Progress>, tempfile::TempDir) {
     Running::start(replay, impatient(), replay.job()).end().await
 }
@@ -97,7 +97,7 @@ fn failure(outcome: &Outcome) -> &Value {
     }
 }
 
-/// Each file by what names it in the outputs, with what is in the copy.
+/// The name and the content of each copied file.
 fn contents(files: &[StoredFile], folder: &Path) -> Vec<(String, Vec<u8>)> {
     let content = |file: &StoredFile| {
         assert!(file.path.starts_with(folder), "{file:?}");

@@ -14,11 +14,11 @@ use url::Url;
 #[cfg(feature = "state")]
 use super::state;
 use super::{
-    Emulator, EmulatorBuilder,
+    Emulator,
     account_factory::AccountFactory,
     accounts::{AccountSource, Accounts, TemplatedAccounts},
     app_state::{AppState, DrawingLimit},
-    builder::AccountSetup,
+    builder::{AccountSetup, EmulatorBuilder},
     connection::{ConnectionHandle, Connections},
     hosts::Hosts,
     notifier::Notifier,

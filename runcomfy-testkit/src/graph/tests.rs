@@ -1,4 +1,4 @@
-//! What is read from graphs.
+//! Tests of reading graphs.
 
 use serde_json::json;
 

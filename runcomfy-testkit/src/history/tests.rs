@@ -1,4 +1,4 @@
-//! What was lived through again is what was, for any course of events.
+//! A replayed account equals the original for any sequence of events.
 
 use std::sync::{Arc, Mutex};
 
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::*;
 use crate::fake::{EventRecorder, FakeBuilder, FakeRunComfy};
 
-/// Something that a caller does, or that comes about.
+/// A call or an event.
 #[derive(Clone, Debug)]
 enum Step {
     Cancel(usize),
@@ -44,7 +44,7 @@ fn builder(balance: f64) -> FakeBuilder {
     builder.balance_usd(balance)
 }
 
-/// Does these things to a fake, and tells what was written down.
+/// Applies the steps to a fake and returns the recorded events.
 async fn course(fake: &FakeRunComfy, steps: &[Step]) -> Vec<Vec<u8>> {
     let written = Arc::new(Mutex::new(Vec::new()));
     let into = written.clone();

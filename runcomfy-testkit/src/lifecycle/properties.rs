@@ -1,4 +1,4 @@
-//! The queue's rules, for any course of events.
+//! Properties of the queue for any sequence of events.
 
 use proptest::prelude::*;
 
@@ -6,7 +6,7 @@ use super::*;
 
 const MAX: u64 = 3;
 
-/// Something that comes from outside.
+/// An external event.
 #[derive(Clone, Debug)]
 enum Step {
     Cancel(usize),
@@ -104,7 +104,7 @@ proptest! {
             take(&mut queue, step, &mut runs);
             let (up, busy) = (queue.instances.len() as u64, queue.busy());
             prop_assert!(least(&queue) <= up);
-            // Where the maximum was lowered, what is busy finishes, and nothing takes its place.
+            // After the maximum was lowered, busy instances finish and are not replaced.
             prop_assert!(up <= queue.scaling.max_instances.max(busy));
             prop_assert!(busy <= queue.scaling.max_instances.max(busy_before));
             let running: Vec<_> = runs

@@ -1,4 +1,4 @@
-//! The queue's rules, one course of events each.
+//! Tests of the queue with fixed sequences of events.
 
 use super::*;
 
@@ -108,7 +108,7 @@ fn a_lower_maximum_stops_the_newest_cold_start_first_and_a_warm_instance_last() 
     let mut queue = queue(3);
     queue.submit(&Plan::default());
     queue.advance(secs(55));
-    // The first is warm; two more are wanted, and wake ten seconds apart.
+    // The first instance is warm; two more start ten seconds apart.
     let held = Plan { held: secs(500), ..Plan::default() };
     queue.submit(&held);
     queue.submit(&held);
@@ -142,7 +142,7 @@ fn what_waits_behind_a_run_that_somebody_ended_is_begun_by_the_queue_itself() {
     queue.retime(Timing { driven: true, ..timing.clone() });
     let (first, second) = (queue.submit(&Plan::default()), queue.submit(&Plan::default()));
     assert!(queue.hand_over(first, InstanceNumber(7)));
-    // From here on without the machines that ran them.
+    // From here on without a driver.
     queue.retime(timing);
     assert!(queue.end(first, false));
     queue.advance(secs(50));
@@ -152,7 +152,7 @@ fn what_waits_behind_a_run_that_somebody_ended_is_begun_by_the_queue_itself() {
     );
 }
 
-/// Two runs that somebody else drives.
+/// Two runs of a driver.
 fn driven() -> (Queue, [RunNumber; 2]) {
     let mut queue = queue(1);
     queue.retime(Timing { driven: true, ..queue.timing.clone() });

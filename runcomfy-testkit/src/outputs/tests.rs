@@ -1,4 +1,4 @@
-//! The samples, against what a real ComfyUI made of them.
+//! Compares the simulated outputs of the samples with recorded ones.
 
 use serde_json::from_str;
 
@@ -14,7 +14,7 @@ fn run(workflow: &Workflow) -> Made {
     make(workflow, &id, DateTime::UNIX_EPOCH, &base)
 }
 
-/// The outputs without their addresses and the letters that ComfyUI draws for previews.
+/// The outputs without URLs and without the random letters of previews.
 fn shape(mut outputs: Value) -> Value {
     for channels in outputs.as_object_mut().unwrap().values_mut() {
         for items in channels.as_object_mut().unwrap().values_mut() {
@@ -68,7 +68,7 @@ fn each_sample_makes_what_a_real_comfyui_recorded_for_it() {
                   "animated": [false]},
           "3": {"images": [{"filename": "ComfyUI_temp_yvpfr_00001_.png", "subfolder": "", "type": "temp"}]}}"#,
     );
-    // The recorded run saved the WebM first, so its two clips are numbered the other way round.
+    // The recorded run saved the WebM first, so its two clips have the opposite order.
     check(
         "video-formats",
         r#"{"4": {"images": [{"filename": "clip_00001_.mp4", "subfolder": "video", "type": "output"}], "animated": [true]},
@@ -152,6 +152,6 @@ fn a_long_chain_of_output_nodes_is_read_in_time_that_grows_with_its_length() {
     let started = tokio::time::Instant::now();
     let made = run(&workflow);
     assert_eq!(made.files.len(), LENGTH as usize);
-    // A walk upstream from each node takes minutes; this, well under a second.
+    // A separate walk from each node would take minutes; this takes well under a second.
     assert!(started.elapsed() < std::time::Duration::from_secs(20), "{:?}", started.elapsed());
 }

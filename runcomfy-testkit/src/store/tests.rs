@@ -1,4 +1,4 @@
-//! The log: what was appended is there, in order, and a file that can't be read stays as it was.
+//! Tests of the log: records are kept in order, and an unreadable file is not changed.
 
 use std::{
     fs,
@@ -18,7 +18,7 @@ use super::*;
 mod killed;
 mod unreadable;
 
-/// A directory of its own, and the log in it.
+/// A temporary directory and the log in it.
 fn place() -> (TempDir, PathBuf) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("state");
@@ -29,7 +29,7 @@ fn record(account: u64, number: u64) -> Record {
     Record { account, event: number.to_le_bytes().to_vec() }
 }
 
-/// Opens the log and reads it to the end.
+/// Opens the log and reads all records.
 fn reopen(path: &Path) -> (Store, Vec<Record>) {
     let mut records = Vec::new();
     let store = Store::open(path, |record| {
@@ -80,7 +80,7 @@ async fn a_record_whose_ticket_is_dropped_is_written_all_the_same() {
     let (store, _) = reopen(&path);
     drop(store.append(record(1, 0)));
     store.append(record(1, 1)).await.unwrap();
-    // Read beside the store, which still has the file, so that closing it can't have written the record.
+    // Read from a copy while the store is open, so that closing it cannot have written the record.
     let copy = path.with_extension("copy");
     fs::copy(&path, &copy).unwrap();
     assert_eq!(reopen(&copy).1, [record(1, 0), record(1, 1)]);
@@ -133,7 +133,7 @@ fn only_the_owner_may_read_a_new_log() {
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
-/// A disk that takes nothing any more once it is full.
+/// A disk that fails once it is full.
 #[derive(Debug, Default)]
 struct Disk {
     memory: InMemoryBackend,

@@ -1,4 +1,4 @@
-//! Deliveries to a real receiver on this machine.
+//! Tests of deliveries to a local receiver.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ mod through_a_proxy;
 
 use receiver::{Answer, Receiver, soon};
 
-/// Waits of milliseconds, so that nobody waits for the tests.
+/// Delays of milliseconds.
 fn quick() -> WebhookOptions {
     WebhookOptions {
         acknowledged_within: Duration::from_secs(5),
@@ -32,7 +32,7 @@ fn delivery(request: &str, url: Url, payload: Value) -> Delivery {
     Delivery { request_id: RequestId::new(request).unwrap(), url, payload, settled: None }
 }
 
-/// Until these are the counts. Names how they were where that takes too long.
+/// Waits for these counters. Fails with the last ones.
 async fn counts(webhooks: &Webhooks, wanted: impl Fn(&Counts) -> bool) -> Counts {
     let mut looks = tokio::time::interval(Duration::from_millis(2));
     let reached = tokio::time::timeout(Duration::from_secs(10), async {
@@ -109,7 +109,7 @@ async fn one_that_is_not_there_yet_is_called_until_it_is() {
     let url = format!("http://{}/", socket.local_addr().unwrap()).parse().unwrap();
     let webhooks = webhooks(quick());
     webhooks.deliver(delivery("R", url, json!(1)));
-    // Bound but not listening: refused.
+    // Bound but not listening, so connections are refused.
     counts(&webhooks, |counts| counts.retried >= 2).await;
     let mut receiver = Receiver::over(socket.listen(8).unwrap(), []);
     receiver.called().await;
@@ -119,7 +119,7 @@ async fn one_that_is_not_there_yet_is_called_until_it_is() {
 #[tokio::test]
 async fn one_that_never_acknowledges_is_given_up_and_the_next_state_told() {
     let mut receiver = Receiver::start([Answer::Status(500), Answer::Status(500)]).await;
-    // Time for one attempt more, and no third.
+    // Enough time for two attempts but not for three.
     let first_delay = Duration::from_millis(400);
     let webhooks = webhooks(WebhookOptions {
         first_delay,
@@ -211,7 +211,7 @@ async fn an_answer_without_end_is_not_listened_to() {
         assert_eq!(receiver.called().await.body, state.to_string());
     }
     assert_eq!(counts(&webhooks, |counts| counts.delivered == 3).await.attempts, 3);
-    // What the system takes on the way is more than what is read.
+    // The system's socket buffers hold more than what is read.
     assert!(receiver.sent() < 16 << 20, "{}", receiver.sent());
 }
 
@@ -265,7 +265,7 @@ async fn receivers_that_may_not_be_called_are_not() {
     let refused = |refused| Counts { refused, ..Counts::default() };
     assert_eq!(counts(&only_https, |counts| counts.waiting == 0).await, refused(1));
     assert_eq!(counts(&only_public, |counts| counts.waiting == 0).await, refused(3));
-    // The first that it hears is from one that may.
+    // The first call is from the one that is allowed.
     let all = webhooks(quick());
     all.deliver(delivery("R", receiver.url("/"), json!("allowed")));
     assert_eq!(receiver.called().await.body, "\"allowed\"");

@@ -1,4 +1,4 @@
-//! What the program says where it can't start, and how it ends.
+//! Tests of the program's startup errors and of its end.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use runcomfy_testkit::{Emulator, FakeRunComfy};
 
 use crate::program::{Running, program, refused};
 
-/// One line that holds these words, and a failure.
+/// Checks for a failure with one line that contains these words.
 #[track_caller]
 fn one_line(ended: &std::process::Output, words: &[&str]) {
     assert!(!ended.status.success());

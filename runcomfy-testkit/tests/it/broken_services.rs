@@ -1,4 +1,4 @@
-//! The rules of conformance can fail: a service that breaks one thing is found out, and is left as it was.
+//! The conformance rules detect services that break one thing, and leave them as they were.
 
 use std::{panic::AssertUnwindSafe, sync::Mutex};
 
@@ -20,13 +20,13 @@ use serde_json::json;
 enum Breakage {
     CancelDoesNothingInProgress,
     CreatesTwice,
-    /// More than it says that it may have.
+    /// More than `max_instances`.
     InstancesBeyondTheMaximum(u64),
     Overtakes,
     PlaceIsAlways(i64),
     ShowsOutputsInProgress,
     SubmitsTwice,
-    /// Forgets to make this change.
+    /// Ignores this change.
     UpdateForgets(fn(&mut UpdateDeployment)),
 }
 
@@ -185,7 +185,7 @@ async fn a_service_that_breaks_nothing_is_not_accused() {
     conformance::all(&Broken { service, breakage, submitted }, &Setting::default()).await;
 }
 
-/// Has each breakage found out by the rule that is about it, and by all of them together.
+/// Checks that each breakage is detected by its own rule and by all rules together.
 macro_rules! found_out {
     ($($test:ident: $breakage:expr, by $rule:ident;)+) => {$(
         #[tokio::test(start_paused = true)]

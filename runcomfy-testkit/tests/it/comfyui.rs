@@ -1,4 +1,4 @@
-//! The program with ComfyUI servers that are not there, or are none.
+//! Tests of the program with ComfyUI servers that do not exist or are something else.
 
 use std::net::TcpListener;
 
@@ -9,7 +9,7 @@ use crate::{
     program::{Running, refused},
 };
 
-/// An address where nobody listens.
+/// An address without a listener.
 fn nowhere() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     format!("http://{}", listener.local_addr().unwrap())
@@ -33,7 +33,7 @@ fn hosts_of_inputs_mean_nothing_without_a_comfyui() {
     assert!(String::from_utf8(ended.stderr).unwrap().contains("--comfyui"));
 }
 
-/// Once, after the line that says where the emulator is.
+/// Reported once, after the line with the emulator's URL.
 #[test]
 fn one_that_is_not_there_is_told_of_at_the_start() {
     let address = nowhere();
@@ -50,7 +50,7 @@ async fn node_classes_without_a_server_are_a_bad_gateway_with_the_reason() {
     assert!(reply.json()["error_message"].as_str().unwrap().contains(&address));
 }
 
-/// It is enough that it comes later. Without TLS none of it needs certificates; this program has none.
+/// The server may be started later. Without TLS no certificates are needed; this program has none.
 #[tokio::test]
 async fn a_comfyui_that_is_not_there_yet_is_shown_and_waited_for() {
     let address = nowhere();

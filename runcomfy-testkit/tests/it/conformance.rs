@@ -1,4 +1,4 @@
-//! The fake keeps the rules that it is there to stand in for.
+//! The fake satisfies the conformance rules.
 
 use std::time::Duration;
 

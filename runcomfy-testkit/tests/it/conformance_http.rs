@@ -1,4 +1,4 @@
-//! The HTTP client before the emulator keeps the same rules as the fake in memory.
+//! The HTTP client with the emulator satisfies the same rules as the fake.
 
 use std::time::Duration;
 

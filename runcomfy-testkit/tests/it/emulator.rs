@@ -1,4 +1,4 @@
-//! The emulator's HTTP, byte for byte as documented.
+//! Tests of the emulator's HTTP API as documented.
 
 mod access;
 mod deployments;
@@ -19,7 +19,7 @@ const TEXT_TO_IMAGE: &str = "a1b2c3d4-0000-4000-8000-000000000001";
 const PAUSED: &str = "a1b2c3d4-0000-4000-8000-000000000011";
 const BROKEN: &str = "a1b2c3d4-0000-4000-8000-000000000010";
 
-/// Runs that are over at once.
+/// Runs that end at once.
 fn quick() -> FakeRunComfy {
     FakeRunComfy::builder().cold_start(Duration::ZERO).run_time(Duration::ZERO).build()
 }
@@ -42,7 +42,7 @@ fn keys(value: &Value) -> Vec<&str> {
     value.as_object().unwrap().keys().map(String::as_str).collect()
 }
 
-/// Submits a run and gives its id.
+/// Submits a run and returns its id.
 async fn submit(emulator: &Emulator, deployment: &str, body: Value) -> String {
     let path = format!("POST /prod/v1/deployments/{deployment}/inference");
     let reply = call(emulator, &path, Some(body)).await;
@@ -56,14 +56,14 @@ async fn ask(emulator: &Emulator, deployment: &str, request: &str, action: &str)
     call(emulator, &path, None).await
 }
 
-/// Gets what an answer named an address of. Without a token: such addresses are open.
+/// Gets a URL from a response, without a token.
 async fn fetch(emulator: &Emulator, url: &Value) -> Reply {
     let origin = emulator.url().as_str().trim_end_matches('/');
     let path = url.as_str().unwrap().strip_prefix(origin).unwrap();
     call_as(emulator, None, &format!("GET {path}"), None).await
 }
 
-/// What of an answer makes it a refusal of the service.
+/// The status and the error code of an error response.
 fn refusal(reply: &Reply) -> (u16, i64) {
     let body = reply.json();
     assert!(body["error_message"].is_string(), "{body}");

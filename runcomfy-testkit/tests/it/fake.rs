@@ -1,4 +1,4 @@
-//! The fake in memory, under a paused clock.
+//! Tests of the fake in memory with a paused clock.
 
 use std::time::Duration;
 
@@ -125,7 +125,7 @@ async fn only_submits_that_were_accepted_count_as_runs() {
     let nowhere = InferenceRequest::new(DeploymentId::new("dep_2").unwrap());
     let refused = api.submit_request(&nowhere).await.unwrap_err();
     assert_eq!((refused.kind(), api.runs_started()), (ErrorKind::NotFound, 0));
-    // A refusal is known, so there is no answer to lose.
+    // The call is refused, so there is no response to lose.
     let lost = Error::new(Operation::SubmitRequest, ErrorKind::TimedOut);
     api.next_answer_lost(None, lost);
     let refused = api.submit_request(&nowhere).await.unwrap_err();

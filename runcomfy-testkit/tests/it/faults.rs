@@ -1,4 +1,4 @@
-//! Faults, seen by a client that hides nothing.
+//! Tests of faults with a raw HTTP client.
 
 mod client;
 mod connections;
@@ -25,10 +25,10 @@ const LIST: &str = "GET /prod/v2/deployments";
 
 const DEPLOYMENT: &str = "a1b2c3d4-0000-4000-8000-000000000001";
 
-/// Longer than anything takes that is waited for.
+/// Longer than any test needs.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// More than any whole answer has.
+/// More than any complete response has.
 const ENOUGH: usize = 8 << 20;
 
 /// How a connection ended.
@@ -36,13 +36,13 @@ const ENOUGH: usize = 8 << 20;
 enum End {
     Closed,
     Reset,
-    /// Nothing came for the time that was allowed.
+    /// Nothing was received for the given time.
     Silent,
-    /// It was left while more came.
+    /// The client disconnected while more came.
     TooMuch,
 }
 
-/// What came over a connection until its end.
+/// What was received over a connection.
 #[derive(Debug)]
 struct Seen {
     bytes: Vec<u8>,
@@ -78,7 +78,7 @@ impl Seen {
     }
 }
 
-/// What a call looks like on the wire.
+/// A request as bytes.
 fn written(what: &str, fault: &str, body: &str) -> String {
     let (method, path) = what.split_once(' ').unwrap();
     let fault =
@@ -94,10 +94,10 @@ async fn connect(emulator: &Emulator) -> io::Result<TcpStream> {
     TcpStream::connect(emulator.url().socket_addrs(|| None).unwrap()[0]).await
 }
 
-/// Sends these bytes, and sees what comes.
+/// Sends these bytes and reads until the end.
 async fn send(emulator: &Emulator, bytes: &str, silence: Duration) -> Seen {
     let begun = Instant::now();
-    // Where it is reset already, each step says so.
+    // A reset is reported at each step.
     let mut socket = connect(emulator).await;
     if let Ok(socket) = &mut socket {
         drop(socket.write_all(bytes.as_bytes()).await);
@@ -135,20 +135,20 @@ async fn submit(emulator: &Emulator, fault: &str) -> Seen {
     call(emulator, &format!("POST /prod/v1/deployments/{DEPLOYMENT}/inference"), fault, "{}").await
 }
 
-/// Looks at a request, or cancels it.
+/// Polls or cancels a request.
 async fn look(emulator: &Emulator, request: &str, action: &str, fault: &str) -> Seen {
     let method = if action == "cancel" { "POST" } else { "GET" };
     let path = format!("/prod/v1/deployments/{DEPLOYMENT}/requests/{request}/{action}");
     call(emulator, &format!("{method} {path}"), fault, "").await
 }
 
-/// An emulator whose runs are over at once, and its fake.
+/// An emulator whose runs end at once, and its fake.
 async fn quick() -> (Emulator, FakeRunComfy) {
     let fake = FakeRunComfy::builder().cold_start(Duration::ZERO).run_time(Duration::ZERO).build();
     (Emulator::start(fake.clone()).await.unwrap(), fake)
 }
 
-/// That nothing is left of a fault: the next call is answered, and everything adds up.
+/// Checks that the next call is answered and the counters add up.
 async fn all_is_well(emulator: &Emulator, fault: &str) {
     let list = call(emulator, "GET /prod/v2/deployments", "", "").await;
     assert_eq!((list.status(), list.end), (200, End::Closed), "after {fault}");
@@ -156,7 +156,7 @@ async fn all_is_well(emulator: &Emulator, fault: &str) {
     assert_eq!(emulator.counters().broken(), [""; 0], "after {fault}");
 }
 
-/// Until no call is under way.
+/// Waits until no call is in progress.
 async fn settled(emulator: &Emulator) {
     let busy = || {
         let counters = emulator.counters();
@@ -186,7 +186,7 @@ fn every_row_of_the_table_is_exercised() {
     assert!(missing.is_empty(), "{missing:?}");
 }
 
-/// The statuses of so many calls in sequence.
+/// The statuses of several calls in sequence.
 async fn statuses(emulator: &Emulator, calls: usize) -> Vec<u16> {
     let mut statuses = Vec::new();
     for _ in 0..calls {

@@ -1,4 +1,4 @@
-//! Real workflows, each run by the emulator: what comes of it is of the kinds that ComfyUI would make.
+//! Runs real workflows on the emulator: the outputs have the kinds that ComfyUI would produce.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -6,7 +6,7 @@ use runcomfy_core::{InferenceRequest, ListDeployments, RunComfyApi as _, Wait, W
 use runcomfy_testkit::FakeRunComfy;
 use serde_json::Value;
 
-/// Runs each workflow of a folder. By name, its status and what each node made.
+/// Runs each workflow of a folder. Returns the status and the kinds of outputs by name.
 async fn run_all(folder: &str) -> BTreeMap<String, String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let api = FakeRunComfy::builder().deployments_in(&folder).unwrap().build();
@@ -25,7 +25,7 @@ async fn run_all(folder: &str) -> BTreeMap<String, String> {
     came
 }
 
-/// Each node with its channels, and the endings of the files in them.
+/// Each node with its channels and the extensions of its files.
 fn kinds(outputs: &Value) -> String {
     let mut all = Vec::new();
     for (node, channels) in outputs.as_object().unwrap() {
@@ -90,7 +90,7 @@ async fn workflows_of_others_run() {
 
 #[tokio::test(start_paused = true)]
 async fn workflows_that_a_real_comfyui_ran_run() {
-    // As recorded, but for the one that does not validate: here nothing is checked against ranges.
+    // As recorded, except for the invalid graph, because the emulator does not check ranges.
     let came = run_all("src/comfyui/samples/workflows").await;
     check(
         &came,

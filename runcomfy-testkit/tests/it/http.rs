@@ -1,4 +1,4 @@
-//! The least HTTP client there can be, so that nothing stands between a test and the bytes.
+//! A minimal HTTP client for tests, so that tests see the bytes.
 
 use std::io;
 
@@ -10,7 +10,7 @@ use tokio::{
 };
 use url::Url;
 
-/// An answer as it came.
+/// A response.
 pub(crate) struct Reply {
     pub(crate) status: u16,
     head: String,
@@ -33,7 +33,7 @@ impl Reply {
     }
 }
 
-/// Calls with a token of its own.
+/// Calls with a token.
 pub(crate) async fn call(emulator: &Emulator, what: &str, body: Option<Value>) -> Reply {
     call_as(emulator, Some("Bearer token-of-a-test"), what, body).await
 }
@@ -49,13 +49,13 @@ pub(crate) async fn call_as(
     raw(emulator, authorization, what, &body).await
 }
 
-/// Calls with a token of its own, and has the call meet this fault.
+/// Calls with a token and this fault.
 pub(crate) async fn call_with_fault(emulator: &Emulator, fault: &str, what: &str) -> Reply {
     let authorization = format!("Bearer token-of-a-test\r\nx-emulator-fault: {fault}");
     call_as(emulator, Some(&authorization), what, None).await
 }
 
-/// As [`call_as`], with any bytes for a body.
+/// Like [`call_as`], with any bytes as the body.
 pub(crate) async fn raw(
     emulator: &Emulator,
     authorization: Option<&str>,
@@ -65,7 +65,7 @@ pub(crate) async fn raw(
     raw_at(emulator.url(), authorization, what, body).await.unwrap()
 }
 
-/// The same wherever it runs. An error where it does not, or stops meanwhile.
+/// Like [`raw`], for any address. Returns an error if the server does not answer.
 pub(crate) async fn raw_at(
     origin: &Url,
     authorization: Option<&str>,
@@ -76,7 +76,7 @@ pub(crate) async fn raw_at(
     with_fields(origin, &fields, what, body).await
 }
 
-/// The same with these header fields.
+/// Like [`raw_at`], with these header fields.
 pub(crate) async fn with_fields(
     origin: &Url,
     fields: &[(&str, &str)],

@@ -1,4 +1,4 @@
-//! Many accounts at once under faults: what they know, what is counted and what there is to pay agree.
+//! Many accounts with faults: what clients know, the counters and the bills agree.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -16,18 +16,18 @@ const DEPLOYMENT: &str = "a1b2c3d4-0000-4000-8000-000000000001";
 
 const ACCOUNTS: usize = 50;
 const REQUESTS_EACH: usize = 20;
-/// Every so many-th is cancelled.
+/// One of this many requests is cancelled.
 const CANCELLED_EVERY: usize = 5;
 
 const OPENING_USD: f64 = 1000.0;
-/// A dollar a second.
+/// A dollar per second.
 const USD_PER_HOUR: f64 = 3600.0;
 const RUN_TIME: Duration = Duration::from_millis(100);
 
-/// Longer than anything takes that is waited for.
+/// Longer than any test needs.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What one account knows.
+/// What the client of one account knows.
 #[derive(Default)]
 struct ClientRecord {
     calls: u64,
@@ -46,7 +46,7 @@ struct Customer {
 }
 
 impl Customer {
-    /// Calls, and writes it down. `None` where no whole answer came.
+    /// Calls and records the outcome. `None` without a complete response.
     async fn call(&mut self, what: &str, body: &str) -> Option<Reply> {
         let authorization = format!("Bearer {}", self.token);
         let reply = raw_at(self.emulator.url(), Some(&authorization), what, body).await.ok();
@@ -65,7 +65,7 @@ impl Customer {
         reply
     }
 
-    /// The service's own answer, asked for until it comes.
+    /// Repeats a call until the service itself answers.
     async fn ask(&mut self, id: &str, action: &str) -> Reply {
         let method = if action == "cancel" { "POST" } else { "GET" };
         let what = format!("{method} /prod/v1/deployments/{DEPLOYMENT}/requests/{id}/{action}");
@@ -78,7 +78,7 @@ impl Customer {
         }
     }
 
-    /// The id of a new request, submitted until one is known.
+    /// Submits until a request id is known.
     async fn submit(&mut self, number: usize) -> String {
         let body = json!({"overrides": {"3": {"inputs": {"seed": number}}}}).to_string();
         let what = format!("POST /prod/v2/deployments/{DEPLOYMENT}/inference");
@@ -91,7 +91,7 @@ impl Customer {
         }
     }
 
-    /// Submits a request, and cancels it if it is one of those.
+    /// Submits a request and cancels some of them.
     async fn begin(&mut self, number: usize) -> String {
         let id = self.submit(number).await;
         if number.is_multiple_of(CANCELLED_EVERY) {
@@ -100,7 +100,7 @@ impl Customer {
         id
     }
 
-    /// Brings a request to its end.
+    /// Polls a request until its end.
     async fn finish(&mut self, id: String) {
         let status = loop {
             let status = self.ask(&id, "status").await.json()["status"].clone();
@@ -117,7 +117,7 @@ impl Customer {
         assert!(new, "an id was given twice");
     }
 
-    /// The account, once all its runs are over and no instance costs anything.
+    /// The account once all runs are over and no instance runs.
     async fn account(&self) -> Value {
         let authorization = format!("Bearer {}", self.token);
         loop {
@@ -132,46 +132,46 @@ impl Customer {
 }
 
 impl ClientRecord {
-    /// That the counters say the same. How many calls they don't know of.
+    /// Compares with the counters. Returns the number of calls that the counters do not have.
     fn compare(&self, counted: &CallCounters) -> u64 {
         assert_eq!(self.answered, counted.answered);
         let unseen = self.calls - counted.calls;
         assert_eq!(self.unanswered - counted.unanswered, unseen);
         let (known, submits) = (self.known(), counted.submits);
         assert_eq!(known, submits.confirmed);
-        // What brought no id was refused, had no effect, or has lost its answer.
+        // A submit without an id was refused, had no effect, or lost its response.
         let in_vain = self.submits_refused + self.submits_unanswered;
         let counted_in_vain = submits.withheld + submits.refused + submits.answers_lost;
         assert!((counted_in_vain..=counted_in_vain + unseen).contains(&in_vain), "{submits:?}");
         unseen
     }
 
-    /// Requests whose ids it was told. All of them are over.
+    /// Requests with a known id. All of them are over.
     fn known(&self) -> u64 {
         (self.completed.len() + self.cancelled.len()) as u64
     }
 }
 
-/// That each run which was accepted ended in one way, and was paid for.
+/// Checks that each accepted run ended in one way and was billed.
 fn ends_and_money(record: &ClientRecord, account: &Value, counted: &CallCounters) {
     let number = |what: &str| account[what].as_u64().unwrap();
     let (started, completed, cancelled) =
         (number("runs_started"), number("runs_completed"), number("runs_cancelled"));
     assert_eq!((started, started), (counted.submits.accepted, completed + cancelled), "{account}");
-    // Nobody cancels a request whose id is lost.
+    // A request with a lost id is never cancelled.
     assert_eq!(cancelled, record.cancelled.len() as u64);
     let amount = |what: &str| account[what].as_f64().unwrap();
     let (left, spent) = (amount("balance_usd"), amount("spent_usd"));
-    // Either is rounded to a millionth.
+    // Each is rounded to a millionth.
     assert!((left + spent - OPENING_USD).abs() < 2.1e-6, "{left} left, {spent} spent");
-    // Seconds of instances, at a dollar each: they are up for as long as runs are, and one that was
-    // cancelled ran for a part of its time.
+    // Seconds of instances at a dollar each: they run as long as runs do; a cancelled run takes a part of its
+    // time.
     let least = completed as f64 * RUN_TIME.as_secs_f64();
     let most = started as f64 * RUN_TIME.as_secs_f64();
     assert!(spent >= least - 1e-6 && spent <= most + 1e-6, "{spent}, not {least} to {most}");
 }
 
-/// Until no call is under way.
+/// Waits until no call is in progress.
 async fn at_rest(emulator: &Emulator) {
     let rest = async {
         while emulator.counters().totals.in_flight > 0 {
@@ -227,7 +227,7 @@ async fn a_thousand_requests_of_fifty_accounts_add_up_under_faults() {
     }
     assert_eq!((counters.accounts.len(), ids.len()), (ACCOUNTS, ACCOUNTS * REQUESTS_EACH));
     assert_eq!(unseen, counters.connections.cut_at_accept["reset_at_accept"]);
-    // A property of nothing proves nothing.
+    // The test must have had all kinds of outcomes.
     let totals = &counters.totals;
     assert!(totals.submits.answers_lost > 300 && totals.faults.len() == 8, "{totals:#?}");
     let cancelled: usize = customers.iter().map(|one| one.record.cancelled.len()).sum();

@@ -1,4 +1,4 @@
-//! The fake from outside, in memory and over a socket.
+//! Integration tests of the fake and the emulator, through the public API and over sockets.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on says where")]
 
 #[cfg(all(unix, feature = "program"))]

@@ -1,4 +1,4 @@
-//! What the emulator tells its page.
+//! Tests of the data for the page.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -14,7 +14,7 @@ const PAUSED: &str = "a1b2c3d4-0000-4000-8000-000000000011";
 
 const SAMPLE: &str = include_str!("../../src/emulator/page/overview.sample.json");
 
-/// Runs that are over at once, on instances that are gone as soon.
+/// Runs that end at once, on instances that stop at once.
 async fn quick() -> Emulator {
     let account = FakeRunComfy::builder()
         .cold_start(Duration::ZERO)
@@ -28,7 +28,7 @@ async fn submit(emulator: &Emulator, token: &str, deployment: &str) -> Reply {
     call_as(emulator, Some(&format!("Bearer {token}")), &path, Some(json!({}))).await
 }
 
-/// Asks as the page does: without a token.
+/// Requests the overview as the page does, without a token.
 async fn overview(emulator: &Emulator, query: &str) -> Reply {
     call_as(emulator, None, &format!("GET /_emulator/overview{query}"), None).await
 }
@@ -37,7 +37,7 @@ async fn tag(emulator: &Emulator) -> String {
     overview(emulator, "").await.header("etag").unwrap()
 }
 
-/// The status of the answer to one who has seen what this tag is of.
+/// The status of a request with this ETag.
 async fn since(emulator: &Emulator, tag: &str) -> u16 {
     knowing(emulator, tag).await.status
 }
@@ -47,7 +47,7 @@ async fn knowing(emulator: &Emulator, tag: &str) -> Reply {
     with_fields(emulator.url(), &known, "GET /_emulator/overview", "").await.unwrap()
 }
 
-/// Where there are keys: `accounts[].requests[].status` and so on.
+/// Collects the paths of keys, such as `accounts[].requests[].status`.
 fn shape(value: &Value, place: &str, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(fields) => {
@@ -70,7 +70,7 @@ async fn its_keys_are_those_of_the_sample_that_the_page_is_tried_with() {
     for deployment in [TEXT_TO_IMAGE, PROMPT_BUILDER, BROKEN, PAUSED] {
         submit(&emulator, "me", deployment).await;
     }
-    // An instance that stays.
+    // An instance that keeps running.
     let path = format!("PATCH /prod/v2/deployments/{TEXT_TO_IMAGE}");
     let body = json!({"name": "text-to-image", "min_instances": 1});
     let updated = call_as(&emulator, Some("Bearer me"), &path, Some(body)).await;
@@ -79,7 +79,7 @@ async fn its_keys_are_those_of_the_sample_that_the_page_is_tried_with() {
     let (mut real, mut sample) = (BTreeSet::new(), BTreeSet::new());
     shape(&overview(&emulator, "").await.json(), "", &mut real);
     shape(&serde_json::from_str(SAMPLE).unwrap(), "", &mut sample);
-    // There is none behind this one.
+    // This emulator has no ComfyUI.
     sample.retain(|place| !place.starts_with(".comfyui[]"));
     assert_eq!(real, sample);
 }
@@ -227,7 +227,7 @@ async fn a_restart_is_news() {
     let file = folder.path().join("state");
     let arguments = ["--state", file.to_str().unwrap(), "--seed", "7"];
     let running = Running::start(&arguments);
-    // Opens the account, is not among the calls that are listed, and is answered once it is on the disk.
+    // Opens the account, is not listed among the calls, and is answered once it is on disk.
     let fields = [("authorization", "Bearer me"), ("content-type", "application/json")];
     let body = r#"{"amount_usd": 1}"#;
     let paid = with_fields(&running.url, &fields, "POST /_emulator/pay-in", body).await.unwrap();

@@ -1,4 +1,4 @@
-//! The program as it is shipped, started for one test and ended with it.
+//! `Running`: the program as a child process of one test.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -13,12 +13,12 @@ pub(crate) fn program() -> Command {
     command
 }
 
-/// What it says and how it ends where it can't start.
+/// Runs the program, which fails to start.
 pub(crate) fn refused(arguments: &[&str]) -> Output {
     program().args(["--listen", "127.0.0.1:0"]).args(arguments).output().unwrap()
 }
 
-/// One that runs, on a port of its own. Killed when dropped.
+/// A running program on a free port. Killed when it is dropped.
 pub(crate) struct Running {
     child: Child,
     pub(crate) url: Url,
@@ -31,7 +31,7 @@ impl Running {
         Self::of(program().args(arguments))
     }
 
-    /// The same on a machine that knows of no authority.
+    /// The program without any certificates.
     pub(crate) fn start_without_certificates(arguments: &[&str]) -> Self {
         let nowhere = "/nowhere/at/all";
         Self::of(
@@ -49,20 +49,20 @@ impl Running {
         Self { child, url, said, stderr }
     }
 
-    /// The next line that it says. Blocks until there is one.
+    /// The next line of its output. Blocks until there is one.
     pub(crate) fn next_line(&mut self) -> String {
         let mut line = String::new();
         self.stderr.read_line(&mut line).unwrap();
         line
     }
 
-    /// Without a word of warning, as a crash or `kill -9` ends it.
+    /// Kills it without notice.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// Asks it to stop, and tells how it did.
+    /// Sends a termination signal and returns the exit status.
     #[cfg(unix)]
     pub(crate) fn stop(mut self) -> Option<i32> {
         // The shell does it: not every machine has a program `kill`.
@@ -74,7 +74,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Ended already is as good as killed.
+        // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,4 +1,4 @@
-//! Accounts that outlive the process.
+//! Tests of the state file with the program.
 
 use std::{collections::HashSet, path::Path, time::Duration};
 
@@ -37,7 +37,7 @@ async fn ask(origin: &Url, token: &str, request: &str, action: &str) -> Value {
     call(origin, token, &path, "").await.unwrap().json()
 }
 
-/// Asks until the request is over.
+/// Polls until the request is over.
 async fn finished(origin: &Url, token: &str, request: &str) -> Value {
     let over = async {
         loop {
@@ -63,7 +63,7 @@ async fn killed_in_the_middle_it_loses_no_accepted_request_and_runs_none_twice()
     let times = ["--cold-start", "0.1", "--run-time", "0.05"];
     let running = start(&file, &times);
 
-    // Submits from several accounts at once, until it is gone.
+    // Submits from several accounts concurrently until it is killed.
     const ACCOUNTS: usize = 4;
     const BEFORE_IT_IS_KILLED: usize = 60;
     let (told, mut heard) = tokio::sync::mpsc::unbounded_channel();
@@ -102,7 +102,7 @@ async fn killed_in_the_middle_it_loses_no_accepted_request_and_runs_none_twice()
             let status = finished(&running.url, &token, request).await;
             assert_eq!(status["status"], "completed", "{request}: {status}");
         }
-        // What it took on is what was accepted, and at most the one whose answer it died with.
+        // The accepted ones, and at most the one whose response was lost in the kill.
         let seen = runs_started(&running.url, &token).await;
         let accepted = accepted[account].len() as u64;
         assert!(seen == accepted || (seen == accepted + 1 && sent == seen), "{seen} of {accepted}");
@@ -111,7 +111,7 @@ async fn killed_in_the_middle_it_loses_no_accepted_request_and_runs_none_twice()
     }
 }
 
-/// How many runs were taken on in the account's whole life.
+/// How many runs the account has started in total.
 async fn runs_started(origin: &Url, token: &str) -> u64 {
     let reply = call(origin, token, "GET /_emulator/account", "").await.unwrap();
     reply.json()["runs_started"].as_u64().unwrap()
@@ -151,7 +151,7 @@ async fn what_was_made_changed_and_cancelled_is_there_again() {
     for what in ["status", "created_at", "finished_at", "instance_id"] {
         assert_eq!(again[what], result[what], "{what}");
     }
-    // Only the port is another.
+    // Only the port differs.
     let picture = |result: &Value, origin: &Url| {
         let url = result["outputs"]["9"]["images"][0]["url"].as_str().unwrap().to_owned();
         url.strip_prefix(origin.as_str()).unwrap().to_owned()
@@ -162,7 +162,7 @@ async fn what_was_made_changed_and_cancelled_is_there_again() {
     let there = call(origin, "me", &format!("GET {path}"), "").await.unwrap().json();
     assert_eq!((&there["name"], &there["is_enabled"]), (&json!("renamed"), &json!(false)));
     assert_eq!(call(origin, "me", &format!("GET {gone}"), "").await.unwrap().status, 404);
-    // One that stops a moment after its cancellation, by whose time another emulator is there.
+    // Its cancellation takes effect when another emulator runs.
     let cancelled = submit(origin, "me", &json!({})).await.unwrap();
     assert_eq!(ask(origin, "me", &cancelled, "cancel").await["outcome"], "cancelled");
     running.kill();
@@ -227,7 +227,7 @@ async fn what_comfyui_made_is_kept_as_private_as_the_state() {
         assert_eq!(mode & 0o077, 0, "{name}: {mode:o}");
     }
 
-    // A folder that is not there may be a slip: none is made for what goes beside the state either.
+    // A missing folder may be a mistake, so none is created.
     let missing = folder.path().join("missing/state");
     let ended =
         crate::program::refused(&["--state", missing.to_str().unwrap(), comfyui[0], comfyui[1]]);

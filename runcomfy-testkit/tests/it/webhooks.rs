@@ -1,4 +1,4 @@
-//! What a receiver of webhooks is told, over real sockets.
+//! Tests of webhooks over real sockets.
 
 mod receiver;
 mod restart;
@@ -14,7 +14,7 @@ use receiver::{Receiver, Told};
 const TEXT_TO_IMAGE: &str = "a1b2c3d4-0000-4000-8000-000000000001";
 const BROKEN: &str = "a1b2c3d4-0000-4000-8000-000000000010";
 
-/// A cold start of ten milliseconds, runs of five, and a hundredth of a second before the first retry.
+/// A cold start of 10 ms, runs of 5 ms, and 10 ms before the first retry.
 fn fast() -> EmulatorBuilder {
     let account = FakeRunComfy::builder()
         .time_scale(100.0)
@@ -24,14 +24,14 @@ fn fast() -> EmulatorBuilder {
     Emulator::builder().account(account)
 }
 
-/// Where runs start at once and never end.
+/// Runs start at once and never end.
 fn endless() -> EmulatorBuilder {
     let day = Duration::from_secs(86_400);
     Emulator::builder()
         .account(FakeRunComfy::builder().cold_start(Duration::ZERO).run_time(day).time_scale(100.0))
 }
 
-/// Submits with these query parameters, and gives the request's id.
+/// Submits with these query parameters and returns the request's id.
 async fn submit(emulator: &Emulator, deployment: &str, query: &str, body: Value) -> String {
     let path = format!("POST /prod/v2/deployments/{deployment}/inference?{query}");
     let reply = call(emulator, &path, Some(body)).await;
@@ -49,7 +49,7 @@ async fn result(emulator: &Emulator, deployment: &str, request: &str) -> Value {
     ask(emulator, deployment, request, "result").await.json()
 }
 
-/// What a state on the way looks like.
+/// The payload of an intermediate state.
 fn on_the_way(request: &str, status: &str) -> Value {
     json!({"request_id": request, "deployment_id": TEXT_TO_IMAGE, "status": status})
 }
@@ -150,7 +150,7 @@ async fn of_a_run_that_was_cancelled_the_time_is_told() {
         assert_eq!(status.json()["status"], state);
         requests.push(request);
     }
-    // Beginning with the one that waits, so that it does not start.
+    // The waiting one first, so that it does not start.
     for request in requests.iter().rev() {
         let cancelled = ask(&emulator, TEXT_TO_IMAGE, request, "cancel").await;
         assert_eq!(cancelled.json()["outcome"], "cancelled");

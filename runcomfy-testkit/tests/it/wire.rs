@@ -1,5 +1,4 @@
-//! Every endpoint under every prefix, in every state that it can tell of: the status, the exact fields, and
-//! what sort of value each holds.
+//! Every endpoint under every prefix and in every state: the status, the fields, and the kinds of values.
 
 mod refusals;
 mod shape;
@@ -38,7 +37,7 @@ const ENDPOINTS: [&str; 13] = [
 
 const QUEUES: [&str; 2] = ["/prod/v1", "/prod/v2"];
 
-/// Each endpoint once for every prefix that it has.
+/// Each endpoint with each prefix.
 fn under_every_prefix(endpoint: &str) -> Vec<String> {
     if !endpoint.contains("{queue}") {
         return vec![endpoint.to_owned()];
@@ -46,7 +45,7 @@ fn under_every_prefix(endpoint: &str) -> Vec<String> {
     QUEUES.iter().map(|queue| endpoint.replace("{queue}", queue)).collect()
 }
 
-/// An account with a request in every state, and what stands for them in paths.
+/// An account with a request in every state, and the path parameters.
 struct World {
     emulator: Emulator,
     fake: FakeRunComfy,
@@ -82,7 +81,7 @@ impl World {
         world.submit("cached", TEXT_TO_IMAGE, Some(empty)).await;
         let canceled = Script::default().cancelled().spelled_canceled();
         world.submit("canceled", TEXT_TO_IMAGE, Some(canceled)).await;
-        // All of its instances, and what waits behind.
+        // These use all instances; later requests wait.
         for name in ["running", "also_running"] {
             world.submit(name, TEXT_TO_IMAGE, Some(Script::default().running(DAY))).await;
         }
@@ -96,7 +95,7 @@ impl World {
         world
     }
 
-    /// Submits a run, and has its name stand for its place below a prefix.
+    /// Submits a run and stores its path under a name.
     async fn submit(&mut self, name: &'static str, deployment: &str, script: Option<Script>) {
         script.into_iter().for_each(|script| self.fake.next_request(script));
         let what = format!("POST /prod/v1/deployments/{deployment}/inference");
@@ -105,7 +104,7 @@ impl World {
         self.names.insert(name, format!("deployments/{deployment}/requests/{request}"));
     }
 
-    /// What stands for something, in its place.
+    /// Replaces the placeholders.
     fn fill(&self, what: &str) -> String {
         let filled = self.names.iter().fold(what.to_owned(), |what, (name, stands_for)| {
             what.replace(&format!("{{{name}}}"), stands_for)
@@ -118,7 +117,7 @@ impl World {
         call(&self.emulator, &self.fill(what), None).await
     }
 
-    /// Calls, and compares.
+    /// Calls and compares.
     async fn check(&self, what: &str, body: Option<Value>, status: u16, wanted: &Value) {
         let reply = call(&self.emulator, &self.fill(what), body).await;
         assert_eq!(reply.status, status, "{what}: {}", reply.text());
@@ -204,7 +203,7 @@ async fn the_queue_is_as_documented_under_both_prefixes() {
         result.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         result
     };
-    // What a run that ended on an instance has besides.
+    // The fields of a run that ended on an instance.
     let ended = |word: &str, more: Value| {
         on_instance(result(word, {
             let mut more = more;

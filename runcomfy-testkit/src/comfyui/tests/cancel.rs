@@ -1,4 +1,4 @@
-//! Runs that are to stop.
+//! Tests of cancelled runs.
 
 use super::{replay::Changes, *};
 
@@ -16,7 +16,7 @@ fn held(name: &str, kind: &str, interrupts: usize) -> Replay {
 async fn one_that_did_not_begin_is_never_handed_over() {
     let replay = Replay::of("invert");
     let running = Running::start(&replay, impatient(), replay.job());
-    // The run has not been polled yet: there is one thread, and it is this one.
+    // The run has not been polled yet, because the test has one thread.
     running.cancel.cancel();
     let (outcome, ..) = running.end().await;
     assert_eq!(outcome, Outcome::Cancelled);
@@ -35,7 +35,7 @@ async fn one_in_the_queue_is_taken_out_of_it() {
     assert_eq!(count(&replay, "POST /interrupt"), 0);
 }
 
-/// An interrupt that comes as a run starts is lost.
+/// An interrupt that arrives while a run starts is lost, so it is repeated.
 #[tokio::test]
 async fn one_that_runs_is_interrupted_until_it_stops() {
     let replay = held("queue_delete_and_interrupt_id", "execution_interrupted", 3);
@@ -45,7 +45,7 @@ async fn one_that_runs_is_interrupted_until_it_stops() {
     let (outcome, ..) = running.end().await;
     assert_eq!(outcome, Outcome::Cancelled);
     assert!(count(&replay, &format!("POST /interrupt {{\"prompt_id\":\"{ID}\"}}")) >= 3);
-    // None that would stop what is another's.
+    // No interrupt without a prompt id, which would stop any job.
     assert_eq!(count(&replay, "POST /interrupt"), count(&replay, "POST /interrupt {\"prompt_id\""));
 }
 
@@ -66,7 +66,7 @@ async fn one_that_another_took_out_of_the_queue_is_cancelled() {
     let mut options = impatient();
     options.times.recheck = options.times.poll;
     let running = Running::start(&replay, options, replay.job());
-    // It was seen there.
+    // The job was seen in the queue.
     replay.called("GET /queue", 1).await;
     let other = Server::new(replay.url(), impatient()).unwrap();
     other.api.delete(ID).await.unwrap();

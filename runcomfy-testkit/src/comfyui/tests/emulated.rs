@@ -1,4 +1,4 @@
-//! The emulator with a recorded server behind it, from the outside.
+//! Tests of the emulator with a recorded server behind it.
 
 use super::{replay::Changes, *};
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
 
 const DEPLOYMENT: &str = "a1b2c3d4-0000-4000-8000-000000000001";
 
-/// Somebody who calls an emulator of their own.
+/// A client of one emulator.
 pub(super) struct Caller {
     pub(super) emulator: Emulator,
     http: reqwest::Client,
@@ -38,23 +38,23 @@ impl Caller {
         serde_json::from_slice(&bytes).unwrap()
     }
 
-    /// Submits a graph. The path of the request.
+    /// Submits a graph. Returns the path of the request.
     pub(super) async fn submit(&self, graph: Value) -> String {
         let reply = self.call("POST", "inference", Some(json!({"workflow_api_json": graph}))).await;
         format!("requests/{}", reply["request_id"].as_str().unwrap())
     }
 
-    /// A file, at the address that a result has of it.
+    /// Downloads a file from its URL in a result.
     pub(super) async fn file(&self, url: &str) -> Vec<u8> {
         self.http.get(url).send().await.unwrap().bytes().await.unwrap().to_vec()
     }
 
-    /// Asks for a result until there is one.
+    /// Polls until the result is final.
     pub(super) async fn result(&self, request: &str) -> Value {
         self.result_unlike(request, &["in_queue", "in_progress"]).await
     }
 
-    /// Asks for a result until its status is none of these.
+    /// Polls until the status is none of these.
     pub(super) async fn result_unlike(&self, request: &str, words: &[&str]) -> Value {
         let ended = async {
             loop {
@@ -64,7 +64,7 @@ impl Caller {
                 }
             }
         };
-        // A real server may have others' work before it.
+        // A real server may be running other jobs first.
         tokio::time::timeout(4 * PATIENCE, ended).await.unwrap()
     }
 }

@@ -1,10 +1,10 @@
-//! Files that a server names and does not give, or that lead astray.
+//! Tests of output files that are missing or have unsafe names.
 
 use super::{replay::Changes, *};
 
 const GOOD: &str = "output::invert_00001_.png";
 
-/// Runs a job whose history has these images besides the good one.
+/// Runs a job whose history lists these images beside the correct one.
 async fn with_images(
     mut images: Vec<Value>,
     options: ComfyOptions,
@@ -59,7 +59,7 @@ async fn a_file_that_can_not_be_had_fails_the_run_and_spares_the_others() {
     }
 }
 
-/// Names as ComfyUI on Linux takes them.
+/// Names that ComfyUI on Linux accepts.
 #[tokio::test]
 async fn a_file_keeps_the_name_that_the_server_gave_it() {
     for (subfolder, filename) in

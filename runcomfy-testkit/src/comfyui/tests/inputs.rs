@@ -1,4 +1,4 @@
-//! Inputs that are URLs and data URIs.
+//! Tests of inputs that are URLs and data URIs.
 
 use std::net::SocketAddr;
 
@@ -14,7 +14,7 @@ use super::{replay::Changes, *};
 
 const PIXELS: &[u8] = b"\x89PNG\r\n\x1a\nnot much of a picture";
 
-/// A host with files, and how often it was called.
+/// A file server that counts its calls.
 struct Files {
     address: SocketAddr,
     calls: watch::Receiver<usize>,
@@ -61,7 +61,7 @@ async fn staged(replay: &Replay, options: ComfyOptions, graph: Value) -> Outcome
 async fn a_data_uri_is_uploaded_and_named() {
     let replay = Replay::of("load_image");
     let mut graph = load_image("data:image/png;base64,iVBORw0KGgo=");
-    // Text stays text, whatever it looks like.
+    // Only file inputs are uploaded, not other text that looks like a URI.
     graph["4"]["inputs"]["filename_prefix"] = json!("data:,x");
     let outcome = staged(&replay, impatient(), graph.clone()).await;
     assert!(matches!(outcome, Outcome::Succeeded { .. }), "{outcome:?}");
@@ -136,7 +136,7 @@ async fn an_input_that_can_not_be_had_names_its_node_and_keeps_its_secrets() {
         assert!(!failure.to_string().contains("SECRET"), "{failure}");
         assert_eq!(replay.graphs().len(), 0, "{input}");
     }
-    // The one that was moved was not followed.
+    // The redirect was not followed.
     assert_eq!(*files.calls.borrow(), 3);
 }
 

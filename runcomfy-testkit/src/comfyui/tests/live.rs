@@ -1,4 +1,4 @@
-//! A real ComfyUI, where `COMFYUI_URL` names one: the recorded workflows that need no model.
+//! Tests with the real ComfyUI in `COMFYUI_URL`, of the recorded workflows that need no model.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,7 +8,7 @@ use super::{recording::sample, *};
 
 mod restarted;
 
-/// The server, or nothing, and a line that says so.
+/// The server. Without one, prints that the test is skipped.
 async fn server(test: &str) -> Option<Server> {
     let Ok(url) = std::env::var("COMFYUI_URL") else {
         eprintln!("{test}: skipped, as COMFYUI_URL names no ComfyUI");
@@ -24,12 +24,12 @@ fn workflow(name: &str) -> Value {
     sample(&format!("workflows/{name}.api.json"))
 }
 
-/// A job that no server has seen: ids are the server's memory of a run.
+/// A job with a new prompt id.
 fn fresh(graph: Value) -> Job {
     job_with_id(&Uuid::new_v4().to_string(), graph)
 }
 
-/// A number that keeps a graph out of ComfyUI's cache.
+/// A random number that prevents a cached run.
 fn chance() -> u32 {
     Uuid::new_v4().as_fields().0
 }
@@ -40,7 +40,7 @@ async fn run(server: &Server, job: &Job) -> (Outcome, tempfile::TempDir) {
     (outcome, folder)
 }
 
-/// What a run left: node, channel and count. Flags aside, which not all versions have.
+/// The outputs by node, channel and count, without flags, which differ between versions.
 fn shape(outputs: &serde_json::Map<String, Value>) -> Vec<(&str, &str, usize)> {
     let channels = outputs.iter().flat_map(|(node, channels)| {
         let channels = channels.as_object().unwrap().iter();
@@ -95,7 +95,7 @@ async fn an_input_that_is_a_data_uri_is_loaded() {
 async fn both_kinds_of_failure_name_their_node() {
     let Some(server) = server("both_kinds_of_failure_name_their_node").await else { return };
     let mut graph = workflow("runtime_error");
-    // A file with the head of a picture and nothing after it.
+    // A file with an image header and no data.
     graph["3"]["inputs"]["image"] =
         json!("data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAEAAAABACAYAAACqaXHe");
     let (outcome, _folder) = run(&server, &fresh(graph)).await;
@@ -112,7 +112,7 @@ async fn both_kinds_of_failure_name_their_node() {
 async fn a_run_is_stopped_in_the_middle() {
     let Some(server) = server("a_run_is_stopped_in_the_middle").await else { return };
     let mut graph = workflow("slow");
-    // Not from the cache.
+    // Prevents a cached run.
     graph["2"]["inputs"]["seed"] = json!(chance());
     let cancelled = CancellationToken::new();
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Connections that break, and servers that go away.
+//! Tests of lost connections and servers.
 
 use super::{replay::Changes, *};
 
@@ -23,7 +23,7 @@ async fn a_socket_that_is_cut_is_connected_again() {
     replay.release();
     let (outcome, told, _folder) = running.end().await;
     assert!(succeeded(&outcome), "{outcome:?}");
-    // Told after the cut.
+    // Received after the reconnect.
     assert_eq!(told.last(), Some(&Progress::Node("33".into())));
 }
 
@@ -32,7 +32,7 @@ async fn without_a_socket_a_run_is_asked_after() {
     let changes = Changes { no_socket: true, ..Changes::default() };
     let (outcome, told, _folder) = run(&Replay::changed(Recording::load("blend"), changes)).await;
     assert!(succeeded(&outcome), "{outcome:?}");
-    // That it was taken, and when it began: nothing in between.
+    // Accepted and started only.
     assert_eq!(told.len(), 2, "{told:?}");
 }
 

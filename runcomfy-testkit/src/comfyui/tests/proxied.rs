@@ -1,11 +1,11 @@
-//! Calls through the proxy.
+//! Tests of the proxy.
 
 use runcomfy_core::ProxyPath;
 
 use super::{replay::Changes, *};
 use crate::comfyui::{Method, ProxyAnswer, ProxyBody, ProxyError};
 
-/// A server on which the job of this id runs.
+/// A server that runs the job with this prompt id.
 async fn busy() -> (Replay, Running) {
     let recording = Recording::load("slow");
     let hold = Some(recording.index("executed"));
@@ -29,7 +29,7 @@ async fn call(
     server.proxy(method, &path, query, ProxyBody::Json(body.as_ref()), |id| id == own).await
 }
 
-/// What of the calls reached the server, polls aside.
+/// The POST calls that reached the server.
 fn posts(replay: &Replay) -> Vec<String> {
     replay
         .calls()

@@ -1,8 +1,8 @@
-//! Each recorded run again: the same end, the same outputs, the same files.
+//! Replays every recorded run: the outcome, the outputs and the files must be the same.
 
 use super::{recording::names, *};
 
-/// How each recorded run ended.
+/// The outcome of every recorded run.
 pub(crate) const ENDS: [(&str, End); 26] = [
     ("audio", End::Success),
     ("blend", End::Success),
@@ -34,7 +34,7 @@ pub(crate) const ENDS: [(&str, End); 26] = [
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum End {
-    /// Its type, and the node with its class.
+    /// The type, and the node with its class.
     Failure(&'static str, &'static str, &'static str),
     Interrupt,
     Success,
@@ -81,7 +81,7 @@ async fn check(name: &str, end: End) {
         (_, other) => panic!("{name}: {other:?}"),
     };
     let entry = recorded.entry.unwrap_or_else(|| json!({"outputs": {}}));
-    // As text, so that the order counts.
+    // Compared as text, because the order matters.
     assert_eq!(Value::Object(outputs.clone()).to_string(), entry["outputs"].to_string(), "{name}");
     let expected = recorded.views.into_iter().map(|view| {
         let text = |key: &str| view.item[key].as_str().unwrap().to_owned();
@@ -110,7 +110,7 @@ async fn progress_is_told_node_by_node_and_step_by_step() {
     let changes = replay::Changes { hold: Some(0), ..Default::default() };
     let replay = Replay::changed(Recording::load("t2i_tiny"), changes);
     let running = Running::start(&replay, impatient(), replay.job());
-    // After the first look, so that it does not find the run over.
+    // After the first poll, so that it does not find the run finished.
     replay.called("GET /queue", 1).await;
     replay.release();
     let (_, told, _folder) = running.end().await;
@@ -130,7 +130,7 @@ async fn progress_is_told_node_by_node_and_step_by_step() {
     assert_eq!(steps.last(), Some(&("3", 6.0, 6.0)));
 }
 
-/// The second run names the files of the first. Its copies are its own.
+/// The second run names the files of the first, but has its own copies.
 #[tokio::test]
 async fn a_run_from_the_cache_has_files_of_its_own() {
     let recordings = vec![Recording::load("cached_first"), Recording::load("cached_second")];

@@ -1,4 +1,4 @@
-//! A run that a real ComfyUI was recorded at.
+//! `Recording`: a recorded run of a real ComfyUI.
 
 use std::{
     fs,
@@ -12,14 +12,14 @@ use crate::comfyui::json;
 pub(crate) struct Recording {
     pub(crate) graph: Value,
     pub(crate) extra_data: Option<Map<String, Value>>,
-    /// The answer to the graph.
+    /// The response to the submission.
     pub(crate) status: u16,
     pub(crate) answer: Value,
-    /// What a socket is told as it connects.
+    /// The messages to a new WebSocket.
     pub(crate) greetings: Vec<Told>,
-    /// What it is told of the run.
+    /// The messages about the run.
     pub(crate) messages: Vec<Told>,
-    /// The entry in the history.
+    /// The history entry.
     pub(crate) entry: Option<Value>,
     pub(crate) views: Vec<View>,
 }
@@ -30,7 +30,7 @@ pub(crate) enum Told {
     Text(String),
 }
 
-/// A file as the server showed it.
+/// An output file as the server returned it.
 pub(crate) struct View {
     pub(crate) item: Value,
     pub(crate) content_type: String,
@@ -49,7 +49,7 @@ fn read(path: &Path) -> Option<Value> {
     Some(json::read(&fs::read(path).ok()?).unwrap())
 }
 
-/// The names in a folder of samples, in order.
+/// The names in a folder of samples, sorted.
 pub(crate) fn names(folder: &str) -> Vec<String> {
     let entries = fs::read_dir(samples().join(folder)).unwrap();
     let mut names: Vec<_> =
@@ -90,12 +90,12 @@ impl Recording {
         }
     }
 
-    /// The id that it was recorded under.
+    /// The recorded prompt id.
     pub(crate) fn prompt_id(&self) -> &str {
         self.answer["prompt_id"].as_str().unwrap_or_default()
     }
 
-    /// Where the first message of this type is.
+    /// The index of the first message of this type.
     pub(crate) fn index(&self, kind: &str) -> usize {
         let mark = format!("{{\"type\":\"{kind}\"");
         let is_it = |told: &Told| matches!(told, Told::Text(text) if text.starts_with(&mark));
@@ -113,7 +113,7 @@ impl View {
             text(&view["item"]["filename"])
         );
         let length = view["bytes"].as_u64().unwrap() as usize;
-        // Of the largest only the length was kept.
+        // Only the length of the largest files was recorded.
         let bytes = fs::read(folder.join("view").join(name))
             .unwrap_or_else(|_| (0..length).map(|at| (at % 251) as u8).collect());
         assert_eq!(bytes.len(), length);

@@ -1,4 +1,4 @@
-//! What becomes of a graph that a server refuses, or takes only in part.
+//! Tests of graphs that a server refuses or accepts only in part.
 
 use super::{
     recording::{names, sample},
@@ -11,10 +11,10 @@ use crate::comfyui::{
     submit::{self, SubmitError},
 };
 
-/// The type of the failure and its node. Nothing for a graph that was taken.
+/// The type of the failure and its node. `None` if the graph was accepted.
 type Expected = Option<(&'static str, Option<&'static str>)>;
 
-/// What comes of each recorded answer.
+/// The failure for each recorded response.
 const ANSWERS: [(&str, Expected); 51] = {
     const ERROR: Expected = Some(("comfyui_error", None));
     const fn of(node: &'static str) -> Expected {
@@ -55,7 +55,7 @@ const ANSWERS: [(&str, Expected); 51] = {
         ("p28_load_image_missing_file", of("1")),
         ("p29_checkpoint_missing", of("1")),
         ("p30_cycle", of("1")),
-        // Taken in part: its failure comes with its end.
+        // Accepted in part, so the failure comes with the end of the run.
         ("p31_one_good_one_bad_output", None),
         ("p32_prompt_id_not_uuid", BAD_ID),
         ("p33_prompt_id_upper_uuid", BAD_ID),
@@ -90,7 +90,7 @@ fn each_answer_to_a_graph_is_a_failure_or_an_id() {
         let response = &recorded["response"];
         let bytes = match &response["body"] {
             Value::String(text) => text.clone().into_bytes(),
-            // As Python wrote it.
+            // Not valid JSON, as Python writes it.
             body if name == "p46_nan" => body
                 .to_string()
                 .replace("\"received_value\":null", "\"received_value\":NaN")
@@ -131,7 +131,7 @@ async fn a_bad_input_is_told_with_its_node_and_all_that_is_wrong() {
     assert_eq!(failure["node_id"], "1");
 }
 
-/// ComfyUI calls it a success.
+/// ComfyUI reports success.
 #[tokio::test]
 async fn a_graph_taken_in_part_fails_with_what_it_made() {
     let node_errors =
@@ -146,7 +146,7 @@ async fn a_graph_taken_in_part_fails_with_what_it_made() {
     assert_eq!(contents(&files, folder.path()).len(), 1);
 }
 
-/// The node that broke the run matters more than those that were not run.
+/// The node that failed is named, before those that were not run.
 #[tokio::test]
 async fn a_graph_taken_in_part_that_breaks_tells_both() {
     let node_errors =
@@ -176,7 +176,7 @@ fn an_older_servers_words_for_a_missing_class_name_the_node_too() {
     );
 }
 
-/// Servers before February 2026 name the node and not its class.
+/// Servers before February 2026 do not name the node's class.
 #[tokio::test]
 async fn a_class_that_is_not_there_is_named_from_the_graph() {
     let mut recording = Recording::load("invert");

@@ -1,4 +1,4 @@
-//! A server that does again what a real ComfyUI was recorded doing, on a socket of its own.
+//! `Replay`: a server that replays recorded runs of ComfyUI.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -18,63 +18,63 @@ use super::{Job, PATIENCE, Recording, job, recording::Told};
 
 mod routes;
 
-/// A server with recordings to play, one for each graph that it is given.
+/// A server with recordings, one for each submitted graph.
 pub(crate) struct Replay {
     address: SocketAddr,
     shared: Arc<Shared>,
-    /// Its own, so that all of it can be made to vanish at once.
+    /// Separate, so that the server can be killed.
     runtime: Option<Runtime>,
 }
 
-/// What it does differently from the recording.
+/// Differences from the recording.
 #[derive(Default)]
 pub(crate) struct Changes {
-    /// No message from this one on before [`Replay::release`], or what that stands for.
+    /// Waits before this message until [`Replay::release`].
     pub(crate) hold: Option<usize>,
-    /// How many interrupts of the run it takes to release it.
+    /// Waits for this number of interrupts instead.
     pub(crate) interrupts: Option<usize>,
-    /// The sockets are closed before this message.
+    /// Closes the WebSockets before this message.
     pub(crate) cut: Option<usize>,
-    /// A message of this many bytes comes before the first.
+    /// Sends a message of this many bytes first.
     pub(crate) giant: Option<usize>,
-    /// It takes the graph with these errors.
+    /// Accepts the graph with these errors.
     pub(crate) node_errors: Option<Value>,
-    /// It chooses this id, whatever was asked for.
+    /// Uses this prompt id instead of the requested one.
     pub(crate) own_id: Option<String>,
-    /// In place of the recorded outputs.
+    /// Replaces the recorded outputs.
     pub(crate) outputs: Option<Value>,
-    /// It knows no `/object_info`.
+    /// Has no `/object_info`.
     pub(crate) no_object_info: bool,
-    /// It has no `/ws`.
+    /// Has no `/ws`.
     pub(crate) no_socket: bool,
-    /// It closes the connection of this many graphs before it takes one.
+    /// Closes the connection of this many submissions before it accepts one.
     pub(crate) dropped_posts: usize,
-    /// It takes the graph, and closes the connection.
+    /// Accepts the graph and closes the connection without a response.
     pub(crate) lost_answer: bool,
 }
 
 struct Shared {
     played: Mutex<Played>,
     changes: Changes,
-    /// What was called, with the body.
+    /// The calls with their bodies.
     calls: watch::Sender<Vec<String>>,
     /// How many messages of a run may be sent.
     released: watch::Sender<usize>,
-    /// Told when jobs come and go.
+    /// Notified when jobs are added and removed.
     moved: watch::Sender<()>,
 }
 
 #[derive(Default)]
 struct Played {
     recordings: VecDeque<Arc<Recording>>,
-    /// Those that were begun, the last first.
+    /// The started recordings, latest first.
     begun: VecDeque<Arc<Recording>>,
     sockets: HashMap<String, mpsc::UnboundedSender<Told>>,
-    /// In the order in which they came. Only the first runs.
+    /// In order of arrival. Only the first runs.
     jobs: VecDeque<Playing>,
-    /// How many there were at once.
+    /// The most jobs at the same time.
     most_jobs: usize,
-    /// How many graphs it was given.
+    /// The number of submitted graphs.
     posted: u64,
     history: Map<String, Value>,
     graphs: Vec<Value>,
@@ -118,18 +118,18 @@ impl Replay {
         Url::parse(&format!("http://{}", self.address)).unwrap()
     }
 
-    /// The job that the next recording is of.
+    /// The job of the next recording.
     pub(crate) fn job(&self) -> Job {
         let recording = self.shared.lock().recordings.front().unwrap().clone();
         Job { extra_data: recording.extra_data.clone(), ..job(recording.graph.clone()) }
     }
 
-    /// All calls so far, such as `POST /queue {"clear":true}`, and in parentheses what else happened.
+    /// All calls so far, such as `POST /queue {"clear":true}`, and other events in parentheses.
     pub(crate) fn calls(&self) -> Vec<String> {
         self.shared.calls.borrow().clone()
     }
 
-    /// Waits until this many calls begin so.
+    /// Waits until this many calls start with `start`.
     pub(crate) async fn called(&self, start: &str, times: usize) {
         let mut calls = self.shared.calls.subscribe();
         let enough = |calls: &Vec<String>| {
@@ -138,7 +138,7 @@ impl Replay {
         tokio::time::timeout(PATIENCE, calls.wait_for(enough)).await.unwrap().unwrap();
     }
 
-    /// The graphs that were submitted, with all that came along.
+    /// The submitted bodies.
     pub(crate) fn graphs(&self) -> Vec<Value> {
         self.shared.lock().graphs.clone()
     }
@@ -148,17 +148,17 @@ impl Replay {
         self.shared.lock().uploads.clone()
     }
 
-    /// One more recording to play.
+    /// Adds a recording.
     pub(crate) fn add(&self, name: &str) {
         self.shared.lock().recordings.push_back(Arc::new(Recording::load(name)));
     }
 
-    /// How many jobs it had at once.
+    /// The most jobs at the same time.
     pub(crate) fn most_jobs(&self) -> usize {
         self.shared.lock().most_jobs
     }
 
-    /// No message from this one on before [`Self::release`].
+    /// Waits before this message until [`Self::release`].
     pub(crate) fn hold(&self, index: usize) {
         self.shared.released.send_replace(index);
     }
@@ -167,20 +167,20 @@ impl Replay {
         self.shared.released.send_replace(usize::MAX);
     }
 
-    /// Gone, with all connections and all that it knew.
+    /// Closes all connections and forgets all jobs.
     pub(crate) fn kill(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
     }
 
-    /// Killed, and there again at the same address with nothing known.
+    /// Kills the server and starts it again at the same address.
     pub(crate) async fn restart(&mut self) {
         self.kill();
         *self.shared.lock() = Played::default();
         let bind = async {
             loop {
-                // Refused until the old socket is closed.
+                // Fails until the old socket is closed.
                 match TcpListener::bind(self.address) {
                     Ok(listener) => return listener,
                     Err(_) => tokio::task::yield_now().await,
@@ -225,7 +225,7 @@ impl Shared {
         tokio::spawn(self.clone().play(recording.clone(), number, id, client));
     }
 
-    /// Waits until a job is the first. `false` where it was taken out of the queue.
+    /// Waits until a job is the first. `false` if it was removed from the queue.
     async fn is_first(&self, number: u64) -> bool {
         let mut moved = self.moved.subscribe();
         loop {
@@ -238,7 +238,7 @@ impl Shared {
         }
     }
 
-    /// Plays a recording under an id, message by message.
+    /// Replays a recording under a prompt id, message by message.
     async fn play(
         self: Arc<Self>,
         recording: Arc<Recording>,
@@ -266,7 +266,7 @@ impl Shared {
             let first = played.jobs.front_mut().filter(|job| job.number == number);
             let Some(job) = first else { return };
             job.running = index >= recording.index("execution_start");
-            // The history is there just before the last message, and not at `execution_success`.
+            // The history entry exists just before the last message, not at `execution_success`.
             if index + 1 == recording.messages.len() {
                 played.jobs.pop_front();
                 self.moved.send_replace(());

@@ -1,9 +1,9 @@
-//! Jobs that are taken up after the process that handed them over is gone.
+//! Tests of jobs that are resumed by another process.
 
 use super::{replay::Changes, *};
 use crate::comfyui::{AcceptedJob, identity::Identity};
 
-/// Hands a job over and forgets it, as a process does that is killed.
+/// Submits a job and drops it, as a killed process does.
 async fn hand_over(replay: &Replay) -> AcceptedJob {
     let running = Running::start(replay, impatient(), replay.job());
     replay.called("GET /queue", 1).await;
@@ -12,7 +12,7 @@ async fn hand_over(replay: &Replay) -> AcceptedJob {
     AcceptedJob { prompt_id: id, number: None, node_errors: serde_json::Map::new() }
 }
 
-/// What tells the job from others.
+/// The identity of the job.
 fn identity() -> Identity {
     let (prompt_id, client_id) = (ID.to_owned(), format!("runcomfy-emulator-{ID}"));
     Identity { prompt_id, client_id, number: None }
@@ -61,7 +61,7 @@ async fn one_that_runs_is_watched_on() {
     let (outcome, told, files) = resumed.unwrap();
     assert!(matches!(outcome, Outcome::Succeeded { .. }), "{outcome:?}");
     assert_eq!(files, 6);
-    // Under the same client, so that its messages come here.
+    // The same client id, so that its messages arrive here.
     assert!(told.contains(&Progress::Node("13".into())), "{told:?}");
     assert_eq!(replay.graphs().len(), 1);
 }
@@ -118,7 +118,7 @@ async fn a_job_that_the_server_does_not_know_is_not_resumed() {
     assert_eq!(resume(&Replay::of("invert"), Some(accepted)).await, None);
 }
 
-/// Handed over by somebody else, who was free to choose the same id.
+/// Another client's job with the same prompt id.
 async fn run_of_somebody_else(replay: &Replay) {
     let server = Server::new(replay.url(), impatient()).unwrap();
     let body = json!({"prompt": replay.job().graph, "prompt_id": ID, "client_id": "somebody else"});
@@ -144,7 +144,7 @@ async fn the_end_of_an_earlier_run_under_the_same_id_is_not_its_end() {
     replay.add("blend");
     let (outcome, ..) = run(&replay).await;
     assert!(matches!(outcome, Outcome::Succeeded { .. }), "{outcome:?}");
-    // The same client as well: only the number of the job tells.
+    // The same client id as well; only the job counter differs.
     replay.hold(Recording::load("blend").index("execution_start"));
     let running = Running::start(&replay, impatient(), replay.job());
     let looks = replay.calls().iter().filter(|call| call.starts_with("GET /queue")).count();

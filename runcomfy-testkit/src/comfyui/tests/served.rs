@@ -1,4 +1,4 @@
-//! Servers as such: what they say of themselves, and what is none.
+//! Tests of servers: their description, and servers that are not ComfyUI.
 
 use super::{replay::Changes, *};
 use crate::comfyui::{About, ComfyErrorKind};
@@ -16,13 +16,13 @@ async fn a_comfyui_tells_its_version_and_device() {
 #[tokio::test]
 async fn what_is_no_comfyui_is_not_taken_for_one() {
     let replay = Replay::of("invert");
-    // Everything is at another path.
+    // Every route returns 404.
     let url = replay.url().join("/nothing/here/").unwrap();
     let error = Server::new(url, impatient()).unwrap().check().await.unwrap_err();
     assert_eq!(error.kind(), ComfyErrorKind::Status(404));
 }
 
-/// A server may be behind a path: `/api` is one that the recorded server knows.
+/// A server may be behind a path; the replaying server supports `/api`.
 #[tokio::test]
 async fn a_path_before_the_routes_is_kept() {
     let replay = Replay::of("invert");
@@ -49,7 +49,7 @@ async fn object_info_comes_whole_or_not_at_all() {
 
 #[tokio::test]
 async fn a_server_that_does_not_answer_is_not_waited_for_forever() {
-    // Connections are taken, and that is all.
+    // Accepts connections and never responds.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
     let mut options = impatient();
@@ -64,7 +64,7 @@ async fn a_server_that_does_not_answer_is_not_waited_for_forever() {
     assert_eq!(failure(&outcome)["type"], "comfyui_error");
 }
 
-/// A history that is too large to be taken will be so at the next look, too.
+/// A history beyond the limit would be so at the next poll as well.
 #[tokio::test]
 async fn a_history_beyond_the_limit_fails_the_run() {
     let outputs = json!({"3": {"text": ["x".repeat(100_000)]}});

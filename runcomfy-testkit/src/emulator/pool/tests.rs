@@ -1,4 +1,4 @@
-//! The emulator with recorded ComfyUI servers behind it, from the outside.
+//! Tests of the emulator with recorded ComfyUI servers, over HTTP.
 
 use std::{
     path::Path,
@@ -36,14 +36,14 @@ mod queue;
 mod reported;
 mod stopped;
 
-/// Long enough for anything here; a hang is a failure.
+/// Longer than any test needs.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 const DEPLOYMENT: &str = "a1b2c3d4-0000-4000-8000-000000000001";
-/// One that may have one instance only; the other may have two.
+/// A deployment with at most one instance; the other may have two.
 const NARROW: &str = "a1b2c3d4-0000-4000-8000-000000000002";
 
-/// No waiting where a server on this machine is not there.
+/// Short timeouts, because local servers answer at once.
 fn impatient() -> Times {
     Times {
         poll: Duration::from_millis(20),
@@ -53,7 +53,7 @@ fn impatient() -> Times {
     }
 }
 
-/// An emulator whose accounts begin so, with these servers behind it.
+/// An emulator with this template and these servers.
 fn behind(account: FakeBuilder, servers: &[&Replay]) -> EmulatorBuilder {
     let mut builder = Emulator::builder().account(account);
     builder.comfyui_times = impatient();
@@ -64,7 +64,7 @@ async fn emulator(servers: &[&Replay]) -> Emulator {
     behind(FakeRunComfy::builder(), servers).start().await.unwrap()
 }
 
-/// The next to be started on this state, where the last may not be gone quite yet.
+/// An emulator on this state file. Retries while the last one still holds the file.
 async fn emulator_on(state: &Path, servers: &[&Replay]) -> Emulator {
     let started = async {
         loop {
@@ -79,14 +79,14 @@ async fn emulator_on(state: &Path, servers: &[&Replay]) -> Emulator {
     tokio::time::timeout(PATIENCE, started).await.unwrap()
 }
 
-/// A server that stops a recording before its first message of this type, until it is released.
+/// A server that waits before its first message of this type until it is released.
 fn held(name: &str, kind: &str) -> Replay {
     let recording = Recording::load(name);
     let hold = Some(recording.index(kind));
     Replay::changed(recording, Changes { hold, ..Changes::default() })
 }
 
-/// Somebody who calls.
+/// A client of one account.
 #[derive(Clone)]
 struct Caller {
     origin: url::Url,
@@ -94,13 +94,13 @@ struct Caller {
     http: reqwest::Client,
 }
 
-/// A request, and whose.
+/// A request and its caller.
 #[derive(Clone)]
 struct Asked {
     caller: Caller,
     deployment: &'static str,
     id: String,
-    /// What tells it from others where it is run.
+    /// Identifies the request on the server.
     mark: String,
 }
 
@@ -115,7 +115,7 @@ impl Reply {
         serde_json::from_slice(&self.bytes).unwrap()
     }
 
-    /// What makes it an error of the service.
+    /// The status and the error code.
     fn service_error(&self) -> (u16, Option<i64>) {
         (self.status, self.json()["error_code"].as_i64())
     }
@@ -159,7 +159,7 @@ impl Caller {
         Asked { caller: self.clone(), deployment, id, mark }
     }
 
-    /// Submits what was recorded under this name.
+    /// Submits the recorded graph with this name.
     async fn submit(&self, name: &str) -> Asked {
         self.submit_to(DEPLOYMENT, recorded(name)).await
     }
@@ -168,7 +168,7 @@ impl Caller {
         self.call("GET _emulator/overview", None).await.json()
     }
 
-    /// Waits until the servers are in these states.
+    /// Waits until the servers have these states.
     async fn servers(&self, states: &[&str]) {
         let expected = json!(states);
         let there = async {
@@ -185,7 +185,7 @@ impl Caller {
     }
 }
 
-/// The body that asks for a run that was recorded.
+/// The body that submits a recorded graph.
 fn recorded(name: &str) -> Value {
     let recording = Recording::load(name);
     let mut body = Map::new();
@@ -211,7 +211,7 @@ impl Asked {
         self.ask("POST", "cancel").await.json()
     }
 
-    /// Its status, once that is this.
+    /// Waits for this status.
     async fn is(&self, word: &str) -> Value {
         let there = async {
             loop {
@@ -224,7 +224,7 @@ impl Asked {
         tokio::time::timeout(PATIENCE, there).await.unwrap()
     }
 
-    /// Its result, once it is over.
+    /// Waits for the end and returns the result.
     async fn result(&self) -> Value {
         let over = async {
             loop {
@@ -244,18 +244,18 @@ impl Asked {
     }
 }
 
-/// What of a failure says what it is.
+/// The status and the type of the error.
 fn kind(result: &Value) -> (&str, &str) {
     (result["status"].as_str().unwrap(), result["error"]["type"].as_str().unwrap_or_default())
 }
 
-/// The requests that reached a server, by their marks.
+/// The marks of the requests that reached a server.
 fn taken(server: &Replay) -> Vec<String> {
     let sent = server.graphs().into_iter();
     sent.map(|sent| sent["extra_data"]["mark"].as_str().unwrap().to_owned()).collect()
 }
 
-/// The ids that they were to run under.
+/// The prompt ids under which they were submitted.
 fn prompt_ids(server: &Replay) -> Vec<String> {
     let sent = server.graphs().into_iter();
     sent.map(|sent| sent["prompt_id"].as_str().unwrap().to_owned()).collect()
@@ -265,7 +265,7 @@ fn count(server: &Replay, start: &str) -> usize {
     server.calls().iter().filter(|call| call.starts_with(start)).count()
 }
 
-/// Has somebody else give the server a run that was recorded, with no emulator.
+/// Submits a recorded graph directly, as another client of the server.
 async fn somebody_elses(server: &Replay, name: &str) {
     let body = json!({"prompt": Recording::load(name).graph, "client_id": "somebody else"});
     let http = outgoing::direct_client(PATIENCE).unwrap();
@@ -279,7 +279,7 @@ async fn delete(caller: &Caller, deployment: &str) {
     assert_eq!(reply.status, 204);
 }
 
-/// Waits until this is so.
+/// Waits until this is true.
 async fn until(what: impl Fn() -> bool) {
     let so = async {
         while !what() {

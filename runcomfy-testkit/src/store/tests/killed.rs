@@ -1,4 +1,4 @@
-//! A process that is killed while it writes has lost nothing that it was told is on disk.
+//! A process that is killed while it writes has lost no acknowledged record.
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
@@ -7,7 +7,8 @@ use std::{
 
 use super::*;
 
-/// Where the process that is to be killed finds the log. This test is both that process and its killer.
+/// The variable with the log for the process to kill. This test is both that process and the one that kills
+/// it.
 const LOG: &str = "LOG_OF_THE_PROCESS_THAT_IS_KILLED";
 const THIS_TEST: &str = "store::tests::killed::nothing_acknowledged_is_lost_or_doubled_by_a_kill";
 
@@ -28,7 +29,7 @@ fn nothing_acknowledged_is_lost_or_doubled_by_a_kill() {
     }
 }
 
-/// Numbers that the process was told are on disk: at least so many, until it was killed.
+/// The numbers that were acknowledged, at least this many, until the process was killed.
 fn acknowledged_by_one_that_is_killed(path: &Path, at_least: usize) -> Vec<u64> {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", THIS_TEST, "--nocapture", "--test-threads=1"])
@@ -50,7 +51,7 @@ fn acknowledged_by_one_that_is_killed(path: &Path, at_least: usize) -> Vec<u64> 
     acknowledged
 }
 
-/// Eight at a time append numbers, and print each that is on disk.
+/// Eight tasks append numbers and print each acknowledged one.
 fn write_until_killed(path: &Path) {
     let (store, records) = reopen(path);
     let next = Arc::new(std::sync::Mutex::new(records.len() as u64));

@@ -1,8 +1,8 @@
-//! A file that can't be used says why, and not one byte of it changes.
+//! An unreadable file is reported with its cause and not changed.
 
 use super::*;
 
-/// A log with some records in it, closed well.
+/// A log with some records, closed properly.
 fn written(path: &Path) -> Vec<u8> {
     let (store, _) = reopen(path);
     for number in 0..200 {
@@ -12,7 +12,7 @@ fn written(path: &Path) -> Vec<u8> {
     fs::read(path).unwrap()
 }
 
-/// Opens a file of these bytes, which fails, and looks that they are the same afterwards.
+/// Opens a file with these bytes, which fails, and checks that it is unchanged.
 #[track_caller]
 fn refused(bytes: &[u8]) -> OpenError {
     let (_directory, path) = place();
@@ -66,7 +66,7 @@ fn a_format_before_the_first_is_refused() {
     assert!(matches!(error, OpenError::OtherFormat { .. }), "{error:?}");
 }
 
-/// The format of a file that nobody has open.
+/// The format of a closed file.
 fn format_of(path: &Path) -> Option<u64> {
     tables::format(&Database::open(path).unwrap().begin_read().unwrap()).unwrap()
 }
@@ -139,7 +139,7 @@ fn a_record_that_is_refused_leaves_the_log_as_it_was() {
     assert_eq!(reopen(&path).1.len(), 200);
 }
 
-/// Neither was ever a log, so there is nothing to lose.
+/// Neither was ever a log, so nothing is lost.
 #[test]
 fn an_empty_file_and_one_never_finished_begin_a_log() {
     let (_directory, path) = place();
@@ -174,7 +174,7 @@ fn a_device_is_no_place_for_a_log() {
     assert!(matches!(error, OpenError::NotAFile { .. }), "{error:?}");
 }
 
-/// Who runs tests as root may open anything, so the system's word is played.
+/// Tests may run as root, which can open any file, so the error is simulated.
 #[test]
 fn a_file_that_may_not_be_opened_says_so() {
     for kind in [ErrorKind::PermissionDenied, ErrorKind::ReadOnlyFilesystem] {

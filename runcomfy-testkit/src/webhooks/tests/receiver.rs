@@ -1,4 +1,4 @@
-//! A receiver that answers as it is told to, and says by what it was called.
+//! A webhook receiver with scripted responses.
 
 use std::{
     collections::VecDeque,
@@ -21,21 +21,21 @@ use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use url::Url;
 
-/// How it answers a call.
+/// The response to a call.
 #[derive(Clone, Copy)]
 pub(super) enum Answer {
-    /// 200, and a body without end.
+    /// 200 with an endless body.
     Endless,
     Never,
     Redirect(&'static str),
-    /// 200, and a body that never comes.
+    /// 200 with a body that never comes.
     Stalled,
     Status(u16),
-    /// 200, but not before [`Receiver::release`].
+    /// 200 after [`Receiver::release`].
     WhenReleased,
 }
 
-/// What it was called with.
+/// A received call.
 pub(super) struct Call {
     pub(super) target: String,
     pub(super) headers: HeaderMap,
@@ -59,7 +59,7 @@ struct Shared {
 }
 
 impl Receiver {
-    /// One that gives these answers, then 200 to all.
+    /// Starts a receiver that sends these responses and then 200.
     pub(super) async fn start(answers: impl IntoIterator<Item = Answer>) -> Self {
         Self::over(TcpListener::bind("127.0.0.1:0").await.unwrap(), answers)
     }
@@ -89,23 +89,23 @@ impl Receiver {
         soon(self.calls.recv()).await.unwrap()
     }
 
-    /// How many bytes of endless answers were taken from it.
+    /// How many bytes of endless responses were sent.
     pub(super) fn sent(&self) -> usize {
         self.shared.sent.load(Ordering::SeqCst)
     }
 
-    /// Lets those be answered that wait for it.
+    /// Answers the waiting calls.
     pub(super) fn release(&self) {
         self.shared.released.cancel();
     }
 
-    /// How many calls it had under way at a time.
+    /// The most concurrent calls.
     pub(super) fn most_at_once(&self) -> usize {
         self.shared.most.load(Ordering::SeqCst)
     }
 }
 
-/// What happens soon, or the test has failed.
+/// Waits for an event, or fails.
 pub(super) async fn soon<T>(event: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(10), event).await.unwrap()
 }
@@ -145,7 +145,7 @@ async fn answer(
     }
 }
 
-/// A call that counts as long as it is there.
+/// Counts a call until it is dropped.
 struct UnderWay<'a>(&'a Shared);
 
 impl<'a> UnderWay<'a> {

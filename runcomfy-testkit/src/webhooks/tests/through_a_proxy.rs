@@ -1,10 +1,10 @@
-//! A proxy that the environment names is not for receivers on this machine, and not gone around for others.
+//! A proxy of the environment is not used for local receivers and not bypassed for others.
 
 use std::process::Command;
 
 use super::*;
 
-/// Set in the process whose environment names a proxy. This test runs there too.
+/// Set in the child process that runs this test with a proxy in its environment.
 const INSIDE: &str = "WEBHOOKS_BEHIND_A_PROXY";
 const THIS_TEST: &str =
     "webhooks::tests::through_a_proxy::a_receiver_on_this_machine_is_called_directly";
@@ -14,7 +14,7 @@ fn a_receiver_on_this_machine_is_called_directly() {
     if std::env::var_os(INSIDE).is_some() {
         return deliver_here();
     }
-    // Nobody listens there.
+    // A port without a listener.
     const NO_PROXY_AT_ALL: &str = "http://127.0.0.1:9";
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", THIS_TEST])

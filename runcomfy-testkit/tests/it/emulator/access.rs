@@ -1,4 +1,4 @@
-//! Who may call, what else there is, and how refusals are written.
+//! Tests of tokens, other routes, and error responses.
 
 use std::time::Duration;
 
@@ -136,7 +136,7 @@ async fn after_a_shutdown_no_call_is_answered() {
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
 }
 
-/// The clock is paused so that the wait for the call under way is over at once.
+/// The clock is paused, so that the wait for the call in progress ends at once.
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_cuts_off_a_call_that_does_not_end() {
     let emulator = serve(quick()).await;
@@ -147,7 +147,7 @@ async fn a_shutdown_cuts_off_a_call_that_does_not_end() {
          authorization: Bearer me\r\ncontent-length: 2\r\nexpect: 100-continue\r\n\r\n"
     );
     socket.write_all(head.as_bytes()).await.unwrap();
-    // It waits for the body now, which never comes.
+    // It waits for the body, which never comes.
     let mut waits = *b"HTTP/1.1 100 Continue\r\n\r\n";
     socket.read_exact(&mut waits).await.unwrap();
     emulator.shutdown().await;

@@ -1,4 +1,4 @@
-//! Deployments on the wire.
+//! Tests of deployments over HTTP.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! The files that results name.
+//! Tests of output files.
 
 use runcomfy_testkit::Emulator;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{BROKEN, PAUSED, TEXT_TO_IMAGE, ask, endless, fetch, quick, serve, submit};
 use crate::http::{call, call_as};
 
-/// The bytes and the size of the picture that a run with these overrides makes.
+/// The bytes and the size of the image of a run with these overrides.
 async fn picture(emulator: &Emulator, overrides: Value) -> (Vec<u8>, (u32, u32)) {
     let mut overrides = overrides;
     overrides["5"] = json!({"inputs": {"width": 48, "height": 32}});

@@ -1,4 +1,4 @@
-//! Which ids are new at each start, and which are not.
+//! Tests of random and fixed ids.
 
 use std::collections::HashSet;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::*;
 
-/// What an emulator calls the things of an account: a deployment that was made, a request, an instance.
+/// The ids of a created deployment, a request and an instance.
 async fn ids(builder: EmulatorBuilder) -> Vec<String> {
     let account = FakeRunComfy::builder().cold_start(Duration::ZERO).run_time(Duration::ZERO);
     let emulator = builder.account(account).start().await.unwrap();
@@ -48,7 +48,7 @@ async fn accounts_that_are_made_one_by_one_have_new_ids_as_well() {
     assert_ne!(request().await, request().await);
 }
 
-/// They are in documents, and in the configuration of clients.
+/// They are used in documents and in configurations of clients.
 #[tokio::test]
 async fn the_samples_keep_their_ids() {
     let emulator = Emulator::builder().start().await.unwrap();

@@ -1,4 +1,4 @@
-//! Under which names it answers, and which it gives out.
+//! Tests of accepted host names and of URLs in responses.
 
 use std::io;
 

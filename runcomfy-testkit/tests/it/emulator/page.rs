@@ -1,4 +1,4 @@
-//! The page at `/`, as far as no browser is needed.
+//! Tests of the page that need no browser.
 
 use runcomfy_testkit::FakeRunComfy;
 
@@ -23,7 +23,7 @@ async fn the_page_and_its_files_need_no_token_and_may_run_nothing_else() {
         assert_eq!(reply.header("referrer-policy").as_deref(), Some("no-referrer"), "{path}");
         seen += 1;
         if path == "/" {
-            // What it names in quotes: links, scripts and pictures.
+            // The quoted URLs of links, scripts and images.
             let named = reply.text().split('"').filter(|word| word.starts_with("/_emulator/"));
             wanted.extend(named.map(str::to_owned));
             assert!(!reply.text().contains("://"), "the page names an address elsewhere");

@@ -1,4 +1,4 @@
-//! Submits, states, results and cancellations on the wire.
+//! Tests of submits, statuses, results and cancellations over HTTP.
 
 use serde_json::{Value, json};
 
@@ -137,7 +137,7 @@ async fn what_is_wrong_with_a_submit_is_told_by_number() {
     assert_eq!(refusal(&request), (404, 404_001));
 }
 
-/// As some editors put before a file that is then sent.
+/// Some editors write a byte order mark into a file that is then sent.
 #[tokio::test]
 async fn a_byte_order_mark_before_the_body_is_nothing() {
     let emulator = serve(quick()).await;

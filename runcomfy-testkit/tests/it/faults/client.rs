@@ -1,4 +1,4 @@
-//! The project's own client before every fault: what it says of the outcome is true, and nothing is done
+//! The project's own HTTP client with every fault: the outcome that it reports is true, and nothing is done
 //! twice.
 
 use std::time::Duration;
@@ -28,7 +28,7 @@ fn client(emulator: &Emulator) -> HttpApi {
         .unwrap()
 }
 
-/// With waits as short as a test wants them.
+/// The fault with short delays.
 fn brief(kind: FaultKind) -> Fault {
     let fault = Fault::new(kind);
     let (name, value) = match kind {
@@ -55,15 +55,15 @@ const DISABLED: End = Err((ErrorKind::DeploymentDisabled, Outcome::Rejected));
 const FORBIDDEN: End = Err((ErrorKind::PermissionDenied, Outcome::Rejected));
 const NO_TOKEN: End = Err((ErrorKind::Unauthenticated, Outcome::Rejected));
 
-/// What a submit that meets it once ends in, and a read that does.
+/// The outcome of a submit and of a read that have the fault once.
 fn expected(kind: FaultKind) -> Option<(End, End)> {
     use FaultKind::*;
     Some(match kind {
-        // Refused, so tried again; or the right answer, oddly put; or nothing that a submit would notice.
+        // Retried after a refusal, or a correct response, or without effect on a submit.
         RateLimited | Unavailable | WrongContentType | UnknownFields | UnknownStatus
         | CanceledSpelling | CancelledSpelling | NotFoundAtFirst | FailedRun | PartialOutputs
         | NoOutputs | CancelledRun => (Ok(()), Ok(())),
-        // Before anything was sent, as far as one can tell.
+        // The connection ended before anything was sent.
         ResetAtAccept | CloseAtAccept => (Ok(()), Ok(())),
         ErrorCode => (DISABLED, DISABLED),
         Refused => (FORBIDDEN, FORBIDDEN),
@@ -83,7 +83,7 @@ async fn a_submit_ends_as_the_fault_allows_and_never_starts_two_runs() {
     for kind in FaultKind::ALL {
         let (wanted, _) = expected(*kind).expect("an expectation for each fault");
         for effect in ["applied", "none"] {
-            // A refusal that took effect is a service that lies: nobody can do right by it.
+            // A refusal that took effect cannot be handled correctly by any client.
             let lies = matches!(wanted, Ok(()) | Err((_, Outcome::Rejected)));
             let fault = match brief(*kind).with("effect", effect) {
                 Ok(fault) if !lies || fault == brief(*kind) => fault,
@@ -95,14 +95,14 @@ async fn a_submit_ends_as_the_fault_allows_and_never_starts_two_runs() {
                 end(client(&emulator).submit_request(&InferenceRequest::new(id.clone())).await);
             let at_accept = matches!(kind, FaultKind::ResetAtAccept | FaultKind::CloseAtAccept);
             if at_accept && end == UNAVAILABLE {
-                // The call had left already when the connection ended: it can't know.
+                // The request had already been sent when the connection ended.
                 end = Ok(());
                 assert_eq!(fake.runs_started(), 0, "{fault}");
             } else {
                 let runs = u64::from(end.is_ok() || fault.effect() == Effect::Applied);
                 assert_eq!(fake.runs_started(), runs, "{fault}");
             }
-            // Its head says what its body is too slow to: that the service failed.
+            // The response's head reports the failure before its slow body.
             let failed = *kind == FaultKind::Trickle && fault.effect() == Effect::Withheld;
             assert_eq!(end, if failed { UNAVAILABLE } else { wanted }, "{fault}");
             settled(&emulator).await;

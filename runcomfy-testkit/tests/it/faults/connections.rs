@@ -1,4 +1,4 @@
-//! Faults of the connection, told apart as the socket tells them.
+//! Tests of connection faults, as the socket shows them.
 
 use std::time::Duration;
 
@@ -68,7 +68,7 @@ async fn a_reset_before_the_body_does_not_wait_for_it() {
     let (emulator, fake) = quick().await;
     let path = format!("POST /prod/v1/deployments/{DEPLOYMENT}/inference");
     let whole = written(&path, "reset_before_body", &" ".repeat(1000));
-    // The head and the beginning of the body: the rest never comes.
+    // The head and a part of the body.
     let seen = send(&emulator, &whole[..whole.len() - 990], PATIENCE).await;
     assert_eq!((seen.bytes.len(), seen.end), (0, End::Reset));
     assert_eq!(fake.runs_started(), 0);
@@ -135,7 +135,7 @@ async fn a_stall_ends_at_once_when_the_emulator_stops() {
         }
     };
     timeout(PATIENCE, stalled).await.unwrap();
-    // Less than the time for which a shutdown waits for calls under way.
+    // Less than the time for which a shutdown waits for calls in progress.
     timeout(Duration::from_secs(4), emulator.shutdown()).await.unwrap();
     let ended = timeout(PATIENCE, socket.read_to_end(&mut Vec::new())).await.unwrap();
     assert!(matches!(ended, Ok(0) | Err(_)), "{ended:?}");
@@ -155,7 +155,7 @@ async fn a_connection_with_a_fault_leaves_the_others_alone() {
         let mut answer = [0; 15];
         timeout(PATIENCE, kept.read_exact(&mut answer)).await.unwrap().unwrap();
         assert_eq!(&answer, b"HTTP/1.1 200 OK", "{fault}");
-        // The rest of it, up to the end of its body.
+        // The rest of the body.
         let mut rest = Vec::new();
         while !rest.ends_with(b"}") {
             rest.push(timeout(PATIENCE, kept.read_u8()).await.unwrap().unwrap());

@@ -1,4 +1,4 @@
-//! The routes by which faults are had, seen and ended, by whoever may.
+//! Tests of the control API for faults.
 
 use runcomfy_testkit::{Emulator, FaultKind, Scenario};
 use serde_json::{Value, json};
@@ -46,7 +46,7 @@ async fn a_rule_is_added_seen_at_work_and_cleared() {
         "account": account, "times": 5, "skip": 1, "every": 2, "fired": 1,
     }]);
     assert_eq!(listed["rules"], shown);
-    // As it is shown, it can be given back.
+    // The listed form is accepted as input.
     let again = json!({"fault": "stall", "account": account});
     assert_eq!(post(&emulator, FAULTS, &again).await.json()["rules"][1]["account"], account);
     let cleared = call(&emulator, &format!("DELETE {FAULTS}"), "", "").await;
@@ -95,7 +95,7 @@ async fn a_rule_that_makes_no_sense_is_refused_by_the_name_of_its_field() {
         (json!({"fault": "stall", "account": "me"}), "account"),
         (json!({"fault": {"fault": "trickle", "bytes": "many"}}), "bytes"),
         (json!({"fault": {"fault": "redirect", "to": "http://x/\r\nset-cookie: a=b"}}), "to"),
-        // Nobody could take it back.
+        // It could not be removed.
         (json!({"fault": "reset_at_accept"}), "times"),
         (json!({"fault": "reset_at_accept", "times": 1, "token": "me"}), "fault"),
     ] {
@@ -127,7 +127,7 @@ async fn a_page_of_another_origin_can_change_nothing_and_read_nothing() {
     for sent in simple {
         assert_eq!(send(&emulator, &sent, PATIENCE).await.status(), 415, "{sent}");
     }
-    // What a browser asks before it sends anything else is not granted.
+    // A CORS preflight is not granted.
     for what in ["OPTIONS /_emulator/faults", "GET /_emulator/faults", "GET /_emulator/counters"] {
         let asked = written(what, "", "").replace(
             "connection: close",
@@ -156,7 +156,7 @@ async fn nothing_shows_a_token() {
     let accounts = emulator.counters().accounts;
     let (name, one) = accounts.iter().next().unwrap();
     assert_eq!((accounts.len(), name.len(), one.calls), (1, 12, 1));
-    // The same name on both sides, so that one can be put to the other.
+    // The same name in both, so that they can be related.
     assert_eq!(shown.matches(&format!("\"{name}\"")).count(), 3);
 }
 

@@ -1,4 +1,4 @@
-//! The numbers add up, whatever happens to calls and connections.
+//! The counters add up whatever happens to calls and connections.
 
 use std::{
     sync::{Arc, Mutex},
@@ -17,11 +17,11 @@ use super::{DEPLOYMENT, all_is_well, connect, quick, settled, submit, written};
 
 const USERS: u64 = 8;
 const CALLS_EACH: u64 = 250;
-/// One of so many calls is not waited for.
+/// One of this many calls is abandoned.
 const LEAVES_EVERY: u64 = 10;
 const LEAVES_AT_ONCE: u64 = USERS * CALLS_EACH / LEAVES_EVERY;
 
-/// What one user does: calls of all sorts with faults of all sorts, some of which it gives up at once.
+/// One user: calls of all kinds with faults of all kinds, some of them abandoned.
 async fn use_it(emulator: Arc<Emulator>, user: u64) {
     let mut luck = fastrand::Rng::with_seed(user);
     let mut request = "none".to_owned();
@@ -39,7 +39,7 @@ async fn use_it(emulator: Arc<Emulator>, user: u64) {
         };
         let kind = FaultKind::ALL[luck.usize(..FaultKind::ALL.len())];
         let fault = match kind {
-            // Of these no others are left to see.
+            // This one would affect all later calls.
             FaultKind::TokenRevoked => String::new(),
             FaultKind::GzipBomb => "gzip_bomb(mib=4)".to_owned(),
             FaultKind::NotFoundAtFirst => "not_found_at_first(ms=5)".to_owned(),
@@ -62,9 +62,9 @@ async fn use_it(emulator: Arc<Emulator>, user: u64) {
     }
 }
 
-/// Sends, reads for a while, and leaves. The id of a request, where the answer has one.
+/// Sends a call, reads for a while and disconnects. Returns the request id of the response, if there is one.
 async fn exchange(emulator: &Emulator, sent: &str, patience: Duration) -> Option<String> {
-    // A fault may end the connection at any time, even this early.
+    // A fault may end the connection even this early.
     let mut socket = connect(emulator).await.ok()?;
     drop(socket.write_all(sent.as_bytes()).await);
     let mut answer = vec![0; 65_536];
@@ -104,7 +104,7 @@ async fn they_add_up_under_random_faults() {
     }
     emulator.clear_faults();
     let all = USERS * CALLS_EACH;
-    // Those that were not waited for may still be on their way in.
+    // Abandoned calls may not have arrived yet.
     let at_rest = async {
         let rests = || {
             let counters = emulator.counters();
@@ -114,9 +114,9 @@ async fn they_add_up_under_random_faults() {
             settled(&emulator).await;
         }
     };
-    // What is wrong is said below.
+    // The assertions below report what is wrong.
     drop(timeout(super::PATIENCE, at_rest).await);
-    // Whoever left may have come and gone before the call began, which nobody can write down.
+    // An abandoned connection may end before its call is read, so it is not recorded.
     let arrived = || {
         let counters = emulator.counters();
         let calls = counters.totals.calls + counters.open.calls + counters.unauthenticated;
@@ -131,7 +131,7 @@ async fn they_add_up_under_random_faults() {
     let totals = &counters.totals;
     assert_eq!((totals.submits.accepted, counters.accounts.len()), (started, 4));
     assert_eq!(totals.submits.seen, totals.calls_of(Operation::SubmitRequest));
-    // A property of nothing proves nothing.
+    // The test must have had all kinds of outcomes.
     let submits = &totals.submits;
     for count in [submits.refused, submits.withheld, submits.confirmed, submits.answers_lost] {
         assert!(count > 20, "{counters:#?}");
@@ -144,7 +144,7 @@ async fn what_does_not_add_up_is_named() {
     let (emulator, fake) = quick().await;
     submit(&emulator, "").await;
     all_is_well(&emulator, "nothing").await;
-    // Behind the emulator's back.
+    // Started without the emulator.
     let id = runcomfy_core::DeploymentId::new(DEPLOYMENT).unwrap();
     let request = runcomfy_core::InferenceRequest::new(id);
     runcomfy_core::RunComfyApi::submit_request(&fake, &request).await.unwrap();
@@ -172,7 +172,7 @@ async fn a_call_whose_caller_leaves_in_the_middle_is_written_down() {
     settled(&emulator).await;
     let CallCounters { submits, answered, .. } = emulator.counters().totals;
     assert_eq!(emulator.counters().broken(), [""; 0]);
-    // Answered, though nobody was there any more.
+    // Answered, although the caller had disconnected.
     assert_eq!((answered["4xx"], answered["5xx"]), (1, 1));
     assert_eq!((submits.refused, submits.withheld, fake.runs_started()), (1, 1, 0));
 }

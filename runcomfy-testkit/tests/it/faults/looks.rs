@@ -1,4 +1,4 @@
-//! Faults that show when a request is looked at, or a token used again.
+//! Tests of faults that appear when a request is polled or a token is used again.
 
 use std::time::Duration;
 

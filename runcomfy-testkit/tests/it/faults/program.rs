@@ -1,4 +1,4 @@
-//! Faults on the program's command line.
+//! Tests of faults on the program's command line.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
@@ -40,7 +40,7 @@ fn the_lists_name_everything_once() {
     let named = listed.lines().filter(|line| !line.starts_with(' '));
     let names: Vec<_> = named.map(|line| line.split('(').next().unwrap()).collect();
     assert_eq!(names, FaultKind::ALL.iter().map(|kind| kind.as_str()).collect::<Vec<_>>());
-    // What is listed can be given as it stands, so that a line of it is a place to begin.
+    // A listed line is valid input.
     let usual = listed.lines().find(|line| line.starts_with("trickle")).unwrap();
     assert_eq!(usual, "trickle(bytes=1,every_ms=200,of=body,effect=applied)");
 }

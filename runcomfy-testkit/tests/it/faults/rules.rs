@@ -1,4 +1,4 @@
-//! Which calls meet a fault, how often, and with what luck.
+//! Tests of fault rules: which calls have a fault, how often, and with which probability.
 
 use proptest::prelude::*;
 use runcomfy_core::Operation;
@@ -114,7 +114,7 @@ async fn a_header_that_makes_no_sense_is_refused_and_the_call_with_it() {
     assert_eq!((fake.runs_started(), emulator.counters().totals.submits.withheld), (0, 10));
 }
 
-/// Every parameter that the catalogue names, as something that it may be.
+/// Every parameter in the catalogue, with any valid value.
 fn any_fault() -> impl Strategy<Value = Fault> {
     let kind = prop::sample::select(FaultKind::ALL);
     let words = "[ -~]{1,12}|päuse, \"(quoted)\"=\\\\";
@@ -123,7 +123,7 @@ fn any_fault() -> impl Strategy<Value = Fault> {
         let texts = ["message", "to", "type", "word"];
         let choices = [("of", "response"), ("end", "reset"), ("end", "close"), ("shape", "many")];
         let mut fault = Fault::new(kind);
-        // Whatever it does not have is refused, and left out.
+        // Unknown parameters are refused and left out.
         let mut give = |name: &str, value: Value| {
             if let Ok(given) = fault.clone().with(name, value) {
                 fault = given;

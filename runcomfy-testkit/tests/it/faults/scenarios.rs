@@ -1,4 +1,4 @@
-//! What each scenario does to a series of calls.
+//! Tests of scenarios with a sequence of calls.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -87,7 +87,7 @@ async fn slow_answers_come_late_or_never_and_others_at_once() {
     let path = format!("/prod/v1/deployments/{}/requests/{request}/status", super::DEPLOYMENT);
     for _ in 0..10 {
         let asked = written(&format!("GET {path}"), "", "");
-        // Enough to tell what it is.
+        // Enough time to recognize the fault.
         send(&emulator, &asked, Duration::from_millis(50)).await;
     }
     settled(&emulator).await;

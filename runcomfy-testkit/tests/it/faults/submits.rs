@@ -1,4 +1,4 @@
-//! Faults of answers and of runs, on submits: what is seen, and whether a run was started.
+//! Tests of response and run faults on submits: the response, and whether a run was started.
 
 use std::{io::Read as _, time::Duration};
 
@@ -9,7 +9,7 @@ use super::{End, Seen, all_is_well, look, quick, submit};
 
 type Case = (&'static str, u64, fn(&Seen));
 
-/// Each fault, how many runs it leaves, and what the caller sees.
+/// Each fault, the number of runs that it starts, and the caller's response.
 pub(super) const ANSWERS: [Case; 26] = [
     ("rate_limited", 0, |seen| {
         assert_eq!((seen.status(), seen.json()), (429, json!({"message": "Too Many Requests"})));
@@ -107,7 +107,7 @@ fn is_page(seen: &Seen, status: u16) {
     assert!(seen.body().starts_with(b"<html>"));
 }
 
-/// The body behind `transfer-encoding: chunked`.
+/// The body of a response with `transfer-encoding: chunked`.
 fn unchunked(mut rest: &[u8]) -> Vec<u8> {
     let mut body = Vec::new();
     loop {
@@ -139,7 +139,7 @@ async fn each_answer_is_as_the_table_says_and_so_is_its_effect() {
 
 type Ends = fn(&serde_json::Value);
 
-/// Each fault of a run, and what its result says.
+/// Each run fault and its result.
 pub(super) const RUNS: [(&str, Ends); 6] = [
     ("failed_run", |result| {
         assert_eq!(result["status"], "failed");
@@ -169,7 +169,7 @@ async fn each_fault_of_a_run_shows_in_its_result() {
         let submitted = submit(&emulator, fault).await;
         let request = submitted.json()["request_id"].as_str().unwrap().to_owned();
         ends(&look(&emulator, &request, "result", "").await.json());
-        // The next is as usual.
+        // The next run is normal.
         let next = submit(&emulator, "").await.json()["request_id"].as_str().unwrap().to_owned();
         assert_eq!(look(&emulator, &next, "result", "").await.json()["status"], "succeeded");
         assert_eq!(fake.runs_started(), 2);

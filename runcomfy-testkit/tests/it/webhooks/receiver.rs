@@ -1,4 +1,4 @@
-//! A receiver that answers as the test says, and tells what came.
+//! A webhook receiver for tests.
 
 use std::{
     sync::{Arc, Mutex},
@@ -15,7 +15,7 @@ use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::task::AbortOnDropHandle;
 use url::{Url, form_urlencoded};
 
-/// A call of the receiver.
+/// A received call.
 #[derive(Debug)]
 pub(super) struct Told {
     pub(super) target: String,
@@ -39,7 +39,7 @@ struct Shared {
 }
 
 impl Receiver {
-    /// One that answers each payload with the status that this gives.
+    /// Starts a receiver whose status for each payload is given by `answers`.
     pub(super) async fn start(answers: impl FnMut(&Value) -> u16 + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
@@ -54,13 +54,13 @@ impl Receiver {
         self.base.join(path).unwrap().into()
     }
 
-    /// The parameters of a submit that is to be told here.
+    /// The query of a submit with this webhook.
     pub(super) fn query(&self, path: &str, more: &str) -> String {
         let url: String = form_urlencoded::byte_serialize(self.url(path).as_bytes()).collect();
         format!("webhook={url}{more}")
     }
 
-    /// What comes next, soon.
+    /// The next call.
     pub(super) async fn told(&mut self) -> Told {
         tokio::time::timeout(Duration::from_secs(20), self.told.recv()).await.unwrap().unwrap()
     }

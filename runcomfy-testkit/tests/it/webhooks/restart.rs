@@ -1,4 +1,4 @@
-//! What is told after the program was killed, and what is not told again.
+//! Tests of webhooks after the program was killed.
 
 use std::{
     path::Path,
@@ -30,7 +30,7 @@ async fn submit(running: &Running, query: &str) -> String {
 async fn a_kill_loses_nothing_and_repeats_nothing_that_was_acknowledged() {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state");
-    // It takes only the first state until it is mended.
+    // It acknowledges only the first state until it is repaired.
     let mended = Arc::new(AtomicBool::new(false));
     let takes = mended.clone();
     let mut receiver = Receiver::start(move |payload| {
@@ -43,9 +43,9 @@ async fn a_kill_loses_nothing_and_repeats_nothing_that_was_acknowledged() {
     let running = start(&state);
     let request = submit(&running, &query).await;
     assert_eq!(receiver.told().await.payload["status"], "in_queue");
-    // That this is told says that the one before was acknowledged.
+    // The state before was acknowledged.
     assert_eq!(receiver.told().await.payload["status"], "in_progress");
-    // An answer to a submit is given when all that came before it is on the disk.
+    // A submit is answered once all earlier events are on disk.
     submit(&running, "").await;
     running.kill();
 
@@ -57,7 +57,7 @@ async fn a_kill_loses_nothing_and_repeats_nothing_that_was_acknowledged() {
         assert_eq!(payload["request_id"], *request);
         told.push(payload["status"].as_str().unwrap().to_owned());
     }
-    // As often as it was refused, and once more: calls may still have been on their way at the kill.
+    // Calls may have been in progress at the kill, so there can be one more.
     told.dedup();
     assert_eq!(told, ["in_progress", "succeeded"]);
     delivered(&running, 2).await;
@@ -72,7 +72,7 @@ async fn a_kill_loses_nothing_and_repeats_nothing_that_was_acknowledged() {
     }
 }
 
-/// Until so many were acknowledged since it started.
+/// Waits until this many were acknowledged since the start.
 async fn delivered(running: &Running, count: u64) {
     let all = async {
         loop {

@@ -1,5 +1,4 @@
-//! Every way to be refused: those that the service gives by itself, and, at every endpoint, each that it may
-//! give for reasons of its own.
+//! Every error response: those of the service itself, and at every endpoint those on demand.
 
 use std::time::Duration;
 
@@ -13,13 +12,13 @@ fn numbered(status: u16, code: i64) -> (u16, Value) {
     (status, json!({"error_code": code, "error_message": "text"}))
 }
 
-/// With the list of what is wrong.
+/// With the list of validation errors.
 fn detailed(code: i64) -> (u16, Value) {
     let detail = json!([{"loc": ["text"], "msg": "text", "type": "text"}]);
     (422, json!({"error_code": code, "error_message": "text", "detail": detail}))
 }
 
-/// The shape of a refusal, with its number as it is.
+/// The shape of an error response with its error code.
 fn refused(reply: &Reply) -> (u16, Value) {
     let body = reply.json();
     let mut shaped = shape(&body);
@@ -135,8 +134,8 @@ async fn what_is_no_endpoint_is_refused_as_the_framework_does() {
     }
 }
 
-/// Each refusal that is to be had on demand: the fault, the status, and the body's shape. A body of text is
-/// told by its content type.
+/// Each error response on demand: the fault, the status, and the shape of the body. Text bodies are given by
+/// content type.
 fn on_demand() -> Vec<(&'static str, u16, Value)> {
     let numbered = |code: i64| json!({"error_code": code, "error_message": "text"});
     let detail = json!([{"loc": ["text"], "msg": "text", "type": "text"}]);

@@ -1,10 +1,10 @@
-//! What an answer looks like, whatever it says: each value is replaced by the sort that it is of.
+//! The shape of a response: each value is replaced by its kind.
 
 use chrono::DateTime;
 use serde_json::{Map, Value, json};
 
-/// Of a list, and of an object with node ids for keys, each shape is there once. Words of `status` and
-/// `outcome` stay where they are a request's.
+/// Of lists and of objects with node ids as keys, each shape is kept once. Values of `status` and `outcome`
+/// are kept for requests.
 pub(super) fn shape(value: &Value) -> Value {
     match value {
         Value::Null => json!("null"),
@@ -23,7 +23,7 @@ pub(super) fn shape(value: &Value) -> Value {
             let shaped = fields.iter().map(|(key, value)| {
                 let shaped = match key.as_str() {
                     "status" | "outcome" if is_request => value.clone(),
-                    // A node's: each class has its own.
+                    // The inputs of a node, which depend on its class.
                     "inputs" if value.is_object() => json!("object"),
                     _ => shape(value),
                 };
@@ -52,7 +52,7 @@ fn is_by_node(fields: &Map<String, Value>) -> bool {
     !fields.is_empty() && fields.keys().all(|key| key.starts_with(|c: char| c.is_ascii_digit()))
 }
 
-/// The shapes there are, each once.
+/// The different shapes.
 fn merged<'a>(values: impl IntoIterator<Item = &'a Value>) -> Vec<Value> {
     let mut shapes: Vec<Value> = Vec::new();
     for shape in values.into_iter().map(shape) {

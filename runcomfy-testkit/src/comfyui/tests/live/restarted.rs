@@ -1,4 +1,4 @@
-//! Emulators on one real ComfyUI, one after another and at once: each answers with what its own runs made.
+//! Tests of several emulators on one real ComfyUI: each returns its own outputs.
 
 use super::*;
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     emulator::{Emulator, EmulatorBuilder},
 };
 
-/// Emulators that give the same ids at each start, and those that don't.
+/// Emulators with the same ids at each start, and with random ids.
 async fn builders(test: &str) -> Option<[impl Fn() -> EmulatorBuilder; 2]> {
     server(test).await?;
     let url: url::Url = std::env::var("COMFYUI_URL").unwrap().parse().unwrap();
@@ -22,7 +22,7 @@ async fn builders(test: &str) -> Option<[impl Fn() -> EmulatorBuilder; 2]> {
     }))
 }
 
-/// The nodes that made something.
+/// The nodes with outputs.
 #[track_caller]
 fn nodes(result: &Value) -> Vec<String> {
     assert_eq!(result["status"], "succeeded", "{result}");
@@ -31,21 +31,21 @@ fn nodes(result: &Value) -> Vec<String> {
     nodes
 }
 
-/// A picture whose width tells whose it is.
+/// A graph whose image width identifies it.
 fn picture(width: usize) -> Value {
     let mut graph = workflow("invert");
     graph["1"]["inputs"]["width"] = json!(width);
     graph
 }
 
-/// The width of the picture that a result names, from the head of its PNG.
+/// The width of the image in a result, from its PNG header.
 async fn width(caller: &Caller, result: &Value) -> usize {
     assert_eq!(nodes(result), ["3"]);
     let png = caller.file(result["outputs"]["3"]["images"][0]["url"].as_str().unwrap()).await;
     u32::from_be_bytes(png[16..20].try_into().unwrap()) as usize
 }
 
-/// As somebody meets it who starts the emulator anew each time.
+/// A user who restarts the emulator.
 #[tokio::test]
 async fn the_next_emulator_answers_with_its_own_runs() {
     let test = "the_next_emulator_answers_with_its_own_runs";
@@ -68,11 +68,11 @@ async fn what_a_killed_emulator_left_running_is_not_the_next_ones() {
         let first = Caller::start(builder()).await;
         let mut slow = workflow("slow");
         slow["2"]["inputs"]["seed"] = json!(chance());
-        // Some seconds of it.
+        // It takes some seconds.
         slow["33"]["inputs"]["images"] = json!(["9", 0]);
         let request = first.submit(slow).await;
         first.result_unlike(&request, &["in_queue"]).await;
-        // Dropped, so that nobody stops what runs.
+        // Dropped, so that the running job is not cancelled.
         drop(first);
         let second = Caller::start(builder()).await;
         let request = second.submit(picture(72)).await;

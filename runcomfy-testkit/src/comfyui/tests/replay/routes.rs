@@ -1,4 +1,4 @@
-//! The routes of the recorded server.
+//! The routes of the replaying server.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -88,7 +88,7 @@ pub(super) async fn answer(State(shared): State<Arc<Shared>>, mut request: Reque
             broken()
         }
         ("POST", ["prompt"]) => {
-            // Of several, the one of this workflow.
+            // Selects the recording of this workflow.
             let sent = classes(&body["prompt"]);
             let alike = |recording: &Arc<Recording>| classes(&recording.graph) == sent;
             let place = played.recordings.iter().position(alike).unwrap_or_default();
@@ -201,14 +201,14 @@ fn status(status: StatusCode) -> Response {
     Response::builder().status(status).body(Body::empty()).unwrap()
 }
 
-/// An answer that breaks off.
+/// A response that is cut off.
 fn broken() -> Response {
     Response::new(Body::from_stream(futures_util::stream::once(async {
         Err::<Vec<u8>, _>("gone")
     })))
 }
 
-/// The parts of a form: file name and bytes by the name of the field.
+/// The parts of a form: file name and bytes by field name.
 fn form(bytes: &[u8], boundary: &str) -> HashMap<String, (Option<String>, Vec<u8>)> {
     let find =
         |bytes: &[u8], what: &[u8]| bytes.windows(what.len()).position(|window| window == what);

@@ -1,11 +1,11 @@
-//! Emulators that come one after another, or share a server: each gets what its own requests made.
+//! Tests of successive emulators and of emulators that share a server: each returns its own outputs.
 
 use super::*;
 
 /// How accounts get their ids.
 #[derive(Clone, Copy, Debug)]
 enum Ids {
-    /// By chance.
+    /// Random.
     New,
     /// The same at each start.
     Seeded,
@@ -13,7 +13,7 @@ enum Ids {
 
 const BOTH: [Ids; 2] = [Ids::New, Ids::Seeded];
 
-/// One that keeps nothing.
+/// An emulator without a state file.
 async fn start(ids: Ids, server: &Replay) -> Emulator {
     let builder = behind(FakeRunComfy::builder(), &[server]);
     let builder = match ids {
@@ -23,12 +23,12 @@ async fn start(ids: Ids, server: &Replay) -> Emulator {
     builder.start().await.unwrap()
 }
 
-/// The nodes that made something.
+/// The nodes with outputs.
 fn nodes(result: &Value) -> Vec<&str> {
     result["outputs"].as_object().unwrap().keys().map(String::as_str).collect()
 }
 
-/// Those of the recorded run.
+/// The nodes of the recorded run.
 fn recorded_nodes(name: &str) -> Vec<String> {
     let entry = Recording::load(name).entry.unwrap();
     entry["outputs"].as_object().unwrap().keys().cloned().collect()
@@ -60,7 +60,7 @@ async fn the_next_emulator_does_not_answer_with_what_the_last_one_ran() {
         let second = start(ids, &server).await;
         let looks = count(&server, "GET /queue");
         let request = Caller::of(&second).submit("blend").await;
-        // The history was looked into before, and has nothing of it.
+        // The history was read before and has no entry of it.
         server.called("GET /queue", looks + 1).await;
         server.release();
         made(&request, "blend").await;
@@ -90,7 +90,7 @@ async fn the_next_emulator_hands_over_one_job_at_a_time() {
     }
 }
 
-/// Dropped, not shut down: nobody stops what runs.
+/// Dropped, not shut down, so that the running job is not cancelled.
 #[tokio::test]
 async fn what_a_killed_emulator_left_behind_is_not_taken_for_the_next_ones() {
     for ids in BOTH {

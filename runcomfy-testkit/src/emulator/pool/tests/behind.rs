@@ -1,10 +1,10 @@
-//! Runs that wait in a server's own queue, behind what somebody else put there.
+//! Tests of runs that wait in a server's own queue behind another client's job.
 
 use tempfile::TempDir;
 
 use super::*;
 
-/// A server that is busy with somebody else's job, and will do a `blend` after it.
+/// A server that runs another client's job, and a `blend` after it.
 async fn busy() -> Replay {
     let server = held("invert", "executed");
     server.add("blend");
@@ -13,7 +13,7 @@ async fn busy() -> Replay {
     server
 }
 
-/// A request that the server has got, and whose place in its queue was looked at.
+/// A request that the server has accepted and that was found in its queue.
 async fn handed_over(caller: &Caller, server: &Replay) -> Asked {
     let looks = count(server, "GET /queue");
     let request = caller.submit("blend").await;
@@ -44,7 +44,7 @@ async fn time_behind_somebody_elses_job_is_time_in_queue_and_costs_nothing() {
     assert_eq!(taken_by(&server, &[&request, &next]), 2);
 }
 
-/// How many of the graphs that the server got are of these requests, each once.
+/// How many of these requests the server got exactly once.
 fn taken_by(server: &Replay, requests: &[&Asked]) -> usize {
     let sent = server.graphs();
     let of = |request: &&&Asked| {
@@ -92,7 +92,7 @@ async fn one_that_waits_there_is_taken_up_by_the_next_emulator() {
     assert_eq!(taken_by(&server, &[&request]), 1);
 }
 
-/// The one that waits there is not simulated in its place.
+/// The waiting run is not simulated instead.
 #[tokio::test]
 async fn one_that_waits_there_ends_where_the_next_emulator_has_no_server() {
     let server = busy().await;

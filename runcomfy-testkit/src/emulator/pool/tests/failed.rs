@@ -1,11 +1,11 @@
-//! Runs that fail, and what their results say of it.
+//! Tests of failed runs and their results.
 
 use super::*;
 
 async fn failed(server: &Replay, name: &str) -> (Emulator, Asked, Value) {
     let emulator = emulator(&[server]).await;
     let request = Caller::of(&emulator).submit(name).await;
-    // Taken on, over, and only the result tells that it failed.
+    // Accepted and completed; only the result tells the failure.
     assert_eq!(request.is("completed").await["request_id"], request.id.as_str());
     let result = request.result().await;
     assert_eq!(result["status"], "failed", "{result}");
@@ -48,7 +48,7 @@ async fn a_node_that_fails_is_named_with_its_cause() {
     }
 }
 
-/// The server says that all went well. The picture that was wanted is not there.
+/// The server reports success, but the requested image is missing.
 #[tokio::test]
 async fn a_graph_that_was_taken_in_part_has_failed() {
     let node_errors = json!({"9": {

@@ -1,23 +1,23 @@
-//! Runs that outlive the emulator, where it keeps its state.
+//! Tests of runs that outlive the emulator with a state file.
 
 use std::sync::Arc;
 
 use super::*;
 use crate::emulator::pool::Pool;
 
-/// The place of a state that lasts as long as its folder.
+/// A state file in a temporary folder.
 fn state() -> (tempfile::TempDir, std::path::PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state");
     (folder, state)
 }
 
-/// The same request, asked for at another emulator.
+/// The same request at another emulator.
 fn again(request: &Asked, emulator: &Emulator) -> Asked {
     Asked { caller: Caller::with_token(emulator, request.caller.token), ..request.clone() }
 }
 
-/// A file that a result names, from wherever the emulator is now.
+/// A file of a result from the current emulator.
 async fn file(result: &Value, caller: &Caller, pointer: &str) -> Vec<u8> {
     let url = result.pointer(pointer).unwrap().as_str().unwrap();
     let reply = caller.call(&format!("GET {url}"), None).await;
@@ -54,7 +54,7 @@ async fn what_runs_and_what_waits_is_taken_up_by_the_next_emulator() {
     assert_eq!(taken(&server), [running.mark.as_str(), &waiting.mark], "none is run twice");
 }
 
-/// Dropped, not shut down: nobody waits for anything.
+/// Dropped, not shut down, so that nothing is waited for.
 #[tokio::test]
 async fn a_run_that_ended_meanwhile_is_fetched() {
     let (_folder, state) = state();
@@ -88,11 +88,11 @@ async fn a_run_that_its_server_forgot_fails_and_is_not_run_again() {
     let result = request.result().await;
     assert_eq!(kind(&result), ("failed", "interrupted"));
     assert_eq!(taken(&server), [""; 0]);
-    // And the server is free.
+    // The server is free.
     request.caller.submit("invert").await.succeeds().await;
 }
 
-/// Its server may be long gone: then it is over, and the next goes on elsewhere.
+/// The server may not exist any more, so the run has failed and the next one runs elsewhere.
 #[tokio::test]
 async fn a_run_on_a_server_that_is_not_used_any_more_is_over() {
     let (_folder, state) = state();
@@ -120,7 +120,7 @@ async fn a_cancellation_after_the_restart_stops_the_run() {
     server.called("(held)", 1).await;
     first.shutdown().await;
 
-    // On one thread, and the cancellation comes before anybody has asked the server for the run.
+    // On one thread, so that the cancellation comes before the server is asked for the run.
     let builder = behind(FakeRunComfy::builder(), &[&server]).state(&state);
     let second = builder.start().await.unwrap();
     let request = again(&request, &second);
@@ -130,7 +130,7 @@ async fn a_cancellation_after_the_restart_stops_the_run() {
     server.kill();
 }
 
-/// A server that forgot it has stopped it, too.
+/// A server that no longer knows the run has stopped it.
 #[tokio::test]
 async fn a_run_that_was_cancelled_and_forgotten_is_cancelled() {
     let (_folder, state) = state();
@@ -138,7 +138,7 @@ async fn a_run_that_was_cancelled_and_forgotten_is_cancelled() {
     let first = emulator_on(&state, &[&server]).await;
     let request = Caller::of(&first).submit("invert").await;
     server.called("(held)", 1).await;
-    // It will not hear of it.
+    // The server does not get the cancellation.
     server.kill();
     request.cancel().await;
     first.shutdown().await;
@@ -176,7 +176,7 @@ async fn without_its_servers_an_emulator_ends_what_was_begun_and_keeps_what_was_
     assert_eq!(kind(&again(&running, &fourth).result().await), ("failed", "interrupted"));
 }
 
-/// Which account is asked first at the start makes no difference.
+/// Independent of the order of accounts.
 #[tokio::test]
 async fn first_come_is_first_served_after_a_restart_as_well() {
     let (_folder, state) = state();
@@ -187,7 +187,7 @@ async fn first_come_is_first_served_after_a_restart_as_well() {
     let mut order = Vec::new();
     for caller in callers.iter().chain(&callers) {
         order.push(caller.submit("invert").await);
-        // Stamped in the order in which they come.
+        // Reads the time between the two submits.
         caller.overview().await;
     }
     first.shutdown().await;
@@ -201,7 +201,7 @@ async fn first_come_is_first_served_after_a_restart_as_well() {
     assert_eq!(taken(&server), order);
 }
 
-/// Before anybody here has asked the server for it.
+/// Before the server was asked for the run.
 #[tokio::test]
 async fn what_was_begun_can_be_stopped_as_soon_as_it_is_taken_over() {
     use runcomfy_core::{DeploymentId, InferenceRequest, RunComfyApi as _};

@@ -1,4 +1,4 @@
-//! An emulator that is killed in the middle of a run, without a word of warning.
+//! Tests of an emulator that is killed during a run.
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
@@ -7,8 +7,8 @@ use std::{
 
 use super::*;
 
-/// Where the process that is to be killed finds its state, and its server. This test is both that process and
-/// its killer.
+/// The variable with the state file and the server for the process to kill. This test is both that process
+/// and the one that kills it.
 const STATE: &str = "STATE_OF_THE_EMULATOR_THAT_IS_KILLED";
 const SERVER: &str = "SERVER_OF_THE_EMULATOR_THAT_IS_KILLED";
 const THIS_TEST: &str =
@@ -31,7 +31,7 @@ async fn a_kill_loses_no_run_and_no_other_runs_twice() {
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    // After what the test runner says on the same line.
+    // The test runner writes on the same line before.
     let url = lines.find_map(|line| Some(line.unwrap().split_once("at: ")?.1.to_owned()));
     let http = outgoing::direct_client(PATIENCE).unwrap();
     let caller = Caller { origin: url.unwrap().parse().unwrap(), token: "me", http };

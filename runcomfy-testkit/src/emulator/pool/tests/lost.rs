@@ -1,4 +1,4 @@
-//! ServerAddresses that go away and come back.
+//! Tests of servers that become unreachable and come back.
 
 use super::*;
 
@@ -55,7 +55,7 @@ async fn one_that_was_not_there_at_the_start_is_used_when_it_comes() {
     request.succeeds().await;
 }
 
-/// A request that is cancelled or deleted while no server is there is not run when one comes.
+/// A request that is cancelled or deleted while no server is available is never run.
 #[tokio::test]
 async fn what_is_cancelled_meanwhile_is_not_run() {
     let mut server = Replay::of("invert");

@@ -1,4 +1,4 @@
-//! What is run for real, over HTTP: the same outcome as on the server, and the same files.
+//! Tests of real runs over HTTP: the outcome and the files are those of the server.
 
 use super::*;
 use crate::comfyui::tests::recorded::{ENDS, End};
@@ -24,7 +24,7 @@ async fn every_recorded_run_ends_for_a_caller_as_it_did_on_the_server() {
     }
 }
 
-/// The recorded outputs with an address for each file, and there the recorded bytes.
+/// Compares the outputs and the files with the recording.
 async fn same(name: &str, caller: &Caller, result: &Value) {
     assert_eq!(result["status"], "succeeded", "{name}: {result}");
     let recorded = Recording::load(name);
@@ -37,12 +37,12 @@ async fn same(name: &str, caller: &Caller, result: &Value) {
         assert_eq!(url.is_some(), item.contains_key("filename"), "{name}: {item:?}");
         addresses.extend(url.map(|url| (Value::Object(item.clone()), url)));
     }
-    // As text, so that the order counts.
+    // Compared as text, because the order matters.
     assert_eq!(outputs.to_string(), recorded.entry.unwrap()["outputs"].to_string(), "{name}");
     assert_eq!(addresses.len(), recorded.views.len(), "{name}");
     for (view, (item, url)) in recorded.views.iter().zip(addresses) {
         assert_eq!(view.item, item, "{name}");
-        // Not by the caller's own client: no token goes along.
+        // Another client, so that no token is sent.
         let file = caller.http.get(url.as_str().unwrap()).send().await.unwrap();
         assert_eq!(file.status(), 200, "{name}: {url}");
         assert_eq!(file.content_length(), Some(view.bytes.len() as u64), "{name}: {url}");
@@ -52,7 +52,7 @@ async fn same(name: &str, caller: &Caller, result: &Value) {
     }
 }
 
-/// It would run in the origin of the emulator's page.
+/// It must not run scripts in the origin of the emulator's page.
 #[tokio::test]
 async fn a_file_with_an_unusual_name_is_at_the_address_that_the_result_has() {
     for (subfolder, filename) in

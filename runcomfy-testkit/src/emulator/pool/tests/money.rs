@@ -1,11 +1,11 @@
-//! What runs cost, and who is told of them.
+//! Tests of the cost of runs and of their webhooks.
 
 use axum::{Router, routing::post};
 use tokio::sync::mpsc;
 
 use super::*;
 
-/// So much a second that no run is too short to tell.
+/// High enough to measure the shortest run.
 const DOLLARS_PER_HOUR: f64 = 3600.0 * 10.0;
 
 async fn balance(caller: &Caller) -> i64 {
@@ -17,7 +17,7 @@ fn time(value: &Value) -> chrono::DateTime<chrono::FixedOffset> {
     chrono::DateTime::parse_from_rfc3339(value.as_str().unwrap()).unwrap()
 }
 
-/// From when it ran until it was over, and not a moment before or after.
+/// From its start to its end, exactly.
 #[tokio::test]
 async fn a_run_costs_what_its_time_on_the_server_costs() {
     let mut server = held("invert", "executing");
@@ -48,12 +48,12 @@ async fn a_run_costs_what_its_time_on_the_server_costs() {
         let ran = time(&request["finished_at"]) - time(&request["started_at"]);
         milliseconds += ran.num_milliseconds();
     }
-    // A cent a millisecond. Times are cut off to milliseconds, twice for each of the two.
+    // A cent per millisecond. Timestamps are truncated to milliseconds, twice for each.
     let spent = (full - left) / 10_000;
     assert!((spent - milliseconds).abs() <= 2, "{spent} for {milliseconds} ms");
 }
 
-/// What was begun is paid for and finished. Nothing new is taken.
+/// Runs in progress finish and are billed; new ones are refused.
 #[tokio::test]
 async fn a_balance_that_runs_out_ends_no_run() {
     let server = held("invert", "executing");
@@ -72,7 +72,7 @@ async fn a_balance_that_runs_out_ends_no_run() {
     request.succeeds().await;
 }
 
-/// An address that takes what it is told, and what it was told.
+/// A webhook receiver and the payloads that it got.
 async fn receiver() -> (String, mpsc::UnboundedReceiver<Value>) {
     let (sender, told) = mpsc::unbounded_channel();
     let answer = move |body: String| {

@@ -1,4 +1,4 @@
-//! States that were written before runs had ids of their own on their servers.
+//! Tests of state files of format 1, in which runs have no prompt ids of their own.
 
 use serde_json::to_vec;
 
@@ -14,7 +14,7 @@ fn builder(state: &Path, server: &Replay) -> EmulatorBuilder {
     behind(FakeRunComfy::builder(), &[server]).one_account(KEY).state(state)
 }
 
-/// A state with a request that waits, in the first format: ids follow from the key of the account there.
+/// A state file of format 1 with a queued request. Its ids are derived from the account's key.
 async fn waiting(folder: &Path) -> (Asked, Vec<Record>) {
     let state = folder.join("new");
     let mut server = Replay::of("invert");
@@ -42,7 +42,7 @@ async fn a_run_that_was_handed_over_under_its_request_is_taken_up() {
     records.push(Record { account: KEY, event: to_vec(&event).unwrap() });
     let state = folder.path().join("old");
     Store::write_in_format(&state, 1, &records);
-    // As the emulator before handed it over.
+    // As the earlier version submitted it.
     let mut body = recorded("invert");
     body["prompt"] = body["workflow_api_json"].take();
     body["prompt_id"] = json!(request.id);

@@ -1,4 +1,4 @@
-//! Calls through the instance proxy to the server that an instance is.
+//! Tests of proxy calls to the server behind an instance.
 
 use super::*;
 
@@ -9,7 +9,7 @@ struct Instance {
 }
 
 impl Instance {
-    /// The one that this request is on.
+    /// The instance of this request.
     async fn of(request: &Asked) -> Self {
         let status = request.is("in_progress").await;
         let id = status["instance_id"].as_str().unwrap().to_owned();
@@ -23,7 +23,7 @@ impl Instance {
     }
 }
 
-/// A run under way, and the instance that it is on.
+/// A run in progress and its instance.
 async fn busy(server: &Replay) -> (Emulator, Asked, Instance) {
     let emulator = emulator(&[server]).await;
     let request = Caller::of(&emulator).submit("invert").await;
@@ -80,7 +80,7 @@ async fn an_interrupt_stops_ones_own_job_only() {
     let changes = Changes { hold, interrupts: Some(1), ..Changes::default() };
     let server = Replay::several(vec![Recording::load("invert"), recording], changes);
     let emulator = emulator(&[&server]).await;
-    // Somebody who had a run there before.
+    // Another account that has had a run on the server.
     let other = Caller::with_token(&emulator, "somebody else").submit("invert").await;
     let status = other.is("completed").await;
     let id = status["instance_id"].as_str().unwrap().to_owned();
@@ -123,7 +123,7 @@ async fn a_file_is_uploaded_as_a_form() {
     }
     let uploads = server.uploads();
     assert_eq!(uploads, vec![("mine/cat.png".to_owned(), b"pixels".to_vec()); 2]);
-    // What takes JSON takes nothing else: it would pass what is narrowed to one's own.
+    // Routes that take JSON take no forms, which would bypass the restriction to the caller's own jobs.
     assert_eq!(post("queue").await, 422);
     assert_eq!(count(&server, "POST /queue"), 0);
 }

@@ -1,4 +1,4 @@
-//! Who runs when, and where.
+//! Tests of the order of runs and of their servers.
 
 use super::*;
 
@@ -64,7 +64,7 @@ async fn two_servers_work_at_once_and_are_two_instances() {
     caller.servers(&["idle", "idle"]).await;
 }
 
-/// The ceiling of a deployment is kept, and does not keep others from a server that is free.
+/// `max_instances` is observed and does not keep other deployments from a free server.
 #[tokio::test]
 async fn a_deployment_has_no_more_instances_than_it_may_have() {
     let servers = [held("invert", "executing"), held("invert", "executing")];
@@ -97,7 +97,7 @@ async fn a_deployment_that_may_have_more_has_them_at_once() {
     requests[1].is("in_progress").await;
 }
 
-/// Nothing is lost of many that come at once, go and come again.
+/// No request is lost when many are submitted and servers come and go.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_many_at_once_each_ends() {
     const EACH: usize = 12;

@@ -1,4 +1,4 @@
-//! What whoever runs the emulator is told of its servers.
+//! Tests of the reports about servers to the emulator's operator.
 
 use std::sync::{Arc, Mutex};
 
@@ -14,7 +14,7 @@ impl Lines {
         self.0.lock().unwrap().clone()
     }
 
-    /// Waits until there are so many.
+    /// Waits until there are this many.
     async fn are(&self, count: usize) -> Vec<String> {
         until(|| self.all().len() >= count).await;
         self.all()
@@ -38,7 +38,7 @@ async fn a_server_that_is_found_lost_and_found_again_is_a_line_each() {
     lines.are(1).await;
     server.kill();
     lines.are(2).await;
-    // Asked again and again meanwhile.
+    // It is polled meanwhile.
     Caller::of(&emulator).servers(&["unreachable"]).await;
     server.restart().await;
     server.called("GET /system_stats", 2).await;

@@ -1,8 +1,8 @@
-//! Requests that are cancelled, or go with their deployment.
+//! Tests of requests that are cancelled or deleted with their deployment.
 
 use super::*;
 
-/// A server that stops in the middle of a run until it is interrupted.
+/// A server that waits during a run until it is interrupted.
 fn stoppable() -> Replay {
     let recording = Recording::load("queue_delete_and_interrupt_id");
     let hold = Some(recording.index("execution_interrupted"));
@@ -60,7 +60,7 @@ async fn one_that_is_over_can_not_be_cancelled() {
     request.succeeds().await;
 }
 
-/// The deployment is gone at once; what ran for it is stopped, and leaves nothing.
+/// The deployment is deleted at once; its run is stopped and leaves no files.
 #[tokio::test]
 async fn a_deletion_stops_what_runs_and_frees_the_server() {
     let server = stoppable();
@@ -80,7 +80,7 @@ async fn a_deletion_stops_what_runs_and_frees_the_server() {
     caller.servers(&["idle"]).await;
 }
 
-/// The files that a request has beside a state.
+/// Whether a request has files beside the state file.
 fn files(state: &Path, request: &Asked) -> bool {
     state.with_extension("outputs").join(&request.id).exists()
 }
@@ -103,12 +103,12 @@ async fn files_go_with_the_deployment() {
     assert!(files(&state, &kept));
 }
 
-/// A deletion that comes when the run is just over, and its files are being copied or are there.
+/// The deletion comes when the run has just ended and its files are being copied.
 #[tokio::test]
 async fn files_of_a_run_that_ends_after_its_deployment_go_as_well() {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state");
-    // The end of it is no interruption: it is too late for that.
+    // The run ends normally, because the interrupt comes too late.
     let server = held("invert", "execution_success");
     let emulator = emulator_on(&state, &[&server]).await;
     let caller = Caller::of(&emulator);
@@ -122,7 +122,7 @@ async fn files_of_a_run_that_ends_after_its_deployment_go_as_well() {
     until(|| !files(&state, &request)).await;
 }
 
-/// What an emulator that was killed could not remove, the next one does.
+/// The next emulator removes what a killed one could not.
 #[tokio::test]
 async fn files_of_deleted_requests_are_removed_at_the_next_start() {
     let folder = tempfile::tempdir().unwrap();
