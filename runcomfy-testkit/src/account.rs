@@ -31,18 +31,20 @@ mod properties;
 mod proxy;
 mod request_graph;
 mod requests;
+mod run;
+mod seed;
 pub(crate) mod service_error;
 
-pub(crate) use deployments::DeploymentSeed;
-#[cfg(any(feature = "comfyui", feature = "state"))]
-pub(crate) use driven::DrivenEnd;
-#[cfg(feature = "comfyui")]
-pub(crate) use driven::DrivenFile;
-pub(crate) use driven::{DrivenJob, DrivenResult, OpenRun, Readiness};
 use money::Funds;
 pub(crate) use money::{Microdollars, Prices, microdollars};
 use request_graph::RequestGraph;
-pub use requests::StartedRun;
+#[cfg(any(feature = "comfyui", feature = "state"))]
+pub(crate) use run::DrivenEnd;
+#[cfg(feature = "comfyui")]
+pub(crate) use run::DrivenFile;
+pub use run::StartedRun;
+pub(crate) use run::{DrivenJob, DrivenResult, OpenRun, Readiness};
+pub(crate) use seed::DeploymentSeed;
 
 /// Settings of a whole account.
 #[derive(Clone, Debug)]

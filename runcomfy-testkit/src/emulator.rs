@@ -14,6 +14,7 @@ mod account_factory;
 mod accounts;
 mod app_state;
 mod builder;
+mod call_log;
 mod connection;
 mod control;
 mod counters;

@@ -22,7 +22,6 @@ use crate::{
 
 mod builder;
 mod calls;
-mod driver;
 mod emulator_api;
 mod failure;
 mod folder;
@@ -31,7 +30,6 @@ mod service;
 
 pub use builder::FakeBuilder;
 pub use calls::Call;
-pub(crate) use driver::{Driver, DriverCommand};
 use failure::{Failure, FailureEffect};
 pub(crate) use recorder::EventRecorder;
 
@@ -89,12 +87,30 @@ struct FakeState {
     addresses_chosen: bool,
 }
 
-impl FakeRunComfy {
-    /// Starts a builder with the sample deployments and the service's usual times.
-    pub fn builder() -> FakeBuilder {
-        FakeBuilder::new()
-    }
+/// What the driver is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum DriverCommand {
+    Run(RequestId),
+    Stop(RequestId),
+    /// Stop the run and delete its files, because its deployment was deleted.
+    Forget(RequestId),
+    /// Look for runs to start, because a deployment's limits may have changed.
+    Reconsider,
+}
 
+type DriverFn = dyn Fn(&FakeRunComfy, DriverCommand) + Send + Sync;
+
+/// Receives commands in order, one at a time. The fake is locked meanwhile, so the function must not call it.
+#[derive(Clone)]
+pub(crate) struct Driver(pub(crate) Arc<DriverFn>);
+
+impl fmt::Debug for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Driver")
+    }
+}
+
+impl FakeRunComfy {
     /// Makes the next submit without a script follow this one.
     pub fn next_request(&self, script: Script) {
         self.lock().scripts.push_back(script);
@@ -237,6 +253,13 @@ impl FakeRunComfy {
 }
 
 impl FakeState {
+    /// Sends a command to the driver, if there is one. It is sent even if the call fails afterwards.
+    pub(super) fn send_command(&self, fake: &FakeRunComfy, command: DriverCommand) {
+        if let Some(driver) = &self.driver {
+            (driver.0)(fake, command);
+        }
+    }
+
     /// Counts and stores a call. Returns its configured failure, if any.
     fn record_call(&mut self, call: Call) -> Option<Failure> {
         let operation = call.operation();

@@ -15,8 +15,6 @@ mod scaling;
 mod tests;
 mod view;
 
-pub(crate) use scaling::Scaling;
-
 /// Durations that apply to every instance.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Timing {
@@ -41,6 +39,18 @@ impl Default for Timing {
             driven: false,
         }
     }
+}
+
+/// The scaling settings of a deployment.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Scaling {
+    pub(crate) min_instances: u64,
+    pub(crate) max_instances: u64,
+    pub(crate) queue_size: u64,
+    pub(crate) keep_warm: Duration,
+    /// A paused deployment finishes its runs, lets idle instances stop after their keep-warm time, and
+    /// accepts no new runs.
+    pub(crate) enabled: bool,
 }
 
 /// A run, numbered in order of submission.

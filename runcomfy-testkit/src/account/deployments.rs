@@ -6,48 +6,14 @@ use runcomfy_core::{
     CreateDeployment, Deleted, Deployment, DeploymentId, Error, ErrorKind, HARDWARE, Include,
     ListDeployments, Operation, Payload, UpdateDeployment, Updated, Workflow,
 };
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-use super::{Account, DeploymentState, service_error};
+use super::{Account, DeploymentState, seed::DeploymentSeed, service_error};
 use crate::{
     ids::Named,
     lifecycle::{Queue, Scaling},
     samples,
 };
-
-/// A deployment that is added without a create call.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct DeploymentSeed {
-    pub(crate) id: DeploymentId,
-    pub(crate) name: String,
-    pub(crate) workflow_id: String,
-    pub(crate) hardware: String,
-    pub(crate) max_instances: u64,
-    pub(crate) is_enabled: bool,
-    pub(crate) readme: String,
-    /// Shared between accounts that start from the same template.
-    #[serde(with = "shared")]
-    pub(crate) workflow: Arc<Workflow>,
-}
-
-/// Serializes a shared graph like an owned one.
-mod shared {
-    use super::*;
-
-    pub(super) fn serialize<S: Serializer>(
-        graph: &Arc<Workflow>,
-        to: S,
-    ) -> Result<S::Ok, S::Error> {
-        (**graph).serialize(to)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        from: D,
-    ) -> Result<Arc<Workflow>, D::Error> {
-        Workflow::deserialize(from).map(Arc::new)
-    }
-}
 
 impl Account {
     /// Adds a deployment as if it had been created at `now`. Replaces one with the same id.

@@ -8,28 +8,18 @@ use runcomfy_core::{
 };
 use serde_json::{Map, Value};
 
-use super::{Account, Request, RequestGraph, WebhookEvent, WebhookStage, service_error};
+use super::{
+    Account, Request, WebhookEvent, WebhookStage,
+    request_graph::RequestGraph,
+    run::{FILES_KEPT, StartedRun},
+    service_error,
+};
 use crate::{
     ids::Named,
     lifecycle::{InstanceNumber, Plan, RunState},
     outputs::{self, File, Made},
     script::{Script, ScriptedEnd},
 };
-
-/// A run that was accepted, whether or not the caller received the response.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct StartedRun {
-    /// The request's id.
-    pub request_id: RequestId,
-    /// The deployment that runs it.
-    pub deployment_id: DeploymentId,
-    /// The overrides as they were sent.
-    pub overrides: Option<Overrides>,
-}
-
-/// How long output files are kept after a run ends: seven days.
-pub(super) const FILES_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 impl Account {
     pub(crate) fn submit_request(

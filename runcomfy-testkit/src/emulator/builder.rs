@@ -11,8 +11,6 @@ use std::{
 
 use url::Url;
 
-#[cfg(doc)]
-use super::Emulator;
 #[cfg(feature = "comfyui")]
 use super::pool::Report;
 use super::{
@@ -23,7 +21,7 @@ use super::{
 use crate::comfyui::Times;
 use crate::fake::{FakeBuilder, FakeRunComfy};
 
-/// Configures an [`Emulator`].
+/// Configures an [`Emulator`](super::Emulator).
 #[must_use = "a builder does nothing until start() is called"]
 pub struct EmulatorBuilder {
     pub(super) listen: SocketAddr,
@@ -173,13 +171,13 @@ impl EmulatorBuilder {
         self
     }
 
-    /// Like [`Emulator::inject`], from the first call on.
+    /// Like [`Emulator::inject`](super::Emulator::inject), from the first call on.
     pub fn fault(mut self, rule: impl Into<FaultRule>) -> Self {
         self.faults.push(rule.into());
         self
     }
 
-    /// Like [`Emulator::play`], from the first call on.
+    /// Like [`Emulator::play`](super::Emulator::play), from the first call on.
     pub fn scenario(mut self, scenario: Scenario) -> Self {
         self.scenarios.push(scenario);
         self

@@ -9,10 +9,6 @@ use super::faults::FaultKind;
 #[cfg(doc)]
 use crate::fake::FakeRunComfy;
 
-mod call_log;
-
-pub(super) use call_log::{CallLog, CallRecord};
-
 /// The outcomes of all calls since the emulator started, in total and by account.
 ///
 /// When no call is in progress, [`broken`](Self::broken) finds nothing:
@@ -142,7 +138,7 @@ impl CallCounters {
         self.faults.get(kind.as_str()).copied().unwrap_or_default()
     }
 
-    fn add(&mut self, other: &Self) {
+    pub(super) fn add(&mut self, other: &Self) {
         fn merge(into: &mut BTreeMap<&'static str, u64>, from: &BTreeMap<&'static str, u64>) {
             for (key, count) in from {
                 *into.entry(key).or_default() += count;

@@ -14,8 +14,8 @@ use runcomfy_core::{CallKind, Operation, RequestId};
 use super::{
     accounts::Fingerprint,
     app_state::{AppState, Caller, MAX_BODY_BYTES, bearer},
+    call_log::CallRecord,
     connection::ConnectionHandle,
-    counters::CallRecord,
     encode::{self, AcceptedRequest},
     faults::{self, Effect, Fault, FaultDecision, FaultKind, InvalidFault, raw},
     shared::SharedState,

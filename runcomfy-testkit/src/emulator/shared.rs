@@ -1,6 +1,6 @@
 //! `SharedState`: what all connections and calls of an emulator share.
 
-use super::{counters::CallLog, faults::Faults};
+use super::{call_log::CallLog, faults::Faults};
 
 pub(super) struct SharedState {
     pub(super) faults: Faults,

@@ -44,8 +44,15 @@ pub struct FakeBuilder {
     driver: Option<Driver>,
 }
 
+impl FakeRunComfy {
+    /// Starts a builder with the sample deployments and the service's usual times.
+    pub fn builder() -> FakeBuilder {
+        FakeBuilder::new()
+    }
+}
+
 impl FakeBuilder {
-    pub(super) fn new() -> Self {
+    fn new() -> Self {
         Self {
             seeds: sample_deployments(),
             timing: Timing::default(),

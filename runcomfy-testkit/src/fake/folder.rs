@@ -7,7 +7,7 @@ use std::{
 
 use runcomfy_core::{DEFAULT_HARDWARE, DeploymentId, Workflow, WorkflowError};
 
-use super::FakeBuilder;
+use super::builder::FakeBuilder;
 use crate::{
     account::DeploymentSeed,
     ids::{self, Ids, Named},

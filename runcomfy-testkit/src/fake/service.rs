@@ -7,7 +7,7 @@ use runcomfy_core::{
     RequestStatus, RunComfyApi, Submission, UpdateDeployment, Updated,
 };
 
-use super::{Call, DriverCommand, FakeRunComfy};
+use super::{DriverCommand, FakeRunComfy, calls::Call};
 use crate::{history::Event, script::Script};
 
 impl FakeRunComfy {

@@ -4,18 +4,6 @@ use std::{cmp::Reverse, time::Duration};
 
 use super::{Instance, InstanceState, Queue};
 
-/// The scaling settings of a deployment.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Scaling {
-    pub(crate) min_instances: u64,
-    pub(crate) max_instances: u64,
-    pub(crate) queue_size: u64,
-    pub(crate) keep_warm: Duration,
-    /// A paused deployment finishes its runs, lets idle instances stop after their keep-warm time, and
-    /// accepts no new runs.
-    pub(crate) enabled: bool,
-}
-
 impl Queue {
     /// Stops instances above the maximum: first the newest that are starting, then those that have been idle
     /// longest. Busy ones finish their runs.

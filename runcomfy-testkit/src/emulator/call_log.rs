@@ -12,16 +12,16 @@ use axum::http::StatusCode;
 use runcomfy_core::{CallKind, Operation, RequestId};
 use serde::Serialize;
 
-use super::{CallCounters, ConnectionCounters, Counters};
-use crate::{
-    emulator::{accounts::Fingerprint, faults::FaultKind},
-    fake::FakeRunComfy,
-    sync::lock,
+use super::{
+    accounts::Fingerprint,
+    counters::{CallCounters, ConnectionCounters, Counters},
+    faults::FaultKind,
 };
+use crate::{fake::FakeRunComfy, sync::lock};
 
 /// The outcomes of all calls.
 #[derive(Debug, Default)]
-pub(in crate::emulator) struct CallLog {
+pub(super) struct CallLog {
     accounts: Mutex<HashMap<Option<Fingerprint>, Arc<AccountCalls>>>,
     open: Arc<AccountCalls>,
     unauthenticated: AtomicU64,
@@ -51,7 +51,7 @@ struct RawCounters {
 
 /// A finished call, for the overview.
 #[derive(Clone, Debug, Serialize)]
-pub(in crate::emulator) struct RecentCall {
+pub(super) struct RecentCall {
     at: String,
     operation: &'static str,
     /// `None` without a complete response.
@@ -68,7 +68,7 @@ const RECENT: usize = 50;
 
 impl CallLog {
     /// Records a connection and its fault, if any.
-    pub(in crate::emulator) fn connection_accepted(&self, fault: Option<FaultKind>) {
+    pub(super) fn connection_accepted(&self, fault: Option<FaultKind>) {
         let mut connections = lock(&self.connections);
         connections.accepted += 1;
         if let Some(kind) = fault {
@@ -77,17 +77,17 @@ impl CallLog {
     }
 
     /// Records that a fault took a connection.
-    pub(in crate::emulator) fn connection_taken(&self) {
+    pub(super) fn connection_taken(&self) {
         lock(&self.connections).cut_in_call += 1;
     }
 
     /// Records a call without a valid token.
-    pub(in crate::emulator) fn unauthenticated(&self) {
+    pub(super) fn unauthenticated(&self) {
         self.unauthenticated.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Records the start of a call of this account.
-    pub(in crate::emulator) fn call(
+    pub(super) fn call(
         &self,
         account: Option<Fingerprint>,
         fake: &FakeRunComfy,
@@ -104,11 +104,11 @@ impl CallLog {
     }
 
     /// Records the start of a call that needs no token.
-    pub(in crate::emulator) fn open_call(&self) -> CallRecord {
+    pub(super) fn open_call(&self) -> CallRecord {
         CallRecord::begin(self.open.clone(), None)
     }
 
-    pub(in crate::emulator) fn counters(&self) -> Counters {
+    pub(super) fn counters(&self) -> Counters {
         let mut counters = Counters {
             open: self.open.shown(),
             unauthenticated: self.unauthenticated.load(Ordering::Relaxed),
@@ -127,7 +127,7 @@ impl CallLog {
 
 impl CallLog {
     /// The last calls of an account, newest first.
-    pub(in crate::emulator) fn recent(&self, account: Option<Fingerprint>) -> Vec<RecentCall> {
+    pub(super) fn recent(&self, account: Option<Fingerprint>) -> Vec<RecentCall> {
         let account_calls = lock(&self.accounts).get(&account).cloned();
         let Some(account_calls) = account_calls else { return Vec::new() };
         lock(&account_calls.numbers).recent.iter().rev().cloned().collect()
@@ -170,7 +170,7 @@ impl AccountCalls {
 
 /// One call, from its head to its end. Dropping it records that it was not answered.
 #[derive(Debug)]
-pub(in crate::emulator) struct CallRecord {
+pub(super) struct CallRecord {
     account_calls: Arc<AccountCalls>,
     operation: Option<Operation>,
     fault: Option<FaultKind>,
@@ -202,30 +202,30 @@ impl CallRecord {
     }
 
     /// Sets the request that the call names or started.
-    pub(in crate::emulator) fn set_request(&mut self, request: RequestId) {
+    pub(super) fn set_request(&mut self, request: RequestId) {
         self.request = Some(request);
     }
 
     /// Sets the error code with which the service refused it.
-    pub(in crate::emulator) fn set_error_code(&mut self, error_code: i64) {
+    pub(super) fn set_error_code(&mut self, error_code: i64) {
         self.error_code = Some(error_code);
     }
 
     /// Sets the fault of the call.
-    pub(in crate::emulator) fn set_fault(&mut self, kind: FaultKind) {
+    pub(super) fn set_fault(&mut self, kind: FaultKind) {
         self.fault = Some(kind);
         *lock(&self.account_calls.numbers).shown.faults.entry(kind.as_str()).or_default() += 1;
     }
 
     /// Marks the call as forwarded to the service. Finish the returned value with the service's outcome.
-    pub(in crate::emulator) fn forward(&mut self) -> ForwardedCall {
+    pub(super) fn forward(&mut self) -> ForwardedCall {
         self.forwarded = true;
         ForwardedCall { account_calls: self.account_calls.clone(), operation: self.operation }
     }
 
     /// Records a complete response. `confirms` tells whether it is the correct response to a call that took
     /// effect.
-    pub(in crate::emulator) fn answered(mut self, status: StatusCode, confirms: bool) {
+    pub(super) fn answered(mut self, status: StatusCode, confirms: bool) {
         let class = match status.as_u16() / 100 {
             1 => "1xx",
             2 => "2xx",
@@ -260,14 +260,14 @@ impl Drop for CallRecord {
 
 /// A call that was forwarded to the service.
 #[derive(Debug)]
-pub(in crate::emulator) struct ForwardedCall {
+pub(super) struct ForwardedCall {
     account_calls: Arc<AccountCalls>,
     operation: Option<Operation>,
 }
 
 impl ForwardedCall {
     /// Records whether the service accepted or refused the call.
-    pub(in crate::emulator) fn finish(self, took_effect: bool) {
+    pub(super) fn finish(self, took_effect: bool) {
         let submits = self.operation == Some(Operation::SubmitRequest);
         let mut numbers = lock(&self.account_calls.numbers);
         numbers.changes += u64::from(took_effect && changes(self.operation));
