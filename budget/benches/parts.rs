@@ -12,14 +12,10 @@ use http::{
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 use runcomfy_core::{DeploymentId, InferenceRequest, RunComfyApi as _};
-use runcomfy_mcp::{
-    Callers, RunComfyMcp, Settings, bench,
-    transport::http::{HttpOptions, router},
-};
+use runcomfy_mcp::{Callers, RunComfyMcp, Settings, bench, transport::http::HttpServer};
 use runcomfy_testkit::FakeRunComfy;
 use serde_json::{Value, json};
 use tokio::runtime::Builder;
-use tokio_util::sync::CancellationToken;
 
 const BOTH: &str = "application/json, text/event-stream";
 
@@ -92,7 +88,7 @@ fn result_is_shaped(bencher: Bencher<'_, '_>) {
     bencher.with_inputs(|| fields.clone()).bench_values(bench::result_is_shaped);
 }
 
-/// A whole call but for sockets and service: doors and bounds, MCP, the tool, the answer.
+/// A whole call but for sockets and service: admission and limits, MCP, the tool, the answer.
 #[divan::bench(args = ["list_deployments", "get_request_status", "submit_request"])]
 fn whole_call(bencher: Bencher<'_, '_>, tool: &str) {
     let runtime = good(Builder::new_current_thread().enable_all().build());
@@ -106,7 +102,7 @@ fn whole_call(bencher: Bencher<'_, '_>, tool: &str) {
             _ => json!({}),
         };
         let server = RunComfyMcp::new(Callers::One(api), Settings::default());
-        let app = router(server, &HttpOptions::default(), &CancellationToken::new());
+        let app = HttpServer::new(server).into_router();
         (TowerToHyperService::new(app), call(tool, &arguments))
     });
     bencher.bench(|| {

@@ -1,5 +1,5 @@
 //! One of the server's hot paths, so many times: `budget PATH TIMES UPSTREAM`, where UPSTREAM is a
-//! `peer-upstream`. All of the server but its sockets is passed: doors and bounds, MCP, the tool, the client
+//! `peer-upstream`. All of the server but its sockets is passed: admission and limits, MCP, the tool, the client
 //! of the service, and the log line. One thread, so that each time is like the one before, and
 //! `cargo xtask budget` can count what it takes.
 
@@ -12,11 +12,7 @@ use http::Request;
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 use runcomfy_core::{DeploymentId, HttpApi, InferenceRequest, RunComfyApi as _, Token};
-use runcomfy_mcp::{
-    Callers, Limits, RunComfyMcp, Settings,
-    transport::http::{HttpOptions, router},
-};
-use tokio_util::sync::CancellationToken;
+use runcomfy_mcp::{Callers, Limits, RunComfyMcp, Settings, transport::http::HttpServer};
 
 /// In the upstream, everyone's deployment.
 const DEPLOYMENT: &str = "a1b2c3d4-0000-4000-8000-000000000001";
@@ -63,7 +59,7 @@ fn app(api: HttpApi) -> Router {
     let mut settings = Settings::default();
     settings.limits = Some(limits);
     let server = RunComfyMcp::new(Callers::Each { api, anonymous: None }, settings);
-    router(server, &HttpOptions::default(), &CancellationToken::new())
+    HttpServer::new(server).into_router()
 }
 
 async fn message(path: &str, api: &HttpApi) -> anyhow::Result<String> {

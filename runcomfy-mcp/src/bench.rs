@@ -7,7 +7,7 @@ use crate::{
     protocol::message,
     result::{Format, Reply},
     sanitize, tools,
-    transport::http::reads_directly,
+    transport::http::takes_fast_path,
     validation,
 };
 
@@ -20,7 +20,7 @@ pub fn message_is_fit(bytes: &[u8]) -> bool {
 /// Whether a message is a call of a tool that is answered without MCP's library.
 #[must_use]
 pub fn call_is_read(headers: &HeaderMap, bytes: &[u8]) -> bool {
-    reads_directly(headers, bytes)
+    takes_fast_path(headers, bytes)
 }
 
 /// Whether the arguments are right, against the schema that is published of the tool.

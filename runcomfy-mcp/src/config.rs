@@ -1,14 +1,13 @@
 //! Sizes, times and limits of the server, with their defaults.
 
-mod connections;
 mod limits;
 mod policies;
 
 use std::time::Duration;
 
-pub use connections::ConnectionSettings;
 pub use limits::{Limits, Rate};
 pub use policies::{Confirm, ProxyLevel, WebhookHosts};
+pub use runcomfy_http_edge::ConnectionSettings;
 
 /// What an operator may set.
 #[derive(Clone, Debug, PartialEq)]

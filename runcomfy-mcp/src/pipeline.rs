@@ -8,7 +8,6 @@ pub mod idempotency;
 pub(crate) mod limits;
 pub(crate) mod log;
 pub(crate) mod progress;
-pub(crate) mod receipt;
 pub(crate) mod request;
 pub(crate) mod run;
 pub(crate) mod scope;

@@ -130,7 +130,7 @@ fn names(folder: &Path, prefix: &str, suffix: &str) -> anyhow::Result<Vec<String
 
 /// Which crates may not stand beneath which.
 fn dependencies() -> anyhow::Result<Vec<String>> {
-    let rules: [(&str, &[&str], &str); 5] = [
+    let rules: [(&str, &[&str], &str); 6] = [
         (
             "--package runcomfy-core --no-default-features",
             &["reqwest", "hyper", "http", "axum", "rmcp"],
@@ -147,6 +147,11 @@ fn dependencies() -> anyhow::Result<Vec<String>> {
             "what a test needs of the testkit is small",
         ),
         ("--package runcomfy-testkit --all-features", &["rmcp"], "the emulator knows no MCP"),
+        (
+            "--package runcomfy-http-edge --all-features",
+            &["rmcp", "runcomfy-core", "runcomfy-mcp", "runcomfy-testkit"],
+            "runcomfy-http-edge is a plain HTTP server: MCP and RunComfy belong to its callers",
+        ),
         (
             "--workspace --all-features",
             &["openssl-sys", "native-tls", "aws-lc-rs"],

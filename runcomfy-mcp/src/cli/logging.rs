@@ -107,7 +107,8 @@ pub(super) fn flush() -> bool {
 /// The libraries beneath write whole requests, tokens and pictures included, at their lower levels, and
 /// rmcp reports each client that hangs up as an error. No setting reaches those.
 fn may_be_shown(event: &Metadata<'_>) -> bool {
-    const OURS: [&str; 3] = ["runcomfy_core", "runcomfy_mcp", "runcomfy_testkit"];
+    const OURS: [&str; 4] =
+        ["runcomfy_core", "runcomfy_http_edge", "runcomfy_mcp", "runcomfy_testkit"];
     let target = event.target();
     let ours = OURS.iter().any(|ours| target.starts_with(ours));
     ours || (!target.starts_with("rmcp") && *event.level() <= Level::WARN)

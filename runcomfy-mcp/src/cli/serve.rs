@@ -24,7 +24,7 @@ use crate::{
     pipeline::auth::Callers,
     server::RunComfyMcp,
     telemetry::Metrics,
-    transport::{self, http::HttpOptions},
+    transport::http::{HttpOptions, HttpServer},
 };
 
 /// Serve MCP over Streamable HTTP at /mcp, with /healthz and /readyz.
@@ -163,7 +163,8 @@ impl Serve {
         if let Some(exposition) = &exposition {
             note(&format!("Figures for Prometheus: http://{}/metrics", exposition.address()));
         }
-        transport::http::serve_with(server.clone(), http, listener, exposition, stop).await?;
+        let serving = HttpServer::new(server.clone()).options(http).exposition(exposition);
+        serving.shutdown(stop).serve(listener).await;
         Ok(farewell::code(&server))
     }
 }

@@ -35,9 +35,6 @@ pub use self::{
     memory::MemoryStore,
     store::{Entry, EntryState, ReplayKey, ReplayStore, StoreUnavailable},
 };
-#[cfg(test)]
-pub(crate) use crate::pipeline::receipt::Arrival;
-pub(crate) use crate::pipeline::receipt::{Delivery, Receipt};
 use crate::{
     pipeline::{auth::Api, scope::CallScope},
     result::Fault,

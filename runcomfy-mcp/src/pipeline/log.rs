@@ -3,14 +3,14 @@
 
 use rmcp::model::{JsonObject, NumberOrString};
 use runcomfy_core::is_id;
+use runcomfy_http_edge::HttpRequestId;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::request::CallContext;
+use super::request::{CallContext, InboundRequest};
 use crate::{
     result::{Fault, Reply, Shaped},
     telemetry::{Ended, Metrics},
-    transport::http::{Tag, Visit},
 };
 
 /// The log entry of one call.
@@ -38,7 +38,7 @@ impl CallLog {
     ) -> Self {
         let parts = context.http.as_ref();
         let extensions = parts.map(|parts| &parts.extensions);
-        let tag = extensions.and_then(|extensions| extensions.get::<Tag>());
+        let http_id = extensions.and_then(|extensions| extensions.get::<HttpRequestId>());
         let number = match &context.id {
             NumberOrString::Number(number) => Some(number.to_string()),
             // The client's own words.
@@ -49,11 +49,13 @@ impl CallLog {
             tool,
             transport: if parts.is_some() { "http" } else { "stdio" },
             protocol: context.version.as_ref().map(ToString::to_string),
-            call_id: tag.map(|tag| tag.0.clone()).or(number),
+            call_id: http_id.map(|id| id.as_str().to_owned()).or(number),
             caller: None,
             deployment_id: arguments.and_then(|arguments| id(arguments, "deployment_id")),
             request_id: arguments.and_then(|arguments| id(arguments, "request_id")),
-            bytes_in: extensions.and_then(|all| all.get::<Visit>()).map(|visit| visit.bytes),
+            bytes_in: extensions
+                .and_then(|all| all.get::<InboundRequest>())
+                .map(|visit| visit.bytes),
             ended: Ended { outcome: "ok", kind: "ok", replayed: false },
             status_code: None,
             attempts: None,

@@ -1,17 +1,33 @@
 //! What a call is made with besides its arguments, by whatever way it came.
 
+use std::{net::IpAddr, sync::Arc};
+
 use http::{header::USER_AGENT, request::Parts};
 use rmcp::{
     RoleServer,
     model::{ClientCapabilities, ProtocolVersion, RequestId, RequestMetaObject},
     service::{Peer, RequestContext},
 };
+use runcomfy_http_edge::{DeliveryReceipt, MemoryPermit};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    pipeline::{progress::Progress, receipt::Receipt},
+    pipeline::{limits::Principal, progress::Progress},
     result::splices::Insertions,
 };
+
+/// What the HTTP transport knows of a request besides its message. It is in the extensions of the request's head.
+#[derive(Clone, Debug)]
+pub(crate) struct InboundRequest {
+    /// The peer's address.
+    pub(crate) source: Option<IpAddr>,
+    /// Who holds the token, if callers need one.
+    pub(crate) holder: Option<Principal>,
+    /// The memory that the message uses.
+    pub(crate) memory: Arc<MemoryPermit>,
+    /// The message's length.
+    pub(crate) bytes: usize,
+}
 
 /// How a client names itself over HTTP, where an older revision has no other place for it.
 fn name_in(head: &Parts) -> Option<&str> {
@@ -49,7 +65,7 @@ pub(crate) struct CallContext {
     /// Whether its client passes long structured content on to the model cut short, or as a file.
     pub(crate) cuts_long_data: bool,
     /// What becomes of the answer, where the transport tells; over HTTP its head has it.
-    pub(crate) receipt: Option<Receipt>,
+    pub(crate) receipt: Option<DeliveryReceipt>,
     /// Whether the person has asked for just this call, on the command line.
     pub(crate) confirmed: bool,
     /// Fires when nobody waits for the answer any more.
@@ -116,7 +132,7 @@ impl From<RequestContext<RoleServer>> for CallContext {
         let client = context.client_info();
         let names = [http.as_ref().and_then(name_in), client.as_ref().map(|info| &*info.name)];
         let cuts_long_data = names.into_iter().flatten().any(cuts_long_data);
-        let receipt = context.extensions.remove::<Receipt>();
+        let receipt = context.extensions.remove::<DeliveryReceipt>();
         Self {
             cuts_long_data,
             version: context.protocol_version(),

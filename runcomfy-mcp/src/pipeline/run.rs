@@ -12,6 +12,7 @@ use rmcp::{
     model::{CallToolRequestParams, CallToolResponse, JsonObject},
 };
 use runcomfy_core::{SharedWaits, Token};
+use runcomfy_http_edge::{Delivery, DeliveryReceipt};
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -28,8 +29,7 @@ use crate::{
         limits::{Gate, Place, Principal},
         log::CallLog,
         progress::Progress,
-        receipt::{Delivery, Receipt},
-        request::CallContext,
+        request::{CallContext, InboundRequest},
         scope::{CallPermits, CallScope},
         tool::Entry,
         writes::Writes,
@@ -37,7 +37,6 @@ use crate::{
     protocol::{is_modern, knows_links, result_meta},
     result::{Fault, Format, Reply},
     telemetry::Metrics,
-    transport::http::Visit,
 };
 
 /// What all calls of one server share. Cheap to clone; clones share everything.
@@ -100,7 +99,7 @@ impl Pipeline {
         let headers = context.http.as_ref().map(|parts| &parts.headers);
         let (api, token) = self.callers.acting(headers)?;
         // Admission has read the same header, where a token is needed.
-        let known = context.extension::<Visit>().and_then(|inbound| inbound.holder);
+        let known = context.extension::<InboundRequest>().and_then(|inbound| inbound.holder);
         let known = known.filter(|_| token.is_some());
         let caller = known.unwrap_or_else(|| self.limiter.principal(token.as_ref()));
         let account = self.limiter.account(caller, || self.replay.account(token.as_ref()));
@@ -113,7 +112,7 @@ impl Pipeline {
     fn record_auth_result(
         &self,
         caller: Principal,
-        inbound: Option<&Visit>,
+        inbound: Option<&InboundRequest>,
         outcome: Result<Accepted, &Fault>,
     ) {
         let source = inbound.and_then(|inbound| inbound.source);
@@ -139,7 +138,8 @@ impl Pipeline {
         // The transport knows what becomes of the answer, if it is one of ours. Otherwise all there is to know is
         // whether the caller had gone before there was one.
         let own = Delivery::default();
-        let receipt = context.receipt.take().or_else(|| context.extension::<Receipt>().cloned());
+        let receipt =
+            context.receipt.take().or_else(|| context.extension::<DeliveryReceipt>().cloned());
         let receipt = receipt.unwrap_or_else(|| own.receipt());
         let (cancelled, insertions) = (context.gone.clone(), context.insertions.take());
         let meta = result_meta(context.version.as_ref());
@@ -215,12 +215,12 @@ impl Pipeline {
         entry: &Entry,
         mut request: CallToolRequestParams,
         mut context: CallContext,
-        receipt: Receipt,
+        receipt: DeliveryReceipt,
         log: &mut CallLog,
     ) -> Result<Reply, Fault> {
         let Entered { api, token, caller, account, permit } =
             self.enter(&context, entry.may_cost(), log)?;
-        let inbound = context.extension::<Visit>().cloned();
+        let inbound = context.extension::<InboundRequest>().cloned();
         // A peer of an older revision that declares them still expects a result.
         let tasks = is_modern(context.version.as_ref()) && context.client.supports_tasks();
         let policy = self.settings.confirm;
@@ -303,7 +303,7 @@ impl Pipeline {
                 outcome = work(Arc::clone(&entered.api)) => outcome,
                 () = context.gone.cancelled() => Err(Fault::shutting_down()),
             };
-            let inbound = context.extension::<Visit>();
+            let inbound = context.extension::<InboundRequest>();
             let accepted = outcome.as_ref().map(|_| Accepted::Yes);
             self.record_auth_result(entered.caller, inbound, accepted);
             outcome

@@ -6,13 +6,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     config::Settings,
+    pipeline::request::InboundRequest,
     pipeline::{
         auth::Api,
         limits::{Gate, Place, Principal},
         progress::{PATIENCE, Progress},
     },
     result::Fault,
-    transport::http::Visit,
 };
 
 /// What the stages behind authentication need of a call.
@@ -40,7 +40,7 @@ pub(crate) struct CallPermits {
     pub(crate) call: Option<Arc<Place>>,
     /// One of the waits that there may be at once.
     pub(crate) wait: Option<Place>,
-    pub(crate) inbound: Option<Visit>,
+    pub(crate) inbound: Option<InboundRequest>,
 }
 
 impl CallScope {
@@ -78,7 +78,7 @@ impl CallScope {
     pub(crate) fn release_for_wait(&mut self) {
         self.permits.call = None;
         if let Some(inbound) = &self.permits.inbound {
-            inbound.load.release();
+            inbound.memory.release();
         }
     }
 

@@ -9,7 +9,7 @@ use std::{
 
 use serde::Serialize;
 
-use crate::pipeline::receipt::{Arrival, Receipt};
+use runcomfy_http_edge::{DeliveryOutcome, DeliveryReceipt};
 
 /// All that one server makes. Cheap to clone; clones are the same.
 #[derive(Clone, Debug, Default)]
@@ -38,7 +38,7 @@ struct Entry {
     write: Write,
     ended: bool,
     /// What became of its answer, once that is known.
-    arrival: Option<Arrival>,
+    arrival: Option<DeliveryOutcome>,
 }
 
 /// A call that changes something, by names and numbers of ours.
@@ -84,7 +84,7 @@ impl Writes {
         &self,
         tool: &'static str,
         caller: &str,
-        receipt: &Receipt,
+        receipt: &DeliveryReceipt,
         arguments: Option<&str>,
         deployment_id: Option<&str>,
     ) -> Writing {
@@ -104,7 +104,8 @@ impl Writes {
             number
         };
         let own = self.clone();
-        receipt.then(move |arrival| own.change(number, |entry| entry.arrival = Some(arrival)));
+        receipt
+            .on_settled(move |arrival| own.change(number, |entry| entry.arrival = Some(arrival)));
         Writing { writes: self.clone(), number, told: false }
     }
 
@@ -113,12 +114,12 @@ impl Writes {
         &self,
         tool: &'static str,
         caller: &str,
-        receipt: &Receipt,
+        receipt: &DeliveryReceipt,
         arguments: &str,
     ) {
         let (own, caller, arguments) = (self.clone(), caller.to_owned(), arguments.to_owned());
-        receipt.then(move |arrival| {
-            if arrival == Arrival::Delivered {
+        receipt.on_settled(move |arrival| {
+            if arrival == DeliveryOutcome::Delivered {
                 own.lock().calls.retain(|_, Entry { write, ended, .. }| {
                     let same = write.tool == tool && write.caller == caller;
                     !(*ended && same && write.arguments.as_deref() == Some(&arguments))
@@ -141,7 +142,7 @@ impl Writes {
     /// Those that have, or may have, taken effect and whose answers have not reached a caller who wanted them.
     pub(crate) fn undelivered(&self) -> Vec<Write> {
         let state = self.lock();
-        state.in_order(|entry| entry.arrival != Some(Arrival::Cancelled))
+        state.in_order(|entry| entry.arrival != Some(DeliveryOutcome::Cancelled))
     }
 
     /// Tells the log of those that are under way: nobody will learn what becomes of them.
@@ -169,7 +170,7 @@ impl Writes {
         change(entry);
         let (true, Some(arrival)) = (entry.ended, entry.arrival) else { return };
         let may_count = matches!(entry.write.outcome, "applied" | "unknown");
-        if arrival == Arrival::Delivered || !may_count {
+        if arrival == DeliveryOutcome::Delivered || !may_count {
             state.calls.remove(&number);
             return;
         }
@@ -183,7 +184,7 @@ impl Writes {
         }
         drop(state);
         // The only client there is has not got it: that is more than one of many who hangs up.
-        tell(&write, keeps && arrival == Arrival::Lost);
+        tell(&write, keeps && arrival == DeliveryOutcome::Lost);
     }
 }
 
@@ -243,7 +244,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::pipeline::receipt::Delivery;
+    use runcomfy_http_edge::Delivery;
 
     const CALLER: &str = "01234567";
 

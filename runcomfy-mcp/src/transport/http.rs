@@ -1,28 +1,22 @@
 //! MCP over Streamable HTTP at `/mcp`: stateless, each call with its caller's own token.
 
-mod accept;
-mod answer;
+// From the lowest to the highest: each module uses only those before it.
+mod options;
+mod refusals;
+
 mod complete;
-mod connection;
-mod direct;
-mod door;
-mod endpoint;
+mod media;
+
+mod admission;
 mod events;
-mod figures;
+mod fast_path;
+mod metrics;
+mod rmcp_path;
+
+mod endpoint;
+
 #[cfg(feature = "fuzz")]
 pub(crate) mod fuzz;
-mod head;
-mod health;
-mod inbound;
-mod library;
-mod media;
-mod names;
-mod outgoing;
-mod outliving;
-mod progress;
-mod site;
-mod socket;
-mod tag;
 
 use std::sync::Arc;
 
@@ -31,7 +25,7 @@ use axum::{
     extract::{Request, State},
     middleware::{self, Next},
     response::Response,
-    routing::{any, get},
+    routing::any,
 };
 use rmcp::{
     ServerHandler,
@@ -39,217 +33,201 @@ use rmcp::{
         StreamableHttpServerConfig, StreamableHttpService, session::never::NeverSessionManager,
     },
 };
+use runcomfy_http_edge::{
+    HttpRequestId, Liveness, MemoryBudget, ResponseFuture, Server, Service, health_routes,
+    is_health_path,
+};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use self::{
-    accept::Connections,
-    door::Door,
-    endpoint::Endpoint,
-    health::Pulse,
-    inbound::Budget,
-    names::Names,
-    site::{Answer, Site},
+pub use self::options::HttpOptions;
+use self::{admission::Admission, endpoint::Endpoint};
+use crate::{
+    server::RunComfyMcp,
+    telemetry::{Exposition, Metrics},
 };
-use crate::{Metrics, RunComfyMcp, telemetry::Exposition};
 
-pub(crate) use self::{door::Visit, tag::Tag};
-
-/// Whether a message is answered without MCP's library.
+/// Whether a message takes the fast path.
 #[cfg(feature = "bench")]
-pub(crate) fn reads_directly(headers: &http::HeaderMap, message: &[u8]) -> bool {
+pub(crate) fn takes_fast_path(headers: &http::HeaderMap, message: &[u8]) -> bool {
     media::Media::accepted(headers)
-        .and_then(|media| direct::read(headers, message, media))
+        .and_then(|media| fast_path::read(headers, message, media))
         .is_some()
 }
 
-/// Who may reach the server by which name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct HttpOptions {
-    /// Names that a `Host` header may carry; a name without a port allows every port.
-    pub allowed_hosts: Vec<String>,
-    /// Web pages that may call, as `scheme://host:port`; `*` as port allows every port.
-    pub allowed_origins: Vec<String>,
+const MCP_PATH: &str = "/mcp";
+
+/// A server of MCP over HTTP that has not started yet.
+///
+/// ```no_run
+/// # async fn run(server: runcomfy_mcp::RunComfyMcp) -> std::io::Result<()> {
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:8000").await?;
+/// runcomfy_mcp::transport::http::HttpServer::new(server).serve(listener).await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct HttpServer<H = RunComfyMcp> {
+    handler: H,
+    /// Whether `handler` is the server itself, so that tool calls can bypass rmcp.
+    fast_path: bool,
+    server: RunComfyMcp,
+    options: HttpOptions,
+    exposition: Option<Exposition>,
+    shutdown: CancellationToken,
 }
 
-impl Default for HttpOptions {
-    /// This machine only.
-    fn default() -> Self {
-        let own = |list: [&str; 3]| list.map(str::to_owned).to_vec();
+impl HttpServer {
+    /// Serves this server's tools to this machine, without metrics, until the process ends.
+    #[must_use]
+    pub fn new(server: RunComfyMcp) -> Self {
         Self {
-            allowed_hosts: own(["localhost", "127.0.0.1", "[::1]"]),
-            allowed_origins: own(["http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*"]),
+            handler: server.clone(),
+            fast_path: true,
+            server,
+            options: HttpOptions::default(),
+            exposition: None,
+            shutdown: CancellationToken::new(),
         }
     }
 }
 
-/// Serves on `listener` until `shutdown` fires; then goes on for as long as load balancers need to notice,
-/// and lets calls and writes under way finish.
-///
-/// # Errors
-/// None so far: a failure to accept passes, or is waited out.
-pub async fn serve(
-    server: RunComfyMcp,
-    options: HttpOptions,
-    listener: TcpListener,
-    shutdown: CancellationToken,
-) -> anyhow::Result<()> {
-    serve_with(server, options, listener, None, shutdown).await
-}
-
-/// The same, with figures for Prometheus on an address of their own, to the very end.
-///
-/// # Errors
-/// As [`serve`].
-pub async fn serve_with(
-    server: RunComfyMcp,
-    options: HttpOptions,
-    listener: TcpListener,
-    exposition: Option<Exposition>,
-    shutdown: CancellationToken,
-) -> anyhow::Result<()> {
-    let direct = Some(Arc::new(server.clone()));
-    serve_either(server.clone(), direct, server, options, listener, exposition, shutdown).await
-}
-
-/// The same for another handler of MCP's methods, behind the doors and within the bounds of `server`: how a
-/// conformance suite gets at the transport with tools of its own.
-///
-/// # Errors
-/// As [`serve`].
-pub async fn serve_handler(
-    handler: impl ServerHandler + Clone,
-    server: RunComfyMcp,
-    options: HttpOptions,
-    listener: TcpListener,
-    exposition: Option<Exposition>,
-    shutdown: CancellationToken,
-) -> anyhow::Result<()> {
-    serve_either(handler, None, server, options, listener, exposition, shutdown).await
-}
-
-/// `direct` answers calls without MCP's library, where `handler` is the server itself.
-async fn serve_either(
-    handler: impl ServerHandler + Clone,
-    direct: Option<Arc<RunComfyMcp>>,
-    server: RunComfyMcp,
-    options: HttpOptions,
-    listener: TcpListener,
-    exposition: Option<Exposition>,
-    shutdown: CancellationToken,
-) -> anyhow::Result<()> {
-    let (streams, pulse) = (CancellationToken::new(), Pulse::new());
-    let budget = Budget::new(server.settings().connections.body_bytes_in_flight);
-    let door = Door::new(server.clone(), budget.clone());
-    let app = site(handler, direct, door, &options, &streams, pulse.clone());
-    let settings = server.settings();
-    let connections = Connections::new(app, settings.connections.clone());
-    let stop = async {
-        shutdown.cancelled().await;
-        server.ending().cancel();
-        tokio::time::sleep(settings.linger).await;
-    };
-    let exposition = exposition.map(|exposition| {
-        let (places, draining) = (connections.places(), server.ending().clone());
-        let (calls, waits, polls) = (server.clone(), server.clone(), server.waits().clone());
-        let pollers = polls.clone();
-        let replay = Arc::clone(server.replay());
-        let runtime = tokio::runtime::Handle::current();
-        exposition
-            .gauge("connections", "Open connections", move || places.taken())
-            .gauge("inflight_bytes", "Bytes of messages in memory", move || budget.taken())
-            .gauge("inflight_calls", "Calls under way, waits aside", move || calls.gate().calls())
-            .gauge("waits_active", "Calls that wait for a run", move || waits.gate().waits())
-            .gauge("pollers_active", "Runs that are looked at", move || pollers.pollers() as u64)
-            .counter("polls", "How often runs were looked at", move || polls.polls())
-            .gauge("idempotency_keys", "Outcomes under a key in memory", move || replay.keys())
-            .gauge("draining", "1 once the server is ending", move || {
-                draining.is_cancelled().into()
-            })
-            .gauge("tasks", "Tasks of the runtime", move || {
-                runtime.metrics().num_alive_tasks() as u64
-            })
-    });
-    let figures = figures::serve(exposition, Arc::clone(server.metrics()));
-    let serving = async {
-        connections.accept(listener, stop).await;
-        tokio::join!(connections.end(settings.drain), server.drain());
-    };
-    tokio::select! {
-        () = serving => {}
-        () = pulse.beat() => {}
-        () = figures => {}
+impl<H: ServerHandler + Clone> HttpServer<H> {
+    /// Who may reach the server by which name.
+    #[must_use]
+    pub fn options(mut self, options: HttpOptions) -> Self {
+        self.options = options;
+        self
     }
-    streams.cancel();
-    Ok(())
+
+    /// Serves Prometheus metrics on an address of their own until the server has ended.
+    #[must_use]
+    pub fn exposition(mut self, exposition: impl Into<Option<Exposition>>) -> Self {
+        self.exposition = exposition.into();
+        self
+    }
+
+    /// Starts a graceful shutdown once this is cancelled: the server keeps accepting for `Settings::linger`, so
+    /// that load balancers notice, then finishes calls and writes in progress.
+    #[must_use]
+    pub fn shutdown(mut self, shutdown: CancellationToken) -> Self {
+        self.shutdown = shutdown;
+        self
+    }
+
+    /// Another handler of MCP's methods in place of the server, with the server's admission and limits: a
+    /// conformance suite tests the transport with tools of its own.
+    #[must_use]
+    pub fn handler<G: ServerHandler + Clone>(self, handler: G) -> HttpServer<G> {
+        let Self { server, options, exposition, shutdown, .. } = self;
+        HttpServer { handler, fast_path: false, server, options, exposition, shutdown }
+    }
+
+    /// Serves on this listener until the shutdown is complete. An accept that fails is tried again.
+    pub async fn serve(self, listener: TcpListener) {
+        let (streams, liveness) = (CancellationToken::new(), Liveness::default());
+        let server = self.server.clone();
+        let settings = server.settings();
+        let budget = MemoryBudget::new(settings.connections.body_bytes_in_flight);
+        let service = self.service(budget.clone(), &streams, liveness.clone());
+        let accepting = CancellationToken::new();
+        let stop = {
+            let (shutdown, ending) = (self.shutdown, server.ending().clone());
+            let (linger, accepting) = (settings.linger, accepting.clone());
+            async move {
+                shutdown.cancelled().await;
+                ending.cancel();
+                tokio::time::sleep(linger).await;
+                accepting.cancel();
+            }
+        };
+        let edge = Server::builder(listener, service)
+            .settings(settings.connections.clone())
+            .shutdown(stop)
+            .drain_timeout(settings.drain)
+            .build();
+        let exposition = self.exposition.map(|exposition| {
+            metrics::add_gauges(exposition, &server, edge.open_connections(), budget)
+        });
+        let metrics_page = metrics::serve(exposition, Arc::clone(server.metrics()));
+        let drain = async {
+            accepting.cancelled().await;
+            server.drain().await;
+        };
+        tokio::select! {
+            ((), ()) = async { tokio::join!(edge.run(), drain) } => {}
+            () = liveness.run() => {}
+            () = metrics_page => {}
+        }
+        streams.cancel();
+    }
+
+    /// All routes as a router, without the limits of connections. Responses that are streamed end when the
+    /// shutdown starts.
+    pub fn into_router(self) -> Router {
+        let budget = MemoryBudget::new(self.server.settings().connections.body_bytes_in_flight);
+        self.service(budget, &self.shutdown, Liveness::default()).into_router()
+    }
+
+    /// `streams` ends streamed responses.
+    fn service(
+        &self,
+        budget: MemoryBudget,
+        streams: &CancellationToken,
+        liveness: Liveness,
+    ) -> Service {
+        let server = &self.server;
+        let config = StreamableHttpServerConfig::default()
+            .with_legacy_session_mode(false) // any replica can answer any request
+            .with_json_response(true)
+            .with_max_request_body_bytes(server.settings().max_body_bytes)
+            .with_cancellation_token(streams.child_token())
+            .with_allowed_hosts(self.options.allowed_hosts.clone())
+            .with_allowed_origins(self.options.allowed_origins.clone())
+            .enforce_origin_validation(); // by default rmcp accepts every origin
+        let handler = self.handler.clone();
+        let rmcp = StreamableHttpService::new(
+            move || Ok(handler.clone()),
+            Arc::new(NeverSessionManager::default()),
+            config,
+        );
+        let host_policy = Arc::new(self.options.host_policy());
+        let endpoint = Arc::new(Endpoint {
+            cors: endpoint::cors(Arc::clone(&host_policy)),
+            host_policy,
+            admission: Admission::new(server.clone(), budget),
+            fast_path: self.fast_path.then(|| Arc::new(server.clone())),
+            rmcp,
+            streams: streams.clone(),
+        });
+        let metrics = Arc::clone(server.metrics());
+        let mcp = move |mut request: Request| -> ResponseFuture {
+            let (endpoint, metrics) = (Arc::clone(&endpoint), Arc::clone(&metrics));
+            Box::pin(async move {
+                let id = HttpRequestId::assign(&mut request);
+                let mut response = endpoint.answer(request).await;
+                metrics::count_refusal(&metrics, &response);
+                HttpRequestId::set_on(&mut response, id);
+                response
+            })
+        };
+        let others = Router::new()
+            .merge(health_routes(liveness, server.ending().clone()))
+            .route("/.well-known/{*rest}", any(async || refusals::no_oauth()))
+            .route("/register", any(async || refusals::no_oauth()))
+            .layer(middleware::from_fn_with_state(Arc::clone(server.metrics()), around));
+        Service::new(MCP_PATH, mcp, others)
+    }
 }
 
-/// Everything behind the socket. `streams` ends open answers when it fires.
-pub fn router(server: RunComfyMcp, options: &HttpOptions, streams: &CancellationToken) -> Router {
-    let budget = Budget::new(server.settings().connections.body_bytes_in_flight);
-    let (direct, door) = (Some(Arc::new(server.clone())), Door::new(server.clone(), budget));
-    site(server, direct, door, options, streams, Pulse::new()).into_router()
-}
-
-fn site(
-    handler: impl ServerHandler + Clone,
-    direct: Option<Arc<RunComfyMcp>>,
-    door: Door,
-    options: &HttpOptions,
-    streams: &CancellationToken,
-    pulse: Pulse,
-) -> Site {
-    let server = door.server();
-    let config = StreamableHttpServerConfig::default()
-        .with_legacy_session_mode(false) // any replica answers any request
-        .with_json_response(true)
-        .with_max_request_body_bytes(server.settings().max_body_bytes)
-        .with_cancellation_token(streams.child_token())
-        .with_allowed_hosts(options.allowed_hosts.clone())
-        .with_allowed_origins(options.allowed_origins.clone())
-        .enforce_origin_validation(); // rmcp serves any web page otherwise
-    let names = Arc::new(Names::new(options));
-    let draining = server.ending().clone();
-    let metrics = Arc::clone(server.metrics());
-    let mcp = StreamableHttpService::new(
-        move || Ok(handler.clone()),
-        Arc::new(NeverSessionManager::default()),
-        config,
-    );
-    let cors = names::cors(Arc::clone(&names));
-    let endpoint = Arc::new(Endpoint { names, cors, door, mcp, direct, streams: streams.clone() });
-    let counted = Arc::clone(&metrics);
-    let mcp = move |mut request: Request| -> Answer {
-        let (endpoint, metrics) = (Arc::clone(&endpoint), Arc::clone(&counted));
-        Box::pin(async move {
-            let name = tag::name(&mut request);
-            let mut response = endpoint.answer(request).await;
-            figures::count(&metrics, &response);
-            tag::say(name, &mut response);
-            response
-        })
-    };
-    let rest = Router::new()
-        .route(health::PATHS[0], get(move || async move { pulse.health() }))
-        .route(
-            health::PATHS[1],
-            get(move || async move { health::readiness(draining.is_cancelled()) }),
-        )
-        .route("/.well-known/{*rest}", any(async || answer::no_sign_in()))
-        .route("/register", any(async || answer::no_sign_in()))
-        .layer(middleware::from_fn_with_state(metrics, around));
-    Site::new(mcp, rest)
-}
-
-/// What is done around every request that is not for MCP.
+/// Middleware of all paths but `/mcp`: the request id and the count of refusals.
 async fn around(State(metrics): State<Arc<Metrics>>, mut request: Request, next: Next) -> Response {
-    let name = tag::name(&mut request);
-    let is_probe = health::PATHS.contains(&request.uri().path());
+    let id = HttpRequestId::assign(&mut request);
+    let counts = !is_health_path(request.uri().path());
     let mut response = next.run(request).await;
-    if !is_probe {
-        figures::count(&metrics, &response);
+    if counts {
+        metrics::count_refusal(&metrics, &response);
     }
-    tag::say(name, &mut response);
+    HttpRequestId::set_on(&mut response, id);
     response
 }

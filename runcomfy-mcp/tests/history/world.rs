@@ -6,7 +6,7 @@ use runcomfy_core::{
     DeploymentId, HttpApi, ListDeployments, RequestId, RetryPolicy, RunComfyApi as _, Timeouts,
     Token,
 };
-use runcomfy_mcp::{Callers, Limits, RunComfyMcp, Settings, transport::http};
+use runcomfy_mcp::{Callers, Limits, RunComfyMcp, Settings, transport::http::HttpServer};
 use runcomfy_testkit::{Emulator, EmulatorBuilder, FakeRunComfy};
 use tokio::{net::TcpListener, sync::RwLock, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -34,7 +34,7 @@ pub(crate) struct World {
 
 struct Server {
     stop: CancellationToken,
-    task: JoinHandle<anyhow::Result<()>>,
+    task: JoinHandle<()>,
 }
 
 impl World {
@@ -104,7 +104,7 @@ impl World {
         let mut server = self.server.write().await;
         if let Some(Server { stop, task }) = server.take() {
             stop.cancel();
-            task.await.unwrap().unwrap();
+            task.await.unwrap();
         }
         let again = async || loop {
             match TcpListener::bind(self.address).await {
@@ -120,7 +120,7 @@ impl World {
     pub(crate) async fn end(&self) {
         if let Some(Server { stop, task }) = self.server.write().await.take() {
             stop.cancel();
-            task.await.unwrap().unwrap();
+            task.await.unwrap();
         }
     }
 
@@ -167,7 +167,7 @@ impl Server {
     fn start(api: HttpApi, listener: TcpListener) -> Self {
         let server = RunComfyMcp::new(Callers::Each { api, anonymous: None }, settings());
         let stop = CancellationToken::new();
-        let serving = http::serve(server, http::HttpOptions::default(), listener, stop.clone());
+        let serving = HttpServer::new(server).shutdown(stop.clone()).serve(listener);
         Self { stop, task: tokio::spawn(serving) }
     }
 }

@@ -120,12 +120,8 @@ async fn w05_w06_where_callers_bring_tokens_the_defaults_are_narrow() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let stop = tokio_util::sync::CancellationToken::new();
-    tokio::spawn(runcomfy_mcp::transport::http::serve(
-        server,
-        runcomfy_mcp::transport::http::HttpOptions::default(),
-        listener,
-        stop.clone(),
-    ));
+    let serving = runcomfy_mcp::transport::http::HttpServer::new(server).shutdown(stop.clone());
+    tokio::spawn(serving.serve(listener));
     let call = async |tool: &str, arguments: Value| {
         let params = json!({"name": tool, "arguments": arguments});
         let body = json!({"jsonrpc": "2.0", "id": 0, "method": "tools/call", "params": params})

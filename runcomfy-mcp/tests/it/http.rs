@@ -91,7 +91,7 @@ async fn health_needs_no_token_and_the_server_ends_when_it_is_told() {
     }
     server.stop.cancel();
     let ended = tokio::time::timeout(Duration::from_secs(10), server.task).await;
-    ended.expect("it ends in time").unwrap().unwrap();
+    ended.expect("it ends in time").unwrap();
 }
 
 #[tokio::test]
@@ -161,7 +161,7 @@ async fn a_peer_that_never_finishes_its_request_does_not_hold_the_server() {
     server.send("GET /healthz HTTP/1.1\r\nHost: 127.0.0.1", "").await;
     server.stop.cancel();
     let ended = tokio::time::timeout(Duration::from_secs(5), server.task).await;
-    ended.expect("it ends in time").unwrap().unwrap();
+    ended.expect("it ends in time").unwrap();
 }
 
 #[tokio::test]

@@ -7,12 +7,11 @@ use runcomfy_core::HttpApi;
 use runcomfy_mcp::{
     Callers, RunComfyMcp, Settings,
     replay::{MemoryStore, ReplayStore},
-    transport::http::HttpOptions,
+    transport::http::HttpServer,
 };
 use runcomfy_testkit::{Emulator, FakeBuilder};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinSet};
-use tokio_util::sync::CancellationToken;
 
 use crate::over_http::{Server, settings};
 
@@ -23,7 +22,7 @@ pub(crate) struct Replicas {
     pub(crate) emulator: Emulator,
     addresses: Vec<SocketAddr>,
     /// Ends them.
-    _tasks: JoinSet<anyhow::Result<()>>,
+    _tasks: JoinSet<()>,
 }
 
 impl Replicas {
@@ -64,12 +63,7 @@ impl Replicas {
             }
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             addresses.push(listener.local_addr().unwrap());
-            tasks.spawn(runcomfy_mcp::transport::http::serve(
-                server,
-                HttpOptions::default(),
-                listener,
-                CancellationToken::new(),
-            ));
+            tasks.spawn(HttpServer::new(server).serve(listener));
         }
         Self { emulator, addresses, _tasks: tasks }
     }

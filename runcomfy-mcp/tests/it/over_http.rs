@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use runcomfy_core::{HttpApi, HttpApiBuilder, Observer, Timeouts};
 use runcomfy_mcp::{
-    Callers, Exposition, Metrics, RunComfyMcp, Settings, transport::http::HttpOptions,
+    Callers, Exposition, Metrics, RunComfyMcp, Settings, transport::http::HttpServer,
 };
 use runcomfy_testkit::Emulator;
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ pub(crate) struct Server {
     pub(crate) figures: SocketAddr,
     pub(crate) emulator: Emulator,
     pub(crate) stop: CancellationToken,
-    pub(crate) task: JoinHandle<anyhow::Result<()>>,
+    pub(crate) task: JoinHandle<()>,
 }
 
 impl Server {
@@ -55,13 +55,8 @@ impl Server {
         let exposition = Exposition::new(shown).unwrap();
         let figures = exposition.address();
         let stop = CancellationToken::new();
-        let task = tokio::spawn(runcomfy_mcp::transport::http::serve_with(
-            server.with_metrics(metrics),
-            HttpOptions::default(),
-            listener,
-            Some(exposition),
-            stop.clone(),
-        ));
+        let serving = HttpServer::new(server.with_metrics(metrics)).exposition(exposition);
+        let task = tokio::spawn(serving.shutdown(stop.clone()).serve(listener));
         Self { address, figures, emulator, stop, task }
     }
 

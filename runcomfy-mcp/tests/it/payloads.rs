@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use runcomfy_core::{Deployment, MockRunComfyApi};
-use runcomfy_mcp::{Callers, RunComfyMcp, Settings, transport::http::HttpOptions};
+use runcomfy_mcp::{Callers, RunComfyMcp, Settings, transport::http::HttpServer};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -41,8 +41,7 @@ async fn over_http_as(client: &str, api: MockRunComfyApi, tool: &str, arguments:
     let server = RunComfyMcp::new(Callers::One(Arc::new(api)), Settings::default());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
-    let options = HttpOptions::default();
-    tokio::spawn(runcomfy_mcp::transport::http::serve(server, options, listener, stop.clone()));
+    tokio::spawn(HttpServer::new(server).shutdown(stop.clone()).serve(listener));
     let head = format!(
         "POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nAccept: application/json, text/event-stream\r\nMCP-Protocol-Version: 2025-11-25\r\nUser-Agent: {client}"
     );

@@ -23,6 +23,12 @@ pub(super) const REASONS: &[(char, u8, Standing)] = &[
             "a graph together with overrides is passed on, as RunComfy takes it; the description advises one of them",
         ),
     ),
+    // A test of the HTTP server's own crate, which knows nothing of these cases.
+    (
+        'P',
+        9,
+        ByHand("`a_response_that_the_peer_does_not_take_times_out` in `http-edge/src/socket.rs`"),
+    ),
     ('R', 7, ByHand("`cargo xtask soak 30`; ten minutes without the number")),
     ('X', 9, NotApplicable("neither is read: nothing of a message's `_meta` goes to RunComfy")),
     (

@@ -9,10 +9,10 @@ use std::{
     time::Duration,
 };
 
+use runcomfy_http_edge::{DeliveryOutcome, DeliveryReceipt};
 use tokio::{sync::watch, time::Instant};
 
 use super::{effect::Effect, fingerprint::Fingerprint};
-use crate::pipeline::receipt::{Arrival, Receipt};
 
 /// How long an outcome waits for the caller who lost it.
 const KEPT: Duration = Duration::from_secs(10 * 60);
@@ -84,11 +84,16 @@ impl LostResponses {
     }
 
     /// Opens an attempt, until its answer is delivered; where that is lost, it stays for a while.
-    pub(super) fn follow(&self, asked: &Same, outcome: watch::Receiver<Known>, receipt: &Receipt) {
+    pub(super) fn follow(
+        &self,
+        asked: &Same,
+        outcome: watch::Receiver<Known>,
+        receipt: &DeliveryReceipt,
+    ) {
         let number = self.open(asked, outcome, None);
         let (own, asked) = (self.clone(), asked.clone());
-        receipt.then(move |arrival| {
-            own.ended(&asked, number, arrival == Arrival::Delivered);
+        receipt.on_settled(move |arrival| {
+            own.ended(&asked, number, arrival == DeliveryOutcome::Delivered);
         });
     }
 

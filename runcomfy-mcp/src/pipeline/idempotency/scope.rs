@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use ring::hmac;
 use runcomfy_core::{RequestId, Token};
+use runcomfy_http_edge::DeliveryReceipt;
 use serde_json::Value;
 
 use super::{
@@ -14,10 +15,7 @@ use super::{
 };
 use crate::{
     entropy,
-    pipeline::{
-        receipt::Receipt,
-        writes::{Writes, Writing},
-    },
+    pipeline::writes::{Writes, Writing},
     result::Fault,
 };
 
@@ -43,7 +41,7 @@ pub(crate) struct Ledger {
     pub(crate) replay: Arc<Replay>,
     /// Which account calls: nothing that a token could be told from.
     pub(crate) account: Arc<str>,
-    pub(crate) receipt: Receipt,
+    pub(crate) receipt: DeliveryReceipt,
     /// The calls of this server that change something.
     pub(crate) writes: Writes,
 }

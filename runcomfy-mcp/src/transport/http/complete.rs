@@ -1,4 +1,4 @@
-//! Puts into a response what was left out of it.
+//! Replaces placeholders in a response by the parts that were left out of it.
 
 use std::convert::Infallible;
 
@@ -10,20 +10,20 @@ use http::{
     header::{CONTENT_LENGTH, CONTENT_TYPE},
 };
 
-use super::answer::internal_error;
+use super::refusals::internal_error;
 use crate::result::splices::{Insertions, cut};
 
-/// Longer than any answer without its insertions: its data is at most a mebibyte, and its text is short.
-const MOST: usize = 4 * 1024 * 1024;
+/// More than any response before the parts are inserted: its data is at most a mebibyte, and its text is short.
+const MAX_BYTES: usize = 4 * 1024 * 1024;
 
-/// The response with all of it. One of which nothing was left out stays as it is, unread.
+/// Inserts the parts. A response without any is passed on unread.
 pub(super) async fn complete(insertions: &Insertions, response: Response) -> Response {
     let all = insertions.take();
     if all.is_empty() {
         return response;
     }
     let (mut parts, body) = response.into_parts();
-    let body = axum::body::to_bytes(body, MOST).await.unwrap_or_default();
+    let body = axum::body::to_bytes(body, MAX_BYTES).await.unwrap_or_default();
     let Some(pieces) = cut(body, all) else { return internal_error() };
     let json = parts.headers.get(CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
     if json {

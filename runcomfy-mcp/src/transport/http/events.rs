@@ -1,4 +1,4 @@
-//! Answers as streams of events (SSE), and in the one form that a client takes.
+//! Converts responses between JSON and event streams (SSE), as the client accepts them.
 
 use std::{
     pin::Pin,
@@ -13,22 +13,23 @@ use http::{
     header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE},
 };
 use http_body::{Body as _, Frame, SizeHint};
+use runcomfy_http_edge::content_length;
 use serde::{Deserialize, de::IgnoredAny};
 
-use super::{answer::internal_error, media::Media};
+use super::{media::Media, refusals::internal_error};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
-/// Tells nginx and its like not to hold events back.
+/// Tells nginx and similar proxies not to buffer events.
 const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 const BEFORE: &[u8] = b"data: ";
 const AFTER: &[u8] = b"\n\n";
 
-/// The answer in a form that its client takes.
-pub(super) async fn in_form(media: Media, response: Response) -> Response {
+/// Converts a response to the media type that the client accepts.
+pub(super) async fn convert(media: Media, response: Response) -> Response {
     match (media, is_stream(response.headers())) {
-        (Media::Either | Media::Events, true) => ending_with_its_answer(response),
+        (Media::Either | Media::Events, true) => end_with_result(response),
         (Media::Json, true) => as_json(response).await,
         (Media::Events, false) => as_event(response),
         (Media::Either | Media::Json, false) => response,
@@ -39,18 +40,18 @@ fn is_stream(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_TYPE) == Some(&EVENT_STREAM)
 }
 
-/// The stream, whose end goes out with the answer. MCP's library says a moment later that there is nothing more to
-/// come: a client that hangs up as soon as it has its answer would be taken for one that has lost it.
-fn ending_with_its_answer(response: Response) -> Response {
-    response.map(|body| Body::new(UntilAnswered { body, answered: false }))
+/// Ends a stream with its JSON-RPC response. rmcp ends it a moment later, and a client that disconnects as soon as it
+/// has the response would count as one that did not receive it.
+fn end_with_result(response: Response) -> Response {
+    response.map(|body| Body::new(UntilResult { body, ended: false }))
 }
 
-struct UntilAnswered {
+struct UntilResult {
     body: Body,
-    answered: bool,
+    ended: bool,
 }
 
-impl http_body::Body for UntilAnswered {
+impl http_body::Body for UntilResult {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -58,20 +59,20 @@ impl http_body::Body for UntilAnswered {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        if self.answered {
+        if self.ended {
             return Poll::Ready(None);
         }
         let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
         if let Some(Ok(frame)) = &frame
             && let Some(event) = frame.data_ref()
         {
-            self.answered = answer(event).is_some();
+            self.ended = result(event).is_some();
         }
         Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.answered || self.body.is_end_stream()
+        self.ended || self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -79,32 +80,32 @@ impl http_body::Body for UntilAnswered {
     }
 }
 
-/// The answer alone, once it is there: whoever takes no events hears of no progress.
+/// The JSON-RPC response of a stream, without the progress before it.
 async fn as_json(response: Response) -> Response {
     let (mut parts, body) = response.into_parts();
     let mut events = body.into_data_stream();
     while let Some(Ok(event)) = events.next().await {
-        if let Some(json) = answer(&event) {
+        if let Some(json) = result(&event) {
             parts.headers.insert(CONTENT_TYPE, JSON);
             parts.headers.remove(BUFFERING);
             return Response::from_parts(parts, Body::from(json));
         }
     }
-    tracing::error!("a stream of events without an answer");
+    tracing::error!("an event stream without a response");
     internal_error()
 }
 
-/// An answer in JSON as a stream of one event. Refusals, which have a status of their own, stay as they are.
+/// A JSON response as a stream of one event. Refusals stay as they are, because their status says enough.
 pub(super) fn as_event(response: Response) -> Response {
     if response.status() != StatusCode::OK || response.headers().get(CONTENT_TYPE) != Some(&JSON) {
         return response;
     }
     let (mut parts, body) = response.into_parts();
     let length = body.size_hint().exact();
-    let told =
-        parts.headers.remove(CONTENT_LENGTH).and_then(|told| told.to_str().ok()?.parse().ok());
-    if let Some(length) = length.or(told) {
-        let length: u64 = length + (BEFORE.len() + AFTER.len()) as u64;
+    let declared = content_length(&parts.headers);
+    parts.headers.remove(CONTENT_LENGTH);
+    if let Some(length) = length.or(declared) {
+        let length = length + (BEFORE.len() + AFTER.len()) as u64;
         parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
     parts.headers.insert(CONTENT_TYPE, EVENT_STREAM);
@@ -116,8 +117,8 @@ pub(super) fn as_event(response: Response) -> Response {
     Response::from_parts(parts, Body::from_stream(event))
 }
 
-/// JSON on one line, as an event ends with its line. Within texts JSON has no line ends as they are; elsewhere they
-/// are as good as spaces.
+/// JSON on one line, because an event ends with its line. JSON strings contain no raw line ends, and elsewhere a line
+/// end means the same as a space.
 fn in_one_line(json: Bytes) -> Bytes {
     if memchr::memchr2(b'\n', b'\r', &json).is_none() {
         return json;
@@ -125,19 +126,19 @@ fn in_one_line(json: Bytes) -> Bytes {
     json.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }).collect()
 }
 
-/// The JSON-RPC response of an event, where it has one. Progress is none.
-fn answer(event: &Bytes) -> Option<Bytes> {
+/// The JSON-RPC response in an event, if it has one. Progress is a notification.
+fn result(event: &Bytes) -> Option<Bytes> {
     #[derive(Deserialize)]
     struct Message {
         result: Option<IgnoredAny>,
         error: Option<IgnoredAny>,
     }
-    // One line of data: the library writes JSON without line ends.
+    // There is one line of data, because rmcp writes JSON without line ends.
     let mut lines = event.split(|byte| *byte == b'\n');
     let json = lines.find_map(|line| line.strip_prefix(b"data:"))?.trim_ascii();
     let message: Message = serde_json::from_slice(json).ok()?;
-    let answers = message.result.is_some() || message.error.is_some();
-    answers.then(|| event.slice_ref(json))
+    let is_response = message.result.is_some() || message.error.is_some();
+    is_response.then(|| event.slice_ref(json))
 }
 
 #[cfg(test)]
@@ -151,7 +152,7 @@ mod tests {
     const PROGRESS: &str =
         r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"result":1}}"#;
 
-    /// A stream of events that hold these messages, one each, and then of nothing for ever.
+    /// A stream of one event for each of these messages, which does not end.
     fn endless(messages: &[&str]) -> Response {
         let events: Vec<_> =
             messages.iter().map(|json| Ok::<_, Infallible>(format!("data: {json}\n\n"))).collect();
@@ -167,9 +168,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stream_ends_with_its_answer() {
+    async fn a_stream_ends_with_its_result() {
         for answer in [r#"{"id":1,"result":{}}"#, r#"{"id":1,"error":{"code":1,"message":"m"}}"#] {
-            let response = in_form(Media::Either, endless(&[PROGRESS, answer, PROGRESS])).await;
+            let response = convert(Media::Either, endless(&[PROGRESS, answer, PROGRESS])).await;
             let mut body = response.into_body();
             let mut frames = Vec::new();
             while !body.is_end_stream() {
@@ -182,9 +183,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stream_becomes_its_answer_for_who_takes_json_alone() {
+    async fn a_client_that_accepts_only_json_gets_the_result_of_a_stream() {
         let answer = r#"{"id":1,"result":{}}"#;
-        let response = in_form(Media::Json, endless(&[PROGRESS, answer])).await;
+        let response = convert(Media::Json, endless(&[PROGRESS, answer])).await;
         assert_eq!(response.headers()[CONTENT_TYPE], "application/json");
         assert_eq!(text(response).await, answer);
     }
@@ -199,15 +200,15 @@ mod tests {
         response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
         let response = as_event(response);
         assert_eq!(response.headers()[CONTENT_TYPE], "text/event-stream");
-        let told = response.headers()[CONTENT_LENGTH].to_str().unwrap().to_owned();
+        let length = response.headers()[CONTENT_LENGTH].to_str().unwrap().to_owned();
         let event = text(response).await;
         assert_eq!(event, "data: {\"a\":   \"b\\nc\"  }\n\n");
-        assert_eq!(event.len().to_string(), told);
+        assert_eq!(event.len().to_string(), length);
     }
 
     #[test]
     fn a_refusal_does_not_become_an_event() {
-        let refusal = crate::transport::http::answer::refusal(StatusCode::BAD_REQUEST, "no");
+        let refusal = crate::transport::http::refusals::refusal(StatusCode::BAD_REQUEST, "no");
         assert_eq!(as_event(refusal).headers()[CONTENT_TYPE], "application/json");
     }
 }

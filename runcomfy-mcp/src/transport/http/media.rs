@@ -1,47 +1,47 @@
-//! In which media types a client takes answers.
+//! Which media types of responses a client accepts.
 
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, StatusCode, header::ACCEPT};
 
-use super::answer::refusal;
+use super::refusals::refusal;
 
-/// What MCP's library wants to see in the header: it knows neither wildcards nor one type alone.
+/// The header that rmcp requires: it understands neither wildcards nor one type alone.
 pub(super) const BOTH: HeaderValue = HeaderValue::from_static(BOTH_TYPES);
 const BOTH_TYPES: &str = "application/json, text/event-stream";
 
 const JSON: [&str; 2] = ["application", "json"];
 const EVENTS: [&str; 2] = ["text", "event-stream"];
 
-/// The media types of answers that a client takes, of the two that there are.
+/// Which of the two media types a client accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Media {
-    /// JSON; a stream of events where there is progress to tell.
+    /// Gets JSON, or an event stream if there is progress to send.
     Either,
     Json,
     Events,
 }
 
 impl Media {
-    /// By the request's `Accept` headers, as HTTP has them (RFC 9110, 12.5.1). `None`: neither is taken. Weights
-    /// other than zero make no difference.
+    /// Reads the `Accept` headers (RFC 9110, 12.5.1). `None`: the client accepts neither. Weights other than zero
+    /// make no difference.
     pub(super) fn accepted(headers: &HeaderMap) -> Option<Self> {
-        let (mut json, mut events) = (Verdict::default(), Verdict::default());
+        let (mut json, mut events) = (Acceptance::default(), Acceptance::default());
         let mut any = false;
         for value in headers.get_all(ACCEPT) {
             if value == BOTH_TYPES {
-                return Some(Self::Either); // as nearly every client has it
+                return Some(Self::Either); // what nearly every client sends
             }
-            // What is not ASCII names neither of the two.
+            // Neither type has a name that is not ASCII.
             let text = String::from_utf8_lossy(value.as_bytes());
             for range in split(&text, ',').filter(|range| !range.is_empty()) {
                 any = true;
-                let (range, taken) = read(range);
-                json.hear(range, JSON, taken);
-                events.hear(range, EVENTS, taken);
+                let (range, accepted) = parse_range(range);
+                json.apply(range, JSON, accepted);
+                events.apply(range, EVENTS, accepted);
             }
         }
-        match (json.taken, events.taken) {
-            // Who says nothing takes anything.
+        match (json.accepted, events.accepted) {
+            // No header means that any type is accepted.
             _ if !any => Some(Self::Either),
             (true, true) => Some(Self::Either),
             (true, false) => Some(Self::Json),
@@ -51,26 +51,26 @@ impl Media {
     }
 }
 
-/// The refusal of a client that takes neither.
+/// The refusal of a client that accepts neither.
 pub(super) fn not_acceptable() -> Response {
     let message = format!(
-        "answers are application/json or text/event-stream, and the Accept header takes neither; send Accept: {BOTH_TYPES}"
+        "responses are application/json or text/event-stream, and the Accept header allows neither; send Accept: {BOTH_TYPES}"
     );
     refusal(StatusCode::NOT_ACCEPTABLE, &message)
 }
 
-/// What the ranges so far say of a media type: the most specific one counts.
+/// Whether the ranges so far accept a media type. The most specific one counts.
 #[derive(Default)]
-struct Verdict {
+struct Acceptance {
     specificity: u8,
-    taken: bool,
+    accepted: bool,
 }
 
-impl Verdict {
-    fn hear(&mut self, range: &str, [kind, subtype]: [&str; 2], taken: bool) {
+impl Acceptance {
+    fn apply(&mut self, range: &str, [kind, subtype]: [&str; 2], accepted: bool) {
         let specificity = match range.split_once('/') {
             Some(("*", "*")) => 1,
-            // Java's own client has sent it so.
+            // Java's standard client sends it.
             None if range == "*" => 1,
             Some((one, "*")) if one.eq_ignore_ascii_case(kind) => 2,
             Some((one, other))
@@ -81,15 +81,15 @@ impl Verdict {
             _ => return,
         };
         if specificity > self.specificity {
-            (self.specificity, self.taken) = (specificity, taken);
+            (self.specificity, self.accepted) = (specificity, accepted);
         } else if specificity == self.specificity {
-            self.taken |= taken;
+            self.accepted |= accepted;
         }
     }
 }
 
 /// A media range without its parameters, and whether its weight is other than zero.
-fn read(range: &str) -> (&str, bool) {
+fn parse_range(range: &str) -> (&str, bool) {
     let mut parts = split(range, ';');
     let name = parts.next().unwrap_or_default();
     let excluded = parts.any(|parameter| {
@@ -101,13 +101,13 @@ fn read(range: &str) -> (&str, bool) {
     (name, !excluded)
 }
 
-/// Whether a weight is zero in one of its spellings. One that is none excludes nothing.
+/// Whether a weight is zero, in any of its spellings. An invalid weight excludes nothing.
 fn is_zero(weight: &str) -> bool {
     let (whole, fraction) = weight.split_once('.').unwrap_or((weight, ""));
     whole == "0" && fraction.len() <= 3 && fraction.bytes().all(|digit| digit == b'0')
 }
 
-/// The parts of a header between these delimiters, those within quotes aside.
+/// Splits a header at this delimiter, except within quotes.
 fn split(text: &str, delimiter: char) -> impl Iterator<Item = &str> {
     let (mut quoted, mut escaped) = (false, false);
     text.split(move |character| {
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_takes_both_types_or_anything_takes_either() {
+    fn a_client_that_accepts_both_types_or_anything_gets_either() {
         for values in [
             &[][..],
             &[""],
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_takes_one_type_gets_that_one() {
+    fn a_client_that_accepts_one_type_gets_that_one() {
         for (values, media) in [
             (&["application/json"][..], Media::Json),
             (&["application/*"], Media::Json),
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_takes_neither_type_gets_none() {
+    fn a_client_that_accepts_neither_type_gets_none() {
         for values in [
             &["text/html"][..],
             &["image/*, text/plain"],

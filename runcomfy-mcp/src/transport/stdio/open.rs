@@ -9,13 +9,10 @@ use std::{
 };
 
 use rmcp::model::RequestId;
+use runcomfy_http_edge::{Delivery, DeliveryReceipt};
 use tokio::sync::Notify;
 
-use crate::{
-    pipeline::idempotency::{Delivery, Receipt},
-    result::splices::Insertion,
-    result::splices::Insertions,
-};
+use crate::{result::splices::Insertion, result::splices::Insertions};
 
 /// Requests that may be under way; after that, no line is read until one is answered.
 const MOST: usize = 1_200;
@@ -45,7 +42,7 @@ impl Pending {
 
 impl Open {
     /// `None` where there is one of that id already.
-    pub(super) fn begin(&self, id: &RequestId) -> Option<(Insertions, Receipt)> {
+    pub(super) fn begin(&self, id: &RequestId) -> Option<(Insertions, DeliveryReceipt)> {
         match self.ids.lock().unwrap_or_else(PoisonError::into_inner).entry(id.clone()) {
             hash_map::Entry::Occupied(_) => None,
             hash_map::Entry::Vacant(place) => {

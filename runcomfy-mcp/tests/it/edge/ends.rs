@@ -88,7 +88,7 @@ async fn where_the_operator_wants_it_an_abandoned_run_is_cancelled_and_the_end_a
     let server = Server::start_with(settings).await;
     let _kept = waiting(&server).await;
     server.stop.cancel();
-    timeout(SOON, server.task).await.unwrap().unwrap().unwrap();
+    timeout(SOON, server.task).await.unwrap().unwrap();
     let totals = server.emulator.counters().totals;
     assert_eq!(totals.calls_of(runcomfy_core::Operation::CancelRequest), 0);
 }

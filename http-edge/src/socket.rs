@@ -1,4 +1,4 @@
-//! A peer's socket, which tells what passes through it and gives up on a peer that takes nothing.
+//! A socket that reports what passes through it, times out stalled writes, and lingers on close.
 
 use std::{
     io,
@@ -14,43 +14,44 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-use super::progress::Progress;
+use crate::connection_state::ConnectionState;
 
-/// How long the last bytes of an answer may take to be read before the connection is closed: closing with
-/// bytes of the peer's unread would take the answer back.
-const FAREWELL: Duration = Duration::from_secs(1);
-/// And how much of what the peer still sends is thrown away meanwhile: the largest message there may be.
-const FAREWELL_BYTES: usize = 64 * 1024 * 1024;
+/// How long a close waits for the peer to stop sending. A socket that is closed with unread bytes sends a reset,
+/// and the peer then loses the response.
+const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
+/// How many bytes are read and thrown away meanwhile, at most.
+const LINGER_BYTES: usize = 64 * 1024 * 1024;
 
-pub(super) struct Socket<S = TcpStream> {
+pub(crate) struct Socket<S = TcpStream> {
     stream: S,
-    progress: Arc<Progress>,
-    patience: Duration,
+    state: Arc<ConnectionState>,
+    write_timeout: Duration,
     /// Runs while the peer takes nothing.
     stalled: Option<Pin<Box<Sleep>>>,
-    farewell: Option<(Pin<Box<Sleep>>, usize)>,
+    /// The timeout and the bytes that are left, once the socket is being closed.
+    linger: Option<(Pin<Box<Sleep>>, usize)>,
 }
 
 impl<S> Socket<S> {
-    pub(super) fn new(stream: S, progress: Arc<Progress>, patience: Duration) -> Self {
-        Self { stream, progress, patience, stalled: None, farewell: None }
+    pub(crate) fn new(stream: S, state: Arc<ConnectionState>, write_timeout: Duration) -> Self {
+        Self { stream, state, write_timeout, stalled: None, linger: None }
     }
 
-    /// Passes on what became of a write, unless nothing has been taken for too long.
-    fn wrote(
+    /// Returns the result of a write, or an error if the peer has taken nothing for too long.
+    fn check_write(
         &mut self,
-        wrote: Poll<io::Result<usize>>,
+        written: Poll<io::Result<usize>>,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
-        if wrote.is_ready() {
+        if written.is_ready() {
             self.stalled = None;
-            self.progress.wrote();
-            return wrote;
+            self.state.on_write();
+            return written;
         }
-        let patience = self.patience;
-        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(patience)));
+        let timeout = self.write_timeout;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(timeout)));
         ready!(stalled.as_mut().poll(context));
-        tracing::debug!("closed a connection: it took nothing for {} s", patience.as_secs());
+        tracing::debug!("closed a connection: it took nothing for {} s", timeout.as_secs());
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
@@ -64,7 +65,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
         if let Some(bytes @ [_, ..]) = buffer.filled().get(before..) {
-            self.progress.read(bytes);
+            self.state.on_read(bytes);
         }
         Poll::Ready(Ok(()))
     }
@@ -76,8 +77,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let wrote = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.wrote(wrote, context)
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.check_write(written, context)
     }
 
     fn poll_write_vectored(
@@ -85,8 +86,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<S> {
         context: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let wrote = Pin::new(&mut self.stream).poll_write_vectored(context, parts);
-        self.wrote(wrote, context)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, parts);
+        self.check_write(written, context)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -95,23 +96,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_flush(context))?;
-        // The HTTP library flushes when it has nothing more to write, and not before.
-        self.progress.flushed();
+        // Hyper flushes once it has nothing more to write.
+        self.state.on_flush();
         Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         ready!(Pin::new(&mut this.stream).poll_shutdown(context))?;
-        if this.progress.is_clean() {
+        if this.state.is_fully_read() {
             return Poll::Ready(Ok(()));
         }
-        let (over, left) =
-            this.farewell.get_or_insert_with(|| (Box::pin(sleep(FAREWELL)), FAREWELL_BYTES));
+        let (timeout, left) =
+            this.linger.get_or_insert_with(|| (Box::pin(sleep(LINGER_TIMEOUT)), LINGER_BYTES));
         let mut rest = [0; 8 * 1024];
         loop {
             let mut buffer = ReadBuf::new(&mut rest);
-            if over.as_mut().poll(context).is_ready() {
+            if timeout.as_mut().poll(context).is_ready() {
                 return Poll::Ready(Ok(()));
             }
             ready!(Pin::new(&mut this.stream).poll_read(context, &mut buffer))?;
@@ -132,16 +133,16 @@ mod tests {
 
     use super::*;
 
-    /// A socket of the server's, and the peer's end.
-    async fn pair(patience: Duration) -> (Socket, TcpStream) {
+    /// A server's socket and the client's end of it.
+    async fn pair(write_timeout: Duration) -> (Socket, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
-        (Socket::new(stream, Progress::new(), patience), peer)
+        (Socket::new(stream, ConnectionState::new(), write_timeout), peer)
     }
 
     #[tokio::test]
-    async fn p09_an_answer_that_nobody_takes_is_given_up() {
+    async fn a_response_that_the_peer_does_not_take_times_out() {
         let (mut socket, _peer) = pair(Duration::from_millis(50)).await;
         let larger_than_any_buffer = vec![0; 64 << 20];
         let error = socket.write_all(&larger_than_any_buffer).await.unwrap_err();
@@ -149,7 +150,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_that_is_taken_bit_by_bit_is_not_given_up() {
+    async fn a_response_that_the_peer_takes_slowly_does_not_time_out() {
         let (mut socket, mut peer) = pair(Duration::from_secs(30)).await;
         let take = async {
             let mut taken = Vec::new();
@@ -164,7 +165,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_refusal_outlives_what_the_peer_still_sends() {
+    async fn a_refusal_reaches_a_peer_that_is_still_sending() {
         let (mut socket, mut peer) = pair(Duration::from_secs(30)).await;
         let refuse = async {
             socket.write_all(b"413").await.unwrap();
@@ -172,14 +173,14 @@ mod tests {
             drop(socket);
         };
         let read = async {
-            // Most clients send all they have before they read.
+            // Most clients send the whole request before they read.
             for _ in 0..4 {
                 peer.write_all(&[0; 100_000]).await.unwrap();
             }
-            let mut told = String::new();
-            peer.read_to_string(&mut told).await.unwrap();
+            let mut response = String::new();
+            peer.read_to_string(&mut response).await.unwrap();
             drop(peer);
-            told
+            response
         };
         assert_eq!(tokio::join!(refuse, read).1, "413");
     }

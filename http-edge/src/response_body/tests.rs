@@ -1,4 +1,4 @@
-//! Which answers count as delivered: peers hang up after each number of bytes.
+//! Which responses count as delivered, for a peer that disconnects after each possible number of bytes.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -7,33 +7,31 @@ use std::{
 
 use axum::{Router, extract::Request};
 use futures_util::stream;
-use http::{HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode, header::CONTENT_LENGTH};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::{
-    ConnectionSettings,
-    pipeline::idempotency::{Arrival, Receipt},
-    transport::http::{
-        connection::{Ends, Peer, serve},
-        site::Site,
-    },
+    connection::{ShutdownSignals, serve_connection},
+    delivery::{DeliveryOutcome, DeliveryReceipt},
+    request::PeerAddr,
+    service::Service,
+    settings::ConnectionSettings,
 };
 
-const TEXT: &str = "an answer in several pieces";
+const TEXT: &str = "a response in several pieces";
 
-/// How an answer's body comes to its end.
+/// How a response's body ends.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Form {
-    /// In one piece, after which it is known to have ended.
+    /// After one piece, and it knows that it has ended.
     Whole,
-    /// In pieces, after which it has to be asked whether there are more.
+    /// After several pieces, and it must be polled to know that it has ended.
     Pieces,
-    /// The same, with its length in the answer's head.
+    /// The same with a `Content-Length`.
     PiecesOfKnownLength,
     Empty,
-    /// By an error.
+    /// With an error.
     Broken,
 }
 
@@ -60,42 +58,43 @@ impl Form {
     }
 }
 
-/// Whether the answer is delivered to a peer that reads so many bytes, all of them where that is not said, and
-/// hangs up; and how many it read.
+/// Whether the response counts as delivered for a peer that reads `most` bytes (all of them for `None`) and
+/// disconnects, and how many bytes it read.
 async fn delivered(form: Form, most: Option<usize>) -> (bool, usize) {
     let seen = Arc::new(Mutex::new(None));
     let receipt = Arc::clone(&seen);
     let app = Router::new().fallback(move |request: Request| {
-        *receipt.lock().unwrap() = request.extensions().get::<Receipt>().cloned();
+        *receipt.lock().unwrap() = request.extensions().get::<DeliveryReceipt>().cloned();
         std::future::ready(form.response())
     });
-    // The server is never ahead of its peer by more than a byte.
+    // So small that the server is at most one byte ahead of its peer.
     let (mut near, far) = tokio::io::duplex(1);
-    let ends = Ends { softly: CancellationToken::new(), hard: CancellationToken::new() };
-    let peer = Peer(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)));
-    let serving = serve(far, peer, Site::from(app), ConnectionSettings::default(), ends);
-    let asking = async move {
+    let peer = PeerAddr(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)));
+    let (settings, signals) = (ConnectionSettings::default(), ShutdownSignals::default());
+    let serving = serve_connection(far, peer, Service::from(app), settings, signals);
+    let client = async move {
         near.write_all(b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
-        let mut answer = Vec::new();
+        let mut response = Vec::new();
         match most {
             Some(most) => {
-                answer.resize(most, 0);
-                near.read_exact(&mut answer).await.unwrap();
+                response.resize(most, 0);
+                near.read_exact(&mut response).await.unwrap();
             }
-            None => drop(near.read_to_end(&mut answer).await),
+            None => drop(near.read_to_end(&mut response).await),
         }
-        answer.len()
+        response.len()
     };
-    let ((), read) = tokio::join!(serving, asking);
-    // A peer that goes at once is not answered at all.
+    let ((), read) = tokio::join!(serving, client);
+    // A peer that disconnects at once gets no response at all.
     let Some(receipt) = seen.lock().unwrap().take() else { return (false, read) };
-    let (tell, told) = std::sync::mpsc::channel();
-    receipt.then(move |arrival| tell.send(arrival == Arrival::Delivered).unwrap());
-    (told.try_recv().expect("once the connection has ended, it is known"), read)
+    let (sender, received) = std::sync::mpsc::channel();
+    receipt.on_settled(move |outcome| sender.send(outcome).unwrap());
+    let outcome = received.try_recv().expect("the outcome is known once the connection has ended");
+    (outcome == DeliveryOutcome::Delivered, read)
 }
 
 #[tokio::test]
-async fn an_answer_is_delivered_once_the_socket_has_its_last_byte() {
+async fn a_response_is_delivered_once_the_socket_has_its_last_byte() {
     for form in [Form::Whole, Form::Pieces, Form::PiecesOfKnownLength, Form::Empty] {
         let (all, length) = delivered(form, None).await;
         assert!(all, "{form:?}");
@@ -110,6 +109,6 @@ async fn an_answer_is_delivered_once_the_socket_has_its_last_byte() {
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_off_is_not_delivered_to_who_reads_all_there_is() {
+async fn a_response_that_ends_with_an_error_is_not_delivered() {
     assert!(!delivered(Form::Broken, None).await.0);
 }

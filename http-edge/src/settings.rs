@@ -1,4 +1,4 @@
-//! How patient the server is with those who connect.
+//! Time and size limits of connections, with their defaults.
 
 use std::time::Duration;
 
@@ -6,23 +6,23 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConnectionSettings {
-    /// Connections at once; one more is closed as soon as it is accepted.
+    /// Open connections at once. One more is closed as soon as it is accepted.
     pub most: usize,
-    /// From a request's first byte (on a new connection: from its start) to the end of its headers.
+    /// From a request's first byte to the end of its headers; on a new connection, from the accept on.
     pub header: Duration,
     /// From the end of the headers to the end of the body.
     pub body: Duration,
-    /// How slow a body may be, in bytes a second, once [`body_grace`](Self::body_grace) is over.
+    /// The slowest allowed body in bytes a second, once [`body_grace`](Self::body_grace) is over.
     pub body_bytes_per_second: u32,
     /// How long a body may be slower than that.
     pub body_grace: Duration,
-    /// How long a connection may lie idle between two requests.
+    /// How long a connection may be idle between two requests.
     pub idle: Duration,
-    /// After this long a connection ends with its next answer.
+    /// A connection of this age is closed after its next response.
     pub age: Duration,
-    /// How long an answer may wait for the peer to take some of it.
+    /// How long a write may wait for the peer to take some of it.
     pub write: Duration,
-    /// Bytes of messages that may be in memory at once, of all callers.
+    /// Bytes of request bodies that may be in memory at once, over all connections.
     pub body_bytes_in_flight: usize,
 }
 

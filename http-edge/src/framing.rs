@@ -1,26 +1,26 @@
-//! The bytes of a request's head as they come, before the HTTP library reads them its own way.
+//! Framing check: reads a request's header section byte by byte, before the HTTP library parses it.
 
-/// Follows one request from its first byte. The library takes a bare line feed for the end of a line, and
-/// a request that comes right behind another for the next one; a proxy in front may have seen neither so.
+/// Follows one request from its first byte. Hyper accepts a bare line feed as a line end, and parses bytes behind
+/// a request as the next one. A proxy in front may read both differently, which allows request smuggling.
 #[derive(Debug, Default)]
-pub(super) struct Head {
-    /// Bytes of the line so far, its end aside.
+pub(crate) struct FramingCheck {
+    /// Bytes in the current line, without its line end.
     line: usize,
-    /// Whether a line with something in it has ended: before that, empty lines don't count.
+    /// Whether a line that is not empty has ended. Empty lines before the request line are ignored.
     started: bool,
     after_carriage_return: bool,
     bare_line_feed: bool,
     ended: bool,
-    /// Bytes that came after the head.
-    beyond: u64,
+    /// Bytes received after the header section.
+    body_bytes: u64,
 }
 
-impl Head {
-    /// Takes the next bytes.
-    pub(super) fn feed(&mut self, bytes: &[u8]) {
+impl FramingCheck {
+    /// Reads the next bytes.
+    pub(crate) fn feed(&mut self, bytes: &[u8]) {
         for (at, byte) in bytes.iter().enumerate() {
             if self.ended {
-                self.beyond += (bytes.len() - at) as u64;
+                self.body_bytes += (bytes.len() - at) as u64;
                 return;
             }
             let after_carriage_return = std::mem::replace(&mut self.after_carriage_return, false);
@@ -37,14 +37,14 @@ impl Head {
         }
     }
 
-    /// Whether each line of it ended as HTTP has it, and all of it was seen.
-    pub(super) fn is_sound(&self) -> bool {
+    /// Whether the whole header section was seen, and each of its lines ended with CR LF.
+    pub(crate) fn is_valid(&self) -> bool {
         self.ended && !self.bare_line_feed
     }
 
-    /// How many bytes came after it.
-    pub(super) fn beyond(&self) -> u64 {
-        self.beyond
+    /// Bytes received after the header section.
+    pub(crate) fn body_bytes(&self) -> u64 {
+        self.body_bytes
     }
 }
 
@@ -55,14 +55,19 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(bytes: &[u8], sound: bool, beyond: u64) {
-        let mut head = Head::default();
-        head.feed(bytes);
-        assert_eq!((head.is_sound(), head.beyond), (sound, beyond), "{:?}", bytes.escape_ascii());
+    fn check(bytes: &[u8], valid: bool, body_bytes: u64) {
+        let mut framing = FramingCheck::default();
+        framing.feed(bytes);
+        assert_eq!(
+            (framing.is_valid(), framing.body_bytes()),
+            (valid, body_bytes),
+            "{:?}",
+            bytes.escape_ascii()
+        );
     }
 
     #[test]
-    fn a_head_is_sound_where_each_line_ends_as_http_has_it() {
+    fn a_header_section_is_valid_if_each_line_ends_with_cr_lf() {
         check(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", true, 0);
         check(b"\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n{}", true, 2);
         check(b"GET / HTTP/1.1\nHost: x\r\n\r\n", false, 0);
@@ -73,9 +78,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_does_not_matter_in_which_pieces_it_comes(bytes in "[ab\r\n]{0,40}", cut in 0_usize..40) {
+        fn the_result_does_not_depend_on_how_bytes_are_split(bytes in "[ab\r\n]{0,40}", cut in 0_usize..40) {
             let cut = cut.min(bytes.len());
-            let (mut whole, mut pieces) = (Head::default(), Head::default());
+            let (mut whole, mut pieces) = (FramingCheck::default(), FramingCheck::default());
             whole.feed(bytes.as_bytes());
             pieces.feed(&bytes.as_bytes()[..cut]);
             pieces.feed(&bytes.as_bytes()[cut..]);

@@ -1,4 +1,4 @@
-//! Whatever is answered directly is answered as the library answers it, and to nobody whom it would refuse.
+//! The fast path gives the answers of rmcp, and accepts no request that rmcp refuses.
 
 use std::cell::Cell;
 
@@ -10,12 +10,9 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use super::*;
-use crate::{
-    Callers, Settings,
-    transport::http::{Door, HttpOptions, Pulse, inbound::Budget, site},
-};
+use crate::{Callers, Settings, transport::http::HttpServer};
 
-/// A header's values, any number of them.
+/// The values of a header, any number of them.
 type Values = &'static [&'static str];
 
 #[derive(Clone, Debug)]
@@ -46,7 +43,7 @@ impl Asked {
     }
 }
 
-/// Mostly what is right, and now and then what is not.
+/// Mostly right values, and now and then a wrong one.
 fn mostly<T: Clone + std::fmt::Debug + 'static>(
     right: Vec<T>,
     wrong: Vec<T>,
@@ -150,24 +147,16 @@ fn asked() -> impl Strategy<Value = Asked> {
 }
 
 #[test]
-fn what_is_answered_directly_is_answered_as_the_library_answers_it() {
+fn the_fast_path_gives_the_answers_of_rmcp() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let server = RunComfyMcp::new(
         Callers::One(Arc::new(runtime.block_on(async { FakeRunComfy::builder().build() }))),
         Settings::default(),
     );
-    let router = |direct: bool| {
-        site(
-            server.clone(),
-            direct.then(|| Arc::new(server.clone())),
-            Door::new(server.clone(), Budget::new(1 << 20)),
-            &HttpOptions::default(),
-            &CancellationToken::new(),
-            Pulse::new(),
-        )
-        .into_router()
-    };
-    let (with, without) = runtime.block_on(async { (router(true), router(false)) });
+    let (with, without) = runtime.block_on(async {
+        let (fast, slow) = (HttpServer::new(server.clone()), HttpServer::new(server.clone()));
+        (fast.into_router(), slow.handler(server).into_router())
+    });
     let answer = |app: &axum::Router, asked: &Asked| {
         runtime.block_on(async {
             let response = app.clone().oneshot(asked.request()).await.unwrap();
@@ -176,7 +165,7 @@ fn what_is_answered_directly_is_answered_as_the_library_answers_it() {
             (status, kind, to_bytes(response.into_body(), usize::MAX).await.unwrap())
         })
     };
-    let direct = [Cell::new(0), Cell::new(0)];
+    let accepted = [Cell::new(0), Cell::new(0)];
     let mut runner = TestRunner::new(ProptestConfig::with_cases(512));
     let tried = runner.run(&asked(), |asked| {
         let headers = asked.request().into_parts().0.headers;
@@ -184,13 +173,16 @@ fn what_is_answered_directly_is_answered_as_the_library_answers_it() {
         let read =
             media.and_then(|media| read(&headers, asked.message.to_string().as_bytes(), media));
         if let Some(call) = read {
-            let many = &direct[usize::from(is_modern(Some(&call.version)))];
+            let many = &accepted[usize::from(is_modern(Some(&call.version)))];
             many.set(many.get() + 1);
         }
         prop_assert_eq!(answer(&with, &asked), answer(&without, &asked));
         Ok(())
     });
     tried.unwrap();
-    let direct = direct.map(Cell::into_inner);
-    assert!(direct.iter().all(|many| *many > 16), "of the old and the new revisions: {direct:?}");
+    let accepted = accepted.map(Cell::into_inner);
+    assert!(
+        accepted.iter().all(|many| *many > 16),
+        "of the old and the new revisions: {accepted:?}"
+    );
 }

@@ -1,4 +1,4 @@
-//! The way through MCP's library, with its refusals in words of ours.
+//! rmcp's path: requests that the fast path leaves to rmcp, with its refusals shortened.
 
 use axum::{body::Body, extract::Request, response::Response};
 use bytes::Bytes;
@@ -16,36 +16,36 @@ use rmcp::{
 use serde_json::Value;
 
 use super::{
-    answer::{protocol_error, refusal},
     complete::complete,
+    refusals::{protocol_error, refusal},
 };
 use crate::{result::splices::Insertions, transport::brief::shorten};
 
-/// What MCP answers to a message that has come through the door.
+/// rmcp's response to a message that was admitted.
 pub(super) async fn answer<H: ServerHandler>(
-    mcp: &StreamableHttpService<H, NeverSessionManager>,
+    rmcp: &StreamableHttpService<H, NeverSessionManager>,
     mut parts: Parts,
     message: Bytes,
 ) -> Response {
     let insertions = Insertions::default();
     parts.extensions.insert(insertions.clone());
-    // Checked before: the library does not know the origins of desktop apps.
+    // The host policy has checked it, and rmcp rejects the origins of desktop apps.
     parts.headers.remove(ORIGIN);
     let request = Request::from_parts(parts, Body::from(message));
-    let response = mcp.handle(request).await.map(Body::new);
+    let response = rmcp.handle(request).await.map(Body::new);
     match response.status() {
-        // The media types were right: it is the message that it could not read.
+        // The media types were checked before, so rmcp means that it could not read the message.
         StatusCode::UNSUPPORTED_MEDIA_TYPE => not_a_message(),
-        StatusCode::BAD_REQUEST => brief(response).await,
+        StatusCode::BAD_REQUEST => shortened(response).await,
         _ => complete(&insertions, response).await,
     }
 }
 
-/// A refusal, which repeats headers at any length: no more of them than tells which.
-async fn brief(response: Response) -> Response {
+/// Shortens a refusal, because rmcp repeats headers in it at full length.
+async fn shortened(response: Response) -> Response {
     let (mut parts, body) = response.into_parts();
     let Ok(bytes) = axum::body::to_bytes(body, MAX_REFUSAL_BYTES).await else {
-        return refusal(StatusCode::BAD_REQUEST, "the request is not right");
+        return refusal(StatusCode::BAD_REQUEST, "the request is malformed");
     };
     let Ok(mut message) = serde_json::from_slice::<Value>(&bytes) else {
         return Response::from_parts(parts, Body::from(bytes));
@@ -57,13 +57,13 @@ async fn brief(response: Response) -> Response {
     Response::from_parts(parts, Body::from(message.to_string()))
 }
 
-/// Larger than any: headers are bounded.
+/// More than any refusal, because headers are limited.
 const MAX_REFUSAL_BYTES: usize = 256 * 1024;
 
-/// A message that could not be read although it is JSON.
+/// The message is JSON, but rmcp could not read it.
 fn not_a_message() -> Response {
-    /// JSON-RPC's own.
+    /// Defined by JSON-RPC.
     const INVALID_REQUEST: i32 = -32600;
-    let why = "the message is no JSON-RPC request or notification";
-    protocol_error(StatusCode::BAD_REQUEST, INVALID_REQUEST, why)
+    let message = "the message is not a JSON-RPC request or notification";
+    protocol_error(StatusCode::BAD_REQUEST, INVALID_REQUEST, message)
 }

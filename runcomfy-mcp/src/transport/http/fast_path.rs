@@ -1,9 +1,8 @@
-//! Calls of tools whose client has not to be reached before they are answered: nearly all of them. They are read,
-//! checked and answered here. MCP's library sets up a session of three channels and three tasks for each request: a
-//! quarter of the instructions of a small call, and a third of the memory of one that waits.
+//! Fast path: tool calls that send no progress, which are nearly all of them, are answered without rmcp. For each
+//! request rmcp sets up a session of three channels and three tasks: a quarter of the instructions of a small call,
+//! and a third of the memory of one that waits.
 //!
-//! Only what is certainly as the protocol wants it is taken. Whatever is missing, unusual or wrong goes the library's
-//! way, and gets its answer from there.
+//! It accepts only requests that certainly conform to the protocol. All others take rmcp's path and get its answer.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -17,12 +16,11 @@ use rmcp::model::{
     CallToolRequestParams, CallToolResponse, ContentBlock, JsonRpcVersion2_0, ProtocolVersion,
     RequestId, RequestMetaObject, ServerJsonRpcMessage, ServerResult,
 };
+use runcomfy_http_edge::{Detach, single_header};
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    answer::internal_error, complete::complete, media::Media, names::the_only, outliving::Outliving,
-};
+use super::{complete::complete, media::Media, refusals::internal_error};
 use crate::{
     RunComfyMcp,
     pipeline::{request::CallContext, tool::Entry},
@@ -31,7 +29,7 @@ use crate::{
     tools,
 };
 
-/// A call that can be answered without more ado.
+/// A tool call that conforms to the protocol.
 pub(super) struct ToolCall {
     id: RequestId,
     version: ProtocolVersion,
@@ -40,7 +38,7 @@ pub(super) struct ToolCall {
     params: CallToolRequestParams,
 }
 
-/// One as it comes.
+/// Its form on the wire.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Message<'a> {
@@ -55,17 +53,16 @@ struct Message<'a> {
 const METHOD: &str = "tools/call";
 const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 
-/// Reads a message that has come through the door, from a client that takes answers so. `None`: it is for the
-/// library.
+/// Reads a message that was admitted. `None`: it is left to rmcp.
 pub(super) fn read(headers: &HeaderMap, bytes: &[u8], media: Media) -> Option<ToolCall> {
     if headers.contains_key(ORIGIN) {
         return None;
     }
     let Message { id, method, mut params, .. } = serde_json::from_slice(bytes).ok()?;
     let meta = params.meta.take().unwrap_or_default();
-    // Progress goes out as events, so there is none for a client that takes JSON alone.
-    let listens = media != Media::Json && meta.get_progress_token().is_some();
-    if method != METHOD || listens {
+    // Progress is sent as events, so a client that accepts only JSON gets none.
+    let wants_progress = media != Media::Json && meta.get_progress_token().is_some();
+    if method != METHOD || wants_progress {
         return None;
     }
     let entry = tools::find(&params.name)?;
@@ -73,12 +70,12 @@ pub(super) fn read(headers: &HeaderMap, bytes: &[u8], media: Media) -> Option<To
     Some(ToolCall { id, version, entry, meta, params })
 }
 
-/// The revision that it is written in, where headers and message agree on one and have all that it asks for.
+/// The protocol revision, if headers and message agree on one and have everything that it requires.
 fn version(headers: &HeaderMap, meta: &RequestMetaObject, tool: &str) -> Option<ProtocolVersion> {
     let header = headers.get(PROTOCOL_VERSION);
     let own = meta.protocol_version();
     let version = match header {
-        // As the revision of 2025-06-18 wants it.
+        // The default that the revision of 2025-06-18 prescribes.
         None => ProtocolVersion::V_2025_03_26,
         Some(header) => {
             let known = |known: &&ProtocolVersion| header == known.as_str();
@@ -88,17 +85,17 @@ fn version(headers: &HeaderMap, meta: &RequestMetaObject, tool: &str) -> Option<
     if !is_modern(Some(&version)) {
         return own.is_none().then_some(version);
     }
-    let says = |name: &'static str, what: &str| {
-        the_only(headers, HeaderName::from_static(name)).is_some_and(|value| value == what)
+    let header_is = |name: &'static str, what: &str| {
+        single_header(headers, HeaderName::from_static(name)).is_some_and(|value| value == what)
     };
     let agrees = own.as_ref() == Some(&version)
         && meta.missing_required_keys(&version).is_empty()
-        && says("mcp-method", METHOD)
-        && says("mcp-name", tool);
+        && header_is("mcp-method", METHOD)
+        && header_is("mcp-name", tool);
     agrees.then_some(version)
 }
 
-/// Answers it. `streams` ends open answers when it fires.
+/// Answers a call. `streams` ends it when it is cancelled.
 pub(super) async fn answer(
     server: &Arc<RunComfyMcp>,
     call: ToolCall,
@@ -109,11 +106,11 @@ pub(super) async fn answer(
     let insertions = Insertions::default();
     let context =
         CallContext::of_http(id.clone(), version.clone(), &meta, parts, insertions.clone());
-    let (server, gone) = (Arc::clone(server), context.gone.clone());
+    let (server, disconnected) = (Arc::clone(server), context.gone.clone());
     let run = async move { server.answer(entry, params, context).await };
     let answered = tokio::select! {
         biased;
-        answered = Outliving::new(run, gone) => answered,
+        answered = Detach::new(run, disconnected) => answered,
         () = streams.cancelled() => return internal_error(),
     };
     let mut json = Vec::new();
