@@ -6,6 +6,7 @@ mod error;
 #[cfg(feature = "http")]
 mod http;
 mod retry;
+mod text;
 mod token;
 mod types;
 mod wait;
@@ -14,7 +15,7 @@ pub use address::is_public;
 #[cfg(feature = "mock")]
 pub use api::MockRunComfyApi;
 pub use api::RunComfyApi;
-pub use error::{CallKind, Error, ErrorKind, Operation, Outcome, Retry, UnknownWord, is_invisible};
+pub use error::{CallKind, Error, ErrorKind, Operation, Outcome, Retry, UnknownWord};
 #[cfg(feature = "fuzz")]
 #[doc(hidden)]
 pub use http::fuzz;
@@ -24,6 +25,7 @@ pub use http::{
     Observer, OutboundProxy, QueueApi, Timeouts, Tried,
 };
 pub use retry::{RetryPolicy, RetryQuota};
+pub use text::is_invisible;
 pub use token::{InvalidToken, Token};
 pub use types::{
     Cancellation, CreateDeployment, DEFAULT_HARDWARE, Deleted, Deployment, DeploymentId, ExtraData,

@@ -13,7 +13,8 @@ use super::{
     wire::{self, Answer, Context},
 };
 use crate::{
-    error::{Error, Operation, Outcome, is_invisible},
+    error::{Error, Operation, Outcome},
+    text::is_invisible,
     types::{DeploymentId, Include, InstanceId, ProxyPath, RequestId, is_id},
 };
 

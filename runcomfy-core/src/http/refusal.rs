@@ -7,7 +7,8 @@ use serde_json::{Map, Value, value::RawValue};
 
 use super::wire::{Answer, Context};
 use crate::{
-    error::{Error, ErrorKind, Operation, Outcome, clean, is_invisible},
+    error::{Error, ErrorKind, Operation, Outcome},
+    text::{clean, is_invisible},
     types::{RequestId, is_id},
 };
 

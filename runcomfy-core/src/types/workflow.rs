@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use super::overrides::Overrides;
-use crate::error::is_invisible;
+use crate::text::is_invisible;
 
 /// Why something is no workflow, or no overrides, or why the two do not fit.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
