@@ -7,7 +7,6 @@ use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 use serde_json::Value;
 
 use crate::{
-    retry::Stage,
     text::clean,
     types::{DeploymentId, NonFinite, RequestId},
 };
@@ -140,26 +139,6 @@ impl Error {
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.0.elapsed
-    }
-
-    /// Whether doing the same again can help, and at what risk.
-    #[must_use]
-    pub fn retry(&self) -> Retry {
-        match Stage::of(self) {
-            Stage::NotSent | Stage::Refused => Retry::Safe,
-            Stage::Ambiguous | Stage::Garbled => Retry::IfIdempotent,
-            Stage::Lasting | Stage::Final => Retry::Never,
-        }
-    }
-
-    /// Whether the caller may repeat this very call without the risk of a second effect.
-    #[must_use]
-    pub fn is_retryable(&self) -> bool {
-        match self.retry() {
-            Retry::Safe => true,
-            Retry::IfIdempotent => self.operation().call_kind() != CallKind::Paid,
-            Retry::Never => false,
-        }
     }
 
     /// The operation that failed, where a step towards it was another one.

@@ -1,6 +1,6 @@
 //! Whether a failed call may be sent again: how far it got, and what repeating it may cost. A table.
 
-use crate::error::{CallKind, Error, ErrorKind, Outcome};
+use crate::error::{CallKind, Error, ErrorKind, Outcome, Retry};
 
 /// How far a failed try got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +80,28 @@ impl Stage {
             // A second one could be a second bill.
             (Self::Ambiguous | Self::Garbled | Self::Lasting, CallKind::Paid) => Next::GiveUp,
             (Self::Final, _) => Next::GiveUp,
+        }
+    }
+}
+
+impl Error {
+    /// Whether doing the same again can help, and at what risk.
+    #[must_use]
+    pub fn retry(&self) -> Retry {
+        match Stage::of(self) {
+            Stage::NotSent | Stage::Refused => Retry::Safe,
+            Stage::Ambiguous | Stage::Garbled => Retry::IfIdempotent,
+            Stage::Lasting | Stage::Final => Retry::Never,
+        }
+    }
+
+    /// Whether the caller may repeat this very call without the risk of a second effect.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self.retry() {
+            Retry::Safe => true,
+            Retry::IfIdempotent => self.operation().call_kind() != CallKind::Paid,
+            Retry::Never => false,
         }
     }
 }
