@@ -13,6 +13,7 @@ mod overrides;
 mod payload;
 mod run;
 mod workflow;
+mod workflow_error;
 
 pub use deployment::Deployment;
 #[cfg(feature = "http")]
@@ -33,4 +34,5 @@ pub use output::{Failure, OutputFile};
 pub use overrides::Overrides;
 pub use payload::Payload;
 pub use run::{Cancellation, RequestResult, RequestState, RequestStatus};
-pub use workflow::{Input, Node, Workflow, WorkflowError};
+pub use workflow::{Input, Node, Workflow};
+pub use workflow_error::WorkflowError;

@@ -5,12 +5,15 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-use super::workflow::{WorkflowError, clip};
+use super::{
+    workflow::{Workflow, is_node},
+    workflow_error::{WorkflowError, clip},
+};
 
 /// Changes laid over a workflow for one request: `{"6": {"inputs": {"text": "a cat"}}}`.
 #[derive(Clone, Default, PartialEq, Serialize)]
 #[serde(transparent)]
-pub struct Overrides(pub(super) Map<String, Value>);
+pub struct Overrides(Map<String, Value>);
 
 impl Overrides {
     /// No changes yet.
@@ -86,6 +89,38 @@ impl Overrides {
     }
 }
 
+impl Workflow {
+    /// This workflow with `overrides` laid over it: each input named replaces that input, be it a value
+    /// or a link, and nothing else changes.
+    ///
+    /// # Errors
+    /// [`WorkflowError::UnknownNode`] for an override of a node that is not there,
+    /// [`WorkflowError::BadNode`] for one that leaves the node without class or inputs.
+    pub fn with_overrides(mut self, overrides: &Overrides) -> Result<Self, WorkflowError> {
+        for (node_id, change) in &overrides.0 {
+            let node = self
+                .0
+                .get_mut(node_id)
+                .and_then(Value::as_object_mut)
+                .ok_or_else(|| WorkflowError::UnknownNode { node_id: clip(node_id) })?;
+            for (key, value) in change.as_object().into_iter().flatten() {
+                match (node.get_mut(key), value) {
+                    (Some(Value::Object(old)), Value::Object(new)) if key == "inputs" => {
+                        old.extend(new.iter().map(|(name, value)| (name.clone(), value.clone())));
+                    }
+                    _ => {
+                        node.insert(key.clone(), value.clone());
+                    }
+                }
+            }
+            if !is_node(node) {
+                return Err(WorkflowError::BadNode { node_id: clip(node_id) });
+            }
+        }
+        Ok(self)
+    }
+}
+
 impl fmt::Debug for Overrides {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Values may hold whole pictures and people's prompts.
@@ -98,3 +133,6 @@ impl<'de> Deserialize<'de> for Overrides {
         Self::from_value(Value::deserialize(deserializer)?).map_err(serde::de::Error::custom)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,9 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    json::RawJson,
-    overrides::Overrides,
-    workflow::{Workflow, WorkflowError},
+    json::RawJson, overrides::Overrides, workflow::Workflow, workflow_error::WorkflowError,
 };
 
 /// What a deployment runs: its workflow, the saved overrides and where its nodes are described.

@@ -5,58 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-use super::overrides::Overrides;
-use crate::text::is_invisible;
-
-/// Why something is no workflow, or no overrides, or why the two do not fit.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum WorkflowError {
-    /// It is the graph that ComfyUI's editor saves (`nodes` and `links`), not its API export.
-    #[error("this is a workflow in the editor's format (`nodes` and `links`), not in API format")]
-    UiFormat,
-    /// It is no object with at least one node.
-    #[error("a workflow must be an object that maps node ids to nodes")]
-    NotAGraph,
-    /// It is something else, a request to another service say, that has a graph within.
-    #[error("this is not a workflow but has one under `{at}`: pass that")]
-    Wrapped {
-        /// Where the graph is, as a path of keys and places in lists.
-        at: String,
-    },
-    /// A node lacks a `class_type` text or an `inputs` object.
-    #[error("node {node_id} must be an object with a text `class_type` and an object `inputs`")]
-    BadNode {
-        /// The node.
-        node_id: String,
-    },
-    /// Overrides that are not an object of objects.
-    #[error("overrides must be an object that maps node ids to objects like {{\"inputs\": {{…}}}}")]
-    BadOverrides {
-        /// The node whose override is no object, if it is one node's fault.
-        node_id: Option<String>,
-    },
-    /// JSON that can't be held: nested too deep, half of a surrogate pair, a number beyond a float.
-    #[error("the workflow is JSON that cannot be read")]
-    Unreadable,
-    /// An override whose value stands beside `inputs` and not under it: it would be ignored, and the run
-    /// billed.
-    #[error(
-        "the override of node {node_id} has `{key}` beside `inputs`: inputs to set go under `inputs`"
-    )]
-    StrayKey {
-        /// The node.
-        node_id: String,
-        /// The key.
-        key: String,
-    },
-    /// An override for a node that the workflow does not have.
-    #[error("the workflow has no node {node_id}")]
-    UnknownNode {
-        /// The node.
-        node_id: String,
-    },
-}
+use super::workflow_error::{WorkflowError, clip};
 
 /// A ComfyUI graph in API format: node ids, each with a class and its inputs.
 ///
@@ -64,7 +13,7 @@ pub enum WorkflowError {
 /// 2^64-1 their every digit.
 #[derive(Clone, PartialEq, Serialize)]
 #[serde(transparent)]
-pub struct Workflow(Map<String, Value>);
+pub struct Workflow(pub(super) Map<String, Value>);
 
 impl Workflow {
     /// Takes a JSON value as a graph in API format.
@@ -103,36 +52,6 @@ impl Workflow {
     #[must_use]
     pub fn node(&self, node_id: &str) -> Option<Node<'_>> {
         self.0.get_key_value(node_id).and_then(|(id, node)| Node::new(id, node))
-    }
-
-    /// This workflow with `overrides` laid over it: each input named replaces that input, be it a value
-    /// or a link, and nothing else changes.
-    ///
-    /// # Errors
-    /// [`WorkflowError::UnknownNode`] for an override of a node that is not there,
-    /// [`WorkflowError::BadNode`] for one that leaves the node without class or inputs.
-    pub fn with_overrides(mut self, overrides: &Overrides) -> Result<Self, WorkflowError> {
-        for (node_id, change) in &overrides.0 {
-            let node = self
-                .0
-                .get_mut(node_id)
-                .and_then(Value::as_object_mut)
-                .ok_or_else(|| WorkflowError::UnknownNode { node_id: clip(node_id) })?;
-            for (key, value) in change.as_object().into_iter().flatten() {
-                match (node.get_mut(key), value) {
-                    (Some(Value::Object(old)), Value::Object(new)) if key == "inputs" => {
-                        old.extend(new.iter().map(|(name, value)| (name.clone(), value.clone())));
-                    }
-                    _ => {
-                        node.insert(key.clone(), value.clone());
-                    }
-                }
-            }
-            if !is_node(node) {
-                return Err(WorkflowError::BadNode { node_id: clip(node_id) });
-            }
-        }
-        Ok(self)
     }
 
     /// The graph as JSON.
@@ -281,14 +200,9 @@ impl<'a> Input<'a> {
     }
 }
 
-fn is_node(node: &Map<String, Value>) -> bool {
+pub(super) fn is_node(node: &Map<String, Value>) -> bool {
     node.get("class_type").is_some_and(Value::is_string)
         && node.get("inputs").is_some_and(Value::is_object)
-}
-
-/// A node id short enough to repeat in a message.
-pub(super) fn clip(node_id: &str) -> String {
-    node_id.chars().filter(|c| !c.is_control() && !is_invisible(*c)).take(40).collect()
 }
 
 #[cfg(test)]
