@@ -7,7 +7,7 @@ use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use super::{
-    HttpApi,
+    api::HttpApi,
     pools::Purpose,
     proxy::Proxy,
     send::{Broken, after, read_body},
@@ -74,10 +74,10 @@ pub enum DownloadError {
 }
 
 impl HttpApi {
-    /// Fetches a file that a run made, such as [`OutputFile::url`](crate::OutputFile::url), into memory.
+    /// Fetches a file that a run made, such as [`OutputFile::url`](crate::types::OutputFile::url), into memory.
     ///
     /// Such files need no token, and none is sent, wherever the address leads. The service keeps them for
-    /// 7 days. One try within [`Timeouts::download`](crate::Timeouts::download); redirects are not
+    /// 7 days. One try within [`Timeouts::download`](super::Timeouts::download); redirects are not
     /// followed. The address must be https; http is allowed where both it and this client's base URL are
     /// on the loopback, as with an emulator.
     ///
@@ -87,18 +87,18 @@ impl HttpApi {
     /// [`DownloadError`], by what went wrong; `TimedOut`, `Unavailable` and `Proxy` may pass.
     pub async fn download(&self, url: &str, max_bytes: usize) -> Result<Downloaded, DownloadError> {
         let url = Url::parse(url).map_err(|_| DownloadError::InvalidUrl)?;
-        if !self.shared.base.may_download(&url) {
+        if !self.state.base.may_download(&url) {
             return Err(DownloadError::InvalidUrl);
         }
         let purpose = if url.scheme() == "http" { Purpose::LocalFiles } else { Purpose::Files };
-        let until = after(Instant::now(), self.shared.settings.timeouts.download);
+        let until = after(Instant::now(), self.state.settings.timeouts.download);
         let proxy = self
-            .shared
+            .state
             .pools
             .proxy_to(&url)
             .map_err(|error| DownloadError::Proxy { message: error.to_string(), source: None })?;
         let broken = |error| broken(&url, proxy, error);
-        let client = match timeout_at(until, self.shared.pools.client(purpose)).await {
+        let client = match timeout_at(until, self.state.pools.client(purpose)).await {
             Ok(client) => client.map_err(DownloadError::Tls)?,
             Err(_) => return Err(DownloadError::TimedOut),
         };

@@ -8,9 +8,10 @@ use std::{
 };
 
 use super::{
+    base_url::{Base, with_list_query},
+    response::{Answer, Context},
     retry_after::retry_after,
-    url::{Base, with_list_query},
-    wire::{self, Answer, Context},
+    wire,
 };
 use crate::{
     error::{Error, Operation, Outcome},

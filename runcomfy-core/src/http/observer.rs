@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Operation};
 
-/// Told of each try of each call, for metrics; see [`HttpApiBuilder::observer`](crate::HttpApiBuilder::observer).
+/// Told of each try of each call, for metrics; see [`HttpApiBuilder::observer`](super::HttpApiBuilder::observer).
 pub trait Observer: Send + Sync {
     /// A try has ended. The call waits meanwhile: be quick. A try whose caller went away first is not told
     /// of.

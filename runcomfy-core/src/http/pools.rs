@@ -13,9 +13,9 @@ use tokio::sync::OnceCell;
 use url::Url;
 
 use super::{
-    config::{ConfigError, Settings, Timeouts},
+    base_url::{Base, ConfigError, is_loopback},
+    config::{Settings, Timeouts},
     proxy::{Proxy, Ways},
-    url::{Base, is_loopback},
 };
 
 type BoxError = Box<dyn StdError + Send + Sync>;

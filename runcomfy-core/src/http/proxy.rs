@@ -14,7 +14,7 @@ use hyper_util::client::proxy::matcher::Matcher;
 use url::{Position, Url};
 
 pub(super) use self::failure::Failure;
-use super::{config::ConfigError, url::is_loopback};
+use super::base_url::{ConfigError, is_loopback};
 
 /// Where a proxy may be named, the first that is set winning. Nothing is sent over plain http but to
 /// loopback hosts, which need no proxy, so that `HTTP_PROXY` has no say.
@@ -36,8 +36,8 @@ const NOT_ONLY_A_HOST: &str = "has a path, query or fragment: a proxy has a host
 const SOCKS4_PASSWORD: &str =
     "has a user name or password, which SOCKS 4 does not take: use socks5h, or leave them out";
 
-/// The proxy that an [`HttpApi`](crate::HttpApi) goes through: see
-/// [`HttpApi::outbound_proxy`](crate::HttpApi::outbound_proxy). Holds no user name and no password.
+/// The proxy that an [`HttpApi`](super::HttpApi) goes through: see
+/// [`HttpApi::outbound_proxy`](super::HttpApi::outbound_proxy). Holds no user name and no password.
 ///
 /// `Display` shows both fields: `http://proxy.example:3128 (from HTTPS_PROXY)`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use memchr::memmem;
 use serde_json::{Map, Value, value::RawValue};
 
-use super::wire::{Answer, Context};
+use super::response::{Answer, Context};
 use crate::{
     error::{Error, ErrorKind, Operation, Outcome},
     text::{clean, is_invisible},

@@ -14,13 +14,13 @@ use tokio::time::{Instant, sleep, timeout_at};
 use url::Url;
 
 use super::{
-    Shared,
     gather::{Body, Gather},
     observer::Tried,
     pools::Purpose,
+    response::{Answer, Context},
     retry_after::retry_after,
+    state::ClientState,
     transport,
-    wire::{Answer, Context},
 };
 use crate::{
     error::{CallKind, Error, ErrorKind, Operation, Outcome},
@@ -60,7 +60,7 @@ impl From<Error> for Failed {
     }
 }
 
-impl Shared {
+impl ClientState {
     pub(super) fn deadline(&self, operation: Operation) -> Deadline {
         let timeouts = &self.settings.timeouts;
         let total = match (operation, operation.call_kind()) {

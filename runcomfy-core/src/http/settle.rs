@@ -5,9 +5,13 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::{
-    HttpApi, Shared, body,
+    api::HttpApi,
+    base_url::with_list_query,
+    body,
+    response::{Answer, Context},
     send::{Call, Deadline},
-    url, wire,
+    state::ClientState,
+    wire,
 };
 use crate::{
     error::{CallKind, Error, ErrorKind, Operation, Outcome},
@@ -20,7 +24,7 @@ use crate::{
 
 /// The tries of one write that may be looked up, within one deadline.
 pub(super) struct Tries<'a> {
-    shared: &'a Shared,
+    state: &'a ClientState,
     token: &'a Token,
     deadline: Deadline,
     /// How often it was sent.
@@ -30,8 +34,8 @@ pub(super) struct Tries<'a> {
 }
 
 impl<'a> Tries<'a> {
-    pub(super) fn new(shared: &'a Shared, token: &'a Token, deadline: Deadline) -> Self {
-        Self { shared, token, deadline, count: 0, open: None }
+    pub(super) fn new(state: &'a ClientState, token: &'a Token, deadline: Deadline) -> Self {
+        Self { state, token, deadline, count: 0, open: None }
     }
 
     /// Whether it may have taken effect although it seemed to fail.
@@ -41,7 +45,7 @@ impl<'a> Tries<'a> {
 
     /// Whether it may be sent once more, `at_most` so often in all.
     pub(super) fn may_repeat(&self, at_most: u32) -> bool {
-        self.count < self.shared.settings.retry.attempts.min(at_most)
+        self.count < self.state.settings.retry.attempts.min(at_most)
     }
 
     /// Takes the failure of a try, and waits a moment where it is to be looked up whether it took effect.
@@ -55,8 +59,8 @@ impl<'a> Tries<'a> {
         if stage.next(CallKind::Idempotent) != Next::LookFirst {
             return Err(self.told(error));
         }
-        let delay = self.shared.settings.retry.pause(&error, self.count, fastrand::f64());
-        let (error, delay) = self.shared.affordable(error, stage, delay, self.token, self.deadline);
+        let delay = self.state.settings.retry.pause(&error, self.count, fastrand::f64());
+        let (error, delay) = self.state.affordable(error, stage, delay, self.token, self.deadline);
         self.open = Some(error.clone());
         let Some(delay) = delay else { return Err(self.told(error)) };
         sleep(delay).await;
@@ -80,9 +84,9 @@ impl<'a> Tries<'a> {
     pub(super) async fn look<T>(
         &self,
         call: &Call<'_>,
-        read: impl Fn(&wire::Context<'_>, wire::Answer) -> Result<T, Error>,
+        read: impl Fn(&Context<'_>, Answer) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        self.shared.send(call, self.token, self.deadline, read).await
+        self.state.send(call, self.token, self.deadline, read).await
     }
 }
 
@@ -97,10 +101,10 @@ impl HttpApi {
         let call = Call::new(OPERATION, Method::DELETE, url.clone()).deployment(id);
         let look = Call::new(Operation::GetDeployment, Method::GET, url).deployment(id);
         let token = self.token(OPERATION).map_err(|error| call.named(error))?;
-        let deadline = self.shared.deadline(OPERATION);
-        let mut tries = Tries::new(&self.shared, token, deadline);
+        let deadline = self.state.deadline(OPERATION);
+        let mut tries = Tries::new(&self.state, token, deadline);
         loop {
-            match self.shared.send(&call, token, deadline, wire::deleted).await {
+            match self.state.send(&call, token, deadline, wire::deleted).await {
                 Ok(deleted) => return Ok(deleted),
                 Err(error) if tries.is_open() && is_gone(&error) => return Ok(Deleted::already()),
                 Err(error) => tries.failed(error).await?,
@@ -126,11 +130,11 @@ impl HttpApi {
         let look =
             Call::new(Operation::GetRequestStatus, Method::GET, url).deployment(id).request(run);
         let token = self.token(OPERATION).map_err(|error| call.named(error))?;
-        let deadline = self.shared.deadline(OPERATION);
-        let mut tries = Tries::new(&self.shared, token, deadline);
-        let read = |context: &wire::Context<'_>, answer| wire::cancellation(context, answer, run);
+        let deadline = self.state.deadline(OPERATION);
+        let mut tries = Tries::new(&self.state, token, deadline);
+        let read = |context: &Context<'_>, answer| wire::cancellation(context, answer, run);
         loop {
-            let said = match self.shared.send(&call, token, deadline, read).await {
+            let said = match self.state.send(&call, token, deadline, read).await {
                 Ok(said) if !tries.is_open() || said.accepted() == Some(true) => return Ok(said),
                 // "Not cancellable" may be the doing of the try before.
                 Ok(said) => Some(said),
@@ -139,7 +143,7 @@ impl HttpApi {
                     None
                 }
             };
-            let read = |context: &wire::Context<'_>, answer| wire::status(context, answer, run);
+            let read = |context: &Context<'_>, answer| wire::status(context, answer, run);
             let Ok(status) = tries.look(&look, read).await else {
                 return Err(tries.unsettled(OPERATION));
             };
@@ -163,14 +167,14 @@ impl HttpApi {
         let url = self.deployments_url();
         let call = Call::new(OPERATION, Method::POST, url).body(body::creation(request)?);
         let token = self.token(OPERATION)?;
-        let deadline = self.shared.deadline(OPERATION);
-        let error = match self.shared.send(&call, token, deadline, wire::deployment).await {
+        let deadline = self.state.deadline(OPERATION);
+        let error = match self.state.send(&call, token, deadline, wire::deployment).await {
             Ok(deployment) => return Ok(deployment),
             Err(error) => error,
         };
-        let mut tries = Tries::new(&self.shared, token, deadline);
+        let mut tries = Tries::new(&self.state, token, deadline);
         tries.failed(error).await?;
-        let url = url::with_list_query(self.deployments_url(), Include::none(), &[]);
+        let url = with_list_query(self.deployments_url(), Include::none(), &[]);
         let look = Call::new(Operation::ListDeployments, Method::GET, url);
         let error = |tries: &Tries<'_>| tries.unsettled(OPERATION);
         match tries.look(&look, wire::deployments).await {

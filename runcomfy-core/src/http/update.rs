@@ -4,7 +4,8 @@ use reqwest::Method;
 use tokio::time::timeout_at;
 
 use super::{
-    HttpApi, body,
+    api::HttpApi,
+    body,
     send::{Call, Deadline},
     settle::Tries,
     wire,
@@ -34,10 +35,10 @@ impl HttpApi {
             return Err(call.named(error.with_message("no change is given")));
         }
         let token = self.token(OPERATION).map_err(|error| call.named(error))?;
-        let deadline = self.shared.deadline(OPERATION);
+        let deadline = self.state.deadline(OPERATION);
 
         // One at a time: between another's read of the name and its write, a rename would be undone.
-        let lock = self.shared.locks.of(token, id);
+        let lock = self.state.locks.of(token, id);
         let Ok(_turn) = timeout_at(deadline.ends, lock.lock()).await else {
             let error = Error::new(OPERATION, ErrorKind::TimedOut).with_outcome(Outcome::NotSent);
             return Err(call.named(error).with_attempts(1, deadline.started.elapsed()));
@@ -47,14 +48,14 @@ impl HttpApi {
             None => self.current_name(&look, token, deadline).await?,
         };
         let mut renamed = false;
-        let mut tries = Tries::new(&self.shared, token, deadline);
+        let mut tries = Tries::new(&self.state, token, deadline);
         loop {
             // Another's name beside ours: theirs came while we wrote ours.
             let clashes = |now: Option<&String>, sent: &String| {
                 changes.name.is_none() && now.is_some_and(|now| now != sent)
             };
             call.body = Some(body::update(&name, changes)?);
-            match self.shared.send(&call, token, deadline, wire::deployment).await {
+            match self.state.send(&call, token, deadline, wire::deployment).await {
                 Ok(deployment) => {
                     renamed |= clashes(deployment.name.as_ref(), &name);
                     let mut updated = Updated::new(deployment);
@@ -91,7 +92,7 @@ impl HttpApi {
         token: &Token,
         deadline: Deadline,
     ) -> Result<String, Error> {
-        let read = self.shared.send(look, token, deadline, wire::deployment).await;
+        let read = self.state.send(look, token, deadline, wire::deployment).await;
         let deployment = read.map_err(|error| {
             // The update itself was not sent, whatever became of the read.
             let outcome = match error.outcome() {

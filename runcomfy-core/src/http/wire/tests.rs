@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::{from_str, json};
 
 use super::*;
-use crate::error::{MAX_MESSAGE_BYTES, Outcome};
+use crate::error::{MAX_MESSAGE_BYTES, Operation, Outcome};
 
 const TOKEN: &str = "rc_SECRET_0123456789";
 

@@ -2,8 +2,48 @@
 
 use url::{Host, Url};
 
-use super::config::ConfigError;
 use crate::types::{DeploymentId, Include};
+
+/// Where RunComfy's Serverless API is.
+pub const DEFAULT_BASE_URL: &str = "https://api.runcomfy.net";
+
+/// A setting that an [`HttpApi`] can't be built with. Names the rule, never the value, which may hold
+/// credentials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The base URL is no URL.
+    #[error("the base URL must be a URL such as {DEFAULT_BASE_URL}")]
+    BaseUrlUnreadable,
+    /// The base URL would send the token unencrypted.
+    #[error("the base URL must be https; http is for localhost, 127.0.0.0/8 and [::1] only")]
+    BaseUrlNotHttps,
+    /// The base URL holds credentials.
+    #[error("the base URL must not hold a user name or password")]
+    BaseUrlWithUserInfo,
+    /// The base URL has a path; the API's own begins at the root.
+    #[error("the base URL must not have a path")]
+    BaseUrlWithPath,
+    /// The base URL has a query.
+    #[error("the base URL must not have a query")]
+    BaseUrlWithQuery,
+    /// The base URL has a fragment.
+    #[error("the base URL must not have a fragment")]
+    BaseUrlWithFragment,
+    /// The proxy that the environment or the program names can't be used.
+    #[error("{named_by} {rule}")]
+    #[non_exhaustive]
+    Proxy {
+        /// The environment variable that names it, such as `HTTPS_PROXY`; `HttpApiBuilder::proxy` where
+        /// the program does.
+        named_by: &'static str,
+        /// What is wrong with it.
+        rule: &'static str,
+    },
+    /// The user agent does not fit into a header.
+    #[error("the user agent must be visible ASCII")]
+    UserAgent,
+}
 
 /// The API's origin: https, or http on a loopback host; no credentials, path, query or fragment.
 #[derive(Clone)]
