@@ -6,6 +6,7 @@ mod error;
 #[cfg(feature = "http")]
 mod http;
 mod retry;
+mod sync;
 mod text;
 mod token;
 mod types;

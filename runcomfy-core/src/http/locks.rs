@@ -3,10 +3,10 @@
 use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Mutex, Weak},
 };
 
-use crate::{token::Token, types::DeploymentId};
+use crate::{sync::lock, token::Token, types::DeploymentId};
 
 /// The token's hash, and the deployment.
 type Key = (u64, DeploymentId);
@@ -27,8 +27,7 @@ impl UpdateLocks {
         deployment_id: &DeploymentId,
     ) -> Arc<tokio::sync::Mutex<()>> {
         let key = (self.hasher.hash_one(token.expose()), deployment_id.clone());
-        // A panic while it was held can't have left the map half changed.
-        let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut locks = lock(&self.locks);
         if let Some(lock) = locks.get(&key).and_then(Weak::upgrade) {
             return lock;
         }

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::{
     retry::{Bucket, RetryQuota, Stage},
+    sync::lock,
     token::Token,
 };
 
@@ -91,8 +92,7 @@ impl Quotas {
     }
 
     fn lock(&self) -> MutexGuard<'_, Buckets> {
-        // A panic while it was held can't have left a bucket half changed.
-        self.buckets.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.buckets)
     }
 }
 

@@ -4,9 +4,9 @@ use std::{future::Future, time::Duration};
 
 use tokio::time::{Instant, timeout_at};
 
-use super::{Wait, WaitPolicy};
+use super::{builder::Wait, policy::WaitPolicy};
 use crate::{
-    RunComfyApi,
+    api::RunComfyApi,
     error::{Error, ErrorKind, Operation},
     types::{RequestResult, RequestState, RequestStatus},
 };

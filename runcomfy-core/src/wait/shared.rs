@@ -3,32 +3,27 @@
 mod lengths;
 mod pace;
 mod poller;
+mod registry;
+mod run;
 mod seat;
 
 use std::{
-    collections::HashMap,
     fmt,
     hash::Hash,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
+    sync::{Arc, Weak, atomic::Ordering},
 };
 
 use futures_core::Stream;
-use tokio::{
-    sync::{Notify, watch},
-    time::Instant,
-};
+use tokio::time::Instant;
 
-use self::{lengths::Memory, poller::Poller, seat::Seat};
-use super::{Wait, WaitEvent, looks::Looks};
-use crate::{
-    RunComfyApi,
-    error::Error,
-    types::{DeploymentId, RequestId, RequestResult, RequestStatus},
+use self::{
+    poller::Poller,
+    registry::Registry,
+    run::{Run, Wanted},
+    seat::Seat,
 };
+use super::{builder::Wait, event::WaitEvent, looks::Looks};
+use crate::{api::RunComfyApi, error::Error};
 
 /// Waits that share their looks: however many wait for one run on behalf of one caller, it is asked after as
 /// if one did.
@@ -57,61 +52,13 @@ use crate::{
 /// }
 /// # }
 /// ```
-pub struct SharedWaits<C>(Arc<Inner<C>>);
-
-/// A run on behalf of a caller.
-type Key<C> = (C, DeploymentId, RequestId);
-
-struct Inner<C> {
-    runs: Mutex<HashMap<Key<C>, Weak<Run>>>,
-    memory: Memory<C>,
-    looks: AtomicU64,
-}
-
-/// A run that is waited for. Its poller alone keeps it: when that is gone, those who wait find out.
-struct Run {
-    seen: watch::Sender<Seen>,
-    /// Those who wait want more looks than planned.
-    asked: Notify,
-    wanted: Mutex<Wanted>,
-}
-
-/// What those who wait want of the poller.
-#[derive(Clone, Copy)]
-struct Wanted {
-    /// When the youngest wait began: the young look often.
-    since: Instant,
-    /// A look no older than this; `None` while only those wait who know that there is no news yet.
-    fresh: Option<Instant>,
-}
-
-/// What the poller has seen.
-#[derive(Clone, Default)]
-struct Seen {
-    looks: u32,
-    /// When the last look began, and how long it took.
-    last_look: Option<(Instant, Duration)>,
-    status: Option<RequestStatus>,
-    failures: u32,
-    /// Why the last look failed, if it did.
-    error: Option<Error>,
-    /// Whether the run is over; its result may still be on its way.
-    over: bool,
-    end: Option<End>,
-}
-
-#[derive(Clone)]
-enum End {
-    Result(Arc<Result<RequestResult, Error>>),
-    Refused(Error),
-}
+pub struct SharedWaits<C>(Arc<Registry<C>>);
 
 impl<C: Clone + Eq + Hash + Send + Sync + 'static> SharedWaits<C> {
     /// Where nobody waits yet.
     #[must_use]
     pub fn new() -> Self {
-        let (runs, memory, looks) = (Mutex::default(), Memory::new(), AtomicU64::new(0));
-        Self(Arc::new(Inner { runs, memory, looks }))
+        Self(Arc::new(Registry::new()))
     }
 
     /// What happens while `caller` waits, as [`Wait::events`] tells it; the time runs from this call. That
@@ -158,11 +105,7 @@ impl<C: Clone + Eq + Hash + Send + Sync + 'static> SharedWaits<C> {
             return seat;
         }
         let fresh = (!wait.just_submitted).then_some(now);
-        let run = Arc::new(Run {
-            seen: watch::Sender::new(Seen::default()),
-            asked: Notify::new(),
-            wanted: Mutex::new(Wanted { since: now, fresh }),
-        });
+        let run = Arc::new(Run::new(Wanted { since: now, fresh }));
         let seat = Seat::shared(&run, &key, &policy);
         runs.insert(key.clone(), Arc::downgrade(&run));
         drop(runs);
@@ -184,28 +127,6 @@ impl<C> SharedWaits<C> {
     pub fn polls(&self) -> u64 {
         self.0.looks.load(Ordering::Relaxed)
     }
-}
-
-impl<C> Inner<C> {
-    fn runs(&self) -> MutexGuard<'_, HashMap<Key<C>, Weak<Run>>> {
-        locked(&self.runs)
-    }
-}
-
-impl Run {
-    fn want(&self, change: impl FnOnce(&mut Wanted)) {
-        change(&mut locked(&self.wanted));
-        self.asked.notify_one();
-    }
-
-    fn wanted(&self) -> Wanted {
-        *locked(&self.wanted)
-    }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing that can panic is done under it.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<C> Clone for SharedWaits<C> {

@@ -2,14 +2,47 @@
 
 use std::time::{Duration, SystemTime};
 
+use futures_core::Stream;
 use tokio::time::Instant;
 
 use super::{
-    Finished, TimedOut, Wait, WaitEnd, WaitEvent, alarm,
+    alarm,
+    builder::Wait,
+    event::{Finished, TimedOut, WaitEnd, WaitEvent},
     looks::{Look, Looks, RESULT_TRIES, differs, reserve, within},
     work::Work,
 };
-use crate::{RunComfyApi, error::Error, types::RequestStatus};
+use crate::{api::RunComfyApi, error::Error, types::RequestStatus};
+
+impl<A: RunComfyApi> Wait<A> {
+    /// Waits until the run is over and gets its result, or until the time is up.
+    ///
+    /// A run that failed, and a time that ran out, are no errors: see [`WaitEnd`]. A look that fails
+    /// does not end the wait either.
+    ///
+    /// # Errors
+    /// `unauthenticated` and `permission_denied` at once, `not_found` once it lasts; each with the ids of
+    /// the run, which goes on.
+    pub async fn finish(self) -> Result<WaitEnd, Error> {
+        let mut watch = Watch::new(self);
+        loop {
+            if let Some(WaitEvent::Ended(end)) = watch.next().await? {
+                return Ok(end);
+            }
+        }
+    }
+
+    /// The same as a stream, whose time runs from this call: every change of state, every look that failed, and the end, which is last.
+    ///
+    /// The stream ends after [`WaitEvent::Ended`] or the first `Err`, whose kinds are those of
+    /// [`finish`](Self::finish).
+    pub fn events(self) -> impl Stream<Item = Result<WaitEvent, Error>> + Send {
+        futures_util::stream::unfold(Watch::new(self), |mut watch| async move {
+            let event = watch.next().await.transpose()?;
+            Some((event, watch))
+        })
+    }
+}
 
 /// A wait under way.
 pub(super) struct Watch<A> {

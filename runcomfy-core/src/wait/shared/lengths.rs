@@ -9,8 +9,8 @@ use std::{
 use lru::LruCache;
 use tokio::{sync::watch, time::Instant};
 
-use super::{locked, pace};
-use crate::{types::DeploymentId, wait::WaitPolicy};
+use super::pace;
+use crate::{sync::lock, types::DeploymentId, wait::policy::WaitPolicy};
 
 /// Of how many deployments something is remembered.
 const DEPLOYMENTS: usize = 1024;
@@ -30,7 +30,7 @@ impl<C: Clone + Eq + Hash> Memory<C> {
 
     /// Of this caller's runs of this deployment.
     pub(super) fn of(&self, caller: &C, deployment_id: &DeploymentId) -> Arc<Lengths> {
-        let mut all = locked(&self.0);
+        let mut all = lock(&self.0);
         let key = (caller.clone(), deployment_id.clone());
         let found = Arc::clone(all.get_or_insert(key, || Arc::new(Lengths::new())));
         if all.len() > DEPLOYMENTS {
@@ -105,7 +105,7 @@ impl Lengths {
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
-        locked(&self.known)
+        lock(&self.known)
     }
 }
 
@@ -183,7 +183,7 @@ mod tests {
             assert!(Arc::ptr_eq(&of(0), &first));
         }
         assert!(!Arc::ptr_eq(&of(1), &second));
-        assert_eq!(locked(&memory.0).len(), DEPLOYMENTS);
+        assert_eq!(lock(&memory.0).len(), DEPLOYMENTS);
     }
 
     #[tokio::test(start_paused = true)]

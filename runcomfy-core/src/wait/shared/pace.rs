@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::wait::{WaitPolicy, policy::scaled};
+use crate::wait::policy::{WaitPolicy, scaled};
 
 /// Which share of the runs that may still be like this one will be over at the next look.
 const SHARE: f64 = 1.0 / 3.0;

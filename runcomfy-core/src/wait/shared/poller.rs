@@ -8,9 +8,13 @@ use std::{
 
 use tokio::{sync::watch, time::Instant};
 
-use super::{End, Inner, Key, Run, Seen, lengths::Lengths};
+use super::{
+    lengths::Lengths,
+    registry::{Key, Registry},
+    run::{End, Run},
+};
 use crate::{
-    RunComfyApi,
+    api::RunComfyApi,
     types::{RequestResult, RequestState},
     wait::{
         alarm,
@@ -21,7 +25,7 @@ use crate::{
 
 /// Looks at one run for as long as somebody waits for it.
 pub(super) struct Poller<A, C: Eq + Hash> {
-    inner: Arc<Inner<C>>,
+    registry: Arc<Registry<C>>,
     key: Key<C>,
     run: Arc<Run>,
     looks: Looks<A>,
@@ -38,7 +42,7 @@ pub(super) struct Poller<A, C: Eq + Hash> {
 
 impl<A: RunComfyApi, C: Eq + Hash> Poller<A, C> {
     pub(super) fn new(
-        inner: Arc<Inner<C>>,
+        registry: Arc<Registry<C>>,
         key: Key<C>,
         run: Arc<Run>,
         looks: Looks<A>,
@@ -54,7 +58,7 @@ impl<A: RunComfyApi, C: Eq + Hash> Poller<A, C> {
             work: Work::new(looks.just_submitted().then_some(now)),
             news: lengths.news(),
             last: None,
-            inner,
+            registry,
             key,
             run,
             looks,
@@ -90,7 +94,7 @@ impl<A: RunComfyApi, C: Eq + Hash> Poller<A, C> {
                 // Somebody who comes just now finds the look still to be made.
                 () = run.seen.closed() => continue,
             };
-            self.inner.looks.fetch_add(1, Ordering::Relaxed);
+            self.registry.looks.fetch_add(1, Ordering::Relaxed);
             let took = began.elapsed();
             let look = self.looks.judge(answer, began);
             let (state, pause) = match &look {
@@ -213,7 +217,7 @@ impl<A: RunComfyApi, C: Eq + Hash> Poller<A, C> {
 
     /// Says that nobody looks any more, unless somebody has come to wait.
     fn leave(&self) -> bool {
-        let mut runs = self.inner.runs();
+        let mut runs = self.registry.runs();
         let alone = self.run.seen.receiver_count() == 0;
         if alone {
             runs.remove(&self.key);
@@ -225,7 +229,7 @@ impl<A: RunComfyApi, C: Eq + Hash> Poller<A, C> {
 impl<A, C: Eq + Hash> Drop for Poller<A, C> {
     /// Whatever ended it, the next who waits must not wait for it. Another may look at the run by now.
     fn drop(&mut self) {
-        let mut runs = self.inner.runs();
+        let mut runs = self.registry.runs();
         let own = Arc::downgrade(&self.run);
         if runs.get(&self.key).is_some_and(|run| Weak::ptr_eq(run, &own)) {
             runs.remove(&self.key);
@@ -237,18 +241,4 @@ impl<A, C: Eq + Hash> Drop for Poller<A, C> {
 fn after(pause: Duration) -> Instant {
     const LONG: Duration = Duration::from_secs(86_400);
     Instant::now() + pause.min(LONG)
-}
-
-impl Seen {
-    fn take(&mut self, look: Look, began: Instant, took: Duration) {
-        (self.looks, self.last_look, self.error) = (self.looks + 1, Some((began, took)), None);
-        match look {
-            Look::GoesOn(status) => self.status = Some(status),
-            Look::Over(status) => (self.over, self.status) = (true, Some(status)),
-            Look::Failed(error, _) => {
-                (self.failures, self.error) = (self.failures + 1, Some(error));
-            }
-            Look::Refused(error) => self.end = Some(End::Refused(error)),
-        }
-    }
 }

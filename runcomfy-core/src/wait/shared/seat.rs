@@ -10,14 +10,19 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{End, Key, Run, Seen};
+use super::{
+    registry::Key,
+    run::{End, Run, Seen},
+};
 use crate::{
-    RunComfyApi,
+    api::RunComfyApi,
     error::{Error, ErrorKind, Operation},
     types::{DeploymentId, RequestId, RequestResult, RequestStatus},
     wait::{
-        Finished, TimedOut, Wait, WaitEnd, WaitEvent, WaitPolicy,
+        builder::Wait,
+        event::{Finished, TimedOut, WaitEnd, WaitEvent},
         looks::{differs, late, reserve},
+        policy::WaitPolicy,
         watch::Watch,
     },
 };

@@ -1,0 +1,34 @@
+//! The runs that are polled, by caller.
+
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    sync::{Mutex, MutexGuard, Weak, atomic::AtomicU64},
+};
+
+use super::{lengths::Memory, run::Run};
+use crate::{
+    sync::lock,
+    types::{DeploymentId, RequestId},
+};
+
+/// A run on behalf of a caller.
+pub(super) type Key<C> = (C, DeploymentId, RequestId);
+
+pub(super) struct Registry<C> {
+    runs: Mutex<HashMap<Key<C>, Weak<Run>>>,
+    pub(super) memory: Memory<C>,
+    pub(super) looks: AtomicU64,
+}
+
+impl<C> Registry<C> {
+    pub(super) fn runs(&self) -> MutexGuard<'_, HashMap<Key<C>, Weak<Run>>> {
+        lock(&self.runs)
+    }
+}
+
+impl<C: Clone + Eq + Hash> Registry<C> {
+    pub(super) fn new() -> Self {
+        Self { runs: Mutex::default(), memory: Memory::new(), looks: AtomicU64::new(0) }
+    }
+}
