@@ -15,7 +15,7 @@ use crate::{
 
 /// RunComfy's Serverless API for ComfyUI, one method per endpoint, acting for one account.
 ///
-/// [`HttpApi`](crate::HttpApi) speaks to the service. Tests use a fake, or the mock that feature `mock`
+/// [`HttpApi`](crate::http::HttpApi) speaks to the service. Tests use a fake, or the mock that feature `mock`
 /// generates. All errors are [`Error`]: its kind says what can be done, its outcome what is known of the
 /// effect. Any method may fail with the kinds `rate_limited`, `timed_out`, `unauthenticated`,
 /// `permission_denied`, `refused`, `conflict`, `upstream_protocol`, `upstream_tls`,
@@ -125,7 +125,7 @@ pub trait RunComfyApi: Send + Sync {
     /// `POST /prod/v2/deployments/{deployment_id}/instances/{instance_id}/proxy/{path}`.
     ///
     /// Which routes to allow is the caller's policy; see
-    /// [`ProxyPath::is_manager_route`](crate::ProxyPath::is_manager_route). Never repeated by the client
+    /// [`ProxyPath::is_manager_route`](crate::types::ProxyPath::is_manager_route). Never repeated by the client
     /// once it may have arrived.
     ///
     /// # Errors

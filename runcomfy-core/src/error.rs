@@ -111,7 +111,7 @@ impl Error {
     }
 
     /// How long to leave the service alone: what it asked for, or how long this client refrains from tries
-    /// of its own (see [`RetryQuota`](crate::RetryQuota)).
+    /// of its own (see [`RetryQuota`](crate::retry::RetryQuota)).
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after

@@ -37,7 +37,7 @@ impl Token {
     /// `your-token-here`, `changeme`, `xxxx`, `undefined`.
     ///
     /// A guess that holds back: text at random, with digits among its letters, is none. An
-    /// [`HttpApi`](crate::HttpApi) sends no such token but to a loopback host, where any text may be one; what
+    /// [`HttpApi`](crate::http::HttpApi) sends no such token but to a loopback host, where any text may be one; what
     /// it says then is that the token has to be filled in, and not that a new one is needed.
     ///
     /// ```

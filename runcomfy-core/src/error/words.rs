@@ -54,25 +54,25 @@ words! {
     /// One remote operation, named as the trait's method is.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     Operation {
-        /// [`call_instance_proxy`](crate::RunComfyApi::call_instance_proxy)
+        /// [`call_instance_proxy`](crate::api::RunComfyApi::call_instance_proxy)
         CallInstanceProxy = "call_instance_proxy", "call the instance";
-        /// [`cancel_request`](crate::RunComfyApi::cancel_request)
+        /// [`cancel_request`](crate::api::RunComfyApi::cancel_request)
         CancelRequest = "cancel_request", "cancel the request";
-        /// [`create_deployment`](crate::RunComfyApi::create_deployment)
+        /// [`create_deployment`](crate::api::RunComfyApi::create_deployment)
         CreateDeployment = "create_deployment", "create the deployment";
-        /// [`delete_deployment`](crate::RunComfyApi::delete_deployment)
+        /// [`delete_deployment`](crate::api::RunComfyApi::delete_deployment)
         DeleteDeployment = "delete_deployment", "delete the deployment";
-        /// [`get_deployment`](crate::RunComfyApi::get_deployment)
+        /// [`get_deployment`](crate::api::RunComfyApi::get_deployment)
         GetDeployment = "get_deployment", "get the deployment";
-        /// [`get_request_result`](crate::RunComfyApi::get_request_result)
+        /// [`get_request_result`](crate::api::RunComfyApi::get_request_result)
         GetRequestResult = "get_request_result", "get the request's result";
-        /// [`get_request_status`](crate::RunComfyApi::get_request_status)
+        /// [`get_request_status`](crate::api::RunComfyApi::get_request_status)
         GetRequestStatus = "get_request_status", "get the request's status";
-        /// [`list_deployments`](crate::RunComfyApi::list_deployments)
+        /// [`list_deployments`](crate::api::RunComfyApi::list_deployments)
         ListDeployments = "list_deployments", "list deployments";
-        /// [`submit_request`](crate::RunComfyApi::submit_request)
+        /// [`submit_request`](crate::api::RunComfyApi::submit_request)
         SubmitRequest = "submit_request", "submit the request";
-        /// [`update_deployment`](crate::RunComfyApi::update_deployment)
+        /// [`update_deployment`](crate::api::RunComfyApi::update_deployment)
         UpdateDeployment = "update_deployment", "update the deployment";
     }
 }

@@ -7,7 +7,7 @@ use crate::types::{DeploymentId, Include};
 /// Where RunComfy's Serverless API is.
 pub const DEFAULT_BASE_URL: &str = "https://api.runcomfy.net";
 
-/// A setting that an [`HttpApi`] can't be built with. Names the rule, never the value, which may hold
+/// A setting that an [`HttpApi`](super::HttpApi) can't be built with. Names the rule, never the value, which may hold
 /// credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -25,7 +25,7 @@ pub struct Timeouts {
     pub write_total: Duration,
     /// The longest silence while an answer to a read, or a file, is awaited or under way; 15 s.
     pub read_stall: Duration,
-    /// A [`download`](HttpApi::download) in all; 300 s.
+    /// A [`download`](super::HttpApi::download) in all; 300 s.
     pub download: Duration,
 }
 

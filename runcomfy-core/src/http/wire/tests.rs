@@ -6,7 +6,10 @@ use proptest::prelude::*;
 use serde_json::{from_str, json};
 
 use super::*;
-use crate::error::{MAX_MESSAGE_BYTES, Operation, Outcome};
+use crate::{
+    error::{MAX_MESSAGE_BYTES, Operation, Outcome},
+    types::RequestState,
+};
 
 const TOKEN: &str = "rc_SECRET_0123456789";
 
@@ -119,7 +122,7 @@ fn a_result_that_is_not_ready_is_an_answer_without_a_state() {
 fn a_failed_run_is_an_answer_even_beside_a_code() {
     let body = r#"{"request_id": "r1", "status": "failed", "error_code": 11011, "error": "boom"}"#;
     let read = result(&context(Operation::GetRequestResult), answer(200, body), &asked()).unwrap();
-    assert_eq!(read.state(), crate::RequestState::Failed);
+    assert_eq!(read.state(), RequestState::Failed);
 }
 
 #[test]
@@ -264,7 +267,8 @@ fn a_token_that_the_service_repeats_is_made_unreadable() {
         ] {
             let error = refusal(401, &body);
             let shown = format!("{error} {error:?} {:?} {:?}", error.message(), error.detail());
-            let visible: String = shown.chars().filter(|c| !crate::is_invisible(*c)).collect();
+            let visible: String =
+                shown.chars().filter(|c| !crate::text::is_invisible(*c)).collect();
             assert!(!visible.contains("SECRET"), "{visible}");
         }
     }
