@@ -5,12 +5,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::{
-    error::Error,
-    types::{
-        Cancellation, CreateDeployment, Deleted, Deployment, DeploymentId, Include,
-        InferenceRequest, ListDeployments, ProxyCall, ProxyReply, RequestId, RequestResult,
-        RequestStatus, Submission, UpdateDeployment, Updated,
+    deployment::{
+        CreateDeployment, Deleted, Deployment, Include, ListDeployments, UpdateDeployment, Updated,
     },
+    error::Error,
+    id::{DeploymentId, RequestId},
+    instance::{ProxyCall, ProxyReply},
+    request::{Cancellation, InferenceRequest, RequestResult, RequestStatus, Submission},
 };
 
 /// RunComfy's Serverless API for ComfyUI, one method per endpoint, acting for one account.
@@ -125,7 +126,7 @@ pub trait RunComfyApi: Send + Sync {
     /// `POST /prod/v2/deployments/{deployment_id}/instances/{instance_id}/proxy/{path}`.
     ///
     /// Which routes to allow is the caller's policy; see
-    /// [`ProxyPath::is_manager_route`](crate::types::ProxyPath::is_manager_route). Never repeated by the client
+    /// [`ProxyPath::is_manager_route`](crate::instance::ProxyPath::is_manager_route). Never repeated by the client
     /// once it may have arrived.
     ///
     /// # Errors

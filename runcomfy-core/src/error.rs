@@ -7,8 +7,9 @@ use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 use serde_json::Value;
 
 use crate::{
+    id::{DeploymentId, RequestId},
+    json::NonFinite,
     text::clean,
-    types::{DeploymentId, NonFinite, RequestId},
 };
 
 pub use words::{CallKind, ErrorKind, Operation, Outcome, Retry, UnknownWord};

@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Operation, Outcome},
+    id::DeploymentId,
     token::Token,
-    types::DeploymentId,
 };
 
 /// RunComfy's Serverless API over HTTPS.

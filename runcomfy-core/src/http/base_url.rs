@@ -2,7 +2,7 @@
 
 use url::{Host, Url};
 
-use crate::types::{DeploymentId, Include};
+use crate::{deployment::Include, id::DeploymentId};
 
 /// Where RunComfy's Serverless API is.
 pub const DEFAULT_BASE_URL: &str = "https://api.runcomfy.net";
@@ -133,7 +133,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::types::{InstanceId, ProxyPath, RequestId};
+    use crate::{
+        id::{InstanceId, RequestId},
+        instance::ProxyPath,
+    };
 
     #[track_caller]
     fn check(base: &str, expected: Result<&str, ConfigError>) {

@@ -4,11 +4,11 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use crate::{
+    deployment::{CreateDeployment, UpdateDeployment},
     error::{Error, ErrorKind, Operation},
-    types::{
-        CreateDeployment, ExtraData, InferenceRequest, Overrides, ProxyCall, UpdateDeployment,
-        Workflow,
-    },
+    instance::ProxyCall,
+    request::{ExtraData, InferenceRequest},
+    workflow::{Overrides, Workflow},
 };
 
 /// The body of a creation.

@@ -74,7 +74,7 @@ pub enum DownloadError {
 }
 
 impl HttpApi {
-    /// Fetches a file that a run made, such as [`OutputFile::url`](crate::types::OutputFile::url), into memory.
+    /// Fetches a file that a run made, such as [`OutputFile::url`](crate::request::OutputFile::url), into memory.
     ///
     /// Such files need no token, and none is sent, wherever the address leads. The service keeps them for
     /// 7 days. One try within [`Timeouts::download`](super::Timeouts::download); redirects are not

@@ -6,12 +6,13 @@ use reqwest::Method;
 use super::{api::HttpApi, base_url::with_list_query, body, send::Call, wire};
 use crate::{
     api::RunComfyApi,
-    error::{Error, Operation},
-    types::{
-        Cancellation, CreateDeployment, Deleted, Deployment, DeploymentId, Include,
-        InferenceRequest, ListDeployments, ProxyCall, ProxyReply, RequestId, RequestResult,
-        RequestStatus, Submission, UpdateDeployment, Updated,
+    deployment::{
+        CreateDeployment, Deleted, Deployment, Include, ListDeployments, UpdateDeployment, Updated,
     },
+    error::{Error, Operation},
+    id::{DeploymentId, RequestId},
+    instance::{ProxyCall, ProxyReply},
+    request::{Cancellation, InferenceRequest, RequestResult, RequestStatus, Submission},
 };
 
 #[async_trait]

@@ -14,9 +14,11 @@ use super::{
     wire,
 };
 use crate::{
+    deployment::Include,
     error::{Error, Operation, Outcome},
+    id::{DeploymentId, InstanceId, RequestId, is_id},
+    instance::ProxyPath,
     text::is_invisible,
-    types::{DeploymentId, Include, InstanceId, ProxyPath, RequestId, is_id},
 };
 
 /// The longest text that an error may have.
@@ -62,7 +64,7 @@ pub fn safe_id_and_path(bytes: &[u8]) {
             }
         }
     };
-    let word = |error: crate::types::InvalidId| error.to_string();
+    let word = |error: crate::id::InvalidId| error.to_string();
     let deployment_id = DeploymentId::new(deployment.as_str());
     let request_id = RequestId::new(request.as_str());
     let instance_id = InstanceId::new(instance.as_str());

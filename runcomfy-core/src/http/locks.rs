@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, Weak},
 };
 
-use crate::{sync::lock, token::Token, types::DeploymentId};
+use crate::{id::DeploymentId, sync::lock, token::Token};
 
 /// The token's hash, and the deployment.
 type Key = (u64, DeploymentId);

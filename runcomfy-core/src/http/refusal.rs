@@ -8,8 +8,8 @@ use serde_json::{Map, Value, value::RawValue};
 use super::response::{Answer, Context};
 use crate::{
     error::{Error, ErrorKind, Operation, Outcome},
+    id::{RequestId, is_id},
     text::{clean, is_invisible},
-    types::{RequestId, is_id},
 };
 
 impl Context<'_> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use bytestring::ByteString;
 
-use crate::{error::Operation, types::NonFinite};
+use crate::{error::Operation, json::NonFinite};
 
 /// An answer as it came.
 #[derive(Debug)]

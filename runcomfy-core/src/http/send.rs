@@ -24,9 +24,10 @@ use super::{
 };
 use crate::{
     error::{CallKind, Error, ErrorKind, Operation, Outcome},
+    id::{DeploymentId, RequestId},
+    json::{NonFinite, nulls_for_non_finite},
     retry::Stage,
     token::Token,
-    types::{DeploymentId, NonFinite, RequestId, nulls_for_non_finite},
 };
 
 /// One call to the API, ready to be sent, perhaps more than once.

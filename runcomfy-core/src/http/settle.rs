@@ -14,12 +14,12 @@ use super::{
     wire,
 };
 use crate::{
+    deployment::{CreateDeployment, Deleted, Deployment, Include},
     error::{CallKind, Error, ErrorKind, Operation, Outcome},
+    id::{DeploymentId, RequestId},
+    request::Cancellation,
     retry::{Next, Stage},
     token::Token,
-    types::{
-        Cancellation, CreateDeployment, Deleted, Deployment, DeploymentId, Include, RequestId,
-    },
 };
 
 /// The tries of one write that may be looked up, within one deadline.

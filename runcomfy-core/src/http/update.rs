@@ -11,9 +11,10 @@ use super::{
     wire,
 };
 use crate::{
+    deployment::{UpdateDeployment, Updated},
     error::{Error, ErrorKind, Operation, Outcome},
+    id::DeploymentId,
     token::Token,
-    types::{DeploymentId, UpdateDeployment, Updated},
 };
 
 const OPERATION: Operation = Operation::UpdateDeployment;

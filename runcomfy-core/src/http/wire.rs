@@ -6,11 +6,12 @@ use serde_json::{Map, Value, value::RawValue};
 
 use super::response::{Answer, Context};
 use crate::{
+    deployment::{Deleted, Deployment, Read},
     error::{Error, ErrorKind},
-    types::{
-        Cancellation, Deleted, Deployment, ProxyReply, RawJson, Read, RequestId, RequestResult,
-        RequestStatus, Submission,
-    },
+    id::RequestId,
+    instance::ProxyReply,
+    json::RawJson,
+    request::{Cancellation, RequestResult, RequestStatus, Submission},
 };
 
 /// A list of deployments: bare, or wrapped in an object.

@@ -5,7 +5,7 @@ use std::fmt;
 use super::policy::WaitPolicy;
 use crate::{
     api::RunComfyApi,
-    types::{DeploymentId, RequestId},
+    id::{DeploymentId, RequestId},
 };
 
 /// A wait for one run: what to wait for and how.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     error::Error,
-    types::{RequestResult, RequestStatus},
+    request::{RequestResult, RequestStatus},
 };
 
 /// What happens while waiting.

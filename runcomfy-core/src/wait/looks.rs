@@ -8,7 +8,7 @@ use super::{builder::Wait, policy::WaitPolicy};
 use crate::{
     api::RunComfyApi,
     error::{Error, ErrorKind, Operation},
-    types::{RequestResult, RequestState, RequestStatus},
+    request::{RequestResult, RequestState, RequestStatus},
 };
 
 /// The looks at one run.

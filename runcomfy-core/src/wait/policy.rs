@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::types::RequestState;
+use crate::request::RequestState;
 
 /// How long to wait, and how often to look.
 ///

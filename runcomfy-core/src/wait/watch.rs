@@ -12,7 +12,7 @@ use super::{
     looks::{Look, Looks, RESULT_TRIES, differs, reserve, within},
     work::Work,
 };
-use crate::{api::RunComfyApi, error::Error, types::RequestStatus};
+use crate::{api::RunComfyApi, error::Error, request::RequestStatus};
 
 impl<A: RunComfyApi> Wait<A> {
     /// Waits until the run is over and gets its result, or until the time is up.

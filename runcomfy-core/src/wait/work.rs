@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, NaiveDateTime};
 use tokio::time::Instant;
 
-use crate::types::{RequestResult, RequestState};
+use crate::request::{RequestResult, RequestState};
 
 /// What is known of when a run worked.
 #[derive(Debug)]
@@ -80,7 +80,7 @@ fn time(text: &str) -> Option<NaiveDateTime> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::RequestId;
+    use crate::id::RequestId;
 
     fn secs(seconds: f64) -> Duration {
         Duration::from_secs_f64(seconds)

@@ -8,7 +8,7 @@ use serde_json::{from_str, json};
 use super::*;
 use crate::{
     error::{MAX_MESSAGE_BYTES, Operation, Outcome},
-    types::RequestState,
+    request::RequestState,
 };
 
 const TOKEN: &str = "rc_SECRET_0123456789";

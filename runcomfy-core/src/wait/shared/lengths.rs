@@ -10,7 +10,7 @@ use lru::LruCache;
 use tokio::{sync::watch, time::Instant};
 
 use super::pace;
-use crate::{sync::lock, types::DeploymentId, wait::policy::WaitPolicy};
+use crate::{id::DeploymentId, sync::lock, wait::policy::WaitPolicy};
 
 /// Of how many deployments something is remembered.
 const DEPLOYMENTS: usize = 1024;

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     api::RunComfyApi,
-    types::{RequestResult, RequestState},
+    request::{RequestResult, RequestState},
     wait::{
         alarm,
         looks::{Look, Looks, RESULT_TRIES},

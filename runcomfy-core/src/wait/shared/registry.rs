@@ -8,8 +8,8 @@ use std::{
 
 use super::{lengths::Memory, run::Run};
 use crate::{
+    id::{DeploymentId, RequestId},
     sync::lock,
-    types::{DeploymentId, RequestId},
 };
 
 /// A run on behalf of a caller.

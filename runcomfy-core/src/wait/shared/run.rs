@@ -12,8 +12,8 @@ use tokio::{
 
 use crate::{
     error::Error,
+    request::{RequestResult, RequestStatus},
     sync::lock,
-    types::{RequestResult, RequestStatus},
     wait::looks::Look,
 };
 

@@ -17,7 +17,8 @@ use super::{
 use crate::{
     api::RunComfyApi,
     error::{Error, ErrorKind, Operation},
-    types::{DeploymentId, RequestId, RequestResult, RequestStatus},
+    id::{DeploymentId, RequestId},
+    request::{RequestResult, RequestStatus},
     wait::{
         builder::Wait,
         event::{Finished, TimedOut, WaitEnd, WaitEvent},

@@ -1,5 +1,8 @@
 //! Deployments as the service describes them.
 
+mod payload;
+mod requests;
+
 use std::marker::PhantomData;
 
 use serde::{
@@ -9,11 +12,17 @@ use serde::{
 };
 use serde_json::{Map, Value, value::RawValue};
 
-use super::{
-    ids::DeploymentId,
-    json::{Fields, RawJson},
-    non_finite::NonFinite,
+use crate::{
+    id::DeploymentId,
+    json::{Fields, NonFinite, RawJson},
+};
+
+pub use self::{
     payload::Payload,
+    requests::{
+        CreateDeployment, DEFAULT_HARDWARE, Deleted, HARDWARE, Include, ListDeployments,
+        UpdateDeployment, Updated,
+    },
 };
 
 /// A deployment as the service describes it.
@@ -49,9 +58,9 @@ pub struct Deployment {
     pub created_at: Option<String>,
     /// When it was last changed, as the service wrote it.
     pub updated_at: Option<String>,
-    /// Its workflow; present where it was asked for with [`Include::payload`](super::Include::payload).
+    /// Its workflow; present where it was asked for with [`Include::payload`](Include::payload).
     pub payload: Option<Payload>,
-    /// Its documentation in Markdown; present where it was asked for with [`Include::readme`](super::Include::readme).
+    /// Its documentation in Markdown; present where it was asked for with [`Include::readme`](Include::readme).
     pub readme: Option<String>,
     /// Every other field of the answer.
     pub extra: Map<String, Value>,

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{
-    json::RawJson, overrides::Overrides, workflow::Workflow, workflow_error::WorkflowError,
+use crate::{
+    json::RawJson,
+    workflow::{Overrides, Workflow, WorkflowError},
 };
 
 /// What a deployment runs: its workflow, the saved overrides and where its nodes are described.

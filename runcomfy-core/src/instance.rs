@@ -4,9 +4,9 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use super::{
-    ids::{DeploymentId, InstanceId},
-    non_finite::NonFinite,
+use crate::{
+    id::{DeploymentId, InstanceId},
+    json::NonFinite,
 };
 
 /// A call to a route of the ComfyUI on a live instance.

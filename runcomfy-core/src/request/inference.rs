@@ -6,12 +6,10 @@ use serde::{Deserialize, Serialize, ser::SerializeMap as _};
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::{
-    ids::{DeploymentId, RequestId},
-    json::object,
-    non_finite::NonFinite,
-    overrides::Overrides,
-    workflow::Workflow,
+use crate::{
+    id::{DeploymentId, RequestId},
+    json::{NonFinite, object},
+    workflow::{Overrides, Workflow},
 };
 
 /// A run to submit. With nothing set, the deployment's workflow runs as it was saved.

@@ -1,11 +1,15 @@
 //! ComfyUI workflows in API format.
 
+mod error;
+mod overrides;
+
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-use super::workflow_error::{WorkflowError, clip};
+use self::error::clip;
+pub use self::{error::WorkflowError, overrides::Overrides};
 
 /// A ComfyUI graph in API format: node ids, each with a class and its inputs.
 ///
@@ -13,7 +17,7 @@ use super::workflow_error::{WorkflowError, clip};
 /// 2^64-1 their every digit.
 #[derive(Clone, PartialEq, Serialize)]
 #[serde(transparent)]
-pub struct Workflow(pub(super) Map<String, Value>);
+pub struct Workflow(Map<String, Value>);
 
 impl Workflow {
     /// Takes a JSON value as a graph in API format.
@@ -200,7 +204,7 @@ impl<'a> Input<'a> {
     }
 }
 
-pub(super) fn is_node(node: &Map<String, Value>) -> bool {
+fn is_node(node: &Map<String, Value>) -> bool {
     node.get("class_type").is_some_and(Value::is_string)
         && node.get("inputs").is_some_and(Value::is_object)
 }

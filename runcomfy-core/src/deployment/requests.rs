@@ -3,10 +3,10 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{
-    deployment::Deployment,
-    ids::{DeploymentId, WorkflowId},
-    non_finite::NonFinite,
+use super::Deployment;
+use crate::{
+    id::{DeploymentId, WorkflowId},
+    json::NonFinite,
 };
 
 /// Which deployments to list, and how much of each.

@@ -114,7 +114,7 @@ fn media_type(filename: &str) -> Option<&'static str> {
 mod tests {
     use serde_json::{from_value, json};
 
-    use crate::types::RequestResult;
+    use crate::request::RequestResult;
 
     #[track_caller]
     fn check(file: serde_json::Value, media_type: Option<&str>, kind: &str) {

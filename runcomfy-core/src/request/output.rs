@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::run::RequestResult;
+use super::status::RequestResult;
 
 /// A file that a run made. Its address may be signed, so `Debug` leaves it out.
 #[derive(Clone, PartialEq, Eq, Serialize)]

@@ -4,10 +4,9 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use super::{
-    ids::{InstanceId, RequestId},
-    json::object,
-    non_finite::NonFinite,
+use crate::{
+    id::{InstanceId, RequestId},
+    json::{NonFinite, object},
 };
 
 /// Where a run is: the service's answer to a status question.

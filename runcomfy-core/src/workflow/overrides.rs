@@ -6,8 +6,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
-    workflow::{Workflow, is_node},
-    workflow_error::{WorkflowError, clip},
+    Workflow,
+    error::{WorkflowError, clip},
+    is_node,
 };
 
 /// Changes laid over a workflow for one request: `{"6": {"inputs": {"text": "a cat"}}}`.
