@@ -100,19 +100,19 @@ impl Deployment {
 
 impl<'de> Deserialize<'de> for Deployment {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let read = Read::<RawJson>::deserialize(deserializer)?;
+        let read = DecodedDeployment::<RawJson>::deserialize(deserializer)?;
         read.deployment(|json| json)
             .ok_or_else(|| D::Error::custom("a deployment without a usable id"))
     }
 }
 
 /// A deployment as it is read, its payload as JSON text of type `J`.
-pub(crate) struct Read<J> {
+pub(crate) struct DecodedDeployment<J> {
     fields: Fields,
     payload: Option<J>,
 }
 
-impl<J> Read<J> {
+impl<J> DecodedDeployment<J> {
     /// With its payload kept as `keep` has it; `None` where it has no usable id.
     pub(crate) fn deployment(mut self, keep: impl FnOnce(J) -> RawJson) -> Option<Deployment> {
         let id = self.fields.parsed("id", |text| DeploymentId::new(text).ok())?;
@@ -138,19 +138,22 @@ impl JsonText for &RawValue {
     }
 }
 
-impl<'de, J: JsonText + Deserialize<'de>> Deserialize<'de> for Read<J> {
+impl<'de, J: JsonText + Deserialize<'de>> Deserialize<'de> for DecodedDeployment<J> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct DeploymentVisitor<J>(PhantomData<J>);
 
         impl<'de, J: JsonText + Deserialize<'de>> Visitor<'de> for DeploymentVisitor<J> {
-            type Value = Read<J>;
+            type Value = DecodedDeployment<J>;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("a deployment")
             }
 
             // By hand, so that the payload stays text: it is most of the answer's bytes.
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Read<J>, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(
+                self,
+                mut map: A,
+            ) -> Result<DecodedDeployment<J>, A::Error> {
                 let mut fields = Fields(Map::new());
                 let mut payload = None;
                 while let Some(key) = map.next_key::<String>()? {
@@ -168,7 +171,7 @@ impl<'de, J: JsonText + Deserialize<'de>> Deserialize<'de> for Read<J> {
                         fields.0.insert(key, map.next_value()?);
                     }
                 }
-                Ok(Read { fields, payload })
+                Ok(DecodedDeployment { fields, payload })
             }
         }
 

@@ -14,17 +14,17 @@ use crate::{
 
 pub use words::{CallKind, ErrorKind, Operation, Outcome, Retry, UnknownWord};
 
-type BoxError = Box<dyn StdError + Send + Sync>;
+pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// A failed operation: which one, what sort of failure, what is known of its effect, and what lay beneath.
 ///
 /// It carries the ids known so far, so that a run which was accepted is never lost in an error, and the
 /// service's own words as data. It never holds a token, a request body or an address with a query.
 #[derive(Clone)]
-pub struct Error(Arc<Inner>);
+pub struct Error(Arc<ErrorData>);
 
 #[derive(Clone, Debug)]
-struct Inner {
+struct ErrorData {
     operation: Operation,
     kind: ErrorKind,
     outcome: Outcome,
@@ -45,7 +45,7 @@ impl Error {
     /// A failure of `operation`, with the outcome that its kind implies.
     #[must_use]
     pub fn new(operation: Operation, kind: ErrorKind) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(ErrorData {
             operation,
             kind,
             outcome: kind.usual_outcome(),
@@ -145,14 +145,14 @@ impl Error {
     /// The operation that failed, where a step towards it was another one.
     #[must_use]
     pub fn with_operation(mut self, operation: Operation) -> Self {
-        self.inner().operation = operation;
+        self.data_mut().operation = operation;
         self
     }
 
     /// What is known of its effect, where that differs from what the kind implies.
     #[must_use]
     pub fn with_outcome(mut self, outcome: Outcome) -> Self {
-        self.inner().outcome = outcome;
+        self.data_mut().outcome = outcome;
         self
     }
 
@@ -160,21 +160,21 @@ impl Error {
     #[must_use]
     pub fn with_message(mut self, message: impl AsRef<str>) -> Self {
         let text = clean(message.as_ref(), MAX_MESSAGE_BYTES);
-        self.inner().message = (!text.is_empty()).then_some(text);
+        self.data_mut().message = (!text.is_empty()).then_some(text);
         self
     }
 
     /// The HTTP status of the answer.
     #[must_use]
     pub fn with_status_code(mut self, status: u16) -> Self {
-        self.inner().status_code = Some(status);
+        self.data_mut().status_code = Some(status);
         self
     }
 
     /// The service's own number.
     #[must_use]
     pub fn with_error_code(mut self, code: i64) -> Self {
-        self.inner().error_code = Some(code);
+        self.data_mut().error_code = Some(code);
         self
     }
 
@@ -193,54 +193,54 @@ impl Error {
             let fitting = fitting.count();
             items.truncate(fitting);
         }
-        self.inner().detail = (detail.to_string().len() <= MAX_DETAIL_BYTES).then_some(detail);
+        self.data_mut().detail = (detail.to_string().len() <= MAX_DETAIL_BYTES).then_some(detail);
         self
     }
 
     /// Where the service's answer had numbers that JSON does not have.
     #[must_use]
     pub fn with_non_finite(mut self, non_finite: NonFinite) -> Self {
-        self.inner().non_finite = Some(non_finite);
+        self.data_mut().non_finite = Some(non_finite);
         self
     }
 
     /// How long to leave the service alone.
     #[must_use]
     pub fn with_retry_after(mut self, delay: Duration) -> Self {
-        self.inner().retry_after = Some(delay);
+        self.data_mut().retry_after = Some(delay);
         self
     }
 
     /// The deployment it was about.
     #[must_use]
     pub fn with_deployment_id(mut self, deployment_id: DeploymentId) -> Self {
-        self.inner().deployment_id = Some(deployment_id);
+        self.data_mut().deployment_id = Some(deployment_id);
         self
     }
 
     /// The run it was about.
     #[must_use]
     pub fn with_request_id(mut self, request_id: RequestId) -> Self {
-        self.inner().request_id = Some(request_id);
+        self.data_mut().request_id = Some(request_id);
         self
     }
 
     /// How often it was tried, and for how long in all.
     #[must_use]
     pub fn with_attempts(mut self, attempts: u32, elapsed: Duration) -> Self {
-        let inner = self.inner();
-        (inner.attempts, inner.elapsed) = (attempts, elapsed);
+        let data = self.data_mut();
+        (data.attempts, data.elapsed) = (attempts, elapsed);
         self
     }
 
-    fn inner(&mut self) -> &mut Inner {
+    fn data_mut(&mut self) -> &mut ErrorData {
         Arc::make_mut(&mut self.0)
     }
 
     /// The cause beneath.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
-        self.inner().source = Some(Arc::from(source.into()));
+        self.data_mut().source = Some(Arc::from(source.into()));
         self
     }
 }

@@ -2,28 +2,28 @@
 
 mod api;
 mod base_url;
-mod body;
 mod builder;
+mod clients;
 mod config;
+mod decode;
 mod download;
+mod encode;
 mod endpoints;
+mod error_response;
 #[cfg(feature = "fuzz")]
 pub mod fuzz;
-mod gather;
 mod locks;
 mod observer;
-mod pools;
 mod proxy;
-mod quotas;
-mod refusal;
+mod reconcile;
 mod response;
+mod response_buffer;
 mod retry_after;
+mod retry_budget;
 mod send;
-mod settle;
 mod state;
 mod transport;
 mod update;
-mod wire;
 
 pub use self::{
     api::HttpApi,

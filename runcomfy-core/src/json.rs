@@ -7,5 +7,5 @@ mod raw;
 pub(crate) use fields::{Fields, object};
 pub use non_finite::NonFinite;
 #[cfg(feature = "http")]
-pub(crate) use non_finite::nulls_for_non_finite;
+pub(crate) use non_finite::replace_non_finite;
 pub use raw::RawJson;

@@ -1,15 +1,15 @@
 //! When to try again, and how long to wait first: arithmetic, without a clock or a network.
 
-mod quota;
+mod budget;
 mod stage;
 
 use std::time::Duration;
 
 use crate::error::Error;
 
+pub use budget::RetryQuota;
 #[cfg(feature = "http")]
-pub(crate) use quota::Bucket;
-pub use quota::RetryQuota;
+pub(crate) use budget::TokenBucket;
 pub(crate) use stage::{Next, Stage};
 
 /// How often and how soon a failed call is tried again.
@@ -75,7 +75,7 @@ impl RetryPolicy {
     ) -> Option<Duration> {
         let attempts = match stage.next(error.operation().call_kind()) {
             // A delete or cancel may be repeated by whoever can tell what it means the second time.
-            Next::GiveUp | Next::LookFirst => return None,
+            Next::GiveUp | Next::ReadBack => return None,
             Next::Repeat => self.attempts,
             Next::RepeatOnce => self.attempts.min(2),
         };
@@ -85,8 +85,8 @@ impl RetryPolicy {
     /// How long to leave the service alone after the `attempt`th failure; `None` where it asks for longer
     /// than a call should take.
     pub(crate) fn pause(&self, error: &Error, attempt: u32, jitter: f64) -> Option<Duration> {
-        let refused = Stage::of(error) == Stage::Refused;
-        let base = if refused { self.refused_base } else { self.base };
+        let declined = Stage::of(error) == Stage::Declined;
+        let base = if declined { self.refused_base } else { self.base };
         let backoff = base.saturating_mul(1 << attempt.saturating_sub(1).min(16)).min(self.cap);
         let wait = scaled(backoff, jitter);
         match error.retry_after() {
@@ -131,10 +131,10 @@ mod tests {
 
     #[test]
     fn what_is_no_http_is_asked_for_once_more() {
-        let garbled =
+        let not_http =
             error(Operation::GetRequestStatus, ErrorKind::UpstreamProtocol, Outcome::Unknown);
-        check(&garbled, 1, Some(200));
-        check(&garbled, 2, None);
+        check(&not_http, 1, Some(200));
+        check(&not_http, 2, None);
     }
 
     #[test]

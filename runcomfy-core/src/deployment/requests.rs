@@ -196,7 +196,7 @@ impl UpdateDeployment {
 
     /// Whether a deployment is as these changes want it. What it does not say is not so.
     #[cfg(feature = "http")]
-    pub(crate) fn hold_in(&self, deployment: &Deployment) -> bool {
+    pub(crate) fn are_in(&self, deployment: &Deployment) -> bool {
         fn holds<T: PartialEq>(wanted: &Option<T>, is: &Option<T>) -> bool {
             wanted.is_none() || wanted == is
         }

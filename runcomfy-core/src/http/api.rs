@@ -6,7 +6,7 @@ use url::Url;
 
 use super::{
     proxy::OutboundProxy,
-    response::{Answer, Context},
+    response::{DecodeContext, RawResponse},
     send::Call,
     state::ClientState,
 };
@@ -66,14 +66,14 @@ impl HttpApi {
     /// go directly: no proxy is named, or the base URL's host is one that is reached without.
     #[must_use]
     pub fn outbound_proxy(&self) -> Option<&OutboundProxy> {
-        self.state.pools.proxy_to(self.base_url()).ok().flatten().map(|proxy| &proxy.shown)
+        self.state.clients.proxy_for(self.base_url()).ok().flatten().map(|proxy| &proxy.shown)
     }
 
     /// How many tokens the quota of retries has left that all callers share; see
     /// [`RetryQuota`](crate::retry::RetryQuota). None for long means that the service is down.
     #[must_use]
     pub fn retry_tokens(&self) -> u32 {
-        self.state.quotas.left()
+        self.state.retry_buckets.available()
     }
 
     /// The token, or what a call without a usable one fails with.
@@ -94,9 +94,9 @@ impl HttpApi {
     pub(super) async fn send<T>(
         &self,
         call: Call<'_>,
-        read: impl Fn(&Context<'_>, Answer) -> Result<T, Error>,
+        read: impl Fn(&DecodeContext<'_>, RawResponse) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let token = self.token(call.operation).map_err(|error| call.named(error))?;
+        let token = self.token(call.operation).map_err(|error| call.with_ids(error))?;
         self.state.send(&call, token, self.state.deadline(call.operation), read).await
     }
 

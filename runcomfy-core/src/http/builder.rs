@@ -7,12 +7,12 @@ use reqwest::header::HeaderValue;
 use super::{
     api::HttpApi,
     base_url::{Base, ConfigError, DEFAULT_BASE_URL},
+    clients::Clients,
     config::{Limits, QueueApi, Settings, Timeouts},
     locks::UpdateLocks,
     observer::Observer,
-    pools::Pools,
-    proxy::{self, Ways},
-    quotas::Quotas,
+    proxy::{self, ProxyRules},
+    retry_budget::RetryBuckets,
     state::ClientState,
 };
 use crate::{retry::RetryPolicy, token::Token};
@@ -102,7 +102,7 @@ impl HttpApiBuilder {
     ///
     /// Of this and [`system_proxy`](Self::system_proxy), the last one that is called counts.
     pub fn proxy(mut self, url: &str) -> Self {
-        self.settings.proxy = proxy::Setting::Url(url.to_owned());
+        self.settings.proxy = proxy::ProxySetting::Url(url.to_owned());
         self
     }
 
@@ -110,7 +110,7 @@ impl HttpApiBuilder {
     /// With `false` there is none at all, and the environment is not read.
     pub fn system_proxy(mut self, wanted: bool) -> Self {
         self.settings.proxy =
-            if wanted { proxy::Setting::Environment } else { proxy::Setting::None };
+            if wanted { proxy::ProxySetting::Environment } else { proxy::ProxySetting::None };
         self
     }
 
@@ -134,18 +134,18 @@ impl HttpApiBuilder {
         }
         let user_agent =
             HeaderValue::from_str(&self.user_agent).map_err(|_| ConfigError::UserAgent)?;
-        let ways = Ways::of(&self.settings.proxy);
+        let proxy_rules = ProxyRules::of(&self.settings.proxy);
         let needs_none =
-            base.is_local() && matches!(self.settings.proxy, proxy::Setting::Environment);
-        if let Err(error) = &ways
+            base.is_local() && matches!(self.settings.proxy, proxy::ProxySetting::Environment);
+        if let Err(error) = &proxy_rules
             && !needs_none
         {
             return Err(*error);
         }
-        let pools = Pools::new(&base, &self.settings, ways, user_agent);
-        let quotas = Quotas::new(self.settings.retry.quota.clone());
+        let clients = Clients::new(&base, &self.settings, proxy_rules, user_agent);
+        let retry_buckets = RetryBuckets::new(self.settings.retry.quota.clone());
         let locks = UpdateLocks::default();
-        let state = ClientState { base, settings: self.settings, pools, locks, quotas };
+        let state = ClientState { base, settings: self.settings, clients, locks, retry_buckets };
         Ok(HttpApi { state: Arc::new(state), token: self.token })
     }
 }

@@ -98,6 +98,6 @@ pub(super) struct Settings {
     pub(super) timeouts: Timeouts,
     pub(super) limits: Limits,
     pub(super) retry: RetryPolicy,
-    pub(super) proxy: proxy::Setting,
+    pub(super) proxy: proxy::ProxySetting,
     pub(super) observer: Option<Arc<dyn Observer>>,
 }

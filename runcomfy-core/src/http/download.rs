@@ -1,6 +1,6 @@
 //! Fetching the files that runs made: without the token, from wherever they are.
 
-use std::{error::Error as StdError, fmt};
+use std::fmt;
 
 use reqwest::header::CONTENT_TYPE;
 use tokio::time::{Instant, timeout_at};
@@ -8,13 +8,12 @@ use url::Url;
 
 use super::{
     api::HttpApi,
-    pools::Purpose,
+    clients::Purpose,
     proxy::Proxy,
-    send::{Broken, after, read_body},
+    send::{BodyError, after, read_body},
     transport::causes,
 };
-
-type BoxError = Box<dyn StdError + Send + Sync>;
+use crate::error::BoxError;
 
 /// A file that was fetched.
 #[derive(Clone, PartialEq, Eq)]
@@ -94,11 +93,11 @@ impl HttpApi {
         let until = after(Instant::now(), self.state.settings.timeouts.download);
         let proxy = self
             .state
-            .pools
-            .proxy_to(&url)
+            .clients
+            .proxy_for(&url)
             .map_err(|error| DownloadError::Proxy { message: error.to_string(), source: None })?;
         let broken = |error| broken(&url, proxy, error);
-        let client = match timeout_at(until, self.state.pools.client(purpose)).await {
+        let client = match timeout_at(until, self.state.clients.client(purpose)).await {
             Ok(client) => client.map_err(DownloadError::Tls)?,
             Err(_) => return Err(DownloadError::TimedOut),
         };
@@ -121,9 +120,9 @@ impl HttpApi {
         let (bytes, end) = read_body::<Vec<u8>>(&mut response, max_bytes, until).await;
         match end {
             Ok(()) => {}
-            Err(Broken::Cut(error)) => return Err(broken(error)),
-            Err(Broken::TimedOut) => return Err(DownloadError::TimedOut),
-            Err(Broken::TooLarge) => return Err(DownloadError::TooLarge { max_bytes }),
+            Err(BodyError::Cut(error)) => return Err(broken(error)),
+            Err(BodyError::TimedOut) => return Err(DownloadError::TimedOut),
+            Err(BodyError::TooLarge) => return Err(DownloadError::TooLarge { max_bytes }),
         }
         let content_type = response.headers().get(CONTENT_TYPE);
         let content_type = content_type.and_then(|value| value.to_str().ok()).map(str::to_owned);

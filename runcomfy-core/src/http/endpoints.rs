@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use reqwest::Method;
 
-use super::{api::HttpApi, base_url::with_list_query, body, send::Call, wire};
+use super::{api::HttpApi, base_url::with_list_query, decode, encode, send::Call};
 use crate::{
     api::RunComfyApi,
     deployment::{
@@ -19,7 +19,8 @@ use crate::{
 impl RunComfyApi for HttpApi {
     async fn list_deployments(&self, query: &ListDeployments) -> Result<Vec<Deployment>, Error> {
         let url = with_list_query(self.deployments_url(), query.include, &query.ids);
-        self.send(Call::new(Operation::ListDeployments, Method::GET, url), wire::deployments).await
+        self.send(Call::new(Operation::ListDeployments, Method::GET, url), decode::deployments)
+            .await
     }
 
     async fn get_deployment(
@@ -29,7 +30,7 @@ impl RunComfyApi for HttpApi {
     ) -> Result<Deployment, Error> {
         let url = with_list_query(self.deployment_url(deployment_id), include, &[]);
         let call = Call::new(Operation::GetDeployment, Method::GET, url).deployment(deployment_id);
-        self.send(call, wire::deployment).await
+        self.send(call, decode::deployment).await
     }
 
     async fn create_deployment(&self, request: &CreateDeployment) -> Result<Deployment, Error> {
@@ -62,8 +63,8 @@ impl RunComfyApi for HttpApi {
         let call = Call::new(Operation::SubmitRequest, Method::POST, url)
             .deployment(deployment_id)
             .secrets(request.secrets())
-            .body(body::submit(request)?);
-        self.send(call, wire::submission).await
+            .body(encode::submit(request)?);
+        self.send(call, decode::submission).await
     }
 
     async fn get_request_status(
@@ -75,7 +76,7 @@ impl RunComfyApi for HttpApi {
         let call = Call::new(Operation::GetRequestStatus, Method::GET, url)
             .deployment(deployment_id)
             .request(request_id);
-        self.send(call, |context, answer| wire::status(context, answer, request_id)).await
+        self.send(call, |context, answer| decode::status(context, answer, request_id)).await
     }
 
     async fn get_request_result(
@@ -87,7 +88,7 @@ impl RunComfyApi for HttpApi {
         let call = Call::new(Operation::GetRequestResult, Method::GET, url)
             .deployment(deployment_id)
             .request(request_id);
-        self.send(call, |context, answer| wire::result(context, answer, request_id)).await
+        self.send(call, |context, answer| decode::result(context, answer, request_id)).await
     }
 
     async fn cancel_request(
@@ -112,7 +113,7 @@ impl RunComfyApi for HttpApi {
         let url = self.state.base.join(start.into_iter().chain(call.path.as_str().split('/')));
         let sent = Call::new(Operation::CallInstanceProxy, Method::POST, url)
             .deployment(deployment_id)
-            .body(body::proxy(call)?);
-        self.send(sent, wire::proxy_reply).await
+            .body(encode::proxy(call)?);
+        self.send(sent, decode::proxy_reply).await
     }
 }

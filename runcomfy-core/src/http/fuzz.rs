@@ -9,9 +9,9 @@ use std::{
 
 use super::{
     base_url::{Base, with_list_query},
-    response::{Answer, Context},
+    decode,
+    response::{DecodeContext, RawResponse},
     retry_after::retry_after,
-    wire,
 };
 use crate::{
     deployment::Include,
@@ -142,7 +142,7 @@ pub fn upstream_reply(bytes: &[u8]) -> Option<Error> {
     let (letter, head) = head.split_first().unwrap_or((&b'a', &[]));
     let head = String::from_utf8_lossy(head);
     let (status, kind) = head.split_once(' ').unwrap_or((&head, ""));
-    let answer = |status: u16| Answer {
+    let answer = |status: u16| RawResponse {
         status,
         content_type: (!kind.is_empty()).then(|| kind.to_owned()),
         retry_after: retry_after(&String::from_utf8_lossy(delay), None),
@@ -184,7 +184,7 @@ pub fn repeated_token(bytes: &[u8]) -> Option<(Error, &'static str)> {
 }
 
 /// What each call makes of an answer.
-fn read(letter: u8, answer: Answer) -> Result<(), Error> {
+fn read(letter: u8, answer: RawResponse) -> Result<(), Error> {
     const OPERATIONS: [Operation; 10] = [
         Operation::ListDeployments,
         Operation::GetDeployment,
@@ -198,7 +198,7 @@ fn read(letter: u8, answer: Answer) -> Result<(), Error> {
         Operation::CallInstanceProxy,
     ];
     let operation = OPERATIONS[usize::from(letter.wrapping_sub(b'a')) % OPERATIONS.len()];
-    let context = Context { operation, secrets: &[SECRET] };
+    let context = DecodeContext { operation, secrets: &[SECRET] };
     let good = answer.is_success();
     let Ok(asked) = RequestId::new("r1") else { return Ok(()) };
     let same = |id: &Option<RequestId>| {
@@ -206,20 +206,22 @@ fn read(letter: u8, answer: Answer) -> Result<(), Error> {
     };
     let mut not_ready = false;
     match operation {
-        Operation::ListDeployments => drop(wire::deployments(&context, answer)?),
-        Operation::DeleteDeployment => drop(wire::deleted(&context, answer)?),
+        Operation::ListDeployments => drop(decode::deployments(&context, answer)?),
+        Operation::DeleteDeployment => drop(decode::deleted(&context, answer)?),
         Operation::SubmitRequest => {
-            assert!(is_id(wire::submission(&context, answer)?.request_id.as_str()));
+            assert!(is_id(decode::submission(&context, answer)?.request_id.as_str()));
         }
-        Operation::GetRequestStatus => same(&wire::status(&context, answer, &asked)?.request_id),
+        Operation::GetRequestStatus => same(&decode::status(&context, answer, &asked)?.request_id),
         Operation::GetRequestResult => {
-            let result = wire::result(&context, answer, &asked)?;
+            let result = decode::result(&context, answer, &asked)?;
             same(&result.request_id);
             not_ready = !result.is_final();
         }
-        Operation::CancelRequest => same(&wire::cancellation(&context, answer, &asked)?.request_id),
-        Operation::CallInstanceProxy => drop(wire::proxy_reply(&context, answer)?),
-        _ => drop(wire::deployment(&context, answer)?),
+        Operation::CancelRequest => {
+            same(&decode::cancellation(&context, answer, &asked)?.request_id)
+        }
+        Operation::CallInstanceProxy => drop(decode::proxy_reply(&context, answer)?),
+        _ => drop(decode::deployment(&context, answer)?),
     }
     assert!(good || not_ready, "a refusal was taken for an answer");
     Ok(())

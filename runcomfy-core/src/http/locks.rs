@@ -9,14 +9,14 @@ use std::{
 use crate::{id::DeploymentId, sync::lock, token::Token};
 
 /// The token's hash, and the deployment.
-type Key = (u64, DeploymentId);
+type LockKey = (u64, DeploymentId);
 
 /// The locks that are held or waited for. Those no longer wanted go when the next one is made.
 #[derive(Default)]
 pub(super) struct UpdateLocks {
     /// Keyed by process and at random: the map knows no token, and nobody can choose colliding ones.
     hasher: RandomState,
-    locks: Mutex<HashMap<Key, Weak<tokio::sync::Mutex<()>>>>,
+    locks: Mutex<HashMap<LockKey, Weak<tokio::sync::Mutex<()>>>>,
 }
 
 impl UpdateLocks {

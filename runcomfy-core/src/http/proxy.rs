@@ -13,7 +13,7 @@ use hyper::Uri;
 use hyper_util::client::proxy::matcher::Matcher;
 use url::{Position, Url};
 
-pub(super) use self::failure::Failure;
+pub(super) use self::failure::ProxyFailure;
 use super::base_url::{ConfigError, is_loopback};
 
 /// Where a proxy may be named, the first that is set winning. Nothing is sent over plain http but to
@@ -120,7 +120,7 @@ fn parse(text: &str) -> Result<Url, &'static str> {
 
 /// What an `HttpApi` is told about a proxy.
 #[derive(Clone, Default)]
-pub(super) enum Setting {
+pub(super) enum ProxySetting {
     /// Whatever the environment names when the client is made.
     #[default]
     Environment,
@@ -132,9 +132,9 @@ pub(super) enum Setting {
 
 /// Which way leads to a host.
 #[derive(Clone)]
-pub(super) struct Ways(Arc<Inner>);
+pub(super) struct ProxyRules(Arc<ProxyRulesInner>);
 
-struct Inner {
+struct ProxyRulesInner {
     proxy: Option<Proxy>,
     /// Whether the exceptions below do not count: a program that names a proxy means it.
     for_all: bool,
@@ -142,14 +142,14 @@ struct Inner {
     exceptions: Matcher,
 }
 
-impl Ways {
+impl ProxyRules {
     /// # Errors
     /// [`ConfigError::Proxy`] where a proxy is named that can't be used.
-    pub(super) fn of(setting: &Setting) -> Result<Self, ConfigError> {
+    pub(super) fn of(setting: &ProxySetting) -> Result<Self, ConfigError> {
         match setting {
-            Setting::Environment => Self::from_environment(|name| std::env::var_os(name)),
-            Setting::None => Ok(Self::new(None, true, "")),
-            Setting::Url(url) => Ok(Self::new(Some(Proxy::read(url, BUILDER)?), true, "")),
+            ProxySetting::Environment => Self::from_environment(|name| std::env::var_os(name)),
+            ProxySetting::None => Ok(Self::new(None, true, "")),
+            ProxySetting::Url(url) => Ok(Self::new(Some(Proxy::read(url, BUILDER)?), true, "")),
         }
     }
 
@@ -169,11 +169,11 @@ impl Ways {
             .all("http://proxy.invalid".to_owned())
             .no(exceptions.to_owned())
             .build();
-        Self(Arc::new(Inner { proxy, for_all, exceptions }))
+        Self(Arc::new(ProxyRulesInner { proxy, for_all, exceptions }))
     }
 
     /// The proxy on the way to `url`.
-    pub(super) fn to(&self, url: &Url) -> Option<&Proxy> {
+    pub(super) fn proxy_for(&self, url: &Url) -> Option<&Proxy> {
         let inner = &*self.0;
         let proxy = inner.proxy.as_ref()?;
         (inner.for_all || !is_loopback(url) && !inner.excepts(url)).then_some(proxy)
@@ -182,12 +182,14 @@ impl Ways {
     /// The same for reqwest; nothing where there is no proxy at all.
     pub(super) fn for_reqwest(&self) -> Option<reqwest::Proxy> {
         self.0.proxy.as_ref()?;
-        let ways = self.clone();
-        Some(reqwest::Proxy::custom(move |url| ways.to(url).map(|proxy| proxy.url.clone())))
+        let proxy_rules = self.clone();
+        Some(reqwest::Proxy::custom(move |url| {
+            proxy_rules.proxy_for(url).map(|proxy| proxy.url.clone())
+        }))
     }
 }
 
-impl Inner {
+impl ProxyRulesInner {
     fn excepts(&self, url: &Url) -> bool {
         let host = &url[Position::BeforeHost..Position::AfterPort];
         let uri = format!("{}://{host}", url.scheme()).parse::<Uri>();

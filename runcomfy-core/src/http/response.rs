@@ -9,7 +9,7 @@ use crate::{error::Operation, json::NonFinite};
 
 /// An answer as it came.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct RawResponse {
     pub(super) status: u16,
     pub(super) content_type: Option<String>,
     pub(super) retry_after: Option<Duration>,
@@ -20,7 +20,7 @@ pub(super) struct Answer {
     pub(super) non_finite: Option<NonFinite>,
 }
 
-impl Answer {
+impl RawResponse {
     pub(super) fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }
@@ -49,7 +49,7 @@ impl Answer {
 }
 
 /// What an answer is read for.
-pub(super) struct Context<'a> {
+pub(super) struct DecodeContext<'a> {
     pub(super) operation: Operation,
     /// The caller's token and what else the call sent that is nobody's business, to be made unreadable
     /// wherever the service repeats it.

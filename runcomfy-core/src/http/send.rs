@@ -14,10 +14,10 @@ use tokio::time::{Instant, sleep, timeout_at};
 use url::Url;
 
 use super::{
-    gather::{Body, Gather},
+    clients::Purpose,
     observer::Tried,
-    pools::Purpose,
-    response::{Answer, Context},
+    response::{DecodeContext, RawResponse},
+    response_buffer::{Buffer, ResponseBuffer},
     retry_after::retry_after,
     state::ClientState,
     transport,
@@ -25,7 +25,7 @@ use super::{
 use crate::{
     error::{CallKind, Error, ErrorKind, Operation, Outcome},
     id::{DeploymentId, RequestId},
-    json::{NonFinite, nulls_for_non_finite},
+    json::{NonFinite, replace_non_finite},
     retry::Stage,
     token::Token,
 };
@@ -50,12 +50,12 @@ pub(super) struct Deadline {
 }
 
 /// A try that failed, and how far it got.
-struct Failed {
+struct FailedAttempt {
     error: Error,
     stage: Stage,
 }
 
-impl From<Error> for Failed {
+impl From<Error> for FailedAttempt {
     fn from(error: Error) -> Self {
         Self { stage: Stage::of(&error), error }
     }
@@ -79,7 +79,7 @@ impl ClientState {
         call: &Call<'_>,
         token: &Token,
         deadline: Deadline,
-        read: impl Fn(&Context<'_>, Answer) -> Result<T, Error>,
+        read: impl Fn(&DecodeContext<'_>, RawResponse) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let timeouts = &self.settings.timeouts;
         let longest_try = match (call.operation, call.operation.call_kind()) {
@@ -91,7 +91,7 @@ impl ClientState {
         loop {
             let began = Instant::now();
             let until = after(began, longest_try).min(deadline.ends);
-            let tried = self.try_once(call, token, until, &read).await;
+            let tried = self.send_once(call, token, until, &read).await;
             let (took, elapsed) = (began.elapsed(), deadline.started.elapsed());
             let tell = |error: Option<&Error>, again| {
                 if let Some(observer) = &self.settings.observer {
@@ -99,9 +99,9 @@ impl ClientState {
                     observer.tried(&Tried { operation, took, attempt, error, again });
                 }
             };
-            let Failed { error, stage } = match tried {
+            let FailedAttempt { error, stage } = match tried {
                 Ok(answer) => {
-                    self.quotas.refund(token);
+                    self.retry_buckets.refund(token);
                     tell(None, false);
                     tracing::debug!(
                         operation = call.operation.as_str(),
@@ -116,7 +116,7 @@ impl ClientState {
                 Err(failed) => failed,
             };
             let delay = self.settings.retry.delay(&error, stage, attempt, fastrand::f64());
-            let (error, delay) = self.affordable(error, stage, delay, token, deadline);
+            let (error, delay) = self.within_budget(error, stage, delay, token, deadline);
             tell(Some(&error), delay.is_some());
             tracing::debug!(
                 operation = call.operation.as_str(),
@@ -131,7 +131,7 @@ impl ClientState {
                 "failed"
             );
             let Some(delay) = delay else {
-                return Err(call.named(error).with_attempts(attempt, elapsed));
+                return Err(call.with_ids(error).with_attempts(attempt, elapsed));
             };
             sleep(delay).await;
             attempt += 1;
@@ -140,7 +140,7 @@ impl ClientState {
 
     /// `delay` where it ends before the deadline and the quota has room for another try. Where the quota
     /// has none, the error says when it will.
-    pub(super) fn affordable(
+    pub(super) fn within_budget(
         &self,
         error: Error,
         stage: Stage,
@@ -149,7 +149,7 @@ impl ClientState {
         deadline: Deadline,
     ) -> (Error, Option<Duration>) {
         let delay = delay.filter(|delay| after(Instant::now(), *delay) < deadline.ends);
-        match delay.map(|_| self.quotas.pay(token, stage)) {
+        match delay.map(|_| self.retry_buckets.take(token, stage)) {
             None | Some(Ok(())) => (error, delay),
             Some(Err(lacking)) => {
                 let asked = error.retry_after().unwrap_or_default();
@@ -159,25 +159,25 @@ impl ClientState {
     }
 
     /// What it means that the connection broke.
-    fn broken(&self, call: &Call<'_>, error: reqwest::Error) -> Error {
-        let proxy = self.pools.proxy_to(&call.url).ok().flatten();
+    fn transport_error(&self, call: &Call<'_>, error: reqwest::Error) -> Error {
+        let proxy = self.clients.proxy_for(&call.url).ok().flatten();
         transport::failure(call.operation, &call.url, proxy, error)
     }
 
-    async fn try_once<T>(
+    async fn send_once<T>(
         &self,
         call: &Call<'_>,
         token: &Token,
         until: Instant,
-        read: impl Fn(&Context<'_>, Answer) -> Result<T, Error>,
-    ) -> Result<T, Failed> {
+        read: impl Fn(&DecodeContext<'_>, RawResponse) -> Result<T, Error>,
+    ) -> Result<T, FailedAttempt> {
         let operation = call.operation;
         let purpose = match operation.call_kind() {
             CallKind::Read => Purpose::Reads,
             CallKind::Idempotent | CallKind::Paid => Purpose::Writes,
         };
         let unsent = |kind| Error::new(operation, kind).with_outcome(Outcome::NotSent);
-        let client = match timeout_at(until, self.pools.client(purpose)).await {
+        let client = match timeout_at(until, self.clients.client(purpose)).await {
             Ok(Ok(client)) => client,
             Ok(Err(source)) => {
                 return Err(unsent(ErrorKind::UpstreamTls).with_source(source).into());
@@ -198,14 +198,14 @@ impl ClientState {
         }
         let mut response = match timeout_at(until, request.send()).await {
             Ok(Ok(response)) => response,
-            Ok(Err(error)) => return Err(self.broken(call, error).into()),
+            Ok(Err(error)) => return Err(self.transport_error(call, error).into()),
             Err(_) => return Err(Error::new(operation, ErrorKind::TimedOut).into()),
         };
 
         let status = response.status().as_u16();
         if status == 407 && call.url.scheme() == "http" {
             // Without TLS there is no tunnel: the proxy answers in place of what it was to call.
-            if let Ok(Some(proxy)) = self.pools.proxy_to(&call.url) {
+            if let Ok(Some(proxy)) = self.clients.proxy_for(&call.url) {
                 return Err(transport::failed_proxy(operation, proxy.wants_password()).into());
             }
         }
@@ -222,26 +222,26 @@ impl ClientState {
             ) => limits.max_small_response_bytes.min(limits.max_response_bytes),
             (true, _) => limits.max_response_bytes,
         };
-        let (mut body, end) = read_body::<Body>(&mut response, max, until).await;
+        let (mut body, end) = read_body::<ResponseBuffer>(&mut response, max, until).await;
         // An error's status says enough where its body is broken.
-        if success && let Err(broken) = end {
-            let lasting = matches!(broken, Broken::TooLarge);
-            let error = match broken {
-                Broken::Cut(error) => self.broken(call, error),
-                Broken::TimedOut => Error::new(operation, ErrorKind::TimedOut),
-                Broken::TooLarge => Error::new(operation, ErrorKind::UpstreamProtocol)
+        if success && let Err(body_error) = end {
+            let permanent = matches!(body_error, BodyError::TooLarge);
+            let error = match body_error {
+                BodyError::Cut(error) => self.transport_error(call, error),
+                BodyError::TimedOut => Error::new(operation, ErrorKind::TimedOut),
+                BodyError::TooLarge => Error::new(operation, ErrorKind::UpstreamProtocol)
                     .with_message(format!("an answer of more than {max} bytes")),
             };
             let error = error.with_status_code(status);
-            let stage = if lasting { Stage::Lasting } else { Stage::of(&error) };
-            return Err(Failed { error, stage });
+            let stage = if permanent { Stage::Permanent } else { Stage::of(&error) };
+            return Err(FailedAttempt { error, stage });
         }
         if end.is_err() {
             // The cut may have gone through the caller's token, whose first half would not be recognised.
             body.truncate(body.len().saturating_sub(token.expose().len()));
         }
-        let (body, non_finite) = read_non_finite(body.into());
-        let answer = Answer {
+        let (body, non_finite) = without_non_finite(body.into());
+        let answer = RawResponse {
             status,
             content_type: text(response.headers(), CONTENT_TYPE),
             retry_after: text(response.headers(), RETRY_AFTER)
@@ -251,7 +251,7 @@ impl ClientState {
         };
         let secrets: Vec<&str> =
             std::iter::once(token.expose()).chain(call.secrets.iter().copied()).collect();
-        read(&Context { operation, secrets: &secrets }, answer).map_err(Failed::from)
+        read(&DecodeContext { operation, secrets: &secrets }, answer).map_err(FailedAttempt::from)
     }
 }
 
@@ -290,7 +290,7 @@ impl<'a> Call<'a> {
     }
 
     /// `error` with the ids of what it was about.
-    pub(super) fn named(&self, mut error: Error) -> Error {
+    pub(super) fn with_ids(&self, mut error: Error) -> Error {
         if let Some(id) = self.deployment_id {
             error = error.with_deployment_id(id.clone());
         }
@@ -302,8 +302,8 @@ impl<'a> Call<'a> {
 }
 
 /// The body, where it is JSON as Python writes it, as JSON that can be read.
-fn read_non_finite(body: Bytes) -> (Bytes, Option<NonFinite>) {
-    match nulls_for_non_finite(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&body)) {
+fn without_non_finite(body: Bytes) -> (Bytes, Option<NonFinite>) {
+    match replace_non_finite(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&body)) {
         Some((json, found)) => (json.into(), Some(found)),
         None => (body, None),
     }
@@ -326,7 +326,7 @@ fn text(headers: &HeaderMap, name: HeaderName) -> Option<String> {
 }
 
 /// Why a body is not whole.
-pub(super) enum Broken {
+pub(super) enum BodyError {
     Cut(reqwest::Error),
     TimedOut,
     TooLarge,
@@ -336,11 +336,11 @@ pub(super) enum Broken {
 const MOST_RESERVED: usize = 16 * 1024 * 1024;
 
 /// Reads at most `max` bytes, counted after decompression: what came, and whether that is all.
-pub(super) async fn read_body<B: Gather>(
+pub(super) async fn read_body<B: Buffer>(
     response: &mut Response,
     max: usize,
     until: Instant,
-) -> (B, Result<(), Broken>) {
+) -> (B, Result<(), BodyError>) {
     // A megabyte that grows by and by is moved over and over.
     let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
     let mut body = B::with_room(announced.unwrap_or_default().min(max).min(MOST_RESERVED));
@@ -350,12 +350,12 @@ pub(super) async fn read_body<B: Gather>(
                 let room = max - body.len();
                 body.push(&chunk[..chunk.len().min(room)]);
                 if chunk.len() > room {
-                    return (body, Err(Broken::TooLarge));
+                    return (body, Err(BodyError::TooLarge));
                 }
             }
             Ok(Ok(None)) => return (body, Ok(())),
-            Ok(Err(error)) => return (body, Err(Broken::Cut(error))),
-            Err(_) => return (body, Err(Broken::TimedOut)),
+            Ok(Err(error)) => return (body, Err(BodyError::Cut(error))),
+            Err(_) => return (body, Err(BodyError::TimedOut)),
         }
     }
 }

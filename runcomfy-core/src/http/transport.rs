@@ -4,7 +4,7 @@ use std::{error::Error as StdError, io};
 
 use url::Url;
 
-use super::proxy::{Failure, Proxy};
+use super::proxy::{Proxy, ProxyFailure};
 use crate::error::{Error, ErrorKind, Operation, Outcome};
 
 /// What a failure beneath HTTP means, met on the way to `target` by way of a proxy, if there is one. Only
@@ -28,7 +28,7 @@ pub(super) fn failure(
 }
 
 /// A call that the proxy did not let through.
-pub(super) fn failed_proxy(operation: Operation, failure: Failure) -> Error {
+pub(super) fn failed_proxy(operation: Operation, failure: ProxyFailure) -> Error {
     Error::new(operation, failure.kind).with_outcome(Outcome::NotSent).with_message(failure.message)
 }
 

@@ -29,7 +29,7 @@ impl Fields {
         self.take(key, |value| value.as_bool().ok_or(value))
     }
 
-    /// A list of strings, or a single one in its place.
+    /// A list of strings, or a single one in its path.
     pub(crate) fn strings(&mut self, key: &str) -> Option<Vec<String>> {
         self.take(key, |value| match value {
             Value::String(text) => Ok(vec![text]),

@@ -49,7 +49,7 @@ impl fmt::Display for NonFinite {
 }
 
 #[cfg(feature = "http")]
-pub(crate) use reading::nulls_for_non_finite;
+pub(crate) use reading::replace_non_finite;
 
 #[cfg(feature = "http")]
 mod reading {
@@ -63,14 +63,14 @@ mod reading {
 
     /// The same JSON with `null` for each such number. `None` where there is none, and where the rest is no
     /// JSON either.
-    pub(crate) fn nulls_for_non_finite(json: &[u8]) -> Option<(Vec<u8>, NonFinite)> {
+    pub(crate) fn replace_non_finite(json: &[u8]) -> Option<(Vec<u8>, NonFinite)> {
         // Nearly all answers have neither word.
         if memmem::find(json, WORDS[0]).is_none() && memmem::find(json, WORDS[1]).is_none() {
             return None;
         }
         let mut found = NonFinite::default();
         let mut written = Vec::with_capacity(json.len() + 16);
-        let mut place = Place::default();
+        let mut path = JsonPath::default();
         let mut rest = json;
         while let Some(&byte) = rest.first() {
             let taken = match byte {
@@ -82,10 +82,10 @@ mod reading {
                 written.extend_from_slice(b"null");
                 found.count += 1;
                 if found.paths.len() < MAX_PATHS {
-                    found.paths.push(place.path());
+                    found.paths.push(path.to_text());
                 }
             } else {
-                place.pass(piece);
+                path.pass(piece);
                 written.extend_from_slice(piece);
             }
             rest = after;
@@ -109,9 +109,9 @@ mod reading {
 
     /// The objects and lists around a piece of JSON, outermost first.
     #[derive(Default)]
-    struct Place(Vec<Step>);
+    struct JsonPath(Vec<PathStep>);
 
-    enum Step {
+    enum PathStep {
         Item(usize),
         /// A field. Its name is unknown until the first string.
         Field {
@@ -119,20 +119,20 @@ mod reading {
         },
     }
 
-    impl Place {
+    impl JsonPath {
         /// Moves on by one string or one byte.
         fn pass(&mut self, piece: &[u8]) {
             match piece.first() {
-                Some(b'{') => self.0.push(Step::Field { name: None }),
-                Some(b'[') => self.0.push(Step::Item(0)),
+                Some(b'{') => self.0.push(PathStep::Field { name: None }),
+                Some(b'[') => self.0.push(PathStep::Item(0)),
                 Some(b'}' | b']') => drop(self.0.pop()),
                 Some(b',') => match self.0.last_mut() {
-                    Some(Step::Item(at)) => *at += 1,
-                    Some(Step::Field { name }) => *name = None,
+                    Some(PathStep::Item(at)) => *at += 1,
+                    Some(PathStep::Field { name }) => *name = None,
                     None => {}
                 },
                 Some(b'"') => {
-                    if let Some(Step::Field { name: name @ None }) = self.0.last_mut() {
+                    if let Some(PathStep::Field { name: name @ None }) = self.0.last_mut() {
                         *name = Some(plain(piece));
                     }
                 }
@@ -140,12 +140,12 @@ mod reading {
             }
         }
 
-        fn path(&self) -> String {
+        fn to_text(&self) -> String {
             let mut path = String::new();
             for step in &self.0 {
                 match step {
-                    Step::Item(at) => path.push_str(&format!("[{at}]")),
-                    Step::Field { name } => {
+                    PathStep::Item(at) => path.push_str(&format!("[{at}]")),
+                    PathStep::Field { name } => {
                         if !path.is_empty() {
                             path.push('.');
                         }
@@ -187,7 +187,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Option<(Value, NonFinite)> {
-        let (json, found) = nulls_for_non_finite(text.as_bytes())?;
+        let (json, found) = replace_non_finite(text.as_bytes())?;
         Some((serde_json::from_slice(&json).ok()?, found))
     }
 

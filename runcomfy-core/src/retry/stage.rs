@@ -8,14 +8,14 @@ pub(crate) enum Stage {
     /// Nothing left this machine, and the way may be open the next time.
     NotSent,
     /// The service had it and declined it for now.
-    Refused,
+    Declined,
     /// It may have arrived and taken effect: no answer, half of one, or a server's error. A good status
     /// whose body is of no use is one of these too: what was done is done, but nobody knows what.
     Ambiguous,
     /// The same, and what came back was no HTTP.
-    Garbled,
+    NotHttp,
     /// The same, and another try would bring the same answer: a redirect, or more than is read.
-    Lasting,
+    Permanent,
     /// It was answered, and the answer would be the same again.
     Final,
 }
@@ -25,7 +25,7 @@ pub(crate) enum Stage {
 pub(crate) enum Next {
     GiveUp,
     /// Read what the service has now; only if the call shows no effect, send it again.
-    LookFirst,
+    ReadBack,
     /// Send it again, as often as the policy allows.
     Repeat,
     /// Send it again, but not a third time.
@@ -57,9 +57,9 @@ impl Stage {
         match (error.outcome(), error.kind(), error.status_code()) {
             (Outcome::Applied, ..) => Self::Final,
             (Outcome::NotSent, ..) => Self::NotSent,
-            (Outcome::Rejected, ..) => Self::Refused,
-            (Outcome::Unknown, _, Some(300..=399)) => Self::Lasting,
-            (Outcome::Unknown, ErrorKind::UpstreamProtocol, None) => Self::Garbled,
+            (Outcome::Rejected, ..) => Self::Declined,
+            (Outcome::Unknown, _, Some(300..=399)) => Self::Permanent,
+            (Outcome::Unknown, ErrorKind::UpstreamProtocol, None) => Self::NotHttp,
             (Outcome::Unknown, ..) => Self::Ambiguous,
         }
     }
@@ -68,17 +68,17 @@ impl Stage {
     pub(crate) fn next(self, kind: CallKind) -> Next {
         match (self, kind) {
             (Self::NotSent, _) => Next::Repeat,
-            (Self::Refused, CallKind::Read | CallKind::Idempotent) => Next::Repeat,
+            (Self::Declined, CallKind::Read | CallKind::Idempotent) => Next::Repeat,
             // A service that refuses twice means it.
-            (Self::Refused, CallKind::Paid) => Next::RepeatOnce,
+            (Self::Declined, CallKind::Paid) => Next::RepeatOnce,
             (Self::Ambiguous, CallKind::Read) => Next::Repeat,
-            (Self::Garbled, CallKind::Read) => Next::RepeatOnce,
-            (Self::Lasting, CallKind::Read) => Next::GiveUp,
-            (Self::Ambiguous | Self::Garbled | Self::Lasting, CallKind::Idempotent) => {
-                Next::LookFirst
+            (Self::NotHttp, CallKind::Read) => Next::RepeatOnce,
+            (Self::Permanent, CallKind::Read) => Next::GiveUp,
+            (Self::Ambiguous | Self::NotHttp | Self::Permanent, CallKind::Idempotent) => {
+                Next::ReadBack
             }
             // A second one could be a second bill.
-            (Self::Ambiguous | Self::Garbled | Self::Lasting, CallKind::Paid) => Next::GiveUp,
+            (Self::Ambiguous | Self::NotHttp | Self::Permanent, CallKind::Paid) => Next::GiveUp,
             (Self::Final, _) => Next::GiveUp,
         }
     }
@@ -89,9 +89,9 @@ impl Error {
     #[must_use]
     pub fn retry(&self) -> Retry {
         match Stage::of(self) {
-            Stage::NotSent | Stage::Refused => Retry::Safe,
-            Stage::Ambiguous | Stage::Garbled => Retry::IfIdempotent,
-            Stage::Lasting | Stage::Final => Retry::Never,
+            Stage::NotSent | Stage::Declined => Retry::Safe,
+            Stage::Ambiguous | Stage::NotHttp => Retry::IfIdempotent,
+            Stage::Permanent | Stage::Final => Retry::Never,
         }
     }
 
@@ -120,10 +120,10 @@ mod tests {
             assert_eq!(KINDS.map(|kind| stage.next(kind)), expected, "{stage:?}");
         };
         check(Stage::NotSent, [Repeat, Repeat, Repeat]);
-        check(Stage::Refused, [Repeat, Repeat, RepeatOnce]);
-        check(Stage::Ambiguous, [Repeat, LookFirst, GiveUp]);
-        check(Stage::Garbled, [RepeatOnce, LookFirst, GiveUp]);
-        check(Stage::Lasting, [GiveUp, LookFirst, GiveUp]);
+        check(Stage::Declined, [Repeat, Repeat, RepeatOnce]);
+        check(Stage::Ambiguous, [Repeat, ReadBack, GiveUp]);
+        check(Stage::NotHttp, [RepeatOnce, ReadBack, GiveUp]);
+        check(Stage::Permanent, [GiveUp, ReadBack, GiveUp]);
         check(Stage::Final, [GiveUp, GiveUp, GiveUp]);
     }
 
@@ -143,14 +143,14 @@ mod tests {
         check(UpstreamTls, NotSent, None, Stage::Final);
         check(ProxyUnavailable, NotSent, None, Stage::NotSent);
         check(ProxyUnusable, NotSent, None, Stage::Final);
-        check(RateLimited, Rejected, Some(429), Stage::Refused);
-        check(UpstreamUnavailable, Rejected, Some(503), Stage::Refused);
+        check(RateLimited, Rejected, Some(429), Stage::Declined);
+        check(UpstreamUnavailable, Rejected, Some(503), Stage::Declined);
         check(UpstreamUnavailable, Unknown, Some(503), Stage::Ambiguous);
         check(UpstreamUnavailable, Unknown, None, Stage::Ambiguous);
         check(TimedOut, Unknown, None, Stage::Ambiguous);
         check(UpstreamProtocol, Unknown, Some(200), Stage::Ambiguous);
-        check(UpstreamProtocol, Unknown, None, Stage::Garbled);
-        check(UpstreamProtocol, Unknown, Some(307), Stage::Lasting);
+        check(UpstreamProtocol, Unknown, None, Stage::NotHttp);
+        check(UpstreamProtocol, Unknown, Some(307), Stage::Permanent);
         check(UpstreamProtocol, Applied, Some(200), Stage::Final);
         check(NotFound, Rejected, Some(404), Stage::Final);
         check(Refused, Unknown, Some(200), Stage::Final);

@@ -9,7 +9,7 @@ use crate::{error::ErrorKind, http::transport::causes};
 
 /// A failure of the proxy's own. Nothing was sent beyond it.
 #[derive(Debug)]
-pub(in crate::http) struct Failure {
+pub(in crate::http) struct ProxyFailure {
     pub(in crate::http) kind: ErrorKind,
     /// Which proxy, what names it and what is wrong; without user name and password.
     pub(in crate::http) message: String,
@@ -24,18 +24,22 @@ const LOCAL_LOOKUP: &str = "error resolving for socks proxy";
 
 impl Proxy {
     /// Whether `error`, met on the way to `target`, is this proxy's, and what it means.
-    pub(in crate::http) fn failure(&self, target: &Url, error: &reqwest::Error) -> Option<Failure> {
+    pub(in crate::http) fn failure(
+        &self,
+        target: &Url,
+        error: &reqwest::Error,
+    ) -> Option<ProxyFailure> {
         if !error.is_connect() {
             return None;
         }
         let (kind, what) = self.meaning(target, error)?;
-        Some(Failure { kind, message: format!("{} {what}", self.shown) })
+        Some(ProxyFailure { kind, message: format!("{} {what}", self.shown) })
     }
 
     /// That the proxy itself answered, in place of a target that is called without TLS.
-    pub(in crate::http) fn wants_password(&self) -> Failure {
+    pub(in crate::http) fn wants_password(&self) -> ProxyFailure {
         let message = format!("{} {}", self.shown, self.password());
-        Failure { kind: ErrorKind::ProxyUnusable, message }
+        ProxyFailure { kind: ErrorKind::ProxyUnusable, message }
     }
 
     fn meaning(&self, target: &Url, error: &reqwest::Error) -> Option<(ErrorKind, String)> {

@@ -2,17 +2,18 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// The ways of an environment that has these variables.
-fn ways(variables: &[(&str, &str)]) -> Result<Ways, ConfigError> {
-    Ways::from_environment(|name| {
+/// The proxy_rules of an environment that has these variables.
+fn proxy_rules(variables: &[(&str, &str)]) -> Result<ProxyRules, ConfigError> {
+    ProxyRules::from_environment(|name| {
         variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into())
     })
 }
 
 /// The proxy on the way to `target`, and what names it.
 fn to(variables: &[(&str, &str)], target: &str) -> Option<String> {
-    let ways = ways(variables).unwrap_or_else(|error| panic!("{variables:?}: {error}"));
-    ways.to(&target.parse().unwrap()).map(|proxy| proxy.shown.to_string())
+    let proxy_rules =
+        proxy_rules(variables).unwrap_or_else(|error| panic!("{variables:?}: {error}"));
+    proxy_rules.proxy_for(&target.parse().unwrap()).map(|proxy| proxy.shown.to_string())
 }
 
 const TARGET: &str = "https://api.example";
@@ -78,7 +79,8 @@ fn a_proxy_is_read_as_people_and_desktops_write_it() {
 #[test]
 fn what_names_no_usable_proxy_is_refused_by_its_variable_and_not_shown() {
     let check = |text: &str, expected: &'static str| {
-        let error = ways(&[("all_proxy", text)]).err().unwrap_or_else(|| panic!("{text} is taken"));
+        let error =
+            proxy_rules(&[("all_proxy", text)]).err().unwrap_or_else(|| panic!("{text} is taken"));
         assert_eq!(error, ConfigError::Proxy { named_by: "all_proxy", rule: expected }, "{text}");
         assert!(!format!("{error} {error:?}").contains("SECRET"), "{text}");
     };
@@ -123,9 +125,9 @@ fn what_names_no_usable_proxy_is_refused_by_its_variable_and_not_shown() {
 #[test]
 fn a_variable_that_is_no_text_is_named() {
     use std::os::unix::ffi::OsStringExt as _;
-    let error = Ways::from_environment(|_| Some(OsString::from_vec(vec![0xff]))).err();
+    let error = ProxyRules::from_environment(|_| Some(OsString::from_vec(vec![0xff]))).err();
     assert_eq!(error, Some(ConfigError::Proxy { named_by: "HTTPS_PROXY", rule: NO_TEXT }));
-    let error = Ways::from_environment(|name| match name {
+    let error = ProxyRules::from_environment(|name| match name {
         "ALL_PROXY" => Some("http://a:1".into()),
         "no_proxy" => Some(OsString::from_vec(vec![0xff])),
         _ => None,
@@ -164,13 +166,15 @@ fn loopback_hosts_and_those_listed_are_reached_without_the_proxy_of_the_environm
 
 #[test]
 fn a_proxy_that_the_program_names_is_for_every_host() {
-    let ways = Ways::of(&Setting::Url("a:1".into())).unwrap();
+    let proxy_rules = ProxyRules::of(&ProxySetting::Url("a:1".into())).unwrap();
     for target in [TARGET, "http://127.0.0.1:9", "https://localhost"] {
-        let shown = &ways.to(&target.parse().unwrap()).unwrap().shown;
+        let shown = &proxy_rules.proxy_for(&target.parse().unwrap()).unwrap().shown;
         assert_eq!(shown.to_string(), "http://a:1 (from HttpApiBuilder::proxy)");
     }
-    assert!(Ways::of(&Setting::None).unwrap().to(&TARGET.parse().unwrap()).is_none());
-    let error = Ways::of(&Setting::Url("ftp://SECRET".into())).err();
+    assert!(
+        ProxyRules::of(&ProxySetting::None).unwrap().proxy_for(&TARGET.parse().unwrap()).is_none()
+    );
+    let error = ProxyRules::of(&ProxySetting::Url("ftp://SECRET".into())).err();
     let expected = ConfigError::Proxy { named_by: BUILDER, rule: UNKNOWN_SCHEME };
     assert_eq!(error, Some(expected));
 }
@@ -180,8 +184,8 @@ proptest! {
     fn whatever_is_taken_is_a_proxy_for_the_http_library_too_and_hides_its_password(
         text in "(http|https|socks|socks4|socks5|socks5h|SOCKS5)://(u:SECRET@)?[a-z0-9.:%_\\[\\]-]{1,12}(:[0-9]{1,5})?/?|\\PC{0,24}",
     ) {
-        if let Ok(ways) = ways(&[("HTTPS_PROXY", &text)])
-            && let Some(proxy) = ways.to(&TARGET.parse().unwrap())
+        if let Ok(proxy_rules) = proxy_rules(&[("HTTPS_PROXY", &text)])
+            && let Some(proxy) = proxy_rules.proxy_for(&TARGET.parse().unwrap())
         {
             let read = Matcher::builder().all(proxy.url.as_str().to_owned()).build();
             prop_assert!(read.intercept(&Uri::from_static(TARGET)).is_some());

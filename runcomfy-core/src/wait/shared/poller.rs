@@ -10,7 +10,7 @@ use tokio::{sync::watch, time::Instant};
 
 use super::{
     lengths::Lengths,
-    registry::{Key, Registry},
+    registry::{Registry, RunKey},
     run::{End, Run},
 };
 use crate::{
@@ -26,7 +26,7 @@ use crate::{
 /// Looks at one run for as long as somebody waits for it.
 pub(super) struct Poller<A, C: Eq + Hash> {
     registry: Arc<Registry<C>>,
-    key: Key<C>,
+    key: RunKey<C>,
     run: Arc<Run>,
     looks: Looks<A>,
     /// When the last look began and what state it saw, where it saw one.
@@ -43,7 +43,7 @@ pub(super) struct Poller<A, C: Eq + Hash> {
 impl<A: RunComfyApi, C: Eq + Hash> Poller<A, C> {
     pub(super) fn new(
         registry: Arc<Registry<C>>,
-        key: Key<C>,
+        key: RunKey<C>,
         run: Arc<Run>,
         looks: Looks<A>,
         lengths: Arc<Lengths>,

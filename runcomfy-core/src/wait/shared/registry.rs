@@ -13,16 +13,16 @@ use crate::{
 };
 
 /// A run on behalf of a caller.
-pub(super) type Key<C> = (C, DeploymentId, RequestId);
+pub(super) type RunKey<C> = (C, DeploymentId, RequestId);
 
 pub(super) struct Registry<C> {
-    runs: Mutex<HashMap<Key<C>, Weak<Run>>>,
+    runs: Mutex<HashMap<RunKey<C>, Weak<Run>>>,
     pub(super) memory: Memory<C>,
     pub(super) looks: AtomicU64,
 }
 
 impl<C> Registry<C> {
-    pub(super) fn runs(&self) -> MutexGuard<'_, HashMap<Key<C>, Weak<Run>>> {
+    pub(super) fn runs(&self) -> MutexGuard<'_, HashMap<RunKey<C>, Weak<Run>>> {
         lock(&self.runs)
     }
 }

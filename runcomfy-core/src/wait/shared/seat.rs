@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use super::{
-    registry::Key,
+    registry::RunKey,
     run::{End, Run, Seen},
 };
 use crate::{
@@ -39,7 +39,7 @@ impl<A: RunComfyApi> Seat<A> {
         Self::Alone(Box::new(Watch::new(wait)))
     }
 
-    pub(super) fn shared<C>(run: &Arc<Run>, key: &Key<C>, policy: &WaitPolicy) -> Self {
+    pub(super) fn shared<C>(run: &Arc<Run>, key: &RunKey<C>, policy: &WaitPolicy) -> Self {
         Self::Shared(Box::new(Shared::new(run, (key.1.clone(), key.2.clone()), policy)))
     }
 

@@ -4,9 +4,9 @@ use bytestring::ByteString;
 use serde::Deserialize;
 use serde_json::{Map, Value, value::RawValue};
 
-use super::response::{Answer, Context};
+use super::response::{DecodeContext, RawResponse};
 use crate::{
-    deployment::{Deleted, Deployment, Read},
+    deployment::{DecodedDeployment, Deleted, Deployment},
     error::{Error, ErrorKind},
     id::RequestId,
     instance::ProxyReply,
@@ -15,15 +15,18 @@ use crate::{
 };
 
 /// A list of deployments: bare, or wrapped in an object.
-pub(super) fn deployments(context: &Context<'_>, answer: Answer) -> Result<Vec<Deployment>, Error> {
+pub(super) fn deployments(
+    context: &DecodeContext<'_>,
+    answer: RawResponse,
+) -> Result<Vec<Deployment>, Error> {
     #[derive(Deserialize)]
     struct Wrapped<'json> {
         #[serde(borrow)]
-        deployments: Vec<Listed<'json>>,
+        deployments: Vec<BorrowedDeployment<'json>>,
     }
     context.check(&answer)?;
-    let unreadable = || context.unreadable(&answer, "no list of deployments");
-    let text = answer.text().ok_or_else(unreadable)?;
+    let malformed = || context.malformed(&answer, "no list of deployments");
+    let text = answer.text().ok_or_else(malformed)?;
     // Told apart by hand: serde's `untagged` would take the payloads apart on the way.
     let (list, prefix) = if text.starts_with('[') {
         (serde_json::from_str(&text), "")
@@ -31,10 +34,10 @@ pub(super) fn deployments(context: &Context<'_>, answer: Answer) -> Result<Vec<D
         let read = serde_json::from_str(&text);
         (read.map(|Wrapped { deployments }| deployments), "deployments")
     };
-    let list: Vec<Listed<'_>> = list.map_err(|_| unreadable())?;
+    let list: Vec<BorrowedDeployment<'_>> = list.map_err(|_| malformed())?;
     let (all, mut usable) = (list.len(), Vec::with_capacity(list.len()));
     usable.extend(list.into_iter().enumerate().filter_map(|(at, listed)| {
-        let mut deployment = listed.deployment(of(&text))?;
+        let mut deployment = listed.deployment(payload_of(&text))?;
         if let Some(found) = &answer.non_finite {
             deployment.non_finite = found.within(&format!("{prefix}[{at}]"));
         }
@@ -48,59 +51,65 @@ pub(super) fn deployments(context: &Context<'_>, answer: Answer) -> Result<Vec<D
 }
 
 /// One deployment.
-pub(super) fn deployment(context: &Context<'_>, answer: Answer) -> Result<Deployment, Error> {
+pub(super) fn deployment(
+    context: &DecodeContext<'_>,
+    answer: RawResponse,
+) -> Result<Deployment, Error> {
     context.check(&answer)?;
     let text = answer.text();
     let read = text.as_ref().and_then(|text| {
-        let read: Listed<'_> = serde_json::from_str(text).ok()?;
-        let mut deployment = read.deployment(of(text))?;
+        let read: BorrowedDeployment<'_> = serde_json::from_str(text).ok()?;
+        let mut deployment = read.deployment(payload_of(text))?;
         deployment.non_finite = answer.non_finite.clone();
         Some(deployment)
     });
-    read.ok_or_else(|| context.unreadable(&answer, "no deployment with a usable id"))
+    read.ok_or_else(|| context.malformed(&answer, "no deployment with a usable id"))
 }
 
 /// A deployment whose payload is still a part of the answer.
-type Listed<'json> = Read<&'json RawValue>;
+type BorrowedDeployment<'json> = DecodedDeployment<&'json RawValue>;
 
 /// Keeps a payload as the part of the answer that it is.
-fn of<'json>(text: &'json ByteString) -> impl Fn(&'json RawValue) -> RawJson {
+fn payload_of<'json>(text: &'json ByteString) -> impl Fn(&'json RawValue) -> RawJson {
     |payload| RawJson::part(text, payload)
 }
 
 /// Any success at all: what a deletion answers is not documented.
-pub(super) fn deleted(context: &Context<'_>, answer: Answer) -> Result<Deleted, Error> {
+pub(super) fn deleted(context: &DecodeContext<'_>, answer: RawResponse) -> Result<Deleted, Error> {
     context.check(&answer)?;
-    let mut deleted = Deleted::new(context.anything(&answer)?);
+    let mut deleted = Deleted::new(context.any_value(&answer)?);
     deleted.non_finite = answer.non_finite;
     Ok(deleted)
 }
 
 /// A run that was accepted.
-pub(super) fn submission(context: &Context<'_>, answer: Answer) -> Result<Submission, Error> {
+pub(super) fn submission(
+    context: &DecodeContext<'_>,
+    answer: RawResponse,
+) -> Result<Submission, Error> {
     context.check(&answer)?;
     let read = context.object(&answer).ok().and_then(Submission::from_map);
-    let mut submission = read.ok_or_else(|| context.unreadable(&answer, "no usable request_id"))?;
+    let mut submission = read.ok_or_else(|| context.malformed(&answer, "no usable request_id"))?;
     submission.non_finite = answer.non_finite;
     Ok(submission)
 }
 
 /// Where the run `asked` is.
 pub(super) fn status(
-    context: &Context<'_>,
-    answer: Answer,
+    context: &DecodeContext<'_>,
+    answer: RawResponse,
     asked: &RequestId,
 ) -> Result<RequestStatus, Error> {
     context.check(&answer)?;
     let map = context.object(&answer)?;
-    let map = context.of_run(&answer, map, asked, &["request_id", "status"])?;
+    let map = context.check_request_id(&answer, map, asked, &["request_id", "status"])?;
     Ok(RequestStatus { non_finite: answer.non_finite, ..map.into() })
 }
 
 /// What came of the run `asked`.
 pub(super) fn result(
-    context: &Context<'_>,
-    answer: Answer,
+    context: &DecodeContext<'_>,
+    answer: RawResponse,
     asked: &RequestId,
 ) -> Result<RequestResult, Error> {
     match context.check(&answer) {
@@ -112,7 +121,7 @@ pub(super) fn result(
     }
     let map = context.object(&answer)?;
     let known = ["request_id", "status", "outputs", "output", "error"];
-    let map = context.of_run(&answer, map, asked, &known)?;
+    let map = context.check_request_id(&answer, map, asked, &known)?;
     Ok(RequestResult { non_finite: answer.non_finite, ..map.into() })
 }
 
@@ -121,22 +130,25 @@ const NOT_READY: i64 = 400_005;
 
 /// What became of cancelling the run `asked`. Any success will do; what is no object is kept in `extra`.
 pub(super) fn cancellation(
-    context: &Context<'_>,
-    answer: Answer,
+    context: &DecodeContext<'_>,
+    answer: RawResponse,
     asked: &RequestId,
 ) -> Result<Cancellation, Error> {
     context.check(&answer)?;
-    let map = match context.anything(&answer)? {
+    let map = match context.any_value(&answer)? {
         Value::Object(map) => map,
         Value::Null => Map::new(),
         other => Map::from_iter([("response".to_owned(), other)]),
     };
-    let map = context.of_run(&answer, map, asked, &[])?;
+    let map = context.check_request_id(&answer, map, asked, &[])?;
     Ok(Cancellation { non_finite: answer.non_finite, ..map.into() })
 }
 
 /// What ComfyUI said. With a good status it is data, whatever it looks like.
-pub(super) fn proxy_reply(context: &Context<'_>, answer: Answer) -> Result<ProxyReply, Error> {
+pub(super) fn proxy_reply(
+    context: &DecodeContext<'_>,
+    answer: RawResponse,
+) -> Result<ProxyReply, Error> {
     context.check_status(&answer)?;
     if answer.body.is_empty() {
         return Ok(ProxyReply::Empty);
@@ -155,14 +167,14 @@ pub(super) fn proxy_reply(context: &Context<'_>, answer: Answer) -> Result<Proxy
     })
 }
 
-impl Context<'_> {
-    fn object(&self, answer: &Answer) -> Result<Map<String, Value>, Error> {
-        serde_json::from_slice(answer.json()).map_err(|_| self.unreadable(answer, "no JSON object"))
+impl DecodeContext<'_> {
+    fn object(&self, answer: &RawResponse) -> Result<Map<String, Value>, Error> {
+        serde_json::from_slice(answer.json()).map_err(|_| self.malformed(answer, "no JSON object"))
     }
 
     /// Any body as JSON: null where it is empty, a text where it is no JSON. Not a page for people,
     /// which comes from something else than the service.
-    fn anything(&self, answer: &Answer) -> Result<Value, Error> {
+    fn any_value(&self, answer: &RawResponse) -> Result<Value, Error> {
         if answer.json().is_empty() {
             return Ok(Value::Null);
         }
@@ -170,22 +182,22 @@ impl Context<'_> {
             return Ok(value);
         }
         if answer.is_html() {
-            return Err(self.unreadable(answer, ""));
+            return Err(self.malformed(answer, ""));
         }
         Ok(Value::String(String::from_utf8_lossy(&answer.body).into_owned()))
     }
 
     /// An answer about the run `asked`, with its id. One that names another run is never passed off as
     /// this one's; neither is one that has none of the `known` fields.
-    fn of_run(
+    fn check_request_id(
         &self,
-        answer: &Answer,
+        answer: &RawResponse,
         mut map: Map<String, Value>,
         asked: &RequestId,
         known: &[&str],
     ) -> Result<Map<String, Value>, Error> {
         if !known.is_empty() && !known.iter().any(|key| map.contains_key(*key)) {
-            return Err(self.unreadable(answer, "an object with no known field"));
+            return Err(self.malformed(answer, "an object with no known field"));
         }
         match map.get("request_id") {
             None | Some(Value::Null) => {
@@ -193,13 +205,13 @@ impl Context<'_> {
             }
             // UUIDs may come back in another case.
             Some(Value::String(id)) if id.eq_ignore_ascii_case(asked.as_str()) => {}
-            Some(_) => return Err(self.unreadable(answer, "the answer to another request")),
+            Some(_) => return Err(self.malformed(answer, "the answer to another request")),
         }
         Ok(map)
     }
 
     /// A success that can't be read. Nothing of it is repeated.
-    fn unreadable(&self, answer: &Answer, what: &str) -> Error {
+    fn malformed(&self, answer: &RawResponse, what: &str) -> Error {
         let message = if answer.is_html() {
             "an HTML page instead of JSON"
         } else if answer.json().is_empty() {

@@ -7,11 +7,10 @@ use tokio::time::sleep;
 use super::{
     api::HttpApi,
     base_url::with_list_query,
-    body,
-    response::{Answer, Context},
+    decode, encode,
+    response::{DecodeContext, RawResponse},
     send::{Call, Deadline},
     state::ClientState,
-    wire,
 };
 use crate::{
     deployment::{CreateDeployment, Deleted, Deployment, Include},
@@ -22,25 +21,25 @@ use crate::{
     token::Token,
 };
 
-/// The tries of one write that may be looked up, within one deadline.
-pub(super) struct Tries<'a> {
+/// The attempts of one write that may be looked up, within one deadline.
+pub(super) struct WriteAttempts<'a> {
     state: &'a ClientState,
     token: &'a Token,
     deadline: Deadline,
     /// How often it was sent.
     count: u32,
     /// The failure that left it open whether it took effect.
-    open: Option<Error>,
+    unresolved: Option<Error>,
 }
 
-impl<'a> Tries<'a> {
+impl<'a> WriteAttempts<'a> {
     pub(super) fn new(state: &'a ClientState, token: &'a Token, deadline: Deadline) -> Self {
-        Self { state, token, deadline, count: 0, open: None }
+        Self { state, token, deadline, count: 0, unresolved: None }
     }
 
     /// Whether it may have taken effect although it seemed to fail.
-    fn is_open(&self) -> bool {
-        self.open.is_some()
+    fn is_unresolved(&self) -> bool {
+        self.unresolved.is_some()
     }
 
     /// Whether it may be sent once more, `at_most` so often in all.
@@ -56,42 +55,44 @@ impl<'a> Tries<'a> {
         self.count += error.attempts();
         let stage = Stage::of(&error);
         // Only whether it is worth a look: a creation comes here too, and is not repeated.
-        if stage.next(CallKind::Idempotent) != Next::LookFirst {
-            return Err(self.told(error));
+        if stage.next(CallKind::Idempotent) != Next::ReadBack {
+            return Err(self.in_total(error));
         }
         let delay = self.state.settings.retry.pause(&error, self.count, fastrand::f64());
-        let (error, delay) = self.state.affordable(error, stage, delay, self.token, self.deadline);
-        self.open = Some(error.clone());
-        let Some(delay) = delay else { return Err(self.told(error)) };
+        let (error, delay) =
+            self.state.within_budget(error, stage, delay, self.token, self.deadline);
+        self.unresolved = Some(error.clone());
+        let Some(delay) = delay else { return Err(self.in_total(error)) };
         sleep(delay).await;
         Ok(())
     }
 
     /// The failure that left it open, where looking did not settle it either.
-    pub(super) fn unsettled(&self, operation: Operation) -> Error {
-        let open = self.open.clone().unwrap_or_else(|| Error::new(operation, ErrorKind::TimedOut));
-        self.told(open)
+    pub(super) fn unknown_outcome(&self, operation: Operation) -> Error {
+        let error =
+            self.unresolved.clone().unwrap_or_else(|| Error::new(operation, ErrorKind::TimedOut));
+        self.in_total(error)
     }
 
     /// `error` as that of the whole call: a refusal now says nothing of an earlier try that may have got
     /// through.
-    fn told(&self, error: Error) -> Error {
-        let error = if self.is_open() { error.with_outcome(Outcome::Unknown) } else { error };
+    fn in_total(&self, error: Error) -> Error {
+        let error = if self.is_unresolved() { error.with_outcome(Outcome::Unknown) } else { error };
         error.with_attempts(self.count, self.deadline.started.elapsed())
     }
 
     /// Reads what the service has now.
-    pub(super) async fn look<T>(
+    pub(super) async fn read_back<T>(
         &self,
         call: &Call<'_>,
-        read: impl Fn(&Context<'_>, Answer) -> Result<T, Error>,
+        read: impl Fn(&DecodeContext<'_>, RawResponse) -> Result<T, Error>,
     ) -> Result<T, Error> {
         self.state.send(call, self.token, self.deadline, read).await
     }
 }
 
-/// Tries of a call that can be repeated without a second effect, at most.
-const TRIES: u32 = 3;
+/// Attempts of a call that can be repeated without a second effect, at most.
+const MAX_ATTEMPTS: u32 = 3;
 
 impl HttpApi {
     /// Deletes; after a lost answer, a deployment that is not there has been deleted.
@@ -99,20 +100,22 @@ impl HttpApi {
         const OPERATION: Operation = Operation::DeleteDeployment;
         let url = self.deployment_url(id);
         let call = Call::new(OPERATION, Method::DELETE, url.clone()).deployment(id);
-        let look = Call::new(Operation::GetDeployment, Method::GET, url).deployment(id);
-        let token = self.token(OPERATION).map_err(|error| call.named(error))?;
+        let read_back = Call::new(Operation::GetDeployment, Method::GET, url).deployment(id);
+        let token = self.token(OPERATION).map_err(|error| call.with_ids(error))?;
         let deadline = self.state.deadline(OPERATION);
-        let mut tries = Tries::new(&self.state, token, deadline);
+        let mut attempts = WriteAttempts::new(&self.state, token, deadline);
         loop {
-            match self.state.send(&call, token, deadline, wire::deleted).await {
+            match self.state.send(&call, token, deadline, decode::deleted).await {
                 Ok(deleted) => return Ok(deleted),
-                Err(error) if tries.is_open() && is_gone(&error) => return Ok(Deleted::already()),
-                Err(error) => tries.failed(error).await?,
+                Err(error) if attempts.is_unresolved() && is_gone(&error) => {
+                    return Ok(Deleted::already());
+                }
+                Err(error) => attempts.failed(error).await?,
             }
-            match tries.look(&look, wire::deployment).await {
+            match attempts.read_back(&read_back, decode::deployment).await {
                 Err(error) if is_gone(&error) => return Ok(Deleted::already()),
-                Ok(_) if tries.may_repeat(TRIES) => {}
-                Ok(_) | Err(_) => return Err(tries.unsettled(OPERATION)),
+                Ok(_) if attempts.may_repeat(MAX_ATTEMPTS) => {}
+                Ok(_) | Err(_) => return Err(attempts.unknown_outcome(OPERATION)),
             }
         }
     }
@@ -127,31 +130,33 @@ impl HttpApi {
         let url = self.queue_url(id, &["requests", run.as_str(), "cancel"]);
         let call = Call::new(OPERATION, Method::POST, url).deployment(id).request(run);
         let url = self.queue_url(id, &["requests", run.as_str(), "status"]);
-        let look =
+        let read_back =
             Call::new(Operation::GetRequestStatus, Method::GET, url).deployment(id).request(run);
-        let token = self.token(OPERATION).map_err(|error| call.named(error))?;
+        let token = self.token(OPERATION).map_err(|error| call.with_ids(error))?;
         let deadline = self.state.deadline(OPERATION);
-        let mut tries = Tries::new(&self.state, token, deadline);
-        let read = |context: &Context<'_>, answer| wire::cancellation(context, answer, run);
+        let mut attempts = WriteAttempts::new(&self.state, token, deadline);
+        let read = |context: &DecodeContext<'_>, answer| decode::cancellation(context, answer, run);
         loop {
             let said = match self.state.send(&call, token, deadline, read).await {
-                Ok(said) if !tries.is_open() || said.accepted() == Some(true) => return Ok(said),
+                Ok(said) if !attempts.is_unresolved() || said.accepted() == Some(true) => {
+                    return Ok(said);
+                }
                 // "Not cancellable" may be the doing of the try before.
                 Ok(said) => Some(said),
                 Err(error) => {
-                    tries.failed(error).await?;
+                    attempts.failed(error).await?;
                     None
                 }
             };
-            let read = |context: &Context<'_>, answer| wire::status(context, answer, run);
-            let Ok(status) = tries.look(&look, read).await else {
-                return Err(tries.unsettled(OPERATION));
+            let read = |context: &DecodeContext<'_>, answer| decode::status(context, answer, run);
+            let Ok(status) = attempts.read_back(&read_back, read).await else {
+                return Err(attempts.unknown_outcome(OPERATION));
             };
             if said.is_none() && !status.state().is_finished() {
-                if tries.may_repeat(TRIES) {
+                if attempts.may_repeat(MAX_ATTEMPTS) {
                     continue;
                 }
-                return Err(tries.unsettled(OPERATION));
+                return Err(attempts.unknown_outcome(OPERATION));
             }
             let mut said = said.unwrap_or_default();
             said.request_id.get_or_insert_with(|| run.clone());
@@ -165,21 +170,21 @@ impl HttpApi {
     pub(super) async fn create(&self, request: &CreateDeployment) -> Result<Deployment, Error> {
         const OPERATION: Operation = Operation::CreateDeployment;
         let url = self.deployments_url();
-        let call = Call::new(OPERATION, Method::POST, url).body(body::creation(request)?);
+        let call = Call::new(OPERATION, Method::POST, url).body(encode::creation(request)?);
         let token = self.token(OPERATION)?;
         let deadline = self.state.deadline(OPERATION);
-        let error = match self.state.send(&call, token, deadline, wire::deployment).await {
+        let error = match self.state.send(&call, token, deadline, decode::deployment).await {
             Ok(deployment) => return Ok(deployment),
             Err(error) => error,
         };
-        let mut tries = Tries::new(&self.state, token, deadline);
-        tries.failed(error).await?;
+        let mut attempts = WriteAttempts::new(&self.state, token, deadline);
+        attempts.failed(error).await?;
         let url = with_list_query(self.deployments_url(), Include::none(), &[]);
-        let look = Call::new(Operation::ListDeployments, Method::GET, url);
-        let error = |tries: &Tries<'_>| tries.unsettled(OPERATION);
-        match tries.look(&look, wire::deployments).await {
-            Ok(all) => Err(error(&tries).with_detail(namesakes(request, &all))),
-            Err(_) => Err(error(&tries)),
+        let read_back = Call::new(Operation::ListDeployments, Method::GET, url);
+        let error = |attempts: &WriteAttempts<'_>| attempts.unknown_outcome(OPERATION);
+        match attempts.read_back(&read_back, decode::deployments).await {
+            Ok(all) => Err(error(&attempts).with_detail(namesakes(request, &all))),
+            Err(_) => Err(error(&attempts)),
         }
     }
 }

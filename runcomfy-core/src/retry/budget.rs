@@ -57,14 +57,14 @@ impl RetryQuota {
     /// What another try costs after a failure that got so far.
     #[cfg(feature = "http")]
     pub(crate) fn cost(&self, stage: Stage) -> u32 {
-        if stage == Stage::Refused { self.refused_cost } else { self.other_cost }
+        if stage == Stage::Declined { self.refused_cost } else { self.other_cost }
     }
 }
 
 /// A bucket of tokens that fills by itself.
 #[cfg(feature = "http")]
 #[derive(Clone, Debug)]
-pub(crate) struct Bucket {
+pub(crate) struct TokenBucket {
     capacity: f64,
     refill_per_second: f64,
     level: f64,
@@ -72,7 +72,7 @@ pub(crate) struct Bucket {
 }
 
 #[cfg(feature = "http")]
-impl Bucket {
+impl TokenBucket {
     /// A full one.
     pub(crate) fn new(capacity: u32, refill_per_second: u32, now: Instant) -> Self {
         let capacity = f64::from(capacity);
@@ -85,7 +85,7 @@ impl Bucket {
     }
 
     /// How many whole tokens it holds.
-    pub(crate) fn holds(&self, now: Instant) -> u32 {
+    pub(crate) fn available(&self, now: Instant) -> u32 {
         self.level(now) as u32
     }
 
@@ -95,7 +95,7 @@ impl Bucket {
     }
 
     /// How long until it holds `cost`; nothing where it does.
-    pub(crate) fn lacks(&self, cost: u32, now: Instant) -> Duration {
+    pub(crate) fn time_until(&self, cost: u32, now: Instant) -> Duration {
         /// Where it never does.
         const LONG: Duration = Duration::from_secs(3600);
         let missing = f64::from(cost) - self.level(now);
@@ -111,7 +111,7 @@ impl Bucket {
     }
 
     /// Gives back, up to what it can hold.
-    pub(crate) fn give(&mut self, tokens: u32, now: Instant) {
+    pub(crate) fn put(&mut self, tokens: u32, now: Instant) {
         (self.level, self.at) = ((self.level(now) + f64::from(tokens)).min(self.capacity), now);
     }
 }
@@ -125,30 +125,30 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_empty_bucket_says_when_it_will_do_and_does_then() {
-        let mut bucket = Bucket::new(50, 1, Instant::now());
+        let mut bucket = TokenBucket::new(50, 1, Instant::now());
         for _ in 0..3 {
-            assert_eq!(bucket.lacks(14, Instant::now()), Duration::ZERO);
+            assert_eq!(bucket.time_until(14, Instant::now()), Duration::ZERO);
             bucket.take(14, Instant::now());
         }
-        assert_eq!(bucket.lacks(14, Instant::now()), Duration::from_secs(6));
-        assert_eq!(bucket.lacks(5, Instant::now()), Duration::ZERO);
-        bucket.give(1, Instant::now());
-        assert_eq!(bucket.lacks(14, Instant::now()), Duration::from_secs(5));
+        assert_eq!(bucket.time_until(14, Instant::now()), Duration::from_secs(6));
+        assert_eq!(bucket.time_until(5, Instant::now()), Duration::ZERO);
+        bucket.put(1, Instant::now());
+        assert_eq!(bucket.time_until(14, Instant::now()), Duration::from_secs(5));
         advance(Duration::from_secs(5)).await;
-        assert_eq!(bucket.lacks(14, Instant::now()), Duration::ZERO);
+        assert_eq!(bucket.time_until(14, Instant::now()), Duration::ZERO);
         assert!(!bucket.is_full(Instant::now()));
         advance(Duration::from_secs(60)).await;
         assert!(bucket.is_full(Instant::now()));
-        bucket.give(50, Instant::now());
-        assert_eq!(bucket.lacks(50, Instant::now()), Duration::ZERO);
-        assert_ne!(bucket.lacks(51, Instant::now()), Duration::ZERO);
+        bucket.put(50, Instant::now());
+        assert_eq!(bucket.time_until(50, Instant::now()), Duration::ZERO);
+        assert_ne!(bucket.time_until(51, Instant::now()), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_bucket_that_never_fills_asks_for_an_hour() {
-        let mut bucket = Bucket::new(5, 0, Instant::now());
+        let mut bucket = TokenBucket::new(5, 0, Instant::now());
         bucket.take(5, Instant::now());
-        assert_eq!(bucket.lacks(5, Instant::now()), Duration::from_secs(3600));
+        assert_eq!(bucket.time_until(5, Instant::now()), Duration::from_secs(3600));
     }
 
     proptest! {
@@ -157,19 +157,19 @@ mod tests {
             steps in prop::collection::vec((0u64..3000, prop::bool::ANY, 1u32..20), 0..300),
         ) {
             let start = Instant::now();
-            let (mut now, mut bucket) = (start, Bucket::new(50, 1, start));
+            let (mut now, mut bucket) = (start, TokenBucket::new(50, 1, start));
             let (mut taken, mut given) = (0, 0);
             for (millis, success, cost) in steps {
                 now += Duration::from_millis(millis);
                 if success {
-                    bucket.give(1, now);
+                    bucket.put(1, now);
                     given += 1;
-                } else if bucket.lacks(cost, now).is_zero() {
+                } else if bucket.time_until(cost, now).is_zero() {
                     bucket.take(cost, now);
                     taken += cost;
                 } else {
-                    let then = now + bucket.lacks(cost, now) + Duration::from_millis(1);
-                    prop_assert!(bucket.lacks(cost, then).is_zero());
+                    let then = now + bucket.time_until(cost, now) + Duration::from_millis(1);
+                    prop_assert!(bucket.time_until(cost, then).is_zero());
                 }
             }
             let there_were = 50.0 + f64::from(given) + (now - start).as_secs_f64();

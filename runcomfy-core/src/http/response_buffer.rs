@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use memmap2::MmapMut;
 
-/// Where the pieces of a body are put together.
-pub(super) trait Gather {
+/// Where the pieces of a buffer are put together.
+pub(super) trait Buffer {
     /// With room for so many bytes, as far as that can be known.
     fn with_room(bytes: usize) -> Self;
 
@@ -13,7 +13,7 @@ pub(super) trait Gather {
     fn push(&mut self, piece: &[u8]);
 }
 
-impl Gather for Vec<u8> {
+impl Buffer for Vec<u8> {
     fn with_room(bytes: usize) -> Self {
         Self::with_capacity(bytes)
     }
@@ -27,11 +27,11 @@ impl Gather for Vec<u8> {
     }
 }
 
-/// A body that is passed on, whole or in parts.
+/// A buffer that is passed on, whole or in parts.
 ///
 /// A large one has pages of its own, which go back to the system with it. The heap would keep them: glibc's takes
 /// ever larger pieces from its arenas, once pieces of such a size were given back, and those seldom shrink.
-pub(super) enum Body {
+pub(super) enum ResponseBuffer {
     Small(Vec<u8>),
     Large(Pages),
 }
@@ -45,7 +45,7 @@ pub(super) struct Pages {
 /// Below that, pages of its own cost more than they give back.
 const LARGE: usize = 256 * 1024;
 
-impl Body {
+impl ResponseBuffer {
     /// Cuts off what is beyond this length.
     pub(super) fn truncate(&mut self, length: usize) {
         match self {
@@ -67,7 +67,7 @@ impl Body {
     }
 }
 
-impl Gather for Body {
+impl Buffer for ResponseBuffer {
     fn with_room(bytes: usize) -> Self {
         Self::pages(bytes).map_or_else(|| Self::Small(Vec::with_capacity(bytes)), Self::Large)
     }
@@ -93,7 +93,7 @@ impl Gather for Body {
     }
 }
 
-impl Body {
+impl ResponseBuffer {
     /// Where there is room for it, or in the heap.
     fn put(&mut self, piece: &[u8]) {
         if let Self::Large(Pages { pages, used }) = self {
@@ -110,11 +110,11 @@ impl Body {
     }
 }
 
-impl From<Body> for Bytes {
-    fn from(body: Body) -> Self {
-        match body {
-            Body::Small(bytes) => bytes.into(),
-            Body::Large(pages) => Self::from_owner(pages),
+impl From<ResponseBuffer> for Bytes {
+    fn from(buffer: ResponseBuffer) -> Self {
+        match buffer {
+            ResponseBuffer::Small(bytes) => bytes.into(),
+            ResponseBuffer::Large(pages) => Self::from_owner(pages),
         }
     }
 }
@@ -131,12 +131,12 @@ mod tests {
 
     /// The bytes of pieces of these lengths, gathered where so much was announced.
     fn gathered(announced: usize, lengths: &[usize]) -> (bool, Bytes) {
-        let mut body = Body::with_room(announced);
+        let mut buffer = ResponseBuffer::with_room(announced);
         for (number, length) in (0_u8..).zip(lengths) {
-            body.push(&vec![number; *length]);
+            buffer.push(&vec![number; *length]);
         }
-        assert_eq!(body.len(), lengths.iter().sum::<usize>());
-        (matches!(body, Body::Large(_)), body.into())
+        assert_eq!(buffer.len(), lengths.iter().sum::<usize>());
+        (matches!(buffer, ResponseBuffer::Large(_)), buffer.into())
     }
 
     #[test]
@@ -158,21 +158,21 @@ mod tests {
 
     #[test]
     fn what_is_cut_off_is_gone() {
-        let mut body = Body::with_room(LARGE);
-        body.push(b"abc");
+        let mut buffer = ResponseBuffer::with_room(LARGE);
+        buffer.push(b"abc");
         for (length, left) in [(5, "abc"), (2, "ab")] {
-            body.truncate(length);
-            assert_eq!(body.bytes(), left.as_bytes());
+            buffer.truncate(length);
+            assert_eq!(buffer.bytes(), left.as_bytes());
         }
     }
 
     #[test]
     fn what_the_system_has_no_pages_for_goes_to_the_heap() {
         let pages = MmapMut::map_anon(4).unwrap();
-        let mut body = Body::Large(Pages { pages, used: 0 });
-        body.put(b"abcd");
-        body.put(b"e");
-        assert!(matches!(body, Body::Small(_)));
-        assert_eq!(body.bytes(), b"abcde");
+        let mut buffer = ResponseBuffer::Large(Pages { pages, used: 0 });
+        buffer.put(b"abcd");
+        buffer.put(b"e");
+        assert!(matches!(buffer, ResponseBuffer::Small(_)));
+        assert_eq!(buffer.bytes(), b"abcde");
     }
 }

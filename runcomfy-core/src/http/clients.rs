@@ -1,6 +1,6 @@
 //! The connections: made by the first call that needs them, shared by all clones.
 
-use std::{error::Error as StdError, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use reqwest::{
     Client,
@@ -15,10 +15,9 @@ use url::Url;
 use super::{
     base_url::{Base, ConfigError, is_loopback},
     config::{Settings, Timeouts},
-    proxy::{Proxy, Ways},
+    proxy::{Proxy, ProxyRules},
 };
-
-type BoxError = Box<dyn StdError + Send + Sync>;
+use crate::error::BoxError;
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug)]
@@ -34,29 +33,29 @@ pub(super) enum Purpose {
 }
 
 /// A client for each purpose, all with the same trust.
-pub(super) struct Pools {
+pub(super) struct Clients {
     timeouts: Timeouts,
     user_agent: HeaderValue,
     base_is_plain: bool,
-    ways: Result<Ways, ConfigError>,
-    trust: OnceCell<ClientConfig>,
+    proxy_rules: Result<ProxyRules, ConfigError>,
+    tls_config: OnceCell<ClientConfig>,
     clients: [OnceCell<Client>; 4],
 }
 
-impl Pools {
-    /// `ways` may be an error where calls to `base` need no proxy.
+impl Clients {
+    /// `proxy_rules` may be an error where calls to `base` need no proxy.
     pub(super) fn new(
         base: &Base,
         settings: &Settings,
-        ways: Result<Ways, ConfigError>,
+        proxy_rules: Result<ProxyRules, ConfigError>,
         user_agent: HeaderValue,
     ) -> Self {
         Self {
             timeouts: settings.timeouts.clone(),
             user_agent,
             base_is_plain: base.is_plain(),
-            ways,
-            trust: OnceCell::new(),
+            proxy_rules,
+            tls_config: OnceCell::new(),
             clients: [const { OnceCell::const_new() }; 4],
         }
     }
@@ -65,9 +64,9 @@ impl Pools {
     ///
     /// # Errors
     /// Where the environment names one that can't be used, and `url` is no loopback host.
-    pub(super) fn proxy_to(&self, url: &Url) -> Result<Option<&Proxy>, ConfigError> {
-        match &self.ways {
-            Ok(ways) => Ok(ways.to(url)),
+    pub(super) fn proxy_for(&self, url: &Url) -> Result<Option<&Proxy>, ConfigError> {
+        match &self.proxy_rules {
+            Ok(proxy_rules) => Ok(proxy_rules.proxy_for(url)),
             Err(_) if is_loopback(url) => Ok(None),
             Err(error) => Err(*error),
         }
@@ -84,15 +83,15 @@ impl Pools {
             Purpose::Files => false,
             Purpose::LocalFiles => true,
         };
-        let proxy = match (&self.ways, purpose) {
-            (Ok(ways), _) => ways.for_reqwest(),
+        let proxy = match (&self.proxy_rules, purpose) {
+            (Ok(proxy_rules), _) => proxy_rules.for_reqwest(),
             (Err(error), Purpose::Files) => return Err((*error).into()),
             // To a loopback host.
             (Err(_), Purpose::Reads | Purpose::Writes | Purpose::LocalFiles) => None,
         };
-        let trust = if plain { trust_nobody()? } else { self.trust().await? };
+        let tls_config = if plain { no_certificates()? } else { self.tls_config().await? };
         let mut builder = Client::builder()
-            .tls_backend_preconfigured(trust)
+            .tls_backend_preconfigured(tls_config)
             .user_agent(self.user_agent.clone())
             // A redirect would take the token, or a POST as a GET, to another place.
             .redirect(Policy::none())
@@ -126,7 +125,7 @@ impl Pools {
     }
 
     /// The platform's certificates, loaded once.
-    async fn trust(&self) -> Result<ClientConfig, BoxError> {
+    async fn tls_config(&self) -> Result<ClientConfig, BoxError> {
         let load = || async {
             // Reads and parses files.
             tokio::task::spawn_blocking(|| -> Result<ClientConfig, rustls::Error> {
@@ -136,12 +135,12 @@ impl Pools {
             .map_err(BoxError::from)?
             .map_err(BoxError::from)
         };
-        self.trust.get_or_try_init(load).await.cloned()
+        self.tls_config.get_or_try_init(load).await.cloned()
     }
 }
 
 /// For connections without TLS: no certificate would be accepted, so none is loaded.
-fn trust_nobody() -> Result<ClientConfig, rustls::Error> {
+fn no_certificates() -> Result<ClientConfig, rustls::Error> {
     Ok(versions()?.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
 }
 

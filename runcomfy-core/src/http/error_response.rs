@@ -5,36 +5,36 @@ use std::collections::HashMap;
 use memchr::memmem;
 use serde_json::{Map, Value, value::RawValue};
 
-use super::response::{Answer, Context};
+use super::response::{DecodeContext, RawResponse};
 use crate::{
     error::{Error, ErrorKind, Operation, Outcome},
     id::{RequestId, is_id},
     text::{clean, is_invisible},
 };
 
-impl Context<'_> {
+impl DecodeContext<'_> {
     /// Passes an answer that is a success by its status.
-    pub(super) fn check_status(&self, answer: &Answer) -> Result<(), Error> {
-        if answer.is_success() { Ok(()) } else { Err(self.refusal(answer)) }
+    pub(super) fn check_status(&self, answer: &RawResponse) -> Result<(), Error> {
+        if answer.is_success() { Ok(()) } else { Err(self.error_response(answer)) }
     }
 
     /// Passes an answer that is a success by its status and does not hide an error in its body.
-    pub(super) fn check(&self, answer: &Answer) -> Result<(), Error> {
+    pub(super) fn check(&self, answer: &RawResponse) -> Result<(), Error> {
         self.check_status(answer)?;
-        if hides_an_error(answer.json()) { Err(self.refusal(answer)) } else { Ok(()) }
+        if hides_an_error(answer.json()) { Err(self.error_response(answer)) } else { Ok(()) }
     }
 
-    fn refusal(&self, answer: &Answer) -> Error {
+    fn error_response(&self, answer: &RawResponse) -> Error {
         let body = match serde_json::from_slice(answer.json()) {
-            Ok(Value::Object(map)) => Body::Object(map),
-            Ok(Value::String(text)) => Body::Text(text),
-            _ if answer.is_html() => Body::Html,
+            Ok(Value::Object(map)) => ErrorBody::Object(map),
+            Ok(Value::String(text)) => ErrorBody::Text(text),
+            _ if answer.is_html() => ErrorBody::Html,
             _ => match std::str::from_utf8(&answer.body) {
                 // What begins like JSON is JSON that was cut off at the size limit.
                 Ok(text) if !text.trim_start().starts_with(['{', '[']) => {
-                    Body::Text(text.to_owned())
+                    ErrorBody::Text(text.to_owned())
                 }
-                _ => Body::Unreadable,
+                _ => ErrorBody::Unreadable,
             },
         };
         let written = body.get("error_code").and_then(numbered);
@@ -132,14 +132,14 @@ fn hide(secret: &str, text: &str) -> Option<String> {
 const MAX_TEXT_BYTES: usize = 1 << 20;
 
 /// The body of an error.
-enum Body {
+enum ErrorBody {
     Html,
     Object(Map<String, Value>),
     Text(String),
     Unreadable,
 }
 
-impl Body {
+impl ErrorBody {
     fn get(&self, key: &str) -> Option<&Value> {
         if let Self::Object(map) = self { map.get(key) } else { None }
     }
@@ -281,7 +281,7 @@ fn kind_of_status(status: u16) -> ErrorKind {
 }
 
 /// What is known of the effect. Only what is certain counts as refused.
-fn outcome(answer: &Answer, code: Code, names_its_effect: bool) -> Outcome {
+fn outcome(answer: &RawResponse, code: Code, names_its_effect: bool) -> Outcome {
     match code {
         // An answer that names what it made has made something, whatever else it says.
         _ if names_its_effect => Outcome::Unknown,

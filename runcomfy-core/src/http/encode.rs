@@ -14,7 +14,7 @@ use crate::{
 /// The body of a creation.
 pub(super) fn creation(request: &CreateDeployment) -> Result<Bytes, Error> {
     #[derive(Serialize)]
-    struct Wire<'a> {
+    struct CreateBody<'a> {
         name: &'a str,
         workflow_id: &'a str,
         workflow_version: &'a str,
@@ -25,7 +25,7 @@ pub(super) fn creation(request: &CreateDeployment) -> Result<Bytes, Error> {
         queue_size: u64,
         keep_warm_duration_in_seconds: u64,
     }
-    let wire = Wire {
+    let body = CreateBody {
         name: &request.name,
         workflow_id: request.workflow_id.as_str(),
         workflow_version: &request.workflow_version,
@@ -35,13 +35,13 @@ pub(super) fn creation(request: &CreateDeployment) -> Result<Bytes, Error> {
         queue_size: request.queue_size,
         keep_warm_duration_in_seconds: request.keep_warm_duration_in_seconds,
     };
-    json(Operation::CreateDeployment, &wire)
+    json(Operation::CreateDeployment, &body)
 }
 
 /// The body of an update. The service refuses one without a name, even where it stays as it is.
 pub(super) fn update(name: &str, changes: &UpdateDeployment) -> Result<Bytes, Error> {
     #[derive(Serialize)]
-    struct Wire<'a> {
+    struct UpdateBody<'a> {
         name: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
         workflow_version: Option<&'a str>,
@@ -58,7 +58,7 @@ pub(super) fn update(name: &str, changes: &UpdateDeployment) -> Result<Bytes, Er
         #[serde(skip_serializing_if = "Option::is_none")]
         is_enabled: Option<bool>,
     }
-    let wire = Wire {
+    let body = UpdateBody {
         name,
         workflow_version: changes.workflow_version.as_deref(),
         hardware: changes.hardware.as_deref().map(|sku| [sku]),
@@ -68,13 +68,13 @@ pub(super) fn update(name: &str, changes: &UpdateDeployment) -> Result<Bytes, Er
         keep_warm_duration_in_seconds: changes.keep_warm_duration_in_seconds,
         is_enabled: changes.is_enabled,
     };
-    json(Operation::UpdateDeployment, &wire)
+    json(Operation::UpdateDeployment, &body)
 }
 
 /// The body of a submit: an object, empty where nothing is set. The webhook is in the query.
 pub(super) fn submit(request: &InferenceRequest) -> Result<Bytes, Error> {
     #[derive(Serialize)]
-    struct Wire<'a> {
+    struct SubmitBody<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         overrides: Option<&'a Overrides>,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -82,12 +82,12 @@ pub(super) fn submit(request: &InferenceRequest) -> Result<Bytes, Error> {
         #[serde(skip_serializing_if = "Option::is_none")]
         extra_data: Option<&'a ExtraData>,
     }
-    let wire = Wire {
+    let body = SubmitBody {
         overrides: request.overrides.as_ref(),
         workflow_api_json: request.workflow_api_json.as_ref(),
         extra_data: request.extra_data.as_ref(),
     };
-    json(Operation::SubmitRequest, &wire)
+    json(Operation::SubmitRequest, &body)
 }
 
 /// The body of a call through the proxy.
@@ -95,9 +95,9 @@ pub(super) fn proxy(call: &ProxyCall) -> Result<Bytes, Error> {
     json(Operation::CallInstanceProxy, &call.body)
 }
 
-fn json(operation: Operation, wire: &impl Serialize) -> Result<Bytes, Error> {
+fn json(operation: Operation, body: &impl Serialize) -> Result<Bytes, Error> {
     // JSON values with text as keys can't fail to be written.
-    serde_json::to_vec(wire)
+    serde_json::to_vec(body)
         .map(Bytes::from)
         .map_err(|error| Error::new(operation, ErrorKind::InvalidArgument).with_source(error))
 }

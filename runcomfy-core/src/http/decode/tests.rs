@@ -13,12 +13,12 @@ use crate::{
 
 const TOKEN: &str = "rc_SECRET_0123456789";
 
-fn context(operation: Operation) -> Context<'static> {
-    Context { operation, secrets: &[TOKEN] }
+fn context(operation: Operation) -> DecodeContext<'static> {
+    DecodeContext { operation, secrets: &[TOKEN] }
 }
 
-fn answer(status: u16, body: &str) -> Answer {
-    Answer {
+fn answer(status: u16, body: &str) -> RawResponse {
+    RawResponse {
         status,
         content_type: Some("application/json".to_owned()),
         retry_after: None,
@@ -382,7 +382,8 @@ fn a_proxys_reply_is_data_whatever_it_looks_like() {
             if let ProxyReply::Binary { content_type: kind, .. } = &mut expected {
                 kind.clone_from(&content_type);
             }
-            let answer = Answer { content_type, body: body.to_vec().into(), ..answer(200, "") };
+            let answer =
+                RawResponse { content_type, body: body.to_vec().into(), ..answer(200, "") };
             let read = proxy_reply(&context(Operation::CallInstanceProxy), answer).unwrap();
             assert_eq!(read, expected);
         }
@@ -415,7 +416,7 @@ proptest! {
         rest in prop::collection::vec(any::<u8>(), 0..60),
     ) {
         let body = [start.as_bytes(), &rest].concat();
-        let answer = || Answer { content_type: None, body: body.clone().into(), ..answer(status, "") };
+        let answer = || RawResponse { content_type: None, body: body.clone().into(), ..answer(status, "") };
         let context = context(Operation::GetDeployment);
         let good = (200..300).contains(&status);
         let asked = asked();
