@@ -41,9 +41,8 @@ impl<A: RunComfyApi> Looks<A> {
         &self.wait.policy
     }
 
-    /// How long after the wait began the first of them is made; `place` is that of the run among those of its
-    /// deployment, from 0 to 1.
-    pub(super) fn first(&self, place: f64) -> Duration {
+    /// How long after the wait began the first of them is made, varied by `random`, a number from 0 to 1.
+    pub(super) fn first(&self, random: f64) -> Duration {
         let policy = self.policy();
         if !self.wait.just_submitted {
             return Duration::ZERO;
@@ -53,7 +52,7 @@ impl<A: RunComfyApi> Looks<A> {
         match latest {
             // Whoever waits no longer than that looks once.
             Some(latest) if latest <= usual => latest,
-            _ => policy.spread(usual, place).min(latest.unwrap_or(Duration::MAX)),
+            _ => policy.spread(usual, random).min(latest.unwrap_or(Duration::MAX)),
         }
     }
 

@@ -89,14 +89,14 @@ impl WaitPolicy {
         scaled(interval, self.varied(random)).max(SHORTEST_EVER)
     }
 
-    /// `interval`, the time to a first look, spread by `place`, a number from 0 to 1.
+    /// `interval`, the time to a first poll, varied by `random`, a number from 0 to 1.
     ///
-    /// Runs that were submitted together are then looked at in turn from there on: whichever ends first is
-    /// known soon, and tells when to look at the others.
-    pub(super) fn spread(&self, interval: Duration, place: f64) -> Duration {
+    /// Wider than [`jittered`](Self::jittered), because the polls of runs that were submitted together then stay
+    /// apart: the end of the shortest run is known sooner, and with it when to poll the others.
+    pub(super) fn spread(&self, interval: Duration, random: f64) -> Duration {
         const WIDER: f64 = 1.5;
         let jitter = (self.jitter * WIDER).clamp(0.0, 0.9);
-        scaled(interval, 1.0 + jitter * (2.0 * place - 1.0)).max(SHORTEST_EVER)
+        scaled(interval, 1.0 + jitter * (2.0 * random - 1.0)).max(SHORTEST_EVER)
     }
 
     /// One, varied by `random`, a number from 0 to 1.

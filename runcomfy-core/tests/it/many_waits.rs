@@ -16,10 +16,10 @@ fn lengths(many: usize) -> impl Iterator<Item = Duration> {
 
 #[tokio::test(start_paused = true)]
 async fn the_ends_of_a_thousand_runs_are_known_sooner_than_by_looking_every_three_seconds() {
-    const BATCHES: [(usize, u64); 6] =
-        [(1000, 1), (1000, 2), (256, 3), (256, 4), (256, 5), (256, 6)];
     let (mut unlearned, mut learned) = (Vec::new(), Vec::new());
-    for (many, seed) in BATCHES {
+    // Enough seeds that one batch whose first ends mislead the next does not decide.
+    let batches = (1..=4).map(|seed| (1000, seed)).chain((5..=20).map(|seed| (256, seed)));
+    for (many, seed) in batches {
         fastrand::seed(seed);
         let (service, waits) = (Service::new(seed % 2 == 0), SharedWaits::new());
         let before = Figures::of(lengths(many).map(every_three_seconds).collect());

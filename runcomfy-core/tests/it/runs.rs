@@ -156,7 +156,7 @@ impl Figures {
 
 /// What looking every three seconds would have come to, from the submit on.
 pub(crate) fn every_three_seconds(works: Duration) -> Waited {
-    let looks = works.as_millis().div_ceil(3000);
+    let looks = works.as_nanos().div_ceil(Duration::from_secs(3).as_nanos());
     let delay = Duration::from_secs(3) * u32::try_from(looks).unwrap() - works;
     Waited { delay, looks: u32::try_from(looks).unwrap() + 1 }
 }

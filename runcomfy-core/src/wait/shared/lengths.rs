@@ -53,14 +53,11 @@ struct Known {
     /// When the period began, and how many there were in it.
     since: Instant,
     seen: usize,
-    /// The last that was given away.
-    place: f64,
 }
 
 impl Lengths {
     pub(super) fn new() -> Self {
-        let known =
-            Known { sorted: Vec::new(), since: Instant::now(), seen: 0, place: fastrand::f64() };
+        let known = Known { sorted: Vec::new(), since: Instant::now(), seen: 0 };
         Self { known: Mutex::new(known), news: watch::Sender::new(()) }
     }
 
@@ -95,15 +92,6 @@ impl Lengths {
         (!known.is_empty()).then(|| pace::pause(known, age, usual, policy, random))
     }
 
-    /// A place from 0 to 1 for the next run that is waited for: far from those of the last few.
-    pub(super) fn place(&self) -> f64 {
-        // Multiples of the golden ratio lie evenly, however many there are.
-        const GOLDEN: f64 = 0.618_033_988_749_895;
-        let mut known = self.known();
-        known.place = (known.place + GOLDEN).fract();
-        known.place
-    }
-
     fn known(&self) -> MutexGuard<'_, Known> {
         lock(&self.known)
     }
@@ -136,7 +124,7 @@ mod tests {
 
     fn known() -> (Known, Instant) {
         let now = Instant::now();
-        (Known { sorted: Vec::new(), since: now, seen: 0, place: 0.0 }, now)
+        (Known { sorted: Vec::new(), since: now, seen: 0 }, now)
     }
 
     fn mean(known: &Known) -> f64 {

@@ -48,7 +48,7 @@ impl<A: RunComfyApi, C: Eq + Hash> Poller<A, C> {
         looks: Looks<A>,
         lengths: Arc<Lengths>,
     ) -> Self {
-        let (now, mut first) = (Instant::now(), looks.first(lengths.place()));
+        let (now, mut first) = (Instant::now(), looks.first(fastrand::f64()));
         if let Some(known) = lengths.pause(Duration::ZERO, first, looks.policy(), fastrand::f64()) {
             first = first.min(known);
         }
