@@ -1,13 +1,13 @@
 //! Waiting until a run is done, over any [`RunComfyApi`](crate::api::RunComfyApi).
 
-mod alarm;
 mod builder;
 mod event;
-mod looks;
 mod policy;
+mod polls;
 mod shared;
-mod watch;
-mod work;
+mod single;
+mod sleep;
+mod timeline;
 
 pub use builder::Wait;
 pub use event::{Finished, TimedOut, WaitEnd, WaitEvent};

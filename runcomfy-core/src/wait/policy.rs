@@ -6,7 +6,7 @@ use crate::request::RequestState;
 
 /// How long to wait, and how often to look.
 ///
-/// Looks are frequent while a run is young and rarer as it ages, so that the end of a short run is known within
+/// Polls are frequent while a run is young and rarer as it ages, so that the end of a short run is known within
 /// seconds and an hour costs under 300 looks.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -106,7 +106,7 @@ impl WaitPolicy {
     }
 }
 
-/// Looks closer together than this would ask a service without end that answers at once.
+/// Polls closer together than this would ask a service without end that answers at once.
 const SHORTEST_EVER: Duration = Duration::from_millis(10);
 
 /// `duration` times `factor`; what can't be held is as long as can be, what is no number is no change.

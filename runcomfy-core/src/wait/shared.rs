@@ -1,11 +1,11 @@
 //! Many who wait for the same run, and one who looks.
 
-mod lengths;
-mod pace;
 mod poller;
 mod registry;
 mod run;
-mod seat;
+mod run_durations;
+mod schedule;
+mod waiter;
 
 use std::{
     fmt,
@@ -19,10 +19,10 @@ use tokio::time::Instant;
 use self::{
     poller::Poller,
     registry::Registry,
-    run::{Run, Wanted},
-    seat::Seat,
+    run::{Demand, Run},
+    waiter::Waiter,
 };
-use super::{builder::Wait, event::WaitEvent, looks::Looks};
+use super::{builder::Wait, event::WaitEvent, polls::Polls};
 use crate::{api::RunComfyApi, error::Error};
 
 /// Waits that share their looks: however many wait for one run on behalf of one caller, it is asked after as
@@ -34,7 +34,7 @@ use crate::{api::RunComfyApi, error::Error};
 /// They also share what they learn: how long a caller's last runs of a deployment took tells when to look at the
 /// next. It is kept for the 1,024 deployments last waited for, in memory alone.
 ///
-/// Cheap to clone: clones share everything. Looks are made by a task on the tokio runtime in which the
+/// Cheap to clone: clones share everything. Polls are made by a task on the tokio runtime in which the
 /// first wait for a run was begun; it ends with the last of them.
 ///
 /// ```
@@ -78,40 +78,42 @@ impl<C: Clone + Eq + Hash + Send + Sync + 'static> SharedWaits<C> {
     where
         A: RunComfyApi + 'static,
     {
-        let seat = if wait.policy.timeout.is_some_and(|timeout| timeout.is_zero()) {
-            Seat::alone(wait)
+        let waiter = if wait.policy.timeout.is_some_and(|timeout| timeout.is_zero()) {
+            Waiter::single(wait)
         } else {
-            self.sit_down(caller, wait)
+            self.join(caller, wait)
         };
-        futures_util::stream::unfold(seat, |mut seat| async move {
-            let event = seat.next().await.transpose()?;
-            Some((event, seat))
+        futures_util::stream::unfold(waiter, |mut waiter| async move {
+            let event = waiter.next().await.transpose()?;
+            Some((event, waiter))
         })
     }
 
     /// Finds the run's poller, or makes one.
-    fn sit_down<A: RunComfyApi + 'static>(&self, caller: C, wait: Wait<A>) -> Seat<A> {
+    fn join<A: RunComfyApi + 'static>(&self, caller: C, wait: Wait<A>) -> Waiter<A> {
         let now = Instant::now();
         let key = (caller, wait.deployment_id.clone(), wait.request_id.clone());
         let policy = wait.policy.clone();
         let mut runs = self.0.runs();
         // Under the lock: a poller ends under it too, and only where nobody listens.
         if let Some(run) = runs.get(&key).and_then(Weak::upgrade) {
-            let seat = Seat::shared(&run, &key, &policy);
-            run.want(|wanted| {
-                wanted.since = now;
-                wanted.fresh = wanted.fresh.max(Some(seat::fresh(&policy, now)));
+            let waiter = Waiter::shared(&run, &key, &policy);
+            run.demand(|demand| {
+                demand.since = now;
+                demand.fresh = demand.fresh.max(Some(waiter::fresh(&policy, now)));
             });
-            return seat;
+            return waiter;
         }
         let fresh = (!wait.just_submitted).then_some(now);
-        let run = Arc::new(Run::new(Wanted { since: now, fresh }));
-        let seat = Seat::shared(&run, &key, &policy);
+        let run = Arc::new(Run::new(Demand { since: now, fresh }));
+        let waiter = Waiter::shared(&run, &key, &policy);
         runs.insert(key.clone(), Arc::downgrade(&run));
         drop(runs);
-        let lengths = self.0.memory.of(&key.0, &key.1);
-        tokio::spawn(Poller::new(Arc::clone(&self.0), key, run, Looks::new(wait), lengths).run());
-        seat
+        let run_durations = self.0.durations.of(&key.0, &key.1);
+        tokio::spawn(
+            Poller::new(Arc::clone(&self.0), key, run, Polls::new(wait), run_durations).run(),
+        );
+        waiter
     }
 }
 
@@ -125,7 +127,7 @@ impl<C> SharedWaits<C> {
     /// How often a run has been looked at so far, those of waits of no time aside.
     #[must_use]
     pub fn polls(&self) -> u64 {
-        self.0.looks.load(Ordering::Relaxed)
+        self.0.polls.load(Ordering::Relaxed)
     }
 }
 

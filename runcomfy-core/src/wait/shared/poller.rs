@@ -9,35 +9,35 @@ use std::{
 use tokio::{sync::watch, time::Instant};
 
 use super::{
-    lengths::Lengths,
     registry::{Registry, RunKey},
     run::{End, Run},
+    run_durations::RunDurations,
 };
 use crate::{
     api::RunComfyApi,
     request::{RequestResult, RequestState},
     wait::{
-        alarm,
-        looks::{Look, Looks, RESULT_TRIES},
-        work::Work,
+        polls::{PollOutcome, Polls, RESULT_TRIES},
+        sleep,
+        timeline::Timeline,
     },
 };
 
-/// Looks at one run for as long as somebody waits for it.
+/// Polls at one run for as long as somebody waits for it.
 pub(super) struct Poller<A, C: Eq + Hash> {
     registry: Arc<Registry<C>>,
     key: RunKey<C>,
     run: Arc<Run>,
-    looks: Looks<A>,
+    polls: Polls<A>,
     /// When the last look began and what state it saw, where it saw one.
     last: Option<(Instant, Option<RequestState>)>,
-    next_look: Instant,
+    next_poll: Instant,
     /// Until when the service asked to be left alone.
     not_before: Instant,
     /// When the run worked, and how long others did.
-    work: Work,
-    lengths: Arc<Lengths>,
-    news: watch::Receiver<()>,
+    timeline: Timeline,
+    run_durations: Arc<RunDurations>,
+    shorter_run: watch::Receiver<()>,
 }
 
 impl<A: RunComfyApi, C: Eq + Hash> Poller<A, C> {
@@ -45,24 +45,26 @@ impl<A: RunComfyApi, C: Eq + Hash> Poller<A, C> {
         registry: Arc<Registry<C>>,
         key: RunKey<C>,
         run: Arc<Run>,
-        looks: Looks<A>,
-        lengths: Arc<Lengths>,
+        polls: Polls<A>,
+        run_durations: Arc<RunDurations>,
     ) -> Self {
-        let (now, mut first) = (Instant::now(), looks.first(fastrand::f64()));
-        if let Some(known) = lengths.pause(Duration::ZERO, first, looks.policy(), fastrand::f64()) {
+        let (now, mut first) = (Instant::now(), polls.first(fastrand::f64()));
+        if let Some(known) =
+            run_durations.pause(Duration::ZERO, first, polls.policy(), fastrand::f64())
+        {
             first = first.min(known);
         }
         Self {
-            next_look: after(first),
+            next_poll: after(first),
             not_before: now,
-            work: Work::new(looks.just_submitted().then_some(now)),
-            news: lengths.news(),
+            timeline: Timeline::new(polls.just_submitted().then_some(now)),
+            shorter_run: run_durations.subscribe(),
             last: None,
             registry,
             key,
             run,
-            looks,
-            lengths,
+            polls,
+            run_durations,
         }
     }
 
@@ -71,45 +73,48 @@ impl<A: RunComfyApi, C: Eq + Hash> Poller<A, C> {
         loop {
             tokio::select! {
                 biased;
-                () = run.seen.closed() => {
-                    if self.leave() {
+                () = run.observed.closed() => {
+                    if self.stop_if_unused() {
                         return;
                     }
                     continue;
                 }
-                () = run.asked.notified() => {
-                    self.hurry();
+                () = run.changed.notified() => {
+                    self.poll_sooner();
                     continue;
                 }
-                Ok(()) = self.news.changed() => {
-                    self.heed();
+                Ok(()) = self.shorter_run.changed() => {
+                    self.reschedule();
                     continue;
                 }
-                () = alarm::until(self.next_look, SystemTime::now) => {}
+                () = sleep::sleep_until(self.next_poll, SystemTime::now) => {}
             }
             let began = Instant::now();
             let answer = tokio::select! {
                 biased;
-                answer = self.looks.ask() => answer,
+                answer = self.polls.ask() => answer,
                 // Somebody who comes just now finds the look still to be made.
-                () = run.seen.closed() => continue,
+                () = run.observed.closed() => continue,
             };
-            self.registry.looks.fetch_add(1, Ordering::Relaxed);
+            self.registry.polls.fetch_add(1, Ordering::Relaxed);
             let took = began.elapsed();
-            let look = self.looks.judge(answer, began);
-            let (state, pause) = match &look {
-                Look::GoesOn(status) => {
-                    self.work.seen(status.state(), began);
+            let outcome = self.polls.interpret(answer, began);
+            let (state, pause) = match &outcome {
+                PollOutcome::Running(status) => {
+                    self.timeline.record(status.state(), began);
                     (Some(status.state()), self.pause(status.state(), began, fastrand::f64()))
                 }
-                Look::Failed(error, pause) => {
+                PollOutcome::Failed(error, pause) => {
                     self.not_before = after(error.retry_after().unwrap_or_default());
                     (None, *pause)
                 }
-                Look::Over(_) | Look::Refused(_) => (None, Duration::ZERO),
+                PollOutcome::Ended(_) | PollOutcome::Final(_) => (None, Duration::ZERO),
             };
-            let (over, refused) = (matches!(look, Look::Over(_)), matches!(look, Look::Refused(_)));
-            run.seen.send_modify(|seen| seen.take(look, began, took));
+            let (over, refused) = (
+                matches!(outcome, PollOutcome::Ended(_)),
+                matches!(outcome, PollOutcome::Final(_)),
+            );
+            run.observed.send_modify(|observed| observed.take(outcome, began, took));
             if over {
                 // Boxed: there is one of these for each who waits.
                 return Box::pin(self.finish(began)).await;
@@ -119,33 +124,33 @@ impl<A: RunComfyApi, C: Eq + Hash> Poller<A, C> {
             }
             self.last = Some((began, state));
             // Who came during the look and wants another has left word.
-            self.next_look = after(pause);
+            self.next_poll = after(pause);
         }
     }
 
     /// The time to the next look at a run that was in this state at `at`, varied by `random`.
     fn pause(&self, state: RequestState, at: Instant, random: f64) -> Duration {
-        let policy = self.looks.policy();
-        let waited = at.saturating_duration_since(self.run.wanted().since);
-        let age = self.work.age(at);
+        let policy = self.polls.policy();
+        let waited = at.saturating_duration_since(self.run.current_demand().since);
+        let age = self.timeline.age(at);
         // Who waited long in queue waits anew for the run's end.
         let usual = policy.interval(waited.min(age.unwrap_or(waited)), state);
-        age.and_then(|age| self.lengths.pause(age, usual, policy, random))
-            .unwrap_or_else(|| policy.jittered(self.alone(usual, waited), random))
+        age.and_then(|age| self.run_durations.pause(age, usual, policy, random))
+            .unwrap_or_else(|| policy.jittered(self.scaled_interval(usual, waited), random))
     }
 
     /// The time to the next look where nothing is known yet. Whichever of these runs ends first tells when to look at
     /// the others: where there are many, each is looked at less until then. Where there are few, more, while they
     /// are young: that makes up for the look that a wait which begins with the submit does not begin with.
-    fn alone(&self, usual: Duration, waited: Duration) -> Duration {
+    fn scaled_interval(&self, usual: Duration, waited: Duration) -> Duration {
         const YOUNG: Duration = Duration::from_secs(12);
         const FEW: u32 = 6;
         const MORE_OFTEN: f64 = 0.87;
         const RARER: f64 = 0.48;
-        if waited > YOUNG || !self.looks.just_submitted() {
+        if waited > YOUNG || !self.polls.just_submitted() {
             return usual;
         }
-        let runs = u32::try_from(self.lengths.waiting()).unwrap_or(u32::MAX);
+        let runs = u32::try_from(self.run_durations.waiting()).unwrap_or(u32::MAX);
         if runs <= FEW {
             return usual.mul_f64(MORE_OFTEN);
         }
@@ -153,23 +158,23 @@ impl<A: RunComfyApi, C: Eq + Hash> Poller<A, C> {
     }
 
     /// Plans anew, now that another run of this deployment was over sooner than could be expected.
-    fn heed(&mut self) {
+    fn reschedule(&mut self) {
         let now = Instant::now();
-        if let Some((looked, Some(state))) = self.last
-            && self.work.age(now).is_some()
-            && !self.owes_look()
+        if let Some((polled, Some(state))) = self.last
+            && self.timeline.age(now).is_some()
+            && !self.poll_is_due()
         {
             let pause = self.pause(state, now, fastrand::f64());
-            self.next_look = if pause > self.looks.policy().shortest {
+            self.next_poll = if pause > self.polls.policy().shortest {
                 after(pause)
             } else {
                 // It may be over since the last look, and the longer ago that was the likelier; but not all who
                 // wait should look at once.
-                let usual = self.looks.policy().shortest.as_secs_f64();
-                let fresh = 1.0 - ((now - looked).as_secs_f64() / usual).min(1.0);
+                let usual = self.polls.policy().shortest.as_secs_f64();
+                let fresh = 1.0 - ((now - polled).as_secs_f64() / usual).min(1.0);
                 let latest = pause.mul_f64(0.2 + 0.7 * fresh);
                 let soonest = now + latest.mul_f64(fastrand::f64());
-                (looked + pause).max(soonest).min(self.next_look).max(self.not_before)
+                (polled + pause).max(soonest).min(self.next_poll).max(self.not_before)
             };
         }
     }
@@ -179,13 +184,13 @@ impl<A: RunComfyApi, C: Eq + Hash> Poller<A, C> {
         loop {
             tokio::select! {
                 biased;
-                result = self.looks.result(None, RESULT_TRIES) => {
+                result = self.polls.result(None, RESULT_TRIES) => {
                     self.learn(over, result.as_ref().ok());
                     let end = End::Result(Arc::new(result));
-                    self.run.seen.send_modify(|seen| seen.end = Some(end));
+                    self.run.observed.send_modify(|observed| observed.end = Some(end));
                     return;
                 }
-                () = self.run.seen.closed() => if self.leave() { return },
+                () = self.run.observed.closed() => if self.stop_if_unused() { return },
             }
         }
     }
@@ -193,32 +198,32 @@ impl<A: RunComfyApi, C: Eq + Hash> Poller<A, C> {
     /// Remembers how long the run worked. Not one that failed or was cancelled: such ends come at any time.
     fn learn(&self, over: Instant, result: Option<&RequestResult>) {
         let result = result.filter(|result| result.state() == RequestState::Succeeded);
-        if let Some(length) = result.and_then(|result| self.work.length(over, result)) {
-            self.lengths.remember(length);
+        if let Some(length) = result.and_then(|result| self.timeline.length(over, result)) {
+            self.run_durations.remember(length);
         }
     }
 
-    /// Looks sooner where somebody wants it, but never before the service asked.
-    fn hurry(&mut self) {
+    /// Polls sooner where somebody wants it, but never before the service asked.
+    fn poll_sooner(&mut self) {
         let soonest = match self.last {
-            _ if self.owes_look() => Instant::now(),
+            _ if self.poll_is_due() => Instant::now(),
             Some((began, Some(state))) => began + self.pause(state, began, 0.5),
             // After a failure, the pause stands.
             Some((_, None)) | None => return,
         };
-        self.next_look = self.next_look.min(soonest.max(self.not_before));
+        self.next_poll = self.next_poll.min(soonest.max(self.not_before));
     }
 
     /// Whether somebody wants a look since the last.
-    fn owes_look(&self) -> bool {
-        let fresh = self.run.wanted().fresh;
+    fn poll_is_due(&self) -> bool {
+        let fresh = self.run.current_demand().fresh;
         fresh.is_some() && self.last.map(|(began, _)| began) < fresh
     }
 
     /// Says that nobody looks any more, unless somebody has come to wait.
-    fn leave(&self) -> bool {
+    fn stop_if_unused(&self) -> bool {
         let mut runs = self.registry.runs();
-        let alone = self.run.seen.receiver_count() == 0;
+        let alone = self.run.observed.receiver_count() == 0;
         if alone {
             runs.remove(&self.key);
         }

@@ -6,7 +6,7 @@ use std::{
     sync::{Mutex, MutexGuard, Weak, atomic::AtomicU64},
 };
 
-use super::{lengths::Memory, run::Run};
+use super::{run::Run, run_durations::DurationCache};
 use crate::{
     id::{DeploymentId, RequestId},
     sync::lock,
@@ -17,8 +17,8 @@ pub(super) type RunKey<C> = (C, DeploymentId, RequestId);
 
 pub(super) struct Registry<C> {
     runs: Mutex<HashMap<RunKey<C>, Weak<Run>>>,
-    pub(super) memory: Memory<C>,
-    pub(super) looks: AtomicU64,
+    pub(super) durations: DurationCache<C>,
+    pub(super) polls: AtomicU64,
 }
 
 impl<C> Registry<C> {
@@ -29,6 +29,6 @@ impl<C> Registry<C> {
 
 impl<C: Clone + Eq + Hash> Registry<C> {
     pub(super) fn new() -> Self {
-        Self { runs: Mutex::default(), memory: Memory::new(), looks: AtomicU64::new(0) }
+        Self { runs: Mutex::default(), durations: DurationCache::new(), polls: AtomicU64::new(0) }
     }
 }

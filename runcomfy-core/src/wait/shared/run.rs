@@ -14,20 +14,20 @@ use crate::{
     error::Error,
     request::{RequestResult, RequestStatus},
     sync::lock,
-    wait::looks::Look,
+    wait::polls::PollOutcome,
 };
 
 /// A run that is waited for. Its poller alone keeps it: when that is gone, those who wait find out.
 pub(super) struct Run {
-    pub(super) seen: watch::Sender<Seen>,
+    pub(super) observed: watch::Sender<Observed>,
     /// Those who wait want more looks than planned.
-    pub(super) asked: Notify,
-    wanted: Mutex<Wanted>,
+    pub(super) changed: Notify,
+    demand: Mutex<Demand>,
 }
 
 /// What those who wait want of the poller.
 #[derive(Clone, Copy)]
-pub(super) struct Wanted {
+pub(super) struct Demand {
     /// When the youngest wait began: the young look often.
     pub(super) since: Instant,
     /// A look no older than this; `None` while only those wait who know that there is no news yet.
@@ -36,10 +36,10 @@ pub(super) struct Wanted {
 
 /// What the poller has seen.
 #[derive(Clone, Default)]
-pub(super) struct Seen {
-    pub(super) looks: u32,
+pub(super) struct Observed {
+    pub(super) polls: u32,
     /// When the last look began, and how long it took.
-    pub(super) last_look: Option<(Instant, Duration)>,
+    pub(super) last_poll: Option<(Instant, Duration)>,
     pub(super) status: Option<RequestStatus>,
     pub(super) failures: u32,
     /// Why the last look failed, if it did.
@@ -52,38 +52,38 @@ pub(super) struct Seen {
 #[derive(Clone)]
 pub(super) enum End {
     Result(Arc<Result<RequestResult, Error>>),
-    Refused(Error),
+    Failed(Error),
 }
 
 impl Run {
-    pub(super) fn new(wanted: Wanted) -> Self {
+    pub(super) fn new(demand: Demand) -> Self {
         Self {
-            seen: watch::Sender::new(Seen::default()),
-            asked: Notify::new(),
-            wanted: Mutex::new(wanted),
+            observed: watch::Sender::new(Observed::default()),
+            changed: Notify::new(),
+            demand: Mutex::new(demand),
         }
     }
 
-    pub(super) fn want(&self, change: impl FnOnce(&mut Wanted)) {
-        change(&mut lock(&self.wanted));
-        self.asked.notify_one();
+    pub(super) fn demand(&self, change: impl FnOnce(&mut Demand)) {
+        change(&mut lock(&self.demand));
+        self.changed.notify_one();
     }
 
-    pub(super) fn wanted(&self) -> Wanted {
-        *lock(&self.wanted)
+    pub(super) fn current_demand(&self) -> Demand {
+        *lock(&self.demand)
     }
 }
 
-impl Seen {
-    pub(super) fn take(&mut self, look: Look, began: Instant, took: Duration) {
-        (self.looks, self.last_look, self.error) = (self.looks + 1, Some((began, took)), None);
-        match look {
-            Look::GoesOn(status) => self.status = Some(status),
-            Look::Over(status) => (self.over, self.status) = (true, Some(status)),
-            Look::Failed(error, _) => {
+impl Observed {
+    pub(super) fn take(&mut self, outcome: PollOutcome, began: Instant, took: Duration) {
+        (self.polls, self.last_poll, self.error) = (self.polls + 1, Some((began, took)), None);
+        match outcome {
+            PollOutcome::Running(status) => self.status = Some(status),
+            PollOutcome::Ended(status) => (self.over, self.status) = (true, Some(status)),
+            PollOutcome::Failed(error, _) => {
                 (self.failures, self.error) = (self.failures + 1, Some(error));
             }
-            Look::Refused(error) => self.end = Some(End::Refused(error)),
+            PollOutcome::Final(error) => self.end = Some(End::Failed(error)),
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The looks at one run.
-pub(super) struct Looks<A> {
+pub(super) struct Polls<A> {
     wait: Wait<A>,
     /// How many there were.
     pub(super) polls: u32,
@@ -21,18 +21,18 @@ pub(super) struct Looks<A> {
 }
 
 /// What a look came to.
-pub(super) enum Look {
+pub(super) enum PollOutcome {
     /// The run goes on.
-    GoesOn(RequestStatus),
+    Running(RequestStatus),
     /// The run is over.
-    Over(RequestStatus),
+    Ended(RequestStatus),
     /// Nothing was seen; when to look again.
     Failed(Error, Duration),
     /// There is no point in looking again.
-    Refused(Error),
+    Final(Error),
 }
 
-impl<A: RunComfyApi> Looks<A> {
+impl<A: RunComfyApi> Polls<A> {
     pub(super) fn new(wait: Wait<A>) -> Self {
         Self { wait, polls: 0, failures_in_a_row: 0, not_found_since: None }
     }
@@ -68,24 +68,28 @@ impl<A: RunComfyApi> Looks<A> {
     }
 
     /// What the answer to the look at `at` means.
-    pub(super) fn judge(&mut self, answer: Result<RequestStatus, Error>, at: Instant) -> Look {
+    pub(super) fn interpret(
+        &mut self,
+        answer: Result<RequestStatus, Error>,
+        at: Instant,
+    ) -> PollOutcome {
         let error = match answer {
             Ok(status) => {
                 (self.failures_in_a_row, self.not_found_since) = (0, None);
                 return if status.state().is_finished() {
-                    Look::Over(status)
+                    PollOutcome::Ended(status)
                 } else {
-                    Look::GoesOn(status)
+                    PollOutcome::Running(status)
                 };
             }
             Err(error) => error,
         };
         if self.is_final(&error, at) {
-            return Look::Refused(self.named(error));
+            return PollOutcome::Final(self.with_ids(error));
         }
         let pause = backoff(self.failures_in_a_row, &error);
         self.failures_in_a_row += 1;
-        Look::Failed(self.named(error), pause)
+        PollOutcome::Failed(self.with_ids(error), pause)
     }
 
     /// Gets the result, asking up to `tries` times: some services say "completed" a moment before it is
@@ -109,7 +113,7 @@ impl<A: RunComfyApi> Looks<A> {
                 break;
             }
         }
-        result.unwrap_or_else(|| Err(late())).map_err(|error| self.named(error))
+        result.unwrap_or_else(|| Err(timed_out_error())).map_err(|error| self.with_ids(error))
     }
 
     fn is_final(&mut self, error: &Error, now: Instant) -> bool {
@@ -129,7 +133,7 @@ impl<A: RunComfyApi> Looks<A> {
     }
 
     /// The error with the run's ids.
-    pub(super) fn named(&self, error: Error) -> Error {
+    pub(super) fn with_ids(&self, error: Error) -> Error {
         error
             .with_deployment_id(self.wait.deployment_id.clone())
             .with_request_id(self.wait.request_id.clone())
@@ -140,7 +144,7 @@ impl<A: RunComfyApi> Looks<A> {
 pub(super) const RESULT_TRIES: u32 = 5;
 
 /// The time was up before the result had come.
-pub(super) fn late() -> Error {
+pub(super) fn timed_out_error() -> Error {
     Error::new(Operation::GetRequestResult, ErrorKind::TimedOut)
 }
 
@@ -153,7 +157,7 @@ pub(super) fn reserve(took: Duration) -> Duration {
 }
 
 /// Whether a person would call it a change.
-pub(super) fn differs(last: Option<&RequestStatus>, now: &RequestStatus) -> bool {
+pub(super) fn status_changed(last: Option<&RequestStatus>, now: &RequestStatus) -> bool {
     last.is_none_or(|last| {
         (&last.status, last.queue_position, &last.instance_id)
             != (&now.status, now.queue_position, &now.instance_id)

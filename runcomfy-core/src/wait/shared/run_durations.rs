@@ -9,7 +9,7 @@ use std::{
 use lru::LruCache;
 use tokio::{sync::watch, time::Instant};
 
-use super::pace;
+use super::schedule;
 use crate::{id::DeploymentId, sync::lock, wait::policy::WaitPolicy};
 
 /// Of how many deployments something is remembered.
@@ -20,19 +20,19 @@ const MOST: usize = 32;
 const PERIOD: Duration = Duration::from_secs(600);
 
 /// What is known of the runs of those deployments that were last waited for.
-pub(super) struct Memory<C>(Mutex<LruCache<(C, DeploymentId), Arc<Lengths>>>);
+pub(super) struct DurationCache<C>(Mutex<LruCache<(C, DeploymentId), Arc<RunDurations>>>);
 
-impl<C: Clone + Eq + Hash> Memory<C> {
+impl<C: Clone + Eq + Hash> DurationCache<C> {
     pub(super) fn new() -> Self {
         // Its bound is kept below: a cache that knows its bound takes the room for it at once.
         Self(Mutex::new(LruCache::unbounded()))
     }
 
     /// Of this caller's runs of this deployment.
-    pub(super) fn of(&self, caller: &C, deployment_id: &DeploymentId) -> Arc<Lengths> {
+    pub(super) fn of(&self, caller: &C, deployment_id: &DeploymentId) -> Arc<RunDurations> {
         let mut all = lock(&self.0);
         let key = (caller.clone(), deployment_id.clone());
-        let found = Arc::clone(all.get_or_insert(key, || Arc::new(Lengths::new())));
+        let found = Arc::clone(all.get_or_insert(key, || Arc::new(RunDurations::new())));
         if all.len() > DEPLOYMENTS {
             all.pop_lru();
         }
@@ -42,9 +42,9 @@ impl<C: Clone + Eq + Hash> Memory<C> {
 
 /// How long runs worked that succeeded, some of the last.
 #[derive(Debug)]
-pub(super) struct Lengths {
+pub(super) struct RunDurations {
     known: Mutex<Known>,
-    news: watch::Sender<()>,
+    shorter_run: watch::Sender<()>,
 }
 
 #[derive(Debug)]
@@ -55,31 +55,31 @@ struct Known {
     seen: usize,
 }
 
-impl Lengths {
+impl RunDurations {
     pub(super) fn new() -> Self {
         let known = Known { sorted: Vec::new(), since: Instant::now(), seen: 0 };
-        Self { known: Mutex::new(known), news: watch::Sender::new(()) }
+        Self { known: Mutex::new(known), shorter_run: watch::Sender::new(()) }
     }
 
     /// Tells when a run was over sooner than those who wait could expect.
     ///
     /// That is rare however many runs end: each time, the shortest length known is less by a tenth.
-    pub(super) fn news(&self) -> watch::Receiver<()> {
-        self.news.subscribe()
+    pub(super) fn subscribe(&self) -> watch::Receiver<()> {
+        self.shorter_run.subscribe()
     }
 
     /// How many runs are looked at.
     pub(super) fn waiting(&self) -> usize {
-        self.news.receiver_count()
+        self.shorter_run.receiver_count()
     }
 
     pub(super) fn remember(&self, length: Duration) {
         if self.known().remember(length, Instant::now()) {
-            self.news.send_replace(());
+            self.shorter_run.send_replace(());
         }
     }
 
-    /// The time to the next look, as [`pace::pause`] has it; `None` where nothing is known.
+    /// The time to the next look, as [`schedule::pause`] has it; `None` where nothing is known.
     pub(super) fn pause(
         &self,
         age: Duration,
@@ -89,7 +89,7 @@ impl Lengths {
     ) -> Option<Duration> {
         let known = self.known();
         let known = &known.sorted;
-        (!known.is_empty()).then(|| pace::pause(known, age, usual, policy, random))
+        (!known.is_empty()).then(|| schedule::pause(known, age, usual, policy, random))
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -163,7 +163,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn those_deployments_are_forgotten_that_were_waited_for_longest_ago() {
-        let memory = Memory::new();
+        let memory = DurationCache::new();
         let of = |number: usize| memory.of(&1, &DeploymentId::new(format!("d{number}")).unwrap());
         let (first, second) = (of(0), of(1));
         for number in 2..=DEPLOYMENTS {

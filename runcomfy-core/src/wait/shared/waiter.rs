@@ -12,7 +12,7 @@ use tokio::{
 
 use super::{
     registry::RunKey,
-    run::{End, Run, Seen},
+    run::{End, Observed, Run},
 };
 use crate::{
     api::RunComfyApi,
@@ -22,64 +22,64 @@ use crate::{
     wait::{
         builder::Wait,
         event::{Finished, TimedOut, WaitEnd, WaitEvent},
-        looks::{differs, late, reserve},
         policy::WaitPolicy,
-        watch::Watch,
+        polls::{reserve, status_changed, timed_out_error},
+        single::SingleWait,
     },
 };
 
 /// A wait: among others, or one that asks for itself.
-pub(super) enum Seat<A> {
-    Alone(Box<Watch<A>>),
-    Shared(Box<Shared>),
+pub(super) enum Waiter<A> {
+    Single(Box<SingleWait<A>>),
+    SharedWaiter(Box<SharedWaiter>),
 }
 
-impl<A: RunComfyApi> Seat<A> {
-    pub(super) fn alone(wait: Wait<A>) -> Self {
-        Self::Alone(Box::new(Watch::new(wait)))
+impl<A: RunComfyApi> Waiter<A> {
+    pub(super) fn single(wait: Wait<A>) -> Self {
+        Self::Single(Box::new(SingleWait::new(wait)))
     }
 
     pub(super) fn shared<C>(run: &Arc<Run>, key: &RunKey<C>, policy: &WaitPolicy) -> Self {
-        Self::Shared(Box::new(Shared::new(run, (key.1.clone(), key.2.clone()), policy)))
+        Self::SharedWaiter(Box::new(SharedWaiter::new(run, (key.1.clone(), key.2.clone()), policy)))
     }
 
     /// The next event; `None` after the last.
     pub(super) async fn next(&mut self) -> Result<Option<WaitEvent>, Error> {
         match self {
             // Boxed: those who wait among others would keep the room for it.
-            Self::Alone(watch) => Box::pin(watch.next()).await,
-            Self::Shared(shared) => shared.next().await,
+            Self::Single(watch) => Box::pin(watch.next()).await,
+            Self::SharedWaiter(shared) => shared.next().await,
         }
     }
 }
 
 /// A wait among others.
-pub(super) struct Shared {
-    seen: Receiver<Seen>,
+pub(super) struct SharedWaiter {
+    observed: Receiver<Observed>,
     run: Weak<Run>,
     ids: (DeploymentId, RequestId),
     started: Instant,
     deadline: Option<Instant>,
-    /// Looks since then are taken for this wait's own.
+    /// Polls since then are taken for this wait's own.
     fresh: Instant,
     /// How old a look may be that is taken for the last before the deadline.
     patience: Duration,
     /// Whether the last look before the deadline is asked for.
     asked: bool,
     /// How many looks there had been before this wait.
-    earlier_looks: u32,
+    earlier_polls: u32,
     failures_told: u32,
     last_told: Option<RequestStatus>,
     ended: bool,
 }
 
-impl Shared {
+impl SharedWaiter {
     fn new(run: &Arc<Run>, ids: (DeploymentId, RequestId), policy: &WaitPolicy) -> Self {
         let (started, timeout) = (Instant::now(), policy.timeout);
-        let seen = run.seen.subscribe();
-        let (earlier_looks, failures_told) = {
-            let seen = seen.borrow();
-            (seen.looks, seen.failures)
+        let observed = run.observed.subscribe();
+        let (earlier_polls, failures_told) = {
+            let observed = observed.borrow();
+            (observed.polls, observed.failures)
         };
         Self {
             run: Arc::downgrade(run),
@@ -90,9 +90,9 @@ impl Shared {
             fresh: fresh(policy, started),
             patience: (timeout.unwrap_or_default() / 50).max(SHORT).min(policy.briefly()),
             asked: false,
-            earlier_looks,
+            earlier_polls,
             failures_told,
-            seen,
+            observed,
             last_told: None,
             ended: false,
         }
@@ -100,50 +100,50 @@ impl Shared {
 
     async fn next(&mut self) -> Result<Option<WaitEvent>, Error> {
         while !self.ended {
-            let seen = self.seen.borrow_and_update().clone();
-            if let Some(event) = self.news(&seen)? {
+            let observed = self.observed.borrow_and_update().clone();
+            if let Some(event) = self.next_event(&observed)? {
                 return Ok(Some(event));
             }
-            let last_look = self.last_look(&seen).filter(|_| !self.asked);
+            let last_poll = self.last_poll(&observed).filter(|_| !self.asked);
             let deadline = self.deadline;
             tokio::select! {
                 biased;
-                changed = self.seen.changed() => if changed.is_err() {
+                changed = self.observed.changed() => if changed.is_err() {
                     self.ended = true;
                     let error = Error::new(Operation::GetRequestStatus, ErrorKind::UpstreamUnavailable);
-                    return Err(self.named(error.with_message("the looks at the run broke off")));
+                    return Err(self.with_ids(error.with_message("the polls at the run broke off")));
                 },
-                () = at(last_look) => self.ask(),
-                () = at(deadline) => return Ok(Some(self.late(&seen))),
+                () = at(last_poll) => self.demand_last_poll(),
+                () = at(deadline) => return Ok(Some(self.timed_out(&observed))),
             }
         }
         Ok(None)
     }
 
     /// What there is to tell of what was seen.
-    fn news(&mut self, seen: &Seen) -> Result<Option<WaitEvent>, Error> {
-        match (&seen.end, &seen.status) {
-            (Some(End::Refused(error)), _) => {
+    fn next_event(&mut self, observed: &Observed) -> Result<Option<WaitEvent>, Error> {
+        match (&observed.end, &observed.status) {
+            (Some(End::Failed(error)), _) => {
                 self.ended = true;
                 return Err(error.clone());
             }
             (Some(End::Result(result)), Some(status)) => {
-                return Ok(Some(self.finished(seen, status, result.as_ref().clone())));
+                return Ok(Some(self.finished(observed, status, result.as_ref().clone())));
             }
             _ => {}
         }
-        if seen.failures != self.failures_told {
-            self.failures_told = seen.failures;
-            if let Some(error) = &seen.error {
+        if observed.failures != self.failures_told {
+            self.failures_told = observed.failures;
+            if let Some(error) = &observed.error {
                 return Ok(Some(WaitEvent::LookFailed(error.clone())));
             }
         }
-        let Some((status, (began, _))) = seen.status.as_ref().zip(seen.last_look) else {
+        let Some((status, (began, _))) = observed.status.as_ref().zip(observed.last_poll) else {
             return Ok(None);
         };
         // A look from before this wait began tells where the run was, not where it is.
-        let own = began >= self.fresh && seen.error.is_none();
-        if own && differs(self.last_told.as_ref(), status) {
+        let own = began >= self.fresh && observed.error.is_none();
+        if own && status_changed(self.last_told.as_ref(), status) {
             self.last_told = Some(status.clone());
             return Ok(Some(WaitEvent::Changed(status.clone())));
         }
@@ -151,28 +151,28 @@ impl Shared {
     }
 
     /// When a look has to begin that is to be back before the deadline.
-    fn last_look(&self, seen: &Seen) -> Option<Instant> {
-        let took = seen.last_look.map(|(_, took)| took).unwrap_or_default();
+    fn last_poll(&self, observed: &Observed) -> Option<Instant> {
+        let took = observed.last_poll.map(|(_, took)| took).unwrap_or_default();
         let last = self.deadline?.checked_sub(reserve(took))?;
         (last > self.started).then_some(last)
     }
 
     /// Asks for a last look, unless there has just been one.
-    fn ask(&mut self) {
+    fn demand_last_poll(&mut self) {
         self.asked = true;
         let Some(run) = self.run.upgrade() else { return };
         let now = Instant::now();
         let fresh = now.checked_sub(self.patience).unwrap_or(now);
-        run.want(|wanted| wanted.fresh = wanted.fresh.max(Some(fresh)));
+        run.demand(|demand| demand.fresh = demand.fresh.max(Some(fresh)));
     }
 
-    fn polls(&self, seen: &Seen) -> u32 {
-        seen.looks - self.earlier_looks
+    fn polls(&self, observed: &Observed) -> u32 {
+        observed.polls - self.earlier_polls
     }
 
     fn finished(
         &mut self,
-        seen: &Seen,
+        observed: &Observed,
         status: &RequestStatus,
         result: Result<RequestResult, Error>,
     ) -> WaitEvent {
@@ -180,26 +180,26 @@ impl Shared {
         WaitEvent::Ended(WaitEnd::Finished(Box::new(Finished {
             status: status.clone(),
             result,
-            polls: self.polls(seen),
+            polls: self.polls(observed),
             waited: self.started.elapsed(),
         })))
     }
 
     /// The time is up, perhaps between the run's end and its result.
-    fn late(&mut self, seen: &Seen) -> WaitEvent {
-        if let Some(status) = seen.status.as_ref().filter(|_| seen.over) {
-            return self.finished(seen, status, Err(self.named(late())));
+    fn timed_out(&mut self, observed: &Observed) -> WaitEvent {
+        if let Some(status) = observed.status.as_ref().filter(|_| observed.over) {
+            return self.finished(observed, status, Err(self.with_ids(timed_out_error())));
         }
         self.ended = true;
         WaitEvent::Ended(WaitEnd::TimedOut(Box::new(TimedOut {
-            last_status: seen.status.clone(),
-            last_error: seen.error.clone(),
-            polls: self.polls(seen),
+            last_status: observed.status.clone(),
+            last_error: observed.error.clone(),
+            polls: self.polls(observed),
             waited: self.started.elapsed(),
         })))
     }
 
-    fn named(&self, error: Error) -> Error {
+    fn with_ids(&self, error: Error) -> Error {
         let (deployment_id, request_id) = self.ids.clone();
         error.with_deployment_id(deployment_id).with_request_id(request_id)
     }

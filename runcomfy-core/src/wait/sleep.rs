@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{self, Instant};
 
 /// How long a sleep goes on before it looks at the clock on the wall.
 const SLICE: Duration = Duration::from_secs(5);
@@ -11,11 +11,11 @@ const GAP: Duration = Duration::from_secs(5);
 
 /// Sleeps until `time`, or until just after the machine woke from a sleep of its own: timers stand still
 /// in those on some systems, while the run that is waited for goes on.
-pub(super) async fn until(time: Instant, wall: fn() -> SystemTime) {
+pub(super) async fn sleep_until(time: Instant, wall: fn() -> SystemTime) {
     loop {
         let (before, began) = (wall(), Instant::now());
         let slice = began.checked_add(SLICE).map_or(time, |end| end.min(time));
-        sleep_until(slice).await;
+        time::sleep_until(slice).await;
         if slice == time || gap(wall().duration_since(before).ok(), began.elapsed()) {
             return;
         }
@@ -49,14 +49,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn q21_a_machine_that_slept_is_noticed_within_seconds() {
         let began = Instant::now();
-        until(began + HOUR, leaping).await;
+        sleep_until(began + HOUR, leaping).await;
         assert_eq!(began.elapsed(), SLICE);
     }
 
     #[tokio::test(start_paused = true)]
     async fn q21_a_clock_that_is_put_back_or_stands_moves_no_deadline() {
         let began = Instant::now();
-        until(began + HOUR, still).await;
+        sleep_until(began + HOUR, still).await;
         assert_eq!(began.elapsed(), HOUR);
         assert!(!gap(None, SLICE));
     }

@@ -9,7 +9,7 @@ use crate::request::{RequestResult, RequestState};
 
 /// What is known of when a run worked.
 #[derive(Debug)]
-pub(super) struct Work {
+pub(super) struct Timeline {
     submitted: Option<Instant>,
     /// When it was last seen in queue.
     queued: Option<Instant>,
@@ -20,14 +20,14 @@ pub(super) struct Work {
     going: Option<Instant>,
 }
 
-impl Work {
+impl Timeline {
     /// Of a run that was submitted then, where that is known.
     pub(super) fn new(submitted: Option<Instant>) -> Self {
         Self { submitted, queued: None, began: None, vague: Duration::ZERO, going: submitted }
     }
 
     /// Takes in that it was seen in this state, which is not the end.
-    pub(super) fn seen(&mut self, state: RequestState, at: Instant) {
+    pub(super) fn record(&mut self, state: RequestState, at: Instant) {
         self.going = Some(at);
         match state {
             RequestState::InQueue => (self.queued, self.began) = (Some(at), None),
@@ -118,34 +118,34 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_length_counts_from_the_submit_or_from_the_queue() {
         let (start, untold) = (Instant::now(), result("", ""));
-        let mut work = Work::new(Some(start));
-        assert_eq!(work.length(start + secs(4.0), &untold), Some(secs(2.0)));
-        work.seen(RequestState::InProgress, start + secs(3.0));
-        assert_eq!(work.age(start + secs(5.0)), Some(secs(5.0)));
-        assert_eq!(work.length(start + secs(7.0), &untold), Some(secs(5.0)));
+        let mut timeline = Timeline::new(Some(start));
+        assert_eq!(timeline.length(start + secs(4.0), &untold), Some(secs(2.0)));
+        timeline.record(RequestState::InProgress, start + secs(3.0));
+        assert_eq!(timeline.age(start + secs(5.0)), Some(secs(5.0)));
+        assert_eq!(timeline.length(start + secs(7.0), &untold), Some(secs(5.0)));
 
-        let mut work = Work::new(Some(start));
-        work.seen(RequestState::InQueue, start + secs(2.0));
-        assert_eq!(work.length(start + secs(4.0), &untold), None);
-        work.seen(RequestState::InProgress, start + secs(4.0));
-        work.seen(RequestState::InProgress, start + secs(10.0));
-        assert_eq!(work.age(start + secs(5.0)), Some(secs(2.0)));
-        assert_eq!(work.length(start + secs(14.0), &untold), Some(secs(9.0)));
+        let mut timeline = Timeline::new(Some(start));
+        timeline.record(RequestState::InQueue, start + secs(2.0));
+        assert_eq!(timeline.length(start + secs(4.0), &untold), None);
+        timeline.record(RequestState::InProgress, start + secs(4.0));
+        timeline.record(RequestState::InProgress, start + secs(10.0));
+        assert_eq!(timeline.age(start + secs(5.0)), Some(secs(2.0)));
+        assert_eq!(timeline.length(start + secs(14.0), &untold), Some(secs(9.0)));
 
-        let mut work = Work::new(Some(start));
-        work.seen(RequestState::InQueue, start);
-        work.seen(RequestState::InProgress, start + secs(4.0));
-        assert_eq!(work.length(start + secs(14.0), &untold), None);
+        let mut timeline = Timeline::new(Some(start));
+        timeline.record(RequestState::InQueue, start);
+        timeline.record(RequestState::InProgress, start + secs(4.0));
+        assert_eq!(timeline.length(start + secs(14.0), &untold), None);
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_the_service_says_narrows_an_end_to_between_two_looks() {
         let start = Instant::now();
-        let mut work = Work::new(Some(start));
-        work.seen(RequestState::InProgress, start + secs(6.0));
+        let mut timeline = Timeline::new(Some(start));
+        timeline.record(RequestState::InProgress, start + secs(6.0));
         let length = |finished: &str| {
             let told = result("2026-11-23T10:00:00Z", &format!("2026-11-23T10:00:{finished}Z"));
-            work.length(start + secs(10.0), &told).unwrap().as_secs_f64()
+            timeline.length(start + secs(10.0), &told).unwrap().as_secs_f64()
         };
         assert_eq!([length("07.5"), length("02"), length("59")], [7.5, 6.0, 10.0]);
     }
@@ -153,10 +153,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_run_that_nobody_saw_begin_has_no_age_and_no_length() {
         let start = Instant::now();
-        let mut work = Work::new(None);
-        work.seen(RequestState::InProgress, start);
-        assert_eq!(work.age(start + secs(5.0)), None);
+        let mut timeline = Timeline::new(None);
+        timeline.record(RequestState::InProgress, start);
+        assert_eq!(timeline.age(start + secs(5.0)), None);
         let told = result("2026-11-23T10:00:00Z", "2026-11-23T10:00:09Z");
-        assert_eq!(work.length(start + secs(7.0), &told), None);
+        assert_eq!(timeline.length(start + secs(7.0), &told), None);
     }
 }
