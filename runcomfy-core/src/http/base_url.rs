@@ -203,7 +203,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn u24_a_built_address_keeps_its_origin_and_has_exactly_the_segments(
+        fn a_built_address_keeps_its_origin_and_has_exactly_the_segments(
             deployment in "[A-Za-z0-9_-]{1,128}|.{0,20}",
             request in "[A-Za-z0-9_-]{1,128}|.{0,20}",
             instance in "[A-Za-z0-9_-]{1,128}|.{0,20}",

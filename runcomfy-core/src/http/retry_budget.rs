@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn f31_a_storm_is_hardly_amplified_and_over_as_soon_as_the_service_is_back() {
+    async fn a_storm_is_hardly_amplified_and_over_as_soon_as_the_service_is_back() {
         const CALLS_PER_SECOND: u32 = 200;
         for (stage, callers) in [
             (Stage::Ambiguous, 1),

@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn x03_debug_shows_no_key_and_no_webhook_secret() {
+    fn debug_shows_no_key_and_no_webhook_secret() {
         let request = InferenceRequest::new("d1".try_into().unwrap())
             .extra_data(ExtraData(
                 json!({"api_key_comfy_org": "comfyui-SECRET"}).as_object().unwrap().clone(),

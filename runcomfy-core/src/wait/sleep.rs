@@ -47,14 +47,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn q21_a_machine_that_slept_is_noticed_within_seconds() {
+    async fn a_machine_that_slept_is_noticed_within_seconds() {
         let began = Instant::now();
         sleep_until(began + HOUR, leaping).await;
         assert_eq!(began.elapsed(), SLICE);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn q21_a_clock_that_is_put_back_or_stands_moves_no_deadline() {
+    async fn a_clock_that_is_put_back_or_stands_moves_no_deadline() {
         let began = Instant::now();
         sleep_until(began + HOUR, still).await;
         assert_eq!(began.elapsed(), HOUR);

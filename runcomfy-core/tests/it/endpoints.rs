@@ -129,7 +129,7 @@ async fn an_update_sends_what_changes_and_hardware_as_a_list() {
 }
 
 #[tokio::test]
-async fn f08_a_deletion_takes_any_body_as_its_answer() {
+async fn a_deletion_takes_any_body_as_its_answer() {
     let server = Canned::start([
         Reply::with(204, &[], ""),
         Reply::with(200, &[], ""),
@@ -185,7 +185,7 @@ async fn empty_overrides_are_sent_as_such() {
 }
 
 #[tokio::test]
-async fn w04_a_webhook_goes_into_the_query_and_its_flag_only_beside_it() {
+async fn a_webhook_goes_into_the_query_and_its_flag_only_beside_it() {
     let accepted = Reply::json(200, &json!({"request_id": "r1"}));
     let server = Canned::start([accepted.clone(), accepted.clone(), accepted]).await;
     let hook = Webhook::new("https://example.com/hook?a=1&b=2#x".parse().unwrap());
@@ -220,7 +220,7 @@ async fn a_runs_status_is_asked_for_by_both_ids() {
 }
 
 #[tokio::test]
-async fn f09_f10_a_result_comes_with_every_digit_and_unknown_field() {
+async fn a_result_comes_with_every_digit_and_unknown_field() {
     let wire = r#"{"request_id":"r1","status":"succeeded","outputs":{"9":{"text":[18446744073709551615]}},"seed":18446744073709551615}"#;
     let server = Canned::start([Reply::with(200, &["Content-Type: text/plain"], wire)]).await;
     let result = server.api().get_request_result(&d1(), &r1()).await.unwrap();
@@ -232,7 +232,7 @@ async fn f09_f10_a_result_comes_with_every_digit_and_unknown_field() {
 }
 
 #[tokio::test]
-async fn f08_a_cancellation_has_no_body() {
+async fn a_cancellation_has_no_body() {
     let server = Canned::start([
         Reply::json(202, &json!({"status": "completed", "outcome": "cancelled"})),
         Reply::with(200, &[], ""),
@@ -250,7 +250,7 @@ async fn f08_a_cancellation_has_no_body() {
 }
 
 #[tokio::test]
-async fn f08_f15_a_proxy_call_posts_json_and_takes_any_reply() {
+async fn a_proxy_call_posts_json_and_takes_any_reply() {
     let replies = [
         (Reply::with(200, &[], ""), ProxyReply::Empty),
         (Reply::json(200, &json!(null)), ProxyReply::Json(Value::Null)),

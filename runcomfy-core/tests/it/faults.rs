@@ -56,7 +56,7 @@ fn unreadable() -> Vec<Reply> {
 }
 
 #[tokio::test]
-async fn f03_f04_f06_f19_a_submit_that_may_have_arrived_is_not_sent_twice() {
+async fn a_submit_that_may_have_arrived_is_not_sent_twice() {
     let unreadable = unreadable().into_iter().map(|reply| (reply, ErrorKind::UpstreamProtocol));
     for (fault, kind) in ambiguous().into_iter().chain(unreadable) {
         for operation in [Operation::SubmitRequest, Operation::CreateDeployment] {
@@ -76,7 +76,7 @@ async fn f03_f04_f06_f19_a_submit_that_may_have_arrived_is_not_sent_twice() {
 }
 
 #[tokio::test]
-async fn f03_f04_f19_a_proxy_call_that_may_have_arrived_is_not_sent_twice() {
+async fn a_proxy_call_that_may_have_arrived_is_not_sent_twice() {
     for (fault, kind) in ambiguous() {
         let server = Canned::start([fault.clone(), accepted()]).await;
         // Of a page or a code with a good status, only ComfyUI knows what it means.
@@ -90,7 +90,7 @@ async fn f03_f04_f19_a_proxy_call_that_may_have_arrived_is_not_sent_twice() {
 }
 
 #[tokio::test]
-async fn f05_a_submit_cut_at_any_byte_is_sent_once() {
+async fn a_submit_cut_at_any_byte_is_sent_once() {
     let Reply::Bytes(whole) = accepted() else { unreachable!() };
     for count in 0..whole.len() {
         let server = Canned::start([accepted().cut_at(count)]).await;
@@ -101,7 +101,7 @@ async fn f05_a_submit_cut_at_any_byte_is_sent_once() {
 }
 
 #[tokio::test]
-async fn f05_a_read_cut_at_any_byte_is_tried_again() {
+async fn a_read_cut_at_any_byte_is_tried_again() {
     let Reply::Bytes(whole) = accepted() else { unreachable!() };
     for count in 0..whole.len() {
         let server = Canned::start([accepted().cut_at(count), accepted()]).await;
@@ -123,7 +123,7 @@ async fn a_timeout_beyond_what_a_clock_can_hold_is_none() {
 }
 
 #[tokio::test]
-async fn f03_f04_f19_a_read_is_tried_again_after_any_fault_that_may_pass() {
+async fn a_read_is_tried_again_after_any_fault_that_may_pass() {
     for (fault, kind) in ambiguous() {
         let server = Canned::start([fault.clone(), accepted()]).await;
         let read = server.api().get_request_status(&d1(), &r1()).await;
@@ -141,7 +141,7 @@ async fn f03_f04_f19_a_read_is_tried_again_after_any_fault_that_may_pass() {
 }
 
 #[tokio::test]
-async fn f01_a_refused_connection_has_sent_nothing_and_is_tried_again() {
+async fn a_refused_connection_has_sent_nothing_and_is_tried_again() {
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let api = builder(&format!("http://{free}")).token(TOKEN.parse().unwrap()).build().unwrap();
     for operation in Operation::ALL.iter().copied() {
@@ -159,7 +159,7 @@ async fn f01_a_refused_connection_has_sent_nothing_and_is_tried_again() {
 }
 
 #[tokio::test]
-async fn f01_a_name_that_leads_nowhere_has_sent_nothing_and_is_tried_again() {
+async fn a_name_that_leads_nowhere_has_sent_nothing_and_is_tried_again() {
     let api = builder("https://nowhere.invalid").token(TOKEN.parse().unwrap()).build().unwrap();
     for operation in [Operation::GetRequestStatus, Operation::SubmitRequest] {
         let error = fail(&api, operation).await;
@@ -171,7 +171,7 @@ async fn f01_a_name_that_leads_nowhere_has_sent_nothing_and_is_tried_again() {
 }
 
 #[tokio::test]
-async fn f01_a_connection_reset_at_accept_is_made_again_for_a_read_and_never_doubles_a_submit() {
+async fn a_connection_reset_at_accept_is_made_again_for_a_read_and_never_doubles_a_submit() {
     for fault in ["reset_at_accept", "close_at_accept"] {
         let fake = FakeRunComfy::builder().deployment("d1").build();
         let emulator = Emulator::start(fake).await.unwrap();
@@ -191,7 +191,7 @@ async fn f01_a_connection_reset_at_accept_is_made_again_for_a_read_and_never_dou
 }
 
 #[tokio::test]
-async fn f01_not_sent_is_said_only_where_the_server_saw_no_byte() {
+async fn not_sent_is_said_only_where_the_server_saw_no_byte() {
     // A server that closes at once: whether the request still gets out is a race, so this looks at
     // both sides and at what the error claims.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -217,7 +217,7 @@ async fn f01_not_sent_is_said_only_where_the_server_saw_no_byte() {
 }
 
 #[tokio::test]
-async fn f17_f19_a_retry_after_is_kept_and_then_the_call_succeeds() {
+async fn a_retry_after_is_kept_and_then_the_call_succeeds() {
     for status in [429, 503] {
         let busy = Reply::with(status, &["Retry-After: 1"], "");
         for operation in [Operation::GetRequestStatus, Operation::SubmitRequest] {
@@ -235,7 +235,7 @@ async fn f17_f19_a_retry_after_is_kept_and_then_the_call_succeeds() {
 }
 
 #[tokio::test]
-async fn f17_a_refused_submit_is_sent_once_more_and_no_more() {
+async fn a_refused_submit_is_sent_once_more_and_no_more() {
     let server = Canned::start(vec![Reply::with(429, &["Retry-After: 0"], ""); 5]).await;
     let error = fail(&server.api(), Operation::SubmitRequest).await;
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::RateLimited, Outcome::Rejected));
@@ -243,7 +243,7 @@ async fn f17_a_refused_submit_is_sent_once_more_and_no_more() {
 }
 
 #[tokio::test]
-async fn f18_a_long_retry_after_is_handed_to_the_caller_at_once() {
+async fn a_long_retry_after_is_handed_to_the_caller_at_once() {
     let check = async |header: &[&str], seconds: u64| {
         let server = Canned::start([Reply::with(429, header, "")]).await;
         let error = fail(&server.api(), Operation::ListDeployments).await;
@@ -259,7 +259,7 @@ async fn f18_a_long_retry_after_is_handed_to_the_caller_at_once() {
 }
 
 #[tokio::test]
-async fn f18_a_retry_after_of_nothing_or_of_no_sense_leaves_the_usual_wait() {
+async fn a_retry_after_of_nothing_or_of_no_sense_leaves_the_usual_wait() {
     let date = "Date: Sun, 06 Nov 1994 08:00:00 GMT";
     let past = "Retry-After: Sun, 06 Nov 1994 07:00:00 GMT";
     for headers in
@@ -272,7 +272,7 @@ async fn f18_a_retry_after_of_nothing_or_of_no_sense_leaves_the_usual_wait() {
 }
 
 #[tokio::test]
-async fn f04_one_deadline_holds_for_all_tries() {
+async fn one_deadline_holds_for_all_tries() {
     let mut timeouts = Timeouts::default();
     timeouts.read_attempt = Duration::from_millis(600);
     timeouts.read_total = Duration::from_millis(700);
@@ -289,7 +289,7 @@ async fn f04_one_deadline_holds_for_all_tries() {
 }
 
 #[tokio::test]
-async fn f21_an_answer_that_swells_when_unpacked_is_cut_off() {
+async fn an_answer_that_swells_when_unpacked_is_cut_off() {
     let bomb = Reply::gzipped(200, &vec![b' '; 8 << 20]);
     let mut limits = Limits::default();
     limits.max_response_bytes = 1 << 20;
@@ -301,7 +301,7 @@ async fn f21_an_answer_that_swells_when_unpacked_is_cut_off() {
 }
 
 #[tokio::test]
-async fn f22_an_answer_without_end_is_cut_off_at_the_limit() {
+async fn an_answer_without_end_is_cut_off_at_the_limit() {
     let mut limits = Limits::default();
     limits.max_response_bytes = 100_000;
     for head in
@@ -335,7 +335,7 @@ async fn an_answer_of_exactly_the_limit_is_taken() {
 }
 
 #[tokio::test]
-async fn f21_what_claims_to_be_packed_and_is_not_is_a_protocol_error() {
+async fn what_claims_to_be_packed_and_is_not_is_a_protocol_error() {
     let lie = Reply::with(200, &["Content-Encoding: gzip"], r#"[{"id":"d1"}]"#);
     let server = Canned::start(vec![lie; 3]).await;
     let error = fail(&server.api(), Operation::ListDeployments).await;
@@ -343,7 +343,7 @@ async fn f21_what_claims_to_be_packed_and_is_not_is_a_protocol_error() {
 }
 
 #[tokio::test]
-async fn f25_a_head_without_measure_is_a_protocol_error() {
+async fn a_head_without_measure_is_a_protocol_error() {
     let mut head = b"HTTP/1.1 200 OK\r\n".to_vec();
     for number in 0..10_000 {
         head.extend_from_slice(format!("X-{number}: y\r\n").as_bytes());

@@ -23,7 +23,7 @@ type Seen = Arc<Mutex<HashMap<String, u32>>>;
 // A submit over a kept connection would now and then meet its end, and nobody could say whether it
 // arrived: with a pool, some of these 3,000 end so.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn f27_a_peer_that_closes_after_each_answer_leaves_no_submit_open_and_doubles_none() {
+async fn a_peer_that_closes_after_each_answer_leaves_no_submit_open_and_doubles_none() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let api = builder(&format!("http://{}", listener.local_addr().unwrap()));
     let mut timeouts = runcomfy_core::Timeouts::default();

@@ -24,7 +24,7 @@ fn wait(api: &runcomfy_core::HttpApi, millis: u64) -> Wait<&runcomfy_core::HttpA
 }
 
 #[tokio::test]
-async fn f06_f07_a_good_status_with_a_body_of_no_use_is_a_protocol_error() {
+async fn a_good_status_with_a_body_of_no_use_is_a_protocol_error() {
     for body in ["", "null", "[]", "{}", "<html>", "in_queue", "{\"status\""] {
         for operation in [Operation::GetRequestStatus, Operation::SubmitRequest] {
             let server = Canned::start(vec![Reply::with(200, &[], body); 3]).await;
@@ -37,7 +37,7 @@ async fn f06_f07_a_good_status_with_a_body_of_no_use_is_a_protocol_error() {
 }
 
 #[tokio::test]
-async fn f07_a_wait_goes_on_after_an_answer_of_no_use() {
+async fn a_wait_goes_on_after_an_answer_of_no_use() {
     let html = Reply::with(200, &["Content-Type: text/html"], "<html>");
     let answer = |status: &str| Reply::json(200, &json!({"request_id": "r1", "status": status}));
     let server =
@@ -49,7 +49,7 @@ async fn f07_a_wait_goes_on_after_an_answer_of_no_use() {
 }
 
 #[tokio::test]
-async fn f10_f13_fields_that_are_missing_null_or_new_pass_through() {
+async fn fields_that_are_missing_null_or_new_pass_through() {
     let wire = json!({
         "id": "d1", "name": null, "hardware": ["BLACKWELL_9000"], "status": "hibernating",
         "min_instances": "many", "shards": {"a": [1, null]},
@@ -64,7 +64,7 @@ async fn f10_f13_fields_that_are_missing_null_or_new_pass_through() {
 }
 
 #[tokio::test]
-async fn f11_f12_a_status_is_understood_in_any_spelling_and_shown_raw_in_none() {
+async fn a_status_is_understood_in_any_spelling_and_shown_raw_in_none() {
     for (word, state) in [
         (json!("paused"), RequestState::Unknown),
         (json!("PROCESSING"), RequestState::Unknown),
@@ -83,7 +83,7 @@ async fn f11_f12_a_status_is_understood_in_any_spelling_and_shown_raw_in_none() 
 }
 
 #[tokio::test]
-async fn f14_only_a_code_that_says_something_is_an_error() {
+async fn only_a_code_that_says_something_is_an_error() {
     let check = async |code: Value, expected: Option<ErrorKind>| {
         let body = json!({"request_id": "r1", "status": "in_queue", "error_code": code});
         let server = Canned::start([Reply::json(200, &body)]).await;
@@ -141,7 +141,7 @@ async fn an_answer_of_comfyui_with_numbers_that_json_lacks_is_json() {
 }
 
 #[tokio::test]
-async fn f16_five_hundred_details_are_twenty() {
+async fn five_hundred_details_are_twenty() {
     let detail: Vec<_> = (0..500).map(|n| json!({"loc": ["body", n], "msg": "bad"})).collect();
     let body = json!({"error_code": 422_001, "error_message": "bad", "detail": detail});
     let server = Canned::start([Reply::json(422, &body)]).await;
@@ -175,7 +175,7 @@ async fn under(fault: &str, submit: bool) -> (ErrorKind, Outcome, u32, Duration)
 }
 
 #[tokio::test]
-async fn f04_f23_f24_what_never_ends_is_ended_by_the_total_time() {
+async fn what_never_ends_is_ended_by_the_total_time() {
     for fault in ["stall", "trickle(bytes=1,every_ms=20)", "informational_flood"] {
         let (kind, outcome, attempts, took) = under(fault, true).await;
         assert_eq!(
@@ -192,7 +192,7 @@ async fn f04_f23_f24_what_never_ends_is_ended_by_the_total_time() {
 }
 
 #[tokio::test]
-async fn f24_a_change_of_protocol_that_nobody_asked_for_is_a_protocol_error() {
+async fn a_change_of_protocol_that_nobody_asked_for_is_a_protocol_error() {
     let switch = Reply::Bytes(
         b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n".to_vec(),
     );
@@ -208,7 +208,7 @@ async fn f24_a_change_of_protocol_that_nobody_asked_for_is_a_protocol_error() {
 }
 
 #[tokio::test]
-async fn f26_json_beyond_measure_is_an_error_and_no_crash() {
+async fn json_beyond_measure_is_an_error_and_no_crash() {
     let deep = format!(r#"{{"request_id":"r1","x":{}{}}}"#, "[".repeat(10_000), "]".repeat(10_000));
     let server = Canned::start(vec![Reply::with(200, &[], deep); 3]).await;
     let error = fail(&server.api(), Operation::SubmitRequest).await;
@@ -226,7 +226,7 @@ async fn f26_json_beyond_measure_is_an_error_and_no_crash() {
 }
 
 #[tokio::test]
-async fn f30_a_place_in_the_queue_passes_through_whatever_it_is() {
+async fn a_place_in_the_queue_passes_through_whatever_it_is() {
     for place in [-5_i64, 1_000_000_000_000] {
         let wire = json!({"request_id": "r1", "status": "in_queue", "queue_position": place});
         let server = Canned::start([Reply::json(200, &wire)]).await;
@@ -236,7 +236,7 @@ async fn f30_a_place_in_the_queue_passes_through_whatever_it_is() {
 }
 
 #[tokio::test]
-async fn f30_a_run_that_was_once_over_stays_so() {
+async fn a_run_that_was_once_over_stays_so() {
     let answer = |status: &str| Reply::json(200, &json!({"request_id": "r1", "status": status}));
     let server =
         Canned::start([answer("completed"), answer("in_progress"), answer("succeeded")]).await;
@@ -247,7 +247,7 @@ async fn f30_a_run_that_was_once_over_stays_so() {
 }
 
 #[tokio::test]
-async fn f32_a_result_that_fails_twice_is_fetched_and_one_that_goes_on_failing_is_told() {
+async fn a_result_that_fails_twice_is_fetched_and_one_that_goes_on_failing_is_told() {
     let answer = |status: &str| Reply::json(200, &json!({"request_id": "r1", "status": status}));
     let failing = || Reply::with(500, &[], "");
     let server =

@@ -48,7 +48,7 @@ pub(crate) fn names(operation: Operation) -> (bool, bool) {
 }
 
 #[tokio::test]
-async fn f16_each_shape_of_refusal_is_understood_at_each_endpoint_and_sent_once() {
+async fn each_shape_of_refusal_is_understood_at_each_endpoint_and_sent_once() {
     let shapes = [
         (
             Reply::json(
@@ -103,7 +103,7 @@ async fn f16_each_shape_of_refusal_is_understood_at_each_endpoint_and_sent_once(
 }
 
 #[tokio::test]
-async fn f14_an_error_behind_a_good_status_is_an_error_everywhere_but_through_the_proxy() {
+async fn an_error_behind_a_good_status_is_an_error_everywhere_but_through_the_proxy() {
     let hidden = Reply::json(200, &json!({"error_code": "10002", "error_message": "paused"}));
     for operation in Operation::ALL.iter().copied() {
         if operation == Operation::CallInstanceProxy {
@@ -120,7 +120,7 @@ async fn f14_an_error_behind_a_good_status_is_an_error_everywhere_but_through_th
 }
 
 #[tokio::test]
-async fn f22_an_error_without_a_length_is_read_up_to_its_limit_and_no_further() {
+async fn an_error_without_a_length_is_read_up_to_its_limit_and_no_further() {
     let endless = Reply::Endless(b"HTTP/1.1 403 No\r\n\r\nx".to_vec());
     let server = Canned::start([endless]).await;
     let error = fail(&server.api(), Operation::ListDeployments).await;
@@ -143,7 +143,7 @@ async fn an_errors_status_counts_even_where_its_body_is_broken() {
 }
 
 #[tokio::test]
-async fn f20_a_redirect_is_not_followed() {
+async fn a_redirect_is_not_followed() {
     for status in [301, 302, 303, 307, 308] {
         let other = Canned::start([]).await;
         let location = format!("Location: {}/elsewhere", other.url());
@@ -161,7 +161,7 @@ async fn f20_a_redirect_is_not_followed() {
 }
 
 #[tokio::test]
-async fn f29_the_answer_about_another_run_is_not_taken() {
+async fn the_answer_about_another_run_is_not_taken() {
     let other = Reply::json(200, &json!({"request_id": "r2", "status": "completed"}));
     for operation in
         [Operation::GetRequestStatus, Operation::GetRequestResult, Operation::CancelRequest]

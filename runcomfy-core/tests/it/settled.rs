@@ -74,7 +74,7 @@ fn is_open(error: &Error, operation: Operation, attempts: u32) {
 }
 
 #[tokio::test]
-async fn q11_a_deployment_that_is_gone_after_a_lost_answer_is_deleted() {
+async fn a_deployment_that_is_gone_after_a_lost_answer_is_deleted() {
     for loss in losses() {
         let (deleted, methods) = delete(vec![loss.clone(), Reply::with(404, &[], "")]).await;
         assert!(deleted.unwrap().already_deleted, "{loss:?}");
@@ -88,7 +88,7 @@ async fn q11_a_deployment_that_is_gone_after_a_lost_answer_is_deleted() {
 }
 
 #[tokio::test]
-async fn q11_a_deployment_that_is_still_there_is_deleted_again() {
+async fn a_deployment_that_is_still_there_is_deleted_again() {
     let there = || deployment(json!({}));
     let (deleted, methods) = delete(vec![Reply::Reset, there(), Reply::with(204, &[], "")]).await;
     assert!(!deleted.unwrap().already_deleted);
@@ -104,7 +104,7 @@ async fn q11_a_deployment_that_is_still_there_is_deleted_again() {
 }
 
 #[tokio::test]
-async fn q11_a_deployment_that_was_never_there_is_not_found() {
+async fn a_deployment_that_was_never_there_is_not_found() {
     for script in [vec![], vec![Reply::with(429, &["Retry-After: 0"], "")]] {
         let error = delete(script).await.0.unwrap_err();
         assert_eq!((error.kind(), error.outcome()), (ErrorKind::NotFound, Outcome::Rejected));
@@ -144,7 +144,7 @@ async fn a_look_that_fails_leaves_it_open() {
 }
 
 #[tokio::test]
-async fn q06_a_cancellation_says_what_the_service_said() {
+async fn a_cancellation_says_what_the_service_said() {
     let check = async |reply: Value, accepted: Option<bool>| {
         let (cancelled, methods) = cancel(vec![Reply::json(202, &reply)]).await;
         let cancelled = cancelled.unwrap();
@@ -159,7 +159,7 @@ async fn q06_a_cancellation_says_what_the_service_said() {
 }
 
 #[tokio::test]
-async fn q06_q07_the_runs_status_decides_where_the_answer_to_a_cancellation_is_lost() {
+async fn the_runs_status_decides_where_the_answer_to_a_cancellation_is_lost() {
     for loss in losses() {
         for (word, accepted) in
             [("cancelled", Some(true)), ("canceled", Some(true)), ("completed", None)]
@@ -175,7 +175,7 @@ async fn q06_q07_the_runs_status_decides_where_the_answer_to_a_cancellation_is_l
 }
 
 #[tokio::test]
-async fn q07_a_run_that_goes_on_after_a_lost_answer_is_cancelled_again() {
+async fn a_run_that_goes_on_after_a_lost_answer_is_cancelled_again() {
     let running = || status("in_progress");
     let taken_on = Reply::json(202, &json!({"status": "cancellation_requested"}));
     let (cancelled, methods) = cancel(vec![Reply::Reset, running(), taken_on]).await;
@@ -201,7 +201,7 @@ async fn q07_a_run_that_goes_on_after_a_lost_answer_is_cancelled_again() {
 }
 
 #[tokio::test]
-async fn q07_a_run_that_is_not_there_is_not_found_and_a_second_cancellation_is_fine() {
+async fn a_run_that_is_not_there_is_not_found_and_a_second_cancellation_is_fine() {
     let error = cancel(vec![]).await.0.unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::NotFound, Outcome::Rejected));
 
@@ -214,7 +214,7 @@ async fn q07_a_run_that_is_not_there_is_not_found_and_a_second_cancellation_is_f
 }
 
 #[tokio::test]
-async fn q10_an_update_that_shows_after_a_lost_answer_was_applied() {
+async fn an_update_that_shows_after_a_lost_answer_was_applied() {
     let made = || deployment(json!({"is_enabled": false, "hardware": ["ADA_80_PLUS"]}));
     for loss in losses() {
         let (updated, methods, _) = pause(vec![deployment(json!({})), loss.clone(), made()]).await;
@@ -226,7 +226,7 @@ async fn q10_an_update_that_shows_after_a_lost_answer_was_applied() {
 }
 
 #[tokio::test]
-async fn q10_an_update_that_does_not_show_is_sent_once_more() {
+async fn an_update_that_does_not_show_is_sent_once_more() {
     let before = || deployment(json!({"is_enabled": true, "hardware": ["AMPERE_48"]}));
     let made = || deployment(json!({"is_enabled": false, "hardware": ["ADA_80_PLUS"]}));
     // One field of two is not enough; one that is not told is not known to be so.
@@ -252,7 +252,7 @@ async fn q10_an_update_that_does_not_show_is_sent_once_more() {
 }
 
 #[tokio::test]
-async fn q08_a_rename_seen_after_a_lost_answer_is_kept_and_told() {
+async fn a_rename_seen_after_a_lost_answer_is_kept_and_told() {
     let theirs = |made: bool| {
         let hardware = if made { "ADA_80_PLUS" } else { "AMPERE_48" };
         deployment(json!({"name": "theirs", "is_enabled": !made, "hardware": [hardware]}))
@@ -268,7 +268,7 @@ async fn q08_a_rename_seen_after_a_lost_answer_is_kept_and_told() {
 }
 
 #[tokio::test]
-async fn q10_a_rename_that_does_not_show_is_sent_once_more_under_the_wanted_name() {
+async fn a_rename_that_does_not_show_is_sent_once_more_under_the_wanted_name() {
     let server =
         Canned::start([Reply::Reset, deployment(json!({})), deployment(json!({"name": "mine"}))])
             .await;
@@ -280,7 +280,7 @@ async fn q10_a_rename_that_does_not_show_is_sent_once_more_under_the_wanted_name
 }
 
 #[tokio::test]
-async fn q13_a_creation_whose_answer_is_lost_lists_its_namesakes_and_is_not_repeated() {
+async fn a_creation_whose_answer_is_lost_lists_its_namesakes_and_is_not_repeated() {
     let request = CreateDeployment::new("mine", "w1".try_into().unwrap(), "v1");
     let list = json!([
         {"id": "d1", "name": "mine", "workflow_id": "w1", "created_at": "2026-11-23T10:00:00Z"},

@@ -69,7 +69,7 @@ async fn settle() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn q15_a_thousand_waits_for_one_run_ask_as_often_as_one() {
+async fn a_thousand_waits_for_one_run_ask_as_often_as_one() {
     let count = async |many: usize| {
         let (api, looks) = takes(secs(60));
         let waits = SharedWaits::new();
@@ -85,7 +85,7 @@ async fn q15_a_thousand_waits_for_one_run_ask_as_often_as_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn q16_waits_of_two_callers_share_nothing() {
+async fn waits_of_two_callers_share_nothing() {
     let (mine, my_looks) = takes(secs(30));
     let (theirs, their_looks) =
         service(|_| Err(Error::new(Operation::GetRequestStatus, ErrorKind::Unauthenticated)));
@@ -99,7 +99,7 @@ async fn q16_waits_of_two_callers_share_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn q17_once_the_last_has_left_nobody_looks() {
+async fn once_the_last_has_left_nobody_looks() {
     let (api, looks) = takes(secs(3600));
     let waits = SharedWaits::new();
     let mut all: Vec<_> = (0..3).map(|_| Box::pin(waits.events(1, wait(&api, None)))).collect();
@@ -121,7 +121,7 @@ async fn q17_once_the_last_has_left_nobody_looks() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn q18_six_hours_with_the_link_down_in_three_of_every_ten_minutes_end_well() {
+async fn six_hours_with_the_link_down_in_three_of_every_ten_minutes_end_well() {
     const END: u64 = 6 * 3600;
     let (api, looks) = service(|after| {
         if after.as_secs() % 600 >= 420 {

@@ -24,7 +24,7 @@ fn api(server: &Canned, refill_per_second: u32) -> HttpApi {
 }
 
 #[tokio::test]
-async fn f31_an_outage_is_not_amplified_and_the_error_says_when_to_come_back() {
+async fn an_outage_is_not_amplified_and_the_error_says_when_to_come_back() {
     const CALLS: usize = 50;
     let server = Canned::start(vec![Reply::with(503, &[], ""); CALLS * 3]).await;
     let api = api(&server, 1);
@@ -43,7 +43,7 @@ async fn f31_an_outage_is_not_amplified_and_the_error_says_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn f31_another_caller_has_tries_of_their_own_and_successes_bring_them_back() {
+async fn another_caller_has_tries_of_their_own_and_successes_bring_them_back() {
     let down = || Reply::with(503, &[], "");
     let up = || Reply::json(200, &json!({"request_id": "r1", "status": "in_queue"}));
     let server = Canned::start(vec![down(); 9 + 3]).await;

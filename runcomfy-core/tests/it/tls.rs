@@ -56,10 +56,10 @@ pub(crate) fn trusted_by(test: &str) -> Option<String> {
 }
 
 #[test]
-fn f02_f28_only_a_trusted_valid_certificate_is_accepted_and_only_http_1_is_spoken() {
+fn only_a_trusted_valid_certificate_is_accepted_and_only_http_1_is_spoken() {
     let Some(key) = trusted_by(concat!(
         "tls::",
-        "f02_f28_only_a_trusted_valid_certificate_is_accepted_and_only_http_1_is_spoken"
+        "only_a_trusted_valid_certificate_is_accepted_and_only_http_1_is_spoken"
     )) else {
         return;
     };
@@ -98,7 +98,7 @@ fn f02_f28_only_a_trusted_valid_certificate_is_accepted_and_only_http_1_is_spoke
 }
 
 #[tokio::test]
-async fn f02_an_old_version_of_tls_is_refused_and_not_tried_again() {
+async fn an_old_version_of_tls_is_refused_and_not_tried_again() {
     // A fatal alert, protocol_version, as a server sends that knows only TLS 1.1.
     refused("alert", Talk::Bytes(b"\x15\x03\x02\x00\x02\x02\x46".to_vec())).await;
     // A ServerHello that chooses TLS 1.1.
@@ -109,12 +109,12 @@ async fn f02_an_old_version_of_tls_is_refused_and_not_tried_again() {
 }
 
 #[tokio::test]
-async fn f02_what_is_no_tls_is_refused_and_not_tried_again() {
+async fn what_is_no_tls_is_refused_and_not_tried_again() {
     refused("http", Talk::Bytes(b"HTTP/1.1 400 No\r\n\r\n".to_vec())).await;
 }
 
 #[tokio::test]
-async fn f02_a_handshake_that_stalls_or_breaks_off_has_sent_nothing_and_is_tried_again() {
+async fn a_handshake_that_stalls_or_breaks_off_has_sent_nothing_and_is_tried_again() {
     for talk in [Talk::Silence, Talk::End] {
         for operation in [Operation::GetRequestStatus, Operation::SubmitRequest] {
             let server = Peer::start(talk.clone()).await;

@@ -86,7 +86,7 @@ fn shown(error: &runcomfy_core::Error) -> String {
 }
 
 #[tokio::test]
-async fn f34_an_error_never_shows_the_token_even_where_the_service_repeats_it() {
+async fn an_error_never_shows_the_token_even_where_the_service_repeats_it() {
     let echo = format!("Bearer {TOKEN} was refused");
     let faults = [
         Reply::json(401, &json!({"error_message": echo, "detail": [{"input": echo}]})),
@@ -110,7 +110,7 @@ async fn f34_an_error_never_shows_the_token_even_where_the_service_repeats_it() 
 }
 
 #[tokio::test]
-async fn x02_x06_an_error_shows_no_address() {
+async fn an_error_shows_no_address() {
     let free = "http://127.0.0.1:1";
     let api = builder(free).token(Token::new(TOKEN).unwrap()).build().unwrap();
     let text = shown(&fail(&api, Operation::GetRequestStatus).await);
@@ -118,7 +118,7 @@ async fn x02_x06_an_error_shows_no_address() {
 }
 
 #[tokio::test]
-async fn a27_keys_and_webhook_secrets_that_the_service_repeats_are_not_shown() {
+async fn keys_and_webhook_secrets_that_the_service_repeats_are_not_shown() {
     let told = "key comfyui-SECRET-0123456789 of https://hooks.example/x?sig=SECRET-0123&other=SECRET-4567";
     let body =
         json!({"message": told, "detail": [{"msg": "comfyui-SECRET-01… is wrong", "type": "x"}]});
@@ -186,7 +186,7 @@ async fn logs_have_ids_and_no_token_body_or_query() {
 }
 
 #[test]
-fn x03_debug_shows_the_base_url_and_no_token() {
+fn debug_shows_the_base_url_and_no_token() {
     let builder = HttpApi::builder().token(Token::new(TOKEN).unwrap());
     assert!(!format!("{builder:?}").contains("SECRET"));
     let api = builder.build().unwrap();

@@ -28,7 +28,7 @@ async fn an_update_without_a_name_reads_it_and_sends_it_along() {
 }
 
 #[tokio::test]
-async fn q08_a_name_that_changed_meanwhile_is_reported() {
+async fn a_name_that_changed_meanwhile_is_reported() {
     let server = Canned::start([named("cur"), named("theirs")]).await;
     let updated = server.api().update_deployment(&d1(), &pause()).await.unwrap();
     assert!(updated.name_race_possible);
@@ -41,7 +41,7 @@ async fn q08_a_name_that_changed_meanwhile_is_reported() {
 }
 
 #[tokio::test]
-async fn q09_nothing_is_changed_where_the_name_can_not_be_read() {
+async fn nothing_is_changed_where_the_name_can_not_be_read() {
     let check = async |reply: Reply, kind, outcome| {
         let server = Canned::start([reply]).await;
         let error = server.api().update_deployment(&d1(), &pause()).await.unwrap_err();
@@ -66,7 +66,7 @@ async fn q09_nothing_is_changed_where_the_name_can_not_be_read() {
 }
 
 #[tokio::test]
-async fn q09_a_name_read_that_fails_leaves_nothing_open() {
+async fn a_name_read_that_fails_leaves_nothing_open() {
     let server = Canned::start(vec![Reply::with(500, &[], ""); 3]).await;
     let error = server.api().update_deployment(&d1(), &pause()).await.unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::UpstreamUnavailable, Outcome::NotSent));
@@ -83,7 +83,7 @@ async fn an_update_of_nothing_makes_no_call() {
 }
 
 #[tokio::test]
-async fn q08_updates_of_one_deployment_take_turns_in_all_clones() {
+async fn updates_of_one_deployment_take_turns_in_all_clones() {
     let server = Canned::start(vec![named("cur"); 4]).await;
     let api = server.api();
     let (clone, id, changes) = (api.clone(), d1(), pause());

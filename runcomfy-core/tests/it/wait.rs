@@ -110,7 +110,7 @@ async fn an_hours_wait_costs_under_three_hundred_looks() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f07_looks_that_fail_do_not_end_a_wait() {
+async fn looks_that_fail_do_not_end_a_wait() {
     for kind in [
         ErrorKind::ProxyUnavailable,
         ErrorKind::ProxyUnusable,
@@ -147,7 +147,7 @@ async fn a_wait_without_a_good_look_ends_at_its_deadline_with_the_reason() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn q14_a_token_that_is_refused_ends_a_wait_at_once_with_the_ids() {
+async fn a_token_that_is_refused_ends_a_wait_at_once_with_the_ids() {
     for kind in [ErrorKind::Unauthenticated, ErrorKind::PermissionDenied] {
         let (api, _) =
             service(move |after| if after < secs(5) { in_state("in_queue") } else { failed(kind) });
@@ -160,7 +160,7 @@ async fn q14_a_token_that_is_refused_ends_a_wait_at_once_with_the_ids() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn q12_a_lasting_not_found_ends_a_wait_after_ten_seconds() {
+async fn a_lasting_not_found_ends_a_wait_after_ten_seconds() {
     let (api, _) = service(|_| failed(ErrorKind::NotFound));
     let start = Instant::now();
     let error = wait(&api, None).finish().await.unwrap_err();
@@ -199,7 +199,7 @@ async fn a_wait_of_no_time_looks_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f12_the_result_is_fetched_once_at_the_end_in_any_spelling_of_it() {
+async fn the_result_is_fetched_once_at_the_end_in_any_spelling_of_it() {
     for word in ["completed", "cancelled", "canceled", "Succeeded", "failed"] {
         let (mut api, _) =
             service(move |after| in_state(if after < secs(20) { "in_progress" } else { word }));
@@ -223,7 +223,7 @@ async fn a_result_that_is_not_ready_yet_is_asked_for_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f32_a_result_that_can_not_be_fetched_leaves_the_status_and_the_ids() {
+async fn a_result_that_can_not_be_fetched_leaves_the_status_and_the_ids() {
     let (mut api, _) = service(|_| in_state("completed"));
     with_result(&mut api, || {
         Err(Error::new(Operation::GetRequestResult, ErrorKind::UpstreamUnavailable))
@@ -237,7 +237,7 @@ async fn f32_a_result_that_can_not_be_fetched_leaves_the_status_and_the_ids() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f11_a_word_that_nobody_knows_is_not_the_end() {
+async fn a_word_that_nobody_knows_is_not_the_end() {
     let (api, _) = service(|_| in_state("paused"));
     let end = timed_out(wait(&api, Some(secs(60)))).await;
     assert_eq!(end.last_status.unwrap().status.as_deref(), Some("paused"));
