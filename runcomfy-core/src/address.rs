@@ -1,8 +1,8 @@
-//! Which addresses belong to the internet at large.
+//! Which IP addresses are public.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Whether an address is for everyone: none of one's own machine or network, none with a special meaning.
+/// Whether an address is globally reachable unicast: not loopback, private, link-local or special-purpose.
 ///
 /// By IANA's registries of special-purpose addresses, read in November 2026. Of IPv6 only global
 /// unicast counts, so that addresses in which an IPv4 address is wrapped do not lead around the

@@ -1,4 +1,4 @@
-//! The seam: one method per remote operation.
+//! The trait: one method per endpoint.
 
 use std::sync::Arc;
 
@@ -22,8 +22,8 @@ use crate::{
 /// `permission_denied`, `refused`, `conflict`, `upstream_protocol`, `upstream_tls`,
 /// `upstream_unavailable`, `proxy_unavailable` and `proxy_unusable`; others are listed with each.
 ///
-/// Dropping the future of a read stops it. Dropping that of a write leaves it open whether it takes
-/// effect: run it in a task of its own where that matters.
+/// Dropping the future of a read stops it. Dropping that of a write leaves unknown whether it takes
+/// effect: spawn a task for a write whose caller may go away.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait RunComfyApi: Send + Sync {
@@ -46,7 +46,7 @@ pub trait RunComfyApi: Send + Sync {
     /// Creates a deployment: `POST /prod/v2/deployments`.
     ///
     /// Billed from now on if `min_instances` is above 0. Never repeated by the client once it may have
-    /// arrived; where its answer is lost, the error's `detail` lists the deployments of that name.
+    /// arrived; where its response is lost, the error's `detail` lists the deployments of that name.
     ///
     /// # Errors
     /// `invalid_request`, `insufficient_funds`, `not_found` for the workflow.
@@ -56,7 +56,7 @@ pub trait RunComfyApi: Send + Sync {
     ///
     /// The service wants the name in every change. Where `changes` has none, the current one is read
     /// first and sent along; updates of one deployment through one client wait for each other. After a
-    /// lost answer the deployment is read: as it was wanted, the update was applied; otherwise it is sent
+    /// lost response the deployment is read: as it was wanted, the update was applied; otherwise it is sent
     /// once more.
     ///
     /// # Errors
@@ -70,7 +70,7 @@ pub trait RunComfyApi: Send + Sync {
 
     /// Deletes a deployment for good: `DELETE /prod/v2/deployments/{deployment_id}`.
     ///
-    /// After a lost answer a deployment that is gone counts as deleted, and one that is still there is
+    /// After a lost response a deployment that is gone counts as deleted, and one that is still there is
     /// deleted again.
     ///
     /// # Errors
@@ -98,7 +98,7 @@ pub trait RunComfyApi: Send + Sync {
 
     /// Gets what a run made: `GET /prod/v1/deployments/{deployment_id}/requests/{request_id}/result`.
     ///
-    /// Before the run's end this is no error: the answer has its state and no outputs. A run that failed
+    /// Before the run's end this is no error: the response has its state and no outputs. A run that failed
     /// is no error either: the question was answered.
     ///
     /// # Errors
@@ -112,7 +112,7 @@ pub trait RunComfyApi: Send + Sync {
     /// Cancels a run: `POST /prod/v1/deployments/{deployment_id}/requests/{request_id}/cancel`.
     ///
     /// Best effort: a run that is nearly done may still complete. Its status is the truth, and is read
-    /// where an answer is lost.
+    /// where a response is lost.
     ///
     /// # Errors
     /// `not_found`.
@@ -135,7 +135,7 @@ pub trait RunComfyApi: Send + Sync {
     async fn call_instance_proxy(&self, call: &ProxyCall) -> Result<ProxyReply, Error>;
 }
 
-/// Whatever leads to an implementation is one: `&T`, `Box<T>`, `Arc<T>`, `Arc<dyn RunComfyApi>`.
+/// References and smart pointers implement the trait: `&T`, `Box<T>`, `Arc<T>`, `Arc<dyn RunComfyApi>`.
 macro_rules! forward {
     ($($pointer:ty),*) => {
         $(#[async_trait]

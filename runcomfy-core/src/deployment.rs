@@ -1,4 +1,4 @@
-//! Deployments as the service describes them.
+//! Deployments: the service's description of one, and the requests that list or change them.
 
 mod payload;
 mod requests;
@@ -62,14 +62,14 @@ pub struct Deployment {
     pub payload: Option<Payload>,
     /// Its documentation in Markdown; present where it was asked for with [`Include::readme`](Include::readme).
     pub readme: Option<String>,
-    /// Every other field of the answer.
+    /// Every other field of the response.
     pub extra: Map<String, Value>,
-    /// Where the answer had numbers that JSON does not have; they are null in the other fields.
+    /// Where the response had numbers that JSON does not have; they are null in the other fields.
     pub non_finite: Option<NonFinite>,
 }
 
 impl Deployment {
-    /// A deployment of which nothing is known but its id.
+    /// A deployment with an id and no other field.
     #[must_use]
     pub fn new(id: DeploymentId) -> Self {
         Self::from_fields(id, Fields(Map::new()), None)
@@ -149,7 +149,7 @@ impl<'de, J: JsonText + Deserialize<'de>> Deserialize<'de> for DecodedDeployment
                 f.write_str("a deployment")
             }
 
-            // By hand, so that the payload stays text: it is most of the answer's bytes.
+            // By hand, so that the payload stays text: it is most of the response's bytes.
             fn visit_map<A: MapAccess<'de>>(
                 self,
                 mut map: A,

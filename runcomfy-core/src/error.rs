@@ -16,10 +16,10 @@ pub use words::{CallKind, ErrorKind, Operation, Outcome, Retry, UnknownWord};
 
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// A failed operation: which one, what sort of failure, what is known of its effect, and what lay beneath.
+/// A failed operation: which one, the kind of failure, what is known of its effect, and the cause.
 ///
-/// It carries the ids known so far, so that a run which was accepted is never lost in an error, and the
-/// service's own words as data. It never holds a token, a request body or an address with a query.
+/// It carries the ids known so far, because the id of an accepted run must not get lost, and the service's
+/// message as data. It never holds a token, a request body or an address with a query.
 #[derive(Clone)]
 pub struct Error(Arc<ErrorData>);
 
@@ -69,7 +69,7 @@ impl Error {
         self.0.operation
     }
 
-    /// What sort of failure it was.
+    /// The kind of failure.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
@@ -81,7 +81,7 @@ impl Error {
         self.0.outcome
     }
 
-    /// The service's words, or ours, on what exactly was wrong; at most 2 KiB.
+    /// What exactly was wrong, from the service or from this crate; at most 1,536 bytes.
     #[must_use]
     pub fn message(&self) -> Option<&str> {
         self.0.message.as_deref()
@@ -111,8 +111,8 @@ impl Error {
         self.0.non_finite.as_ref()
     }
 
-    /// How long to leave the service alone: what it asked for, or how long this client refrains from tries
-    /// of its own (see [`RetryQuota`](crate::retry::RetryQuota)).
+    /// How long to wait before the next call: what the service asked for, or how long this client sends no
+    /// retries (see [`RetryQuota`](crate::retry::RetryQuota)).
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
@@ -130,13 +130,13 @@ impl Error {
         self.0.request_id.as_ref()
     }
 
-    /// How often it was tried.
+    /// How many attempts there were.
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.0.attempts
     }
 
-    /// From the first try to giving up.
+    /// The time from the first attempt to the last failure.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.0.elapsed
@@ -156,7 +156,7 @@ impl Error {
         self
     }
 
-    /// What exactly was wrong. Control characters go, and all past 2 KiB.
+    /// What exactly was wrong. Control characters are removed, and text beyond 1,536 bytes is cut off.
     #[must_use]
     pub fn with_message(mut self, message: impl AsRef<str>) -> Self {
         let text = clean(message.as_ref(), MAX_MESSAGE_BYTES);
@@ -204,7 +204,7 @@ impl Error {
         self
     }
 
-    /// How long to leave the service alone.
+    /// How long to wait before the next call.
     #[must_use]
     pub fn with_retry_after(mut self, delay: Duration) -> Self {
         self.data_mut().retry_after = Some(delay);
@@ -225,7 +225,7 @@ impl Error {
         self
     }
 
-    /// How often it was tried, and for how long in all.
+    /// How many attempts there were, and how long they took together.
     #[must_use]
     pub fn with_attempts(mut self, attempts: u32, elapsed: Duration) -> Self {
         let data = self.data_mut();
@@ -237,7 +237,7 @@ impl Error {
         Arc::make_mut(&mut self.0)
     }
 
-    /// The cause beneath.
+    /// The cause.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
         self.data_mut().source = Some(Arc::from(source.into()));
@@ -245,7 +245,7 @@ impl Error {
     }
 }
 
-/// With what is said around it, and the advice that a server adds, an error stays below 2 KiB.
+/// Leaves room below 2 KiB for the rest of the error's text and for a server's hint.
 pub(crate) const MAX_MESSAGE_BYTES: usize = 1536;
 const MAX_DETAILS: usize = 20;
 const MAX_DETAIL_BYTES: usize = 8192;

@@ -1,4 +1,4 @@
-//! Checked identifiers: one grammar, verified before any URL exists.
+//! Identifiers, validated before they become part of a URL.
 
 use std::{fmt, str::FromStr};
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// The longest id that is accepted, in bytes.
 pub const MAX_ID_BYTES: usize = 128;
 
-/// Text that is no id. Says which id and which rule, never the text itself.
+/// Text that is not a valid id. The message names the id and the rule, never the text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what} must be 1 to {MAX_ID_BYTES} characters of A-Z, a-z, 0-9, '-' and '_'")]
 pub struct InvalidId {

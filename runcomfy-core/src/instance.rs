@@ -1,4 +1,4 @@
-//! Calls to the ComfyUI that runs on a live instance.
+//! Calls to ComfyUI on a running instance, through the service's proxy.
 
 use std::fmt;
 

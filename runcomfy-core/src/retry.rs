@@ -1,4 +1,4 @@
-//! When to try again, and how long to wait first: arithmetic, without a clock or a network.
+//! When to retry, and after which delay: arithmetic, without a clock or a network.
 
 mod budget;
 mod stage;
@@ -12,29 +12,29 @@ pub use budget::RetryQuota;
 pub(crate) use budget::TokenBucket;
 pub(crate) use stage::{Next, Stage};
 
-/// How often and how soon a failed call is tried again.
+/// How many retries a failed call gets, and after which delays.
 ///
-/// What may be repeated at all is not a setting: [`Error::retry`] decides it from the failure, and a
-/// call that may start something billed is sent again only where nothing can have happened.
+/// Which calls may be repeated is not a setting: [`Error::retry`] decides it from the failure, and a
+/// call that may be billed is sent again only if it certainly had no effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RetryPolicy {
-    /// The most tries, the first one included. 1 switches retries off.
+    /// The maximum number of attempts, including the first. 1 switches retries off.
     pub attempts: u32,
-    /// The wait before the second try, at most; it doubles from try to try.
+    /// The maximum delay before the second attempt; it doubles with each attempt.
     pub base: Duration,
     /// The same where the service asked for fewer calls.
     pub refused_base: Duration,
-    /// The longest wait that this client chooses by itself.
+    /// The maximum delay that this client chooses by itself.
     pub cap: Duration,
-    /// The longest `Retry-After` that is slept; a longer one is handed to the caller.
+    /// The longest `Retry-After` that a call waits for; after a longer one it fails.
     pub longest_retry_after: Duration,
-    /// How many tries there may be beyond the first, over all calls.
+    /// How many retries there may be over all calls.
     pub quota: RetryQuota,
 }
 
 impl Default for RetryPolicy {
-    /// 3 tries, 200 ms (1 s where refused) doubling up to 5 s, `Retry-After` up to 30 s, and the quota's
+    /// 3 attempts, 200 ms (1 s where refused) doubling up to 5 s, `Retry-After` up to 30 s, and the quota's
     /// own default.
     fn default() -> Self {
         Self {
@@ -49,7 +49,7 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// No second try, ever.
+    /// No retries.
     #[must_use]
     pub fn never() -> Self {
         Self { attempts: 1, ..Self::default() }
@@ -74,7 +74,7 @@ impl RetryPolicy {
         jitter: f64,
     ) -> Option<Duration> {
         let attempts = match stage.next(error.operation().call_kind()) {
-            // A delete or cancel may be repeated by whoever can tell what it means the second time.
+            // `http/reconcile.rs` repeats these, because it reads first whether the call took effect.
             Next::GiveUp | Next::ReadBack => return None,
             Next::Repeat => self.attempts,
             Next::RepeatOnce => self.attempts.min(2),
@@ -97,7 +97,7 @@ impl RetryPolicy {
     }
 }
 
-/// A share of a duration, whatever number that is said to be.
+/// A share of a duration. NaN counts as all of it.
 fn scaled(duration: Duration, share: f64) -> Duration {
     let share = if share.is_nan() { 1.0 } else { share.clamp(0.0, 1.0) };
     Duration::try_from_secs_f64(duration.as_secs_f64() * share).unwrap_or(duration)

@@ -1,4 +1,4 @@
-//! Making text from the service fit to be shown on one line.
+//! Cleans text of the service for display on one line.
 
 /// Text without control characters and invisible ones, runs of space folded, at most `max` bytes.
 pub(crate) fn clean(text: &str, max: usize) -> String {

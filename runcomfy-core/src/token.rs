@@ -1,4 +1,4 @@
-//! The caller's secret.
+//! The API token.
 
 mod placeholder;
 
@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 #[derive(Clone)]
 pub struct Token(SecretString);
 
-/// Text that is no token. Says the rule, never the text.
+/// Text that is not a valid token. The message states the rule and never the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a token must be 1 to {} visible ASCII characters without spaces", Token::MAX_BYTES)]
 pub struct InvalidToken;

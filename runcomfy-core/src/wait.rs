@@ -1,4 +1,4 @@
-//! Waiting until a run is done, over any [`RunComfyApi`](crate::api::RunComfyApi).
+//! Waiting until a run has ended, with any [`RunComfyApi`](crate::api::RunComfyApi).
 
 mod builder;
 mod event;

@@ -1,4 +1,4 @@
-//! What is asked of deployments: listing, creating, changing, deleting.
+//! Requests that list, create, update and delete deployments, and their results.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -277,15 +277,15 @@ impl Updated {
     }
 }
 
-/// What the service said to a deletion. Its answer is not documented, so any is taken.
+/// What the service said to a deletion. Its response is not documented, so any is taken.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Deleted {
-    /// The answer's body; null where it was empty or lost.
+    /// The response's body; null where it was empty or lost.
     pub response: Value,
     /// Whether the service's answer was lost, and the deployment turned out to be gone.
     pub already_deleted: bool,
-    /// Where the answer had numbers that JSON does not have; they are null in the other fields.
+    /// Where the response had numbers that JSON does not have; they are null in the other fields.
     pub non_finite: Option<NonFinite>,
 }
 
@@ -296,7 +296,7 @@ impl Deleted {
         Self { response, ..Self::default() }
     }
 
-    /// A deletion whose answer was lost, of a deployment that is gone.
+    /// A deletion whose response was lost, of a deployment that is gone.
     #[must_use]
     pub fn already() -> Self {
         Self { already_deleted: true, ..Self::default() }

@@ -1,10 +1,10 @@
-//! The words that an error is made of, each for programs and for people.
+//! The enums of an error. Each value has a name for programs and a phrase for people.
 
 use std::{fmt, str::FromStr};
 
-/// Text that is none of an error's words.
+/// Text that is not the name of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a word that errors use")]
+#[error("unknown name")]
 pub struct UnknownWord;
 
 macro_rules! words {
@@ -15,10 +15,10 @@ macro_rules! words {
         }
 
         impl $name {
-            /// Every one there is.
+            /// All values.
             pub const ALL: &[Self] = &[$(Self::$variant),*];
 
-            /// The word for programs: logs, metrics, structured results.
+            /// The name for programs: logs, metrics, structured results.
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 match self {
@@ -27,7 +27,7 @@ macro_rules! words {
             }
         }
 
-        /// Reads the word for programs.
+        /// Parses the name for programs.
         impl FromStr for $name {
             type Err = UnknownWord;
 
@@ -96,7 +96,7 @@ impl Operation {
     }
 }
 
-/// What repeating a call may cost. Exhaustive on purpose: whoever matches has to think.
+/// What repeating a call may cost. Exhaustive, so that a new kind breaks each `match` on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CallKind {
     /// Changes nothing.
@@ -108,7 +108,7 @@ pub enum CallKind {
 }
 
 words! {
-    /// The sort of failure, by what a caller can do about it.
+    /// The kind of failure, by what a caller can do about it.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     #[non_exhaustive]
     ErrorKind {
@@ -116,13 +116,13 @@ words! {
         Conflict = "conflict", "it conflicts with another change";
         /// The deployment is paused.
         DeploymentDisabled = "deployment_disabled", "the deployment is disabled";
-        /// The account has run out of money.
+        /// The account's balance is too low.
         InsufficientFunds = "insufficient_funds", "the account has insufficient funds";
         /// An argument breaks a rule that is checked before any call.
         InvalidArgument = "invalid_argument", "an argument is invalid";
         /// The service found the request's content invalid.
         InvalidRequest = "invalid_request", "RunComfy found the request invalid";
-        /// There is no such thing, or it is gone.
+        /// It does not exist, or no longer.
         NotFound = "not_found", "not found";
         /// The token may not do this.
         PermissionDenied = "permission_denied", "the token may not do this";
@@ -132,13 +132,13 @@ words! {
         ProxyUnusable = "proxy_unusable", "the proxy on the way to RunComfy can't be used as it is set";
         /// Too many calls; wait, then repeat.
         RateLimited = "rate_limited", "rate limited";
-        /// The service refused for a reason of its own.
+        /// The service refused, with a status or code that has no kind of its own.
         Refused = "refused", "RunComfy refused";
         /// No answer in time.
         TimedOut = "timed_out", "no answer in time";
         /// No token, or one that the service does not accept.
         Unauthenticated = "unauthenticated", "the token was not accepted";
-        /// An answer that makes no sense.
+        /// A response that cannot be decoded, or that contradicts the request.
         UpstreamProtocol = "upstream_protocol", "RunComfy's answer makes no sense";
         /// No secure connection.
         UpstreamTls = "upstream_tls", "no secure connection to RunComfy";

@@ -21,7 +21,7 @@ use crate::{
 /// Cheap to clone: clones share their connections. Made with [`HttpApi::builder`]; nothing is loaded or
 /// connected before the first call. It needs a tokio runtime with time and I/O.
 ///
-/// Reads are tried again after a passing failure. An update, a delete or a cancel whose answer is lost is
+/// Reads are retried after a passing failure. An update, a delete or a cancel whose response is lost is
 /// looked up by reading, and sent again only where it shows no effect. A call that may start something
 /// billed (submit, create, proxy) goes out on a connection of its own, and again only where the first is
 /// certain to have had no effect. Redirects are not followed, and the token goes to the base URL and

@@ -72,13 +72,13 @@ impl HttpApiBuilder {
         self
     }
 
-    /// How much of an answer is read.
+    /// How much of a response is read.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.settings.limits = limits;
         self
     }
 
-    /// How often and how soon a failed call is tried again.
+    /// How many retries a failed call gets, and after which delays.
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.settings.retry = policy;
         self
@@ -114,7 +114,7 @@ impl HttpApiBuilder {
         self
     }
 
-    /// Who is told of each try of each call; nobody unless set.
+    /// Who is told of each attempt of each call; nobody unless set.
     pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
         self.settings.observer = Some(observer);
         self

@@ -1,4 +1,4 @@
-//! The connections: made by the first call that needs them, shared by all clones.
+//! The `reqwest` clients: made by the first call that needs one, shared by all clones.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::error::BoxError;
 
-/// What a connection is for.
+/// What a client is used for.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Purpose {
     /// Calls that change nothing.

@@ -13,9 +13,9 @@ use crate::retry::RetryPolicy;
 pub struct Timeouts {
     /// Name lookup, TCP and TLS together; 5 s. A failure here is certain not to have sent anything.
     pub connect: Duration,
-    /// One try of a read, from connecting to the last byte; 20 s.
+    /// One attempt of a read, from connecting to the last byte; 20 s.
     pub read_attempt: Duration,
-    /// One try of a submit, create, update, delete or cancel; 60 s, as the service may wake up first.
+    /// One attempt of a submit, create, update, delete or cancel; 60 s, as the service may wake up first.
     pub write_attempt: Duration,
     /// A call through the instance proxy, retries included; 120 s.
     pub proxy: Duration,
@@ -44,7 +44,7 @@ impl Default for Timeouts {
     }
 }
 
-/// How much of an answer is read into memory.
+/// How much of a response is read into memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {

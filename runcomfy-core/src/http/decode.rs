@@ -1,4 +1,4 @@
-//! What the service answers, read into types. Pure: bytes in, values out.
+//! Responses decoded into types: bytes in, values out.
 
 use bytestring::ByteString;
 use serde::Deserialize;
@@ -66,10 +66,10 @@ pub(super) fn deployment(
     read.ok_or_else(|| context.malformed(&answer, "no deployment with a usable id"))
 }
 
-/// A deployment whose payload is still a part of the answer.
+/// A deployment whose payload is still a part of the response.
 type BorrowedDeployment<'json> = DecodedDeployment<&'json RawValue>;
 
-/// Keeps a payload as the part of the answer that it is.
+/// Keeps a payload as the part of the response that it is.
 fn payload_of<'json>(text: &'json ByteString) -> impl Fn(&'json RawValue) -> RawJson {
     |payload| RawJson::part(text, payload)
 }
@@ -187,7 +187,7 @@ impl DecodeContext<'_> {
         Ok(Value::String(String::from_utf8_lossy(&answer.body).into_owned()))
     }
 
-    /// An answer about the run `asked`, with its id. One that names another run is never passed off as
+    /// A response about the run `asked`, with its id. One that names another run is never passed off as
     /// this one's; neither is one that has none of the `known` fields.
     fn check_request_id(
         &self,

@@ -45,7 +45,7 @@ pub enum DownloadError {
         /// The HTTP status.
         status_code: u16,
     },
-    /// No answer, or not all of it, in time.
+    /// No response, or not all of it, in time.
     #[error("the file did not arrive in time")]
     TimedOut,
     /// No secure connection.
@@ -76,7 +76,7 @@ impl HttpApi {
     /// Fetches a file that a run made, such as [`OutputFile::url`](crate::request::OutputFile::url), into memory.
     ///
     /// Such files need no token, and none is sent, wherever the address leads. The service keeps them for
-    /// 7 days. One try within [`Timeouts::download`](super::Timeouts::download); redirects are not
+    /// 7 days. One attempt within [`Timeouts::download`](super::Timeouts::download); redirects are not
     /// followed. The address must be https; http is allowed where both it and this client's base URL are
     /// on the loopback, as with an emulator.
     ///

@@ -1,4 +1,4 @@
-//! What is sent: requests as the JSON that the service expects.
+//! Request bodies: requests encoded as the service's JSON.
 
 use bytes::Bytes;
 use serde::Serialize;

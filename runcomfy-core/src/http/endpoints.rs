@@ -1,4 +1,4 @@
-//! The trait's methods: which request each sends, and how its answer is read.
+//! The trait's methods: which request each sends, and how its response is read.
 
 use async_trait::async_trait;
 use reqwest::Method;

@@ -1,4 +1,4 @@
-//! Answers that say no: each shape of the service's errors, made into one `Error`.
+//! Error responses: each of the service's shapes becomes an `Error`.
 
 use std::collections::HashMap;
 
@@ -13,12 +13,12 @@ use crate::{
 };
 
 impl DecodeContext<'_> {
-    /// Passes an answer that is a success by its status.
+    /// Fails unless the status is a success.
     pub(super) fn check_status(&self, answer: &RawResponse) -> Result<(), Error> {
         if answer.is_success() { Ok(()) } else { Err(self.error_response(answer)) }
     }
 
-    /// Passes an answer that is a success by its status and does not hide an error in its body.
+    /// Fails unless the status is a success and the body holds no error.
     pub(super) fn check(&self, answer: &RawResponse) -> Result<(), Error> {
         self.check_status(answer)?;
         if hides_an_error(answer.json()) { Err(self.error_response(answer)) } else { Ok(()) }
@@ -79,8 +79,8 @@ impl DecodeContext<'_> {
         }
     }
 
-    /// `text` with the call's secrets made unreadable wherever they are repeated: whole or cut short, and
-    /// even with invisible characters strewn in.
+    /// Replaces the call's secrets in `text` by `***`: complete ones, prefixes of them, and those that are
+    /// interrupted by invisible characters.
     fn redacted(&self, text: &str) -> String {
         let visible: String = text.chars().filter(|c| !is_invisible(*c)).collect();
         let hidden = self.secrets.iter().fold(None, |hidden: Option<String>, secret| {
@@ -89,7 +89,7 @@ impl DecodeContext<'_> {
         hidden.unwrap_or_else(|| text.to_owned())
     }
 
-    /// Whether `text` repeats a secret of the call's.
+    /// Whether `text` contains a secret of the call, or a prefix of one.
     fn repeats(&self, text: &str) -> bool {
         self.secrets.iter().any(|secret| hide(secret, text).is_some())
     }
@@ -109,9 +109,9 @@ impl DecodeContext<'_> {
     }
 }
 
-/// `text` without a secret that is repeated in it; `None` where it is not.
+/// `text` with `secret` replaced; `None` if it does not contain it.
 fn hide(secret: &str, text: &str) -> Option<String> {
-    /// So much of it that whoever sees it knows whose it is. Of what is shorter, all.
+    /// A prefix of this many bytes identifies a secret. Shorter secrets must match completely.
     const TELLING: usize = 12;
     let start = secret.get(..TELLING).unwrap_or(secret);
     if start.is_empty() || !text.contains(start) {
@@ -127,8 +127,8 @@ fn hide(secret: &str, text: &str) -> Option<String> {
     Some(hidden + rest)
 }
 
-/// What an upstream text may have before the token is looked for in it: cutting it shorter first could
-/// leave half a token.
+/// The maximum length of a text in which secrets are searched. It is far longer than an error's message,
+/// because cutting a text before the search could leave half a secret.
 const MAX_TEXT_BYTES: usize = 1 << 20;
 
 /// The body of an error.
@@ -195,7 +195,7 @@ impl ErrorBody {
     }
 }
 
-/// A list of faults without the caller's own values, which validators repeat: they are long, and may be secret.
+/// A list of validation errors without the caller's values, because these are long and may be secret.
 fn without_input(detail: &Value) -> Value {
     let Value::Array(faults) = detail else { return detail.clone() };
     let mut faults = faults.clone();
@@ -207,19 +207,19 @@ fn without_input(detail: &Value) -> Value {
     Value::Array(faults)
 }
 
-/// Whether a body with a good status says that the call failed after all.
+/// Whether the body of a success says that the call failed.
 fn hides_an_error(json: &[u8]) -> bool {
-    /// Fields of an answer that is none.
+    /// Fields of a response that is none.
     const NORMAL: [&str; 7] =
         ["request_id", "id", "status", "outcome", "outputs", "output", "deployments"];
-    // Nearly all answers have no such word in them, nor an escape that could spell one.
+    // Nearly all responses have no such word in them, nor an escape that could spell one.
     let may_say = |word: &[u8]| memmem::find(json, word).is_some();
     if !json.starts_with(b"{") || !(may_say(b"error_") || may_say(b"\\u")) {
         return false;
     }
     // Raw values: a deployment's payload may be a megabyte.
     let Ok(map) = serde_json::from_slice::<HashMap<String, &RawValue>>(json) else { return false };
-    // A run that failed is an answer: it has a state, and says which run it is.
+    // A run that failed is a response: it has a state, and says which run it is.
     if map.contains_key("request_id") && map.contains_key("status") && map.contains_key("error") {
         return false;
     }
@@ -283,7 +283,7 @@ fn kind_of_status(status: u16) -> ErrorKind {
 /// What is known of the effect. Only what is certain counts as refused.
 fn outcome(answer: &RawResponse, code: Code, names_its_effect: bool) -> Outcome {
     match code {
-        // An answer that names what it made has made something, whatever else it says.
+        // A response that names what it made has made something, whatever else it says.
         _ if names_its_effect => Outcome::Unknown,
         // An internal error may come halfway through, whatever the status and headers beside it.
         Code::Known(ErrorKind::UpstreamUnavailable) => Outcome::Unknown,

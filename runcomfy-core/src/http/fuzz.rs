@@ -133,7 +133,7 @@ pub fn retry_after_header(bytes: &[u8]) {
 /// The caller's token, which no error may repeat.
 const SECRET: &str = "rc_CANARY_0123456789";
 
-/// An answer: a letter that says to what, the status, and the content type, up to the end of the line; what
+/// A response: a letter that says to what, the status, and the content type, up to the end of the line; what
 /// `Retry-After` says on the next; then the body. Gives the error that it is read as.
 pub fn upstream_reply(bytes: &[u8]) -> Option<Error> {
     let mut lines = bytes.splitn(3, |byte| *byte == b'\n');
@@ -183,7 +183,7 @@ pub fn repeated_token(bytes: &[u8]) -> Option<(Error, &'static str)> {
     Some((upstream_reply(&planted)?, &SECRET[..TELLING]))
 }
 
-/// What each call makes of an answer.
+/// What each call makes of a response.
 fn read(letter: u8, answer: RawResponse) -> Result<(), Error> {
     const OPERATIONS: [Operation; 10] = [
         Operation::ListDeployments,

@@ -1,4 +1,4 @@
-//! Updates of one deployment with one token take turns, as each reads the name that it sends.
+//! A lock per token and deployment, because an update reads the name that it then sends.
 
 use std::{
     collections::HashMap,

@@ -1,17 +1,17 @@
-//! Telling somebody what is sent.
+//! Observing attempts.
 
 use std::time::Duration;
 
 use crate::error::{Error, Operation};
 
-/// Told of each try of each call, for metrics; see [`HttpApiBuilder::observer`](super::HttpApiBuilder::observer).
+/// Told of each attempt of each call, for metrics; see [`HttpApiBuilder::observer`](super::HttpApiBuilder::observer).
 pub trait Observer: Send + Sync {
-    /// A try has ended. The call waits meanwhile: be quick. A try whose caller went away first is not told
+    /// An attempt has ended. The call waits meanwhile: be quick. An attempt whose caller went away first is not told
     /// of.
     fn tried(&self, tried: &Tried<'_>);
 }
 
-/// A try that has ended.
+/// An attempt that has ended.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Tried<'a> {
@@ -19,7 +19,7 @@ pub struct Tried<'a> {
     pub operation: Operation,
     /// From before connecting to the last byte, or to the failure.
     pub took: Duration,
-    /// Which try it was, from 1.
+    /// Which attempt it was, from 1.
     pub attempt: u32,
     /// Why it failed, if it did.
     pub error: Option<&'a Error>,

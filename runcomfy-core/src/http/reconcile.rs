@@ -1,4 +1,4 @@
-//! Writes whose answer was lost: what the service has now tells whether they took effect.
+//! Writes whose response was lost. Reading the resource back tells whether they took effect.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -21,14 +21,14 @@ use crate::{
     token::Token,
 };
 
-/// The attempts of one write that may be looked up, within one deadline.
+/// The attempts of one write, within one deadline.
 pub(super) struct WriteAttempts<'a> {
     state: &'a ClientState,
     token: &'a Token,
     deadline: Deadline,
     /// How often it was sent.
     count: u32,
-    /// The failure that left it open whether it took effect.
+    /// The failure after which it is unknown whether the write took effect.
     unresolved: Option<Error>,
 }
 
@@ -47,10 +47,10 @@ impl<'a> WriteAttempts<'a> {
         self.count < self.state.settings.retry.attempts.min(at_most)
     }
 
-    /// Takes the failure of a try, and waits a moment where it is to be looked up whether it took effect.
+    /// Records the failure of an attempt. `Ok`, after a delay, if the resource is to be read back.
     ///
     /// # Errors
-    /// What the whole call fails with, where looking is of no use or can't be afforded.
+    /// The error of the whole call, if reading back can't help or the deadline or retry budget forbid it.
     pub(super) async fn failed(&mut self, error: Error) -> Result<(), Error> {
         self.count += error.attempts();
         let stage = Stage::of(&error);
@@ -67,21 +67,21 @@ impl<'a> WriteAttempts<'a> {
         Ok(())
     }
 
-    /// The failure that left it open, where looking did not settle it either.
+    /// The error of the whole call if reading back did not tell whether the write took effect.
     pub(super) fn unknown_outcome(&self, operation: Operation) -> Error {
         let error =
             self.unresolved.clone().unwrap_or_else(|| Error::new(operation, ErrorKind::TimedOut));
         self.in_total(error)
     }
 
-    /// `error` as that of the whole call: a refusal now says nothing of an earlier try that may have got
-    /// through.
+    /// `error` as that of the whole call. Its outcome is unknown if an earlier attempt may have taken
+    /// effect, because a rejection of the last attempt does not undo it.
     fn in_total(&self, error: Error) -> Error {
         let error = if self.is_unresolved() { error.with_outcome(Outcome::Unknown) } else { error };
         error.with_attempts(self.count, self.deadline.started.elapsed())
     }
 
-    /// Reads what the service has now.
+    /// Reads the resource as it is now.
     pub(super) async fn read_back<T>(
         &self,
         call: &Call<'_>,
@@ -95,7 +95,7 @@ impl<'a> WriteAttempts<'a> {
 const MAX_ATTEMPTS: u32 = 3;
 
 impl HttpApi {
-    /// Deletes; after a lost answer, a deployment that is not there has been deleted.
+    /// Deletes a deployment. After a lost response, one that is not found counts as deleted.
     pub(super) async fn delete(&self, id: &DeploymentId) -> Result<Deleted, Error> {
         const OPERATION: Operation = Operation::DeleteDeployment;
         let url = self.deployment_url(id);
@@ -120,7 +120,8 @@ impl HttpApi {
         }
     }
 
-    /// Cancels; after a lost answer, the run's status says more than what a second cancellation is told.
+    /// Cancels a run. After a lost response its status decides, because a second cancellation is refused
+    /// whether or not the first took effect.
     pub(super) async fn cancel(
         &self,
         id: &DeploymentId,
@@ -141,7 +142,7 @@ impl HttpApi {
                 Ok(said) if !attempts.is_unresolved() || said.accepted() == Some(true) => {
                     return Ok(said);
                 }
-                // "Not cancellable" may be the doing of the try before.
+                // "Not cancellable" may be the doing of the attempt before.
                 Ok(said) => Some(said),
                 Err(error) => {
                     attempts.failed(error).await?;
@@ -165,8 +166,8 @@ impl HttpApi {
         }
     }
 
-    /// Creates. It is never sent again once it may have arrived; but then the deployments of that name are
-    /// listed in the error, for whoever decides what to do.
+    /// Creates a deployment. Once the request may have arrived it is never sent again. The error then lists
+    /// the deployments of that name, so that the caller can decide.
     pub(super) async fn create(&self, request: &CreateDeployment) -> Result<Deployment, Error> {
         const OPERATION: Operation = Operation::CreateDeployment;
         let url = self.deployments_url();

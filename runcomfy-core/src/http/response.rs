@@ -7,7 +7,7 @@ use bytestring::ByteString;
 
 use crate::{error::Operation, json::NonFinite};
 
-/// An answer as it came.
+/// A response as it came.
 #[derive(Debug)]
 pub(super) struct RawResponse {
     pub(super) status: u16,
@@ -48,7 +48,7 @@ impl RawResponse {
     }
 }
 
-/// What an answer is read for.
+/// What a response is read for.
 pub(super) struct DecodeContext<'a> {
     pub(super) operation: Operation,
     /// The caller's token and what else the call sent that is nobody's business, to be made unreadable

@@ -1,4 +1,4 @@
-//! What comes in pieces, gathered in one place.
+//! The buffer that a response body is read into.
 
 use bytes::Bytes;
 use memmap2::MmapMut;

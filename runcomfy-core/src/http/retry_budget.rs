@@ -1,4 +1,4 @@
-//! The tokens that second tries cost: a bucket for each caller, and one for all of them together.
+//! The retry budget of a client: a token bucket per API token, and one for all of them.
 
 use std::{
     collections::HashMap,
@@ -40,7 +40,7 @@ impl RetryBuckets {
         Self { settings, hasher: RandomState::new(), buckets: Mutex::new(buckets) }
     }
 
-    /// Pays for another try of this caller after a failure that got so far.
+    /// Pays for another attempt of this caller after a failure that got so far.
     ///
     /// # Errors
     /// How long until it could be paid for. Nothing is taken then.
@@ -119,7 +119,7 @@ mod tests {
         }
         assert_eq!(buckets.take(&one, Stage::Ambiguous), Err(Duration::from_secs(6)));
         buckets.take(&two, Stage::Ambiguous).unwrap();
-        // A refusal says that the service lives: another try costs less.
+        // A refusal says that the service lives: another attempt costs less.
         buckets.take(&one, Stage::Declined).unwrap();
         assert_eq!(buckets.take(&one, Stage::Declined), Err(Duration::from_secs(2)));
     }
@@ -162,7 +162,7 @@ mod tests {
             for _ in 0..600 * CALLS_PER_SECOND {
                 let caller = token(calls as usize % callers);
                 (calls, attempts) = (calls + 1, attempts + 1);
-                // Three tries each, as far as they can be paid for.
+                // Three attempts each, as far as they can be paid for.
                 attempts +=
                     (0..2).take_while(|_| buckets.take(&caller, stage).is_ok()).count() as u32;
                 advance(Duration::from_secs(1) / CALLS_PER_SECOND).await;

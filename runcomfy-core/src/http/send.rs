@@ -1,4 +1,4 @@
-//! The one place that sends: tries, deadlines, size caps, and what a broken connection means.
+//! Sends calls: attempts, deadlines, size limits.
 
 use std::time::Duration;
 
@@ -42,14 +42,14 @@ pub(super) struct Call<'a> {
     secrets: Vec<&'a str>,
 }
 
-/// When a call began and when it must be over. Made once, and never moved by a retry.
+/// When a call began and when it must end. Retries do not extend it.
 #[derive(Clone, Copy)]
 pub(super) struct Deadline {
     pub(super) started: Instant,
     pub(super) ends: Instant,
 }
 
-/// A try that failed, and how far it got.
+/// A failed attempt, and how far it got.
 struct FailedAttempt {
     error: Error,
     stage: Stage,
@@ -73,7 +73,7 @@ impl ClientState {
         Deadline { started, ends: after(started, total) }
     }
 
-    /// Sends `call` until it succeeds, can't, or the deadline is near, and reads the answer with `read`.
+    /// Sends `call` until it succeeds, can't, or the deadline is near, and reads the response with `read`.
     pub(super) async fn send<T>(
         &self,
         call: &Call<'_>,
@@ -138,7 +138,7 @@ impl ClientState {
         }
     }
 
-    /// `delay` where it ends before the deadline and the quota has room for another try. Where the quota
+    /// `delay` where it ends before the deadline and the quota has room for another attempt. Where the quota
     /// has none, the error says when it will.
     pub(super) fn within_budget(
         &self,
@@ -223,7 +223,7 @@ impl ClientState {
             (true, _) => limits.max_response_bytes,
         };
         let (mut body, end) = read_body::<ResponseBuffer>(&mut response, max, until).await;
-        // An error's status says enough where its body is broken.
+        // The status of an error response suffices if its body is incomplete.
         if success && let Err(body_error) = end {
             let permanent = matches!(body_error, BodyError::TooLarge);
             let error = match body_error {
@@ -237,7 +237,7 @@ impl ClientState {
             return Err(FailedAttempt { error, stage });
         }
         if end.is_err() {
-            // The cut may have gone through the caller's token, whose first half would not be recognised.
+            // An incomplete body may end within the token, and a prefix of it might not be recognised.
             body.truncate(body.len().saturating_sub(token.expose().len()));
         }
         let (body, non_finite) = without_non_finite(body.into());
@@ -283,7 +283,7 @@ impl<'a> Call<'a> {
         self
     }
 
-    /// What of it must not be shown, whoever repeats it.
+    /// Texts in the request that no error may contain.
     pub(super) fn secrets(mut self, secrets: Vec<&'a str>) -> Self {
         self.secrets = secrets;
         self
@@ -332,7 +332,7 @@ pub(super) enum BodyError {
     TooLarge,
 }
 
-/// What an answer may only announce is not made room for.
+/// What a response may only announce is not made room for.
 const MOST_RESERVED: usize = 16 * 1024 * 1024;
 
 /// Reads at most `max` bytes, counted after decompression: what came, and whether that is all.

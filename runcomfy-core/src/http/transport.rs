@@ -1,4 +1,4 @@
-//! What a broken connection means: what sort of failure it is, and whether the request can have left.
+//! Errors below HTTP: their kind, and whether the request can have been sent.
 
 use std::{error::Error as StdError, io};
 

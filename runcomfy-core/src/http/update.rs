@@ -1,4 +1,4 @@
-//! Updates: the name that each must have, whose turn it is, and what became of one whose answer was lost.
+//! Updates: each sends the name, they are serialised per deployment, and a lost response is reconciled.
 
 use reqwest::Method;
 use tokio::time::timeout_at;
@@ -21,7 +21,7 @@ const OPERATION: Operation = Operation::UpdateDeployment;
 const MAX_ATTEMPTS: u32 = 2;
 
 impl HttpApi {
-    /// Updates; after a lost answer, the deployment is read and compared with what was asked for.
+    /// Updates; after a lost response, the deployment is read and compared with what was asked for.
     pub(super) async fn update(
         &self,
         id: &DeploymentId,

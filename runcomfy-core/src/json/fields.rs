@@ -79,7 +79,7 @@ impl Fields {
     }
 }
 
-/// Declares how an answer type reads from and writes to a JSON object: its fields by name, each with
+/// Declares how a response type reads from and writes to a JSON object: its fields by name, each with
 /// the [`Fields`] method that takes it, and `extra` for the rest.
 macro_rules! object {
     ($type:ident { $($field:ident: $take:ident),* $(,)? }) => {

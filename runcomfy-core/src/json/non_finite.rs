@@ -1,8 +1,8 @@
-//! Numbers that Python writes and JSON does not have.
+//! `NaN` and `Infinity`, which Python writes and JSON does not have.
 
 use std::fmt;
 
-/// Where an answer had `NaN`, `Infinity` or `-Infinity`. ComfyUI and other programs in Python write them,
+/// Where a response had `NaN`, `Infinity` or `-Infinity`. ComfyUI and other programs in Python write them,
 /// JSON has no such numbers, and so each of them is `null` in the value beside this.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NonFinite {
@@ -64,7 +64,7 @@ mod reading {
     /// The same JSON with `null` for each such number. `None` where there is none, and where the rest is no
     /// JSON either.
     pub(crate) fn replace_non_finite(json: &[u8]) -> Option<(Vec<u8>, NonFinite)> {
-        // Nearly all answers have neither word.
+        // Nearly all responses have neither word.
         if memmem::find(json, WORDS[0]).is_none() && memmem::find(json, WORDS[1]).is_none() {
             return None;
         }
@@ -168,7 +168,7 @@ mod reading {
     }
 
     impl NonFinite {
-        /// Those within the part of an answer at `prefix`, with their paths from there.
+        /// Those within the part of a response at `prefix`, with their paths from there.
         pub(crate) fn within(&self, prefix: &str) -> Option<Self> {
             let paths: Vec<String> = self
                 .paths

@@ -10,7 +10,7 @@ use serde_json::{Value, value::RawValue};
 /// A JSON document kept as the text it came as: every digit, key and space of it.
 ///
 /// A workflow can be a megabyte; most callers hand it on or read a part of it, so it is parsed only
-/// when asked. What came in an answer is a part of that answer's bytes and keeps all of them in memory.
+/// when asked. What came in a response is a part of that response's bytes and keeps all of them in memory.
 /// `Debug` prints its length, as it may hold pictures and prompts.
 #[derive(Clone)]
 pub struct RawJson(Text);
@@ -18,7 +18,7 @@ pub struct RawJson(Text);
 #[derive(Clone)]
 enum Text {
     Own(Box<RawValue>),
-    /// Of an answer, and well-formed.
+    /// Of a response, and well-formed.
     Part(ByteString),
 }
 

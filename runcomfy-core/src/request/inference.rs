@@ -167,9 +167,9 @@ pub struct Submission {
     pub result_url: Option<String>,
     /// Where the service says it is cancelled.
     pub cancel_url: Option<String>,
-    /// Every other field of the answer.
+    /// Every other field of the response.
     pub extra: Map<String, Value>,
-    /// Where the answer had numbers that JSON does not have; they are null in the other fields.
+    /// Where the response had numbers that JSON does not have; they are null in the other fields.
     pub non_finite: Option<NonFinite>,
 }
 
@@ -207,7 +207,7 @@ object!(Accepted {
 });
 
 impl Submission {
-    /// Takes an answer apart; `None` where it names no usable request id.
+    /// Takes a response apart; `None` where it names no usable request id.
     #[must_use]
     pub fn from_map(map: Map<String, Value>) -> Option<Self> {
         let Accepted { request_id, status_url, result_url, cancel_url, extra, non_finite } =

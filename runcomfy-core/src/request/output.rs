@@ -91,7 +91,7 @@ impl RequestResult {
         texts
     }
 
-    /// Why it failed. `None` where the answer carries no error.
+    /// Why it failed. `None` where the response carries no error.
     ///
     /// Takes the list of `{errorCode, error, debugInfo}`, the object with `type` and `message`,
     /// ComfyUI's own error, and plain text.

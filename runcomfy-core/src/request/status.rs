@@ -1,4 +1,4 @@
-//! What the service says of a run, from the queue to its end.
+//! The status and the result of a run.
 
 use std::fmt;
 
@@ -21,9 +21,9 @@ pub struct RequestStatus {
     pub queue_position: Option<i64>,
     /// The machine it runs on, once it has one.
     pub instance_id: Option<InstanceId>,
-    /// Every other field of the answer, and any of the above that came with another type.
+    /// Every other field of the response, and any of the above that came with another type.
     pub extra: Map<String, Value>,
-    /// Where the answer had numbers that JSON does not have; they are null in the other fields.
+    /// Where the response had numbers that JSON does not have; they are null in the other fields.
     pub non_finite: Option<NonFinite>,
 }
 
@@ -41,7 +41,7 @@ impl RequestStatus {
     }
 }
 
-/// What came of a run. Addresses of files may be signed, so `Debug` shows only which nodes made something.
+/// The result of a run. Addresses of files may be signed, so `Debug` shows only which nodes made something.
 #[derive(Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct RequestResult {
@@ -61,9 +61,9 @@ pub struct RequestResult {
     pub instance_id: Option<InstanceId>,
     /// Why it failed, in any of the service's shapes; see [`failure`](Self::failure).
     pub error: Option<Value>,
-    /// Every other field of the answer, and any of the above that came with another type.
+    /// Every other field of the response, and any of the above that came with another type.
     pub extra: Map<String, Value>,
-    /// Where the answer had numbers that JSON does not have; they are null in the other fields.
+    /// Where the response had numbers that JSON does not have; they are null in the other fields.
     pub non_finite: Option<NonFinite>,
 }
 
@@ -119,14 +119,14 @@ pub struct Cancellation {
     /// The run's own status as it was read afterwards, where an answer to the cancellation was lost. Then
     /// this is the truth: a second cancellation is refused whether or not the first got through.
     pub observed_status: Option<String>,
-    /// Every other field of the answer.
+    /// Every other field of the response.
     pub extra: Map<String, Value>,
-    /// Where the answer had numbers that JSON does not have; they are null in the other fields.
+    /// Where the response had numbers that JSON does not have; they are null in the other fields.
     pub non_finite: Option<NonFinite>,
 }
 
 impl Cancellation {
-    /// Whether the service took the cancellation on. `None` where neither its answer nor the run says.
+    /// Whether the service took the cancellation on. `None` where neither its response nor the run says.
     #[must_use]
     pub fn accepted(&self) -> Option<bool> {
         if let Some(observed) = &self.observed_status {

@@ -1,4 +1,4 @@
-//! How many second tries there may be over all calls: buckets of tokens, without a clock or a network.
+//! How many retries there may be over all calls: a token bucket, without a clock or a network.
 
 #[cfg(feature = "http")]
 use std::time::Duration;
@@ -9,12 +9,11 @@ use tokio::time::Instant;
 #[cfg(feature = "http")]
 use super::Stage;
 
-/// How many tries beyond the first there may be over all calls, so that an outage is not made worse.
+/// How many retries there may be over all calls, because retries make an outage worse.
 ///
-/// Each such try takes tokens from two buckets: that of the caller (whoever acts with the same token) and
-/// one that all callers of a client and its clones share. Successes and time give tokens back. While a
-/// bucket lacks them there is no second try: the call fails at once, and its error says in `retry_after`
-/// when there would be one again.
+/// Each retry takes tokens from two buckets: one per API token, and one that a client and all its clones
+/// share. Successes and time refill them. While a bucket has too few tokens there are no retries: the call
+/// fails after its first attempt, and the error's `retry_after` says when a retry would be possible again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RetryQuota {
@@ -22,9 +21,9 @@ pub struct RetryQuota {
     pub per_caller: u32,
     /// What the bucket of all callers holds; 500.
     pub in_all: u32,
-    /// What a try costs after the service refused the one before for now; 5.
+    /// What an attempt costs after the service refused the one before for now; 5.
     pub refused_cost: u32,
-    /// What a try costs after any other failure; 14.
+    /// What an attempt costs after any other failure; 14.
     pub other_cost: u32,
     /// What a success gives back; 1.
     pub refund: u32,
@@ -33,7 +32,7 @@ pub struct RetryQuota {
 }
 
 impl Default for RetryQuota {
-    /// 50 and 500 tokens; 5 for a try after a refusal, 14 for any other; 1 back for a success and for a
+    /// 50 and 500 tokens; 5 for an attempt after a refusal, 14 for any other; 1 back for a success and for a
     /// second.
     fn default() -> Self {
         Self {
@@ -48,13 +47,13 @@ impl Default for RetryQuota {
 }
 
 impl RetryQuota {
-    /// Tries that cost nothing.
+    /// Attempts that cost nothing.
     #[must_use]
     pub fn unlimited() -> Self {
         Self { refused_cost: 0, other_cost: 0, ..Self::default() }
     }
 
-    /// What another try costs after a failure that got so far.
+    /// What another attempt costs after a failure that got so far.
     #[cfg(feature = "http")]
     pub(crate) fn cost(&self, stage: Stage) -> u32 {
         if stage == Stage::Declined { self.refused_cost } else { self.other_cost }

@@ -1,22 +1,22 @@
-//! Whether a failed call may be sent again: how far it got, and what repeating it may cost. A table.
+//! Whether a failed call may be sent again: a table of how far it got and what repeating it may cost.
 
 use crate::error::{CallKind, Error, ErrorKind, Outcome, Retry};
 
-/// How far a failed try got.
+/// How far a failed attempt got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
-    /// Nothing left this machine, and the way may be open the next time.
+    /// Nothing left this machine, and the next attempt may succeed.
     NotSent,
-    /// The service had it and declined it for now.
+    /// The service received it and declined it for now.
     Declined,
-    /// It may have arrived and taken effect: no answer, half of one, or a server's error. A good status
-    /// whose body is of no use is one of these too: what was done is done, but nobody knows what.
+    /// It may have arrived and taken effect: no response, an incomplete one, or a server error. Also a
+    /// success whose body can't be decoded, because what it did is unknown.
     Ambiguous,
-    /// The same, and what came back was no HTTP.
+    /// Like `Ambiguous`, and what came back was not HTTP.
     NotHttp,
-    /// The same, and another try would bring the same answer: a redirect, or more than is read.
+    /// Like `Ambiguous`, and another attempt would get the same response: a redirect, or one that is too large.
     Permanent,
-    /// It was answered, and the answer would be the same again.
+    /// A response that another attempt would get again.
     Final,
 }
 
@@ -33,7 +33,7 @@ pub(crate) enum Next {
 }
 
 impl Stage {
-    /// How far the try got that failed so.
+    /// How far an attempt got that failed with `error`.
     pub(crate) fn of(error: &Error) -> Self {
         match error.kind() {
             ErrorKind::ProxyUnavailable
@@ -41,7 +41,7 @@ impl Stage {
             | ErrorKind::TimedOut
             | ErrorKind::UpstreamProtocol
             | ErrorKind::UpstreamUnavailable => {}
-            // A certificate or a password stays wrong although nothing was sent.
+            // A wrong certificate or password is still wrong in the next attempt.
             ErrorKind::Conflict
             | ErrorKind::DeploymentDisabled
             | ErrorKind::InsufficientFunds
@@ -69,7 +69,7 @@ impl Stage {
         match (self, kind) {
             (Self::NotSent, _) => Next::Repeat,
             (Self::Declined, CallKind::Read | CallKind::Idempotent) => Next::Repeat,
-            // A service that refuses twice means it.
+            // A second refusal is taken as final, because each attempt may be billed.
             (Self::Declined, CallKind::Paid) => Next::RepeatOnce,
             (Self::Ambiguous, CallKind::Read) => Next::Repeat,
             (Self::NotHttp, CallKind::Read) => Next::RepeatOnce,
@@ -77,7 +77,7 @@ impl Stage {
             (Self::Ambiguous | Self::NotHttp | Self::Permanent, CallKind::Idempotent) => {
                 Next::ReadBack
             }
-            // A second one could be a second bill.
+            // A second call could be billed a second time.
             (Self::Ambiguous | Self::NotHttp | Self::Permanent, CallKind::Paid) => Next::GiveUp,
             (Self::Final, _) => Next::GiveUp,
         }

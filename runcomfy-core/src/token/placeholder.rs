@@ -1,4 +1,4 @@
-//! Texts that stand in configurations until somebody puts a token in their place.
+//! Recognises the placeholders of configuration files.
 
 /// Whether `text` looks like one of these. A token is opaque, so this holds back: it takes what no token is
 /// made of, and words that say what belongs there. One digit among letters is enough for it to keep out.

@@ -37,7 +37,7 @@ impl<A: RunComfyApi> Wait<A> {
         self
     }
 
-    /// Of a run whose submit was answered just now, so that there can be no news of it yet: the first look
+    /// Of a run whose submit was answered just now, so that there can be no news of it yet: the first poll
     /// comes after the usual time between two, or shortly before the deadline, instead of at once.
     #[must_use]
     pub fn just_submitted(mut self) -> Self {

@@ -11,9 +11,9 @@ use crate::{
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum WaitEvent {
-    /// The state or the place in the queue changed. The first look counts as a change.
+    /// The state or the place in the queue changed. The first poll counts as a change.
     Changed(RequestStatus),
-    /// A look failed; the wait goes on.
+    /// A poll failed; the wait goes on.
     LookFailed(Error),
     /// The wait is over.
     Ended(WaitEnd),
@@ -48,7 +48,7 @@ pub struct Finished {
 pub struct TimedOut {
     /// The last status seen, if any.
     pub last_status: Option<RequestStatus>,
-    /// Why the last look failed, if it did.
+    /// Why the last poll failed, if it did.
     pub last_error: Option<Error>,
     /// How often the status was asked for.
     pub polls: u32,

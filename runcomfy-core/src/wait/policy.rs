@@ -1,45 +1,47 @@
-//! How long to wait, and how often to look: arithmetic.
+//! How long to wait, and how often to poll: arithmetic.
 
 use std::time::Duration;
 
 use crate::request::RequestState;
 
-/// How long to wait, and how often to look.
+/// How long to wait, and how often to poll.
+/// Polls are frequent while a run is young and rarer as it ages, so that the end of a short run is known within
 ///
 /// Polls are frequent while a run is young and rarer as it ages, so that the end of a short run is known within
-/// seconds and an hour costs under 300 looks.
+/// Intervals grow with the age of a run, so that the end of a short run is known within seconds and an hour
+/// costs fewer than 300 polls.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct WaitPolicy {
-    /// When to stop waiting, kept exactly; `None` waits for ever. Zero looks once, for as long as single
-    /// calls may take.
+    /// When to stop waiting, kept exactly; `None` waits without end. Zero polls once, for as long as a single
+    /// call may take.
     pub timeout: Option<Duration>,
-    /// The shortest time between two looks where it is not known how long the deployment's runs take.
+    /// The shortest interval between polls while the durations of the deployment's runs are unknown.
     pub shortest: Duration,
-    /// The shortest time between two looks where it is known, as [`SharedWaits`](super::SharedWaits) may.
+    /// The shortest interval once [`SharedWaits`](super::SharedWaits) knows such durations.
     pub shortest_when_known: Duration,
-    /// The shortest time between two looks while the run is in queue.
+    /// The shortest interval between polls while the run is in queue.
     pub shortest_in_queue: Duration,
-    /// The longest time between two looks; doubled after half an hour.
+    /// The longest interval between polls; doubled after half an hour.
     pub longest: Duration,
-    /// The time between two looks as a share of the time waited so far; of that beyond the first half minute
-    /// while the run is in progress.
+    /// The interval as a share of the time waited so far; while the run is in progress, of the time beyond the
+    /// first 30 s.
     pub growth: f64,
-    /// How far that is varied at random, as a share of it, so that many who wait don't look together. The first
-    /// look of a wait that begins with the submit, half as far again.
+    /// How far that is varied at random, as a share of it, so that many who wait don't poll together. The first
+    /// poll of a wait that begins with the submit, half as far again.
     pub jitter: f64,
-    /// How long "not found" is taken for a run that the service does not know yet.
+    /// How long "not found" is taken to mean that the service does not know the run yet.
     pub not_found_grace: Duration,
 }
 
 impl Default for WaitPolicy {
-    /// 300 s; a look after 2.9 s (2 s in queue, 500 ms where it is known how long runs take), then
+    /// 300 s; a poll after 2.9 s (2 s in queue, 500 ms where it is known how long runs take), then
     /// after a tenth of the time waited, at most 15 s, all varied by a fifth; 10 s of patience with "not
     /// found".
     fn default() -> Self {
         Self {
             timeout: Some(Duration::from_secs(300)),
-            // With the variation, an end is known as soon as by a look every 3 s.
+            // With the variation, an end is known as soon as by a poll every 3 s.
             shortest: Duration::from_millis(2900),
             shortest_when_known: Duration::from_millis(500),
             shortest_in_queue: Duration::from_secs(2),
@@ -58,7 +60,7 @@ impl WaitPolicy {
         Self { timeout: Some(timeout), ..Self::default() }
     }
 
-    /// The time to the next look where nothing is known of other runs, before jitter; never under 10 ms.
+    /// The time to the next poll where nothing is known of other runs, before jitter; never under 10 ms.
     #[must_use]
     pub fn interval(&self, waited: Duration, state: RequestState) -> Duration {
         // Most runs are over by then, and a machine that has to start takes minutes.
@@ -72,7 +74,7 @@ impl WaitPolicy {
         grown.min(self.longest(waited)).max(shortest).max(SHORTEST_EVER)
     }
 
-    /// The longest time between two looks after so long a wait.
+    /// The longest time between two polls after so long a wait.
     pub(super) fn longest(&self, waited: Duration) -> Duration {
         const LONG: Duration = Duration::from_secs(30 * 60);
         if waited > LONG { self.longest.saturating_mul(2) } else { self.longest }
@@ -106,7 +108,7 @@ impl WaitPolicy {
     }
 }
 
-/// Polls closer together than this would ask a service without end that answers at once.
+/// Polls closer together than this would ask a service without end that responses at once.
 const SHORTEST_EVER: Duration = Duration::from_millis(10);
 
 /// `duration` times `factor`; what can't be held is as long as can be, what is no number is no change.
@@ -123,7 +125,7 @@ pub(super) fn scaled(duration: Duration, factor: f64) -> Duration {
 mod tests {
     use super::*;
 
-    /// How many looks a run of this length takes, all of it in progress, without jitter.
+    /// How many polls a run of this length takes, all of it in progress, without jitter.
     fn looks(seconds: u64) -> u32 {
         let (policy, mut waited, mut looks) = (WaitPolicy::default(), Duration::ZERO, 1);
         while waited < Duration::from_secs(seconds) {

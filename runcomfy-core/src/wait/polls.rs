@@ -1,4 +1,4 @@
-//! Looking at a run: what an answer means for the wait, and when to look again.
+//! Polling a run: what a response means for the wait, and when to poll again.
 
 use std::{future::Future, time::Duration};
 
@@ -11,7 +11,7 @@ use crate::{
     request::{RequestResult, RequestState, RequestStatus},
 };
 
-/// The looks at one run.
+/// The polls of one run.
 pub(super) struct Polls<A> {
     wait: Wait<A>,
     /// How many there were.
@@ -20,15 +20,15 @@ pub(super) struct Polls<A> {
     not_found_since: Option<Instant>,
 }
 
-/// What a look came to.
+/// The result of a poll.
 pub(super) enum PollOutcome {
     /// The run goes on.
     Running(RequestStatus),
     /// The run is over.
     Ended(RequestStatus),
-    /// Nothing was seen; when to look again.
+    /// The poll failed. Holds the delay before the next one.
     Failed(Error, Duration),
-    /// There is no point in looking again.
+    /// Further polls are pointless.
     Final(Error),
 }
 
@@ -50,7 +50,7 @@ impl<A: RunComfyApi> Polls<A> {
         let usual = policy.interval(Duration::ZERO, RequestState::InProgress);
         let latest = policy.timeout.map(|timeout| timeout.saturating_sub(reserve(Duration::ZERO)));
         match latest {
-            // Whoever waits no longer than that looks once.
+            // A wait that waits no longer than that polls once.
             Some(latest) if latest <= usual => latest,
             _ => policy.spread(usual, random).min(latest.unwrap_or(Duration::MAX)),
         }
@@ -61,13 +61,13 @@ impl<A: RunComfyApi> Polls<A> {
         self.wait.just_submitted
     }
 
-    /// Asks. Dropping it leaves all as it is.
+    /// Polls the status. Dropping the future has no effect on the run.
     pub(super) async fn ask(&mut self) -> Result<RequestStatus, Error> {
         self.polls += 1;
         self.wait.api.get_request_status(&self.wait.deployment_id, &self.wait.request_id).await
     }
 
-    /// What the answer to the look at `at` means.
+    /// What the response to the poll at `at` means.
     pub(super) fn interpret(
         &mut self,
         answer: Result<RequestStatus, Error>,
@@ -92,7 +92,7 @@ impl<A: RunComfyApi> Polls<A> {
         PollOutcome::Failed(self.with_ids(error), pause)
     }
 
-    /// Gets the result, asking up to `tries` times: some services say "completed" a moment before it is
+    /// Gets the result, asking up to `attempts` times: some services say "completed" a moment before it is
     /// there.
     pub(super) async fn result(
         &self,
@@ -148,7 +148,7 @@ pub(super) fn timed_out_error() -> Error {
     Error::new(Operation::GetRequestResult, ErrorKind::TimedOut)
 }
 
-/// How long before its deadline a wait looks for the last time, where a look takes `took`: it has to be
+/// How long before its deadline a wait polls for the last time, where a poll takes `took`: it has to be
 /// back in time.
 pub(super) fn reserve(took: Duration) -> Duration {
     const LEAST: Duration = Duration::from_millis(100);
@@ -156,7 +156,7 @@ pub(super) fn reserve(took: Duration) -> Duration {
     (took * 2).clamp(LEAST, MOST)
 }
 
-/// Whether a person would call it a change.
+/// Whether state, queue position or instance differ.
 pub(super) fn status_changed(last: Option<&RequestStatus>, now: &RequestStatus) -> bool {
     last.is_none_or(|last| {
         (&last.status, last.queue_position, &last.instance_id)

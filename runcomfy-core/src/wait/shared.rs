@@ -1,4 +1,4 @@
-//! Many who wait for the same run, and one who looks.
+//! Waits that share one poller per run.
 
 mod poller;
 mod registry;
@@ -25,13 +25,12 @@ use self::{
 use super::{builder::Wait, event::WaitEvent, polls::Polls};
 use crate::{api::RunComfyApi, error::Error};
 
-/// Waits that share their looks: however many wait for one run on behalf of one caller, it is asked after as
-/// if one did.
+/// Waits that share their polls: one poller serves all waits of a caller for the same run.
 ///
 /// `C` tells callers apart, such as a hash of a token. Waits of different callers share nothing; those of one
 /// caller must be made with an `api` of the same account, as any of them may do the asking.
 ///
-/// They also share what they learn: how long a caller's last runs of a deployment took tells when to look at the
+/// They also share what they learn: how long a caller's last runs of a deployment took tells when to poll the
 /// next. It is kept for the 1,024 deployments last waited for, in memory alone.
 ///
 /// Cheap to clone: clones share everything. Polls are made by a task on the tokio runtime in which the
@@ -47,7 +46,7 @@ use crate::{api::RunComfyApi, error::Error};
 /// let mut events = std::pin::pin!(waits.events("alice", wait));
 /// while let Some(event) = events.next().await {
 ///     if let Ok(WaitEvent::Ended(WaitEnd::Finished(finished))) = event {
-///         println!("{:?} after {} looks", finished.status.status, finished.polls);
+///         println!("{:?} after {} polls", finished.status.status, finished.polls);
 ///     }
 /// }
 /// # }
@@ -64,7 +63,7 @@ impl<C: Clone + Eq + Hash + Send + Sync + 'static> SharedWaits<C> {
     /// What happens while `caller` waits, as [`Wait::events`] tells it; the time runs from this call. That
     /// the run is over is a change like any other, told before the end, which brings the result.
     ///
-    /// How often the run is looked at goes by the policy of whoever began to wait for it first, by the age of
+    /// How often the run is polled goes by the policy of the first wait for it, by the age of
     /// the youngest wait, and by how long the caller's runs of this deployment took before. Each has its own deadline, kept exactly. A wait of no time asks for itself.
     /// Dropping the stream ends this wait, and leaves the run and the others alone.
     ///
@@ -89,7 +88,7 @@ impl<C: Clone + Eq + Hash + Send + Sync + 'static> SharedWaits<C> {
         })
     }
 
-    /// Finds the run's poller, or makes one.
+    /// Joins the run's poller, or starts one.
     fn join<A: RunComfyApi + 'static>(&self, caller: C, wait: Wait<A>) -> Waiter<A> {
         let now = Instant::now();
         let key = (caller, wait.deployment_id.clone(), wait.request_id.clone());
@@ -118,13 +117,13 @@ impl<C: Clone + Eq + Hash + Send + Sync + 'static> SharedWaits<C> {
 }
 
 impl<C> SharedWaits<C> {
-    /// How many runs are looked at now.
+    /// How many runs are polled now.
     #[must_use]
     pub fn pollers(&self) -> usize {
         self.0.runs().len()
     }
 
-    /// How often a run has been looked at so far, those of waits of no time aside.
+    /// How often a run has been polled so far, those of waits of no time aside.
     #[must_use]
     pub fn polls(&self) -> u64 {
         self.0.polls.load(Ordering::Relaxed)

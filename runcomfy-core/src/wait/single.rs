@@ -1,4 +1,4 @@
-//! One wait that looks for itself.
+//! A wait that polls for itself.
 
 use std::time::{Duration, SystemTime};
 
@@ -17,7 +17,7 @@ use crate::{api::RunComfyApi, error::Error, request::RequestStatus};
 impl<A: RunComfyApi> Wait<A> {
     /// Waits until the run is over and gets its result, or until the time is up.
     ///
-    /// A run that failed, and a time that ran out, are no errors: see [`WaitEnd`]. A look that fails
+    /// A run that failed, and a time that ran out, are no errors: see [`WaitEnd`]. A poll that fails
     /// does not end the wait either.
     ///
     /// # Errors
@@ -32,7 +32,7 @@ impl<A: RunComfyApi> Wait<A> {
         }
     }
 
-    /// The same as a stream, whose time runs from this call: every change of state, every look that failed, and the end, which is last.
+    /// The same as a stream, whose time runs from this call: every change of state, every poll that failed, and the end, which is last.
     ///
     /// The stream ends after [`WaitEvent::Ended`] or the first `Err`, whose kinds are those of
     /// [`finish`](Self::finish).
@@ -56,7 +56,7 @@ pub(super) struct SingleWait<A> {
     over: bool,
 }
 
-/// When to look next where the clock can't say.
+/// When to poll next where the clock can't say.
 const A_YEAR: Duration = Duration::from_secs(365 * 86_400);
 
 impl<A: RunComfyApi> SingleWait<A> {
@@ -87,7 +87,7 @@ impl<A: RunComfyApi> SingleWait<A> {
             if self.polls.polls > 0 && self.deadline.is_some_and(|deadline| polled_at >= deadline) {
                 return Ok(Some(self.timed_out()));
             }
-            // A wait of no time still looks once, for as long as a single call may take.
+            // A wait of no time still polls once, for as long as a single call may take.
             let deadline = self.deadline.filter(|_| !self.polls_once());
             let Some(answer) = within(deadline, self.polls.ask()).await else {
                 return Ok(Some(self.timed_out()));
@@ -148,13 +148,13 @@ impl<A: RunComfyApi> SingleWait<A> {
         })))
     }
 
-    /// Sets the next look `interval` from now, or a last one shortly before the deadline.
+    /// Sets the next poll `interval` from now, or a last one shortly before the deadline.
     fn plan(&mut self, polled_at: Instant, interval: Duration) {
         let now = Instant::now();
         let planned = now.checked_add(interval);
         self.next_poll = planned.or(self.deadline).unwrap_or(now + A_YEAR);
         let Some(deadline) = self.deadline else { return };
-        // Long enough for a look like the last one, as far as that leaves room for looks at all: one that
+        // Long enough for a poll like the last one, as far as that leaves room for polls at all: one that
         // was slow must not be the only one.
         let reserve = reserve(now - polled_at);
         if self.next_poll + reserve > deadline {

@@ -1,10 +1,10 @@
-//! Sleeping, and noticing that the machine slept meanwhile.
+//! Sleeping until a time, and noticing that the machine was suspended meanwhile.
 
 use std::time::{Duration, SystemTime};
 
 use tokio::time::{self, Instant};
 
-/// How long a sleep goes on before it looks at the clock on the wall.
+/// How long a sleep goes on before it polls at the clock on the wall.
 const SLICE: Duration = Duration::from_secs(5);
 /// How far that clock may run ahead in a slice before something is behind it.
 const GAP: Duration = Duration::from_secs(5);
@@ -35,7 +35,7 @@ mod tests {
 
     const HOUR: Duration = Duration::from_secs(3600);
 
-    /// A clock that is an hour ahead each time somebody looks.
+    /// A clock that is an hour ahead each time somebody polls.
     fn leaping() -> SystemTime {
         static LOOKS: AtomicU64 = AtomicU64::new(0);
         let hours = LOOKS.fetch_add(1, Ordering::Relaxed);

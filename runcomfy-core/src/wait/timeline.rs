@@ -1,4 +1,4 @@
-//! When a run worked, as far as looks and its result tell: on this machine's clock, in spans on the service's.
+//! When a run was in progress, as far as polls and its result tell.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::request::{RequestResult, RequestState};
 
-/// What is known of when a run worked.
+/// What is known of when a run was in progress.
 #[derive(Debug)]
 pub(super) struct Timeline {
     submitted: Option<Instant>,
@@ -53,7 +53,7 @@ impl Timeline {
         let ended = self
             .submitted
             .and_then(|submitted| submitted.checked_add(span(result)?))
-            // Whatever the service's clock says, the end lies between two looks.
+            // Whatever the service's clock says, the end lies between two polls.
             .map_or_else(|| between(going, over), |ended| ended.max(going).min(over));
         let length = ended.saturating_duration_since(began);
         (self.vague <= length / 4).then_some(length)

@@ -1,4 +1,4 @@
-//! Changes laid over a workflow for one request.
+//! Overrides of a workflow's inputs for one request.
 
 use std::fmt;
 

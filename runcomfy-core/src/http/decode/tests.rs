@@ -1,4 +1,4 @@
-//! Tables: what each answer is read as.
+//! Tables: what each response is read as.
 
 use std::time::Duration;
 

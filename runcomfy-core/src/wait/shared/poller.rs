@@ -1,4 +1,4 @@
-//! Who looks, for all who wait.
+//! Polls a run for all its waiters.
 
 use std::{
     hash::Hash,
@@ -29,7 +29,7 @@ pub(super) struct Poller<A, C: Eq + Hash> {
     key: RunKey<C>,
     run: Arc<Run>,
     polls: Polls<A>,
-    /// When the last look began and what state it saw, where it saw one.
+    /// When the last poll began and what state it saw, where it saw one.
     last: Option<(Instant, Option<RequestState>)>,
     next_poll: Instant,
     /// Until when the service asked to be left alone.
@@ -93,7 +93,7 @@ impl<A: RunComfyApi, C: Eq + Hash> Poller<A, C> {
             let answer = tokio::select! {
                 biased;
                 answer = self.polls.ask() => answer,
-                // Somebody who comes just now finds the look still to be made.
+                // Somebody who comes just now finds the poll still to be made.
                 () = run.observed.closed() => continue,
             };
             self.registry.polls.fetch_add(1, Ordering::Relaxed);
@@ -123,12 +123,12 @@ impl<A: RunComfyApi, C: Eq + Hash> Poller<A, C> {
                 return;
             }
             self.last = Some((began, state));
-            // Who came during the look and wants another has left word.
+            // Who came during the poll and wants another has left word.
             self.next_poll = after(pause);
         }
     }
 
-    /// The time to the next look at a run that was in this state at `at`, varied by `random`.
+    /// The time to the next poll a run that was in this state at `at`, varied by `random`.
     fn pause(&self, state: RequestState, at: Instant, random: f64) -> Duration {
         let policy = self.polls.policy();
         let waited = at.saturating_duration_since(self.run.current_demand().since);
@@ -139,9 +139,9 @@ impl<A: RunComfyApi, C: Eq + Hash> Poller<A, C> {
             .unwrap_or_else(|| policy.jittered(self.scaled_interval(usual, waited), random))
     }
 
-    /// The time to the next look where nothing is known yet. Whichever of these runs ends first tells when to look at
-    /// the others: where there are many, each is looked at less until then. Where there are few, more, while they
-    /// are young: that makes up for the look that a wait which begins with the submit does not begin with.
+    /// The time to the next poll where nothing is known yet. Whichever of these runs ends first tells when to poll
+    /// the others: where there are many, each is polled less until then. Where there are few, more, while they
+    /// are young: that makes up for the poll that a wait which begins with the submit does not begin with.
     fn scaled_interval(&self, usual: Duration, waited: Duration) -> Duration {
         const YOUNG: Duration = Duration::from_secs(12);
         const FEW: u32 = 6;
@@ -157,7 +157,7 @@ impl<A: RunComfyApi, C: Eq + Hash> Poller<A, C> {
         usual.mul_f64(1.0 + RARER * (1.0 - f64::from(FEW) / f64::from(runs)))
     }
 
-    /// Plans anew, now that another run of this deployment was over sooner than could be expected.
+    /// Reschedules the next poll, because another run of this deployment ended sooner than expected.
     fn reschedule(&mut self) {
         let now = Instant::now();
         if let Some((polled, Some(state))) = self.last
@@ -168,8 +168,8 @@ impl<A: RunComfyApi, C: Eq + Hash> Poller<A, C> {
             self.next_poll = if pause > self.polls.policy().shortest {
                 after(pause)
             } else {
-                // It may be over since the last look, and the longer ago that was the likelier; but not all who
-                // wait should look at once.
+                // It may be over since the last poll, and the longer ago that was the likelier; but not all who
+                // wait should poll once.
                 let usual = self.polls.policy().shortest.as_secs_f64();
                 let fresh = 1.0 - ((now - polled).as_secs_f64() / usual).min(1.0);
                 let latest = pause.mul_f64(0.2 + 0.7 * fresh);
@@ -179,7 +179,7 @@ impl<A: RunComfyApi, C: Eq + Hash> Poller<A, C> {
         }
     }
 
-    /// Gets the result, unless nobody is left to want it.
+    /// Gets the result, unless all waiters have left.
     async fn finish(self, over: Instant) {
         loop {
             tokio::select! {
@@ -214,13 +214,13 @@ impl<A: RunComfyApi, C: Eq + Hash> Poller<A, C> {
         self.next_poll = self.next_poll.min(soonest.max(self.not_before));
     }
 
-    /// Whether somebody wants a look since the last.
+    /// Whether a waiter demands a poll newer than the last.
     fn poll_is_due(&self) -> bool {
         let fresh = self.run.current_demand().fresh;
         fresh.is_some() && self.last.map(|(began, _)| began) < fresh
     }
 
-    /// Says that nobody looks any more, unless somebody has come to wait.
+    /// Removes the run, unless it has a new waiter.
     fn stop_if_unused(&self) -> bool {
         let mut runs = self.registry.runs();
         let alone = self.run.observed.receiver_count() == 0;
@@ -232,7 +232,8 @@ impl<A: RunComfyApi, C: Eq + Hash> Poller<A, C> {
 }
 
 impl<A, C: Eq + Hash> Drop for Poller<A, C> {
-    /// Whatever ended it, the next who waits must not wait for it. Another may look at the run by now.
+    /// Removes the run, however the poller ended, so that the next wait starts another. By then another
+    /// poller may have taken its place.
     fn drop(&mut self) {
         let mut runs = self.registry.runs();
         let own = Arc::downgrade(&self.run);

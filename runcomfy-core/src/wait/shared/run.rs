@@ -20,7 +20,7 @@ use crate::{
 /// A run that is waited for. Its poller alone keeps it: when that is gone, those who wait find out.
 pub(super) struct Run {
     pub(super) observed: watch::Sender<Observed>,
-    /// Those who wait want more looks than planned.
+    /// Those who wait want more polls than planned.
     pub(super) changed: Notify,
     demand: Mutex<Demand>,
 }
@@ -28,9 +28,9 @@ pub(super) struct Run {
 /// What those who wait want of the poller.
 #[derive(Clone, Copy)]
 pub(super) struct Demand {
-    /// When the youngest wait began: the young look often.
+    /// When the youngest wait began: the young poll often.
     pub(super) since: Instant,
-    /// A look no older than this; `None` while only those wait who know that there is no news yet.
+    /// A poll no older than this; `None` while only those wait who know that there is no news yet.
     pub(super) fresh: Option<Instant>,
 }
 
@@ -38,11 +38,11 @@ pub(super) struct Demand {
 #[derive(Clone, Default)]
 pub(super) struct Observed {
     pub(super) polls: u32,
-    /// When the last look began, and how long it took.
+    /// When the last poll began, and how long it took.
     pub(super) last_poll: Option<(Instant, Duration)>,
     pub(super) status: Option<RequestStatus>,
     pub(super) failures: u32,
-    /// Why the last look failed, if it did.
+    /// Why the last poll failed, if it did.
     pub(super) error: Option<Error>,
     /// Whether the run is over; its result may still be on its way.
     pub(super) over: bool,

@@ -1,4 +1,4 @@
-//! How long each caller's runs of each deployment worked.
+//! The durations of each caller's runs of each deployment.
 
 use std::{
     hash::Hash,
@@ -12,11 +12,11 @@ use tokio::{sync::watch, time::Instant};
 use super::schedule;
 use crate::{id::DeploymentId, sync::lock, wait::policy::WaitPolicy};
 
-/// Of how many deployments something is remembered.
+/// The maximum number of deployments in the cache.
 const DEPLOYMENTS: usize = 1024;
-/// How many lengths are, of each.
+/// The maximum number of durations per deployment.
 const MOST: usize = 32;
-/// For how long all that end have the same chance to be among them.
+/// Reservoir-sampling window: each run that ends in it is kept with equal probability.
 const PERIOD: Duration = Duration::from_secs(600);
 
 /// What is known of the runs of those deployments that were last waited for.
@@ -68,7 +68,7 @@ impl RunDurations {
         self.shorter_run.subscribe()
     }
 
-    /// How many runs are looked at.
+    /// How many runs are polled.
     pub(super) fn waiting(&self) -> usize {
         self.shorter_run.receiver_count()
     }
@@ -79,7 +79,7 @@ impl RunDurations {
         }
     }
 
-    /// The time to the next look, as [`schedule::pause`] has it; `None` where nothing is known.
+    /// The time to the next poll, as [`schedule::pause`] has it; `None` where nothing is known.
     pub(super) fn pause(
         &self,
         age: Duration,

@@ -1,13 +1,13 @@
-//! When to look next at a run of a deployment whose runs' lengths are known: arithmetic.
+//! When to poll a run of a deployment whose run durations are known: arithmetic.
 
 use std::time::Duration;
 
 use crate::wait::policy::{WaitPolicy, scaled};
 
-/// Which share of the runs that may still be like this one will be over at the next look.
+/// Which share of the known durations beyond the run's age is to have passed at the next poll.
 const SHARE: f64 = 1.0 / 3.0;
 
-/// The time to the next look at a run that has worked for `age`, where others worked as long as `known` says,
+/// The time to the next poll a run that has worked for `age`, where others worked as long as `known` says,
 /// sorted and not empty; `usual` is that time where nothing is known. Varied by `random`, a number from 0 to 1.
 pub(super) fn pause(
     known: &[Duration],
@@ -16,7 +16,7 @@ pub(super) fn pause(
     policy: &WaitPolicy,
     random: f64,
 ) -> Duration {
-    // Nobody needs to know closer than to a hundredth when a run ends.
+    // One percent of the run's age is precise enough.
     let shortest = policy.shortest_when_known.max(age / 100).min(usual);
     let (Some(first), Some(last)) = (known.first(), known.last()) else {
         return policy.jittered(usual, random);
@@ -28,10 +28,10 @@ pub(super) fn pause(
         return policy.jittered(overdue.max(shortest * 2).min(usual), random);
     }
     let wanted = later[nth(later.len(), SHARE * policy.varied(random))] - age;
-    // Runs that began together would otherwise be looked at together, one known length being one moment.
+    // Runs that began together would otherwise be polled together, one known length being one moment.
     let spread = scaled(shortest, policy.varied(random) - 1.0);
-    // A few lengths say little of all: the fewer, the shorter the time without a look. And once runs have been
-    // seen to end at this age, looks come no rarer than where nothing is known.
+    // A few lengths say little of all: the fewer, the shorter the time without a poll. And once runs have been
+    // seen to end at this age, polls come no rarer than where nothing is known.
     let trusted = usual.saturating_mul(u32::try_from(known.len()).map_or(u32::MAX, |n| n + 1));
     let longest = trusted.min(first.saturating_sub(age) + usual);
     (wanted + spread).min(longest).min(policy.longest(age)).max(shortest)

@@ -1,4 +1,4 @@
-//! One of those who wait.
+//! A wait under way.
 
 use std::{
     sync::{Arc, Weak},
@@ -28,7 +28,7 @@ use crate::{
     },
 };
 
-/// A wait: among others, or one that asks for itself.
+/// A wait that shares a poller, or one that polls for itself.
 pub(super) enum Waiter<A> {
     Single(Box<SingleWait<A>>),
     SharedWaiter(Box<SharedWaiter>),
@@ -53,7 +53,7 @@ impl<A: RunComfyApi> Waiter<A> {
     }
 }
 
-/// A wait among others.
+/// A wait that shares a poller.
 pub(super) struct SharedWaiter {
     observed: Receiver<Observed>,
     run: Weak<Run>,
@@ -62,11 +62,11 @@ pub(super) struct SharedWaiter {
     deadline: Option<Instant>,
     /// Polls since then are taken for this wait's own.
     fresh: Instant,
-    /// How old a look may be that is taken for the last before the deadline.
+    /// How old a poll may be that is taken for the last before the deadline.
     patience: Duration,
-    /// Whether the last look before the deadline is asked for.
+    /// Whether the last poll before the deadline is asked for.
     asked: bool,
-    /// How many looks there had been before this wait.
+    /// How many polls there had been before this wait.
     earlier_polls: u32,
     failures_told: u32,
     last_told: Option<RequestStatus>,
@@ -141,7 +141,7 @@ impl SharedWaiter {
         let Some((status, (began, _))) = observed.status.as_ref().zip(observed.last_poll) else {
             return Ok(None);
         };
-        // A look from before this wait began tells where the run was, not where it is.
+        // A poll from before this wait began tells where the run was, not where it is.
         let own = began >= self.fresh && observed.error.is_none();
         if own && status_changed(self.last_told.as_ref(), status) {
             self.last_told = Some(status.clone());
@@ -150,14 +150,14 @@ impl SharedWaiter {
         Ok(None)
     }
 
-    /// When a look has to begin that is to be back before the deadline.
+    /// When a poll has to begin that is to be back before the deadline.
     fn last_poll(&self, observed: &Observed) -> Option<Instant> {
         let took = observed.last_poll.map(|(_, took)| took).unwrap_or_default();
         let last = self.deadline?.checked_sub(reserve(took))?;
         (last > self.started).then_some(last)
     }
 
-    /// Asks for a last look, unless there has just been one.
+    /// Asks for a last poll, unless there has just been one.
     fn demand_last_poll(&mut self) {
         self.asked = true;
         let Some(run) = self.run.upgrade() else { return };
@@ -205,10 +205,10 @@ impl SharedWaiter {
     }
 }
 
-/// Many have their deadlines close together, and one look is enough for them.
+/// Many have their deadlines close together, and one poll is enough for them.
 const SHORT: Duration = Duration::from_millis(100);
 
-/// The oldest look that is good enough for a wait that begins now.
+/// The oldest poll that is good enough for a wait that begins now.
 pub(super) fn fresh(policy: &WaitPolicy, now: Instant) -> Instant {
     now.checked_sub(policy.briefly()).unwrap_or(now)
 }
