@@ -6,7 +6,8 @@ use async_trait::async_trait;
 
 use crate::{
     deployment::{
-        CreateDeployment, Deleted, Deployment, Include, ListDeployments, UpdateDeployment, Updated,
+        CreateDeployment, DeletedDeployment, Deployment, Include, ListDeployments,
+        UpdateDeployment, UpdatedDeployment,
     },
     error::Error,
     id::{DeploymentId, RequestId},
@@ -66,7 +67,7 @@ pub trait RunComfyApi: Send + Sync {
         &self,
         deployment_id: &DeploymentId,
         changes: &UpdateDeployment,
-    ) -> Result<Updated, Error>;
+    ) -> Result<UpdatedDeployment, Error>;
 
     /// Deletes a deployment for good: `DELETE /prod/v2/deployments/{deployment_id}`.
     ///
@@ -75,7 +76,10 @@ pub trait RunComfyApi: Send + Sync {
     ///
     /// # Errors
     /// `not_found`, also for one that had been deleted before.
-    async fn delete_deployment(&self, deployment_id: &DeploymentId) -> Result<Deleted, Error>;
+    async fn delete_deployment(
+        &self,
+        deployment_id: &DeploymentId,
+    ) -> Result<DeletedDeployment, Error>;
 
     /// Submits a run: `POST /prod/v1/deployments/{deployment_id}/inference`. This is what is paid for.
     ///
@@ -156,11 +160,11 @@ macro_rules! forward {
                 &self,
                 deployment_id: &DeploymentId,
                 changes: &UpdateDeployment,
-            ) -> Result<Updated, Error> {
+            ) -> Result<UpdatedDeployment, Error> {
                 (**self).update_deployment(deployment_id, changes).await
             }
 
-            async fn delete_deployment(&self, deployment_id: &DeploymentId) -> Result<Deleted, Error> {
+            async fn delete_deployment(&self, deployment_id: &DeploymentId) -> Result<DeletedDeployment, Error> {
                 (**self).delete_deployment(deployment_id).await
             }
 

@@ -20,8 +20,8 @@ use crate::{
 pub use self::{
     payload::Payload,
     requests::{
-        CreateDeployment, DEFAULT_HARDWARE, Deleted, HARDWARE, Include, ListDeployments,
-        UpdateDeployment, Updated,
+        CreateDeployment, DEFAULT_HARDWARE, DeletedDeployment, HARDWARE, Include, ListDeployments,
+        UpdateDeployment, UpdatedDeployment,
     },
 };
 

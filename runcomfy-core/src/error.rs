@@ -12,7 +12,7 @@ use crate::{
     text::clean,
 };
 
-pub use words::{CallKind, ErrorKind, Operation, Outcome, Retry, UnknownWord};
+pub use words::{CallKind, ErrorKind, Operation, Outcome, ParseNameError, Retry};
 
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -112,7 +112,7 @@ impl Error {
     }
 
     /// How long to wait before the next call: what the service asked for, or how long this client sends no
-    /// retries (see [`RetryQuota`](crate::retry::RetryQuota)).
+    /// retries (see [`RetryBudget`](crate::retry::RetryBudget)).
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after

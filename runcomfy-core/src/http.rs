@@ -30,7 +30,7 @@ pub use self::{
     base_url::{ConfigError, DEFAULT_BASE_URL},
     builder::HttpApiBuilder,
     config::{Limits, QueueApi, Timeouts},
-    download::{DownloadError, Downloaded},
-    observer::{Observer, Tried},
+    download::{DownloadError, DownloadedFile},
+    observer::{Attempt, Observer},
     proxy::OutboundProxy,
 };

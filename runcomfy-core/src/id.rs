@@ -5,6 +5,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The longest id that is accepted, in bytes.
+#[doc(hidden)]
 pub const MAX_ID_BYTES: usize = 128;
 
 /// Text that is not a valid id. The message names the id and the rule, never the text.
@@ -26,6 +27,7 @@ impl InvalidId {
 ///
 /// RunComfy's ids are UUIDs today and opaque by its documentation; this grammar takes every UUID and
 /// nothing that could change a URL.
+#[doc(hidden)]
 #[must_use]
 pub fn is_id(text: &str) -> bool {
     (1..=MAX_ID_BYTES).contains(&text.len())

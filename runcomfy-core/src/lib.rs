@@ -2,47 +2,50 @@
 
 mod address;
 mod api;
-mod deployment;
-mod error;
+pub mod deployment;
+pub mod error;
 #[cfg(feature = "http")]
 mod http;
-mod id;
-mod instance;
-mod json;
-mod request;
-mod retry;
+pub mod id;
+pub mod instance;
+pub mod json;
+pub mod request;
+pub mod retry;
 mod sync;
 mod text;
-mod token;
-mod wait;
-mod workflow;
+pub mod token;
+pub mod wait;
+pub mod workflow;
 
-pub use address::is_public;
+/// The client over HTTPS: its settings, its errors and what it downloads.
+#[cfg(feature = "http")]
+pub mod client {
+    pub use crate::http::{
+        Attempt, ConfigError, DEFAULT_BASE_URL, DownloadError, DownloadedFile, HttpApi,
+        HttpApiBuilder, Limits, Observer, OutboundProxy, QueueApi, Timeouts,
+    };
+}
+
+/// Helpers of this workspace's other crates. Not part of the interface.
+#[doc(hidden)]
+pub mod internals {
+    #[cfg(feature = "fuzz")]
+    pub use crate::http::fuzz;
+    pub use crate::{
+        address::is_public,
+        id::{MAX_ID_BYTES, is_id},
+        text::is_invisible,
+    };
+}
+
 #[cfg(feature = "mock")]
 pub use api::MockRunComfyApi;
 pub use api::RunComfyApi;
-pub use deployment::{
-    CreateDeployment, DEFAULT_HARDWARE, Deleted, Deployment, HARDWARE, Include, ListDeployments,
-    Payload, UpdateDeployment, Updated,
-};
-pub use error::{CallKind, Error, ErrorKind, Operation, Outcome, Retry, UnknownWord};
-#[cfg(feature = "fuzz")]
-#[doc(hidden)]
-pub use http::fuzz;
+pub use error::{Error, ErrorKind};
 #[cfg(feature = "http")]
-pub use http::{
-    ConfigError, DEFAULT_BASE_URL, DownloadError, Downloaded, HttpApi, HttpApiBuilder, Limits,
-    Observer, OutboundProxy, QueueApi, Timeouts, Tried,
-};
-pub use id::{DeploymentId, InstanceId, InvalidId, MAX_ID_BYTES, RequestId, WorkflowId, is_id};
-pub use instance::{InvalidPath, ProxyCall, ProxyPath, ProxyReply};
-pub use json::{NonFinite, RawJson};
-pub use request::{
-    Cancellation, ExtraData, Failure, InferenceRequest, MediaKind, OutputFile, RequestResult,
-    RequestState, RequestStatus, Submission, Webhook,
-};
-pub use retry::{RetryPolicy, RetryQuota};
-pub use text::is_invisible;
-pub use token::{InvalidToken, Token};
-pub use wait::{Finished, SharedWaits, TimedOut, Wait, WaitEnd, WaitEvent, WaitPolicy};
-pub use workflow::{Input, Node, Overrides, Workflow, WorkflowError};
+pub use http::HttpApi;
+pub use id::{DeploymentId, RequestId};
+pub use request::InferenceRequest;
+pub use token::Token;
+pub use wait::{Wait, WaitEnd};
+pub use workflow::{Overrides, Workflow};

@@ -8,6 +8,6 @@ mod status;
 pub use self::{
     inference::{ExtraData, InferenceRequest, Submission, Webhook},
     media::MediaKind,
-    output::{Failure, OutputFile},
+    output::{OutputFile, RunFailure},
     status::{Cancellation, RequestResult, RequestState, RequestStatus},
 };

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::error::Error;
 
-pub use budget::RetryQuota;
+pub use budget::RetryBudget;
 #[cfg(feature = "http")]
 pub(crate) use budget::TokenBucket;
 pub(crate) use stage::{Next, Stage};
@@ -24,13 +24,13 @@ pub struct RetryPolicy {
     /// The maximum delay before the second attempt; it doubles with each attempt.
     pub base: Duration,
     /// The same where the service asked for fewer calls.
-    pub refused_base: Duration,
+    pub declined_base: Duration,
     /// The maximum delay that this client chooses by itself.
     pub cap: Duration,
     /// The longest `Retry-After` that a call waits for; after a longer one it fails.
     pub longest_retry_after: Duration,
     /// How many retries there may be over all calls.
-    pub quota: RetryQuota,
+    pub budget: RetryBudget,
 }
 
 impl Default for RetryPolicy {
@@ -40,10 +40,10 @@ impl Default for RetryPolicy {
         Self {
             attempts: 3,
             base: Duration::from_millis(200),
-            refused_base: Duration::from_secs(1),
+            declined_base: Duration::from_secs(1),
             cap: Duration::from_secs(5),
             longest_retry_after: Duration::from_secs(30),
-            quota: RetryQuota::default(),
+            budget: RetryBudget::default(),
         }
     }
 }
@@ -86,7 +86,7 @@ impl RetryPolicy {
     /// than a call should take.
     pub(crate) fn pause(&self, error: &Error, attempt: u32, jitter: f64) -> Option<Duration> {
         let declined = Stage::of(error) == Stage::Declined;
-        let base = if declined { self.refused_base } else { self.base };
+        let base = if declined { self.declined_base } else { self.base };
         let backoff = base.saturating_mul(1 << attempt.saturating_sub(1).min(16)).min(self.cap);
         let wait = scaled(backoff, jitter);
         match error.retry_after() {
@@ -185,10 +185,10 @@ mod tests {
         let forever = RetryPolicy {
             attempts: u32::MAX,
             base: Duration::MAX,
-            refused_base: Duration::MAX,
+            declined_base: Duration::MAX,
             cap: Duration::MAX,
             longest_retry_after: Duration::MAX,
-            quota: RetryQuota::default(),
+            budget: RetryBudget::default(),
         };
         let limited = Error::new(Operation::ListDeployments, ErrorKind::RateLimited)
             .with_retry_after(Duration::MAX);

@@ -10,6 +10,6 @@ mod sleep;
 mod timeline;
 
 pub use builder::Wait;
-pub use event::{Finished, TimedOut, WaitEnd, WaitEvent};
+pub use event::{FinishedRun, TimedOutWait, WaitEnd, WaitEvent};
 pub use policy::WaitPolicy;
 pub use shared::SharedWaits;

@@ -159,15 +159,15 @@ impl<'a> Node<'a> {
 
     /// One input.
     #[must_use]
-    pub fn input(&self, name: &str) -> Option<Input<'a>> {
-        self.inputs.get(name).map(Input::of)
+    pub fn input(&self, name: &str) -> Option<NodeInput<'a>> {
+        self.inputs.get(name).map(NodeInput::of)
     }
 
     /// The inputs that hold values: those that overrides may set without breaking the wiring.
     pub fn settable_inputs(&self) -> impl Iterator<Item = (&'a str, &'a Value)> {
-        self.inputs.iter().filter_map(|(name, value)| match Input::of(value) {
-            Input::Value(value) => Some((name.as_str(), value)),
-            Input::Link { .. } => None,
+        self.inputs.iter().filter_map(|(name, value)| match NodeInput::of(value) {
+            NodeInput::Value(value) => Some((name.as_str(), value)),
+            NodeInput::Link { .. } => None,
         })
     }
 }
@@ -180,7 +180,7 @@ impl fmt::Debug for Node<'_> {
 
 /// What stands at an input of a node.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Input<'a> {
+pub enum NodeInput<'a> {
     /// The output of another node: `["4", 0]`.
     Link {
         /// The node it comes from.
@@ -192,7 +192,7 @@ pub enum Input<'a> {
     Value(&'a Value),
 }
 
-impl<'a> Input<'a> {
+impl<'a> NodeInput<'a> {
     fn of(value: &'a Value) -> Self {
         if let Value::Array(items) = value
             && let [Value::String(node_id), slot] = items.as_slice()

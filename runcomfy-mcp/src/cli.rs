@@ -22,7 +22,7 @@ mod tools;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-use runcomfy_core::ConfigError;
+use runcomfy_core::client::ConfigError;
 
 use self::{
     exit::End,

@@ -39,7 +39,7 @@ pub struct Settings {
     /// up. Not by default: clients give up for reasons of their own, and the run can be asked for.
     pub cancel_abandoned: bool,
     /// How often and how soon a wait looks.
-    pub wait: runcomfy_core::WaitPolicy,
+    pub wait: runcomfy_core::wait::WaitPolicy,
     /// The largest message over HTTP, in bytes.
     pub max_body_bytes: usize,
     /// The largest message over stdio, in bytes.
@@ -68,7 +68,7 @@ impl Default for Settings {
             confirm: Confirm::Require,
             longest_wait: Duration::from_secs(240),
             cancel_abandoned: false,
-            wait: runcomfy_core::WaitPolicy::default(),
+            wait: runcomfy_core::wait::WaitPolicy::default(),
             max_body_bytes: 8 * 1024 * 1024,
             max_line_bytes: 64 * 1024 * 1024,
             drain: Duration::from_secs(30),

@@ -1,4 +1,4 @@
-//! What must hold for any bytes at all, as [`runcomfy_core::fuzz`] has it, and the list of all targets. Time
+//! What must hold for any bytes at all, as [`runcomfy_core::internals::fuzz`] has it, and the list of all targets. Time
 //! stands still but for those who wait, so that nothing takes long and nothing is left to chance.
 
 mod store;
@@ -7,7 +7,7 @@ mod texts_of_others;
 use std::{sync::Arc, time::Duration};
 
 use rmcp::model::JsonObject;
-use runcomfy_core::fuzz::{
+use runcomfy_core::internals::fuzz::{
     MAX_ERROR_BYTES, assert_brief, repeated_token, retry_after_header, safe_id_and_path,
     upstream_reply,
 };

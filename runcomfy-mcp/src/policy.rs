@@ -1,6 +1,6 @@
 //! Checks what tools are asked for against what the operator allows.
 
-use runcomfy_core::{ProxyPath, is_public};
+use runcomfy_core::{instance::ProxyPath, internals::is_public};
 use url::{Host, Url};
 
 use crate::{

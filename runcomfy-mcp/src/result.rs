@@ -10,7 +10,11 @@ use rmcp::model::{
     CallToolResponse, CallToolResult, ContentBlock, CreateTaskResult, InputRequiredResult,
     JsonObject, Resource,
 };
-use runcomfy_core::{NonFinite, OutputFile, RawJson, is_invisible};
+use runcomfy_core::{
+    internals::is_invisible,
+    json::{NonFinite, RawJson},
+    request::OutputFile,
+};
 use serde_json::{Map, Value, json};
 
 use self::left_out::{LeftOut, put_in};

@@ -3,7 +3,7 @@
 pub(crate) mod published;
 
 use rmcp::model::JsonObject;
-use runcomfy_core::{ErrorKind, Outcome};
+use runcomfy_core::{ErrorKind, error::Outcome};
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 

@@ -14,7 +14,7 @@ use rmcp::{
     ErrorData,
     model::{CallToolRequestParams, CallToolResponse, JsonObject, Tool},
 };
-use runcomfy_core::SharedWaits;
+use runcomfy_core::wait::SharedWaits;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{

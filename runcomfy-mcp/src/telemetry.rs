@@ -10,7 +10,7 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, histogram::Histogram},
     registry::Registry,
 };
-use runcomfy_core::{Observer, Tried};
+use runcomfy_core::client::{Attempt, Observer};
 
 pub use exposition::Exposition;
 pub(crate) use exposition::{MEDIA_TYPE, Page};
@@ -20,7 +20,7 @@ type Times = Family<Labels<1>, Histogram, fn() -> Histogram>;
 
 /// What a server counts. Give it to [`RunComfyMcp::with_metrics`](crate::server::RunComfyMcp::with_metrics) and, so
 /// that it counts what RunComfy is asked too, to
-/// [`HttpApiBuilder::observer`](runcomfy_core::HttpApiBuilder::observer).
+/// [`HttpApiBuilder::observer`](runcomfy_core::client::HttpApiBuilder::observer).
 pub struct Metrics {
     registry: Registry,
     calls: Family<Labels<3>, Counter>,
@@ -167,7 +167,7 @@ pub(crate) struct Ended {
 }
 
 impl Observer for Metrics {
-    fn tried(&self, tried: &Tried<'_>) {
+    fn on_attempt(&self, tried: &Attempt<'_>) {
         let operation = tried.operation.as_str();
         let status = match tried.error {
             None => "2xx",

@@ -1,7 +1,7 @@
 //! The ten tools, one file each, and what several of them share.
 
 use rmcp::model::Tool as Listed;
-use runcomfy_core::{DeploymentId, RequestId, is_invisible};
+use runcomfy_core::{DeploymentId, RequestId, internals::is_invisible};
 use schemars::JsonSchema;
 use serde::Deserialize;
 

@@ -3,7 +3,7 @@
 mod coerce;
 
 use rmcp::model::JsonObject;
-use runcomfy_core::is_invisible;
+use runcomfy_core::internals::is_invisible;
 use serde_json::{Map, Value};
 
 /// One argument and the rule that it breaks.

@@ -10,7 +10,8 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use runcomfy_core::{
-    DeploymentId, Error, InstanceId, Operation, ProxyReply, RequestId, Webhook, Workflow,
+    DeploymentId, Error, RequestId, Workflow, error::Operation, id::InstanceId,
+    instance::ProxyReply, request::Webhook,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

@@ -7,7 +7,11 @@ use std::{
     time::Duration,
 };
 
-use runcomfy_core::{Error, InferenceRequest, Operation, Outcome, ProxyReply, RequestId};
+use runcomfy_core::{
+    Error, InferenceRequest, RequestId,
+    error::{Operation, Outcome},
+    instance::ProxyReply,
+};
 use tokio::sync::Notify;
 use url::Url;
 

@@ -6,7 +6,10 @@ use std::{
     sync::Arc,
 };
 
-use runcomfy_core::{Input, Node, Workflow};
+use runcomfy_core::{
+    Workflow,
+    workflow::{Node, NodeInput},
+};
 use serde_json::Value;
 
 #[cfg(test)]
@@ -52,8 +55,8 @@ impl<'a> Graph<'a> {
             .nodes()
             .flat_map(|node| node.inputs().keys().filter_map(move |name| node.input(name)));
         let used = inputs.filter_map(|input| match input {
-            Input::Link { node_id, .. } => Some(node_id),
-            Input::Value(_) => None,
+            NodeInput::Link { node_id, .. } => Some(node_id),
+            NodeInput::Value(_) => None,
         });
         Self {
             workflow,
@@ -102,8 +105,8 @@ impl<'a> Graph<'a> {
 
     fn text_within(&self, node: Node<'a>, input: &str, depth: u32) -> Option<String> {
         match node.input(input)? {
-            Input::Value(value) => plain(value),
-            Input::Link { .. } => {
+            NodeInput::Value(value) => plain(value),
+            NodeInput::Link { .. } => {
                 self.text_made_by(self.linked(node, input)?, depth.checked_sub(1)?)
             }
         }
@@ -178,8 +181,8 @@ impl<'a> Graph<'a> {
     fn seed(&self, sampler: Node<'a>) -> Option<u64> {
         let seed_of = |node: Node<'a>| {
             ["seed", "noise_seed"].iter().find_map(|input| match node.input(input)? {
-                Input::Value(value) => value.as_u64(),
-                Input::Link { .. } => self.text(node, input)?.parse().ok(),
+                NodeInput::Value(value) => value.as_u64(),
+                NodeInput::Link { .. } => self.text(node, input)?.parse().ok(),
             })
         };
         seed_of(sampler).or_else(|| self.linked(sampler, "noise").and_then(seed_of))
@@ -187,8 +190,8 @@ impl<'a> Graph<'a> {
 
     fn linked(&self, node: Node<'a>, input: &str) -> Option<Node<'a>> {
         match node.input(input)? {
-            Input::Link { node_id, .. } => self.workflow.node(node_id),
-            Input::Value(_) => None,
+            NodeInput::Link { node_id, .. } => self.workflow.node(node_id),
+            NodeInput::Value(_) => None,
         }
     }
 }

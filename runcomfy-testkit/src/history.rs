@@ -7,8 +7,9 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use runcomfy_core::{
-    CreateDeployment, DeploymentId, Error, ExtraData, InferenceRequest, Overrides, RequestId,
-    UpdateDeployment, Webhook, Workflow,
+    DeploymentId, Error, InferenceRequest, Overrides, RequestId, Workflow,
+    deployment::{CreateDeployment, UpdateDeployment},
+    request::{ExtraData, Webhook},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -106,7 +107,7 @@ pub(crate) struct Session {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Creation {
     name: String,
-    workflow_id: runcomfy_core::WorkflowId,
+    workflow_id: runcomfy_core::id::WorkflowId,
     workflow_version: String,
     hardware: String,
     min_instances: u64,

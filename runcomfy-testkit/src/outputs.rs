@@ -4,7 +4,10 @@ use std::{collections::HashMap, path::PathBuf};
 
 use chrono::{DateTime, Utc};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
-use runcomfy_core::{Input, Node, RequestId, Workflow};
+use runcomfy_core::{
+    RequestId, Workflow,
+    workflow::{Node, NodeInput},
+};
 use serde_json::{Map, Value, json};
 use url::Url;
 
@@ -180,7 +183,7 @@ impl<'a> WorkflowRun<'a> {
         }
         if saver == Saver::Compare {
             for (input, channel) in [("image_a", "a_images"), ("image_b", "b_images")] {
-                let linked = matches!(node.input(input), Some(Input::Link { .. }));
+                let linked = matches!(node.input(input), Some(NodeInput::Link { .. }));
                 let items = linked.then(|| self.preview(node)).into_iter();
                 channels.insert(channel.to_owned(), items.collect());
             }
@@ -207,7 +210,7 @@ impl<'a> WorkflowRun<'a> {
         let mut links = node
             .inputs()
             .keys()
-            .filter(|name| matches!(node.input(name), Some(Input::Link { .. })));
+            .filter(|name| matches!(node.input(name), Some(NodeInput::Link { .. })));
         let said = links.find_map(|name| self.graph.text(node, name));
         said.unwrap_or_else(|| format!("simulated output of {}", node.class_type()))
     }

@@ -152,7 +152,7 @@ pub(crate) fn workflow_id(place: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use runcomfy_core::HARDWARE;
+    use runcomfy_core::deployment::HARDWARE;
     use serde_json::Value;
 
     use super::*;

@@ -257,7 +257,7 @@ changes! {
 /// What became of an update.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-pub struct Updated {
+pub struct UpdatedDeployment {
     /// The deployment as the service describes it after the change.
     pub deployment: Deployment,
     /// Whether somebody else renamed it at the same moment, as far as that shows. The service wants a name
@@ -269,7 +269,7 @@ pub struct Updated {
     pub found_applied: bool,
 }
 
-impl Updated {
+impl UpdatedDeployment {
     /// An update with nothing to remark on.
     #[must_use]
     pub fn new(deployment: Deployment) -> Self {
@@ -280,7 +280,7 @@ impl Updated {
 /// What the service said to a deletion. Its response is not documented, so any is taken.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
-pub struct Deleted {
+pub struct DeletedDeployment {
     /// The response's body; null where it was empty or lost.
     pub response: Value,
     /// Whether the service's answer was lost, and the deployment turned out to be gone.
@@ -289,7 +289,7 @@ pub struct Deleted {
     pub non_finite: Option<NonFinite>,
 }
 
-impl Deleted {
+impl DeletedDeployment {
     /// A deletion that was answered with this body.
     #[must_use]
     pub fn new(response: Value) -> Self {

@@ -41,7 +41,7 @@ fn a_word_for_programs_reads_back_as_what_it_was() {
     for outcome in Outcome::ALL {
         assert_eq!(outcome.as_str().parse(), Ok(*outcome));
     }
-    assert_eq!("nonsense".parse::<Operation>(), Err(UnknownWord));
+    assert_eq!("nonsense".parse::<Operation>(), Err(ParseNameError));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 /// Text that is not the name of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown name")]
-pub struct UnknownWord;
+pub struct ParseNameError;
 
 macro_rules! words {
     ($(#[$outer:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal, $phrase:literal;)* }) => {
@@ -29,12 +29,12 @@ macro_rules! words {
 
         /// Parses the name for programs.
         impl FromStr for $name {
-            type Err = UnknownWord;
+            type Err = ParseNameError;
 
-            fn from_str(word: &str) -> Result<Self, UnknownWord> {
+            fn from_str(word: &str) -> Result<Self, ParseNameError> {
                 match word {
                     $($word => Ok(Self::$variant),)*
-                    _ => Err(UnknownWord),
+                    _ => Err(ParseNameError),
                 }
             }
         }

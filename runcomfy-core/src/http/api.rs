@@ -70,7 +70,7 @@ impl HttpApi {
     }
 
     /// How many tokens the quota of retries has left that all callers share; see
-    /// [`RetryQuota`](crate::retry::RetryQuota). None for long means that the service is down.
+    /// [`RetryBudget`](crate::retry::RetryBudget). None for long means that the service is down.
     #[must_use]
     pub fn retry_tokens(&self) -> u32 {
         self.state.retry_buckets.available()

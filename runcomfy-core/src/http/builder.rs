@@ -143,7 +143,7 @@ impl HttpApiBuilder {
             return Err(*error);
         }
         let clients = Clients::new(&base, &self.settings, proxy_rules, user_agent);
-        let retry_buckets = RetryBuckets::new(self.settings.retry.quota.clone());
+        let retry_buckets = RetryBuckets::new(self.settings.retry.budget.clone());
         let locks = UpdateLocks::default();
         let state = ClientState { base, settings: self.settings, clients, locks, retry_buckets };
         Ok(HttpApi { state: Arc::new(state), token: self.token })

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, value::RawValue};
 
 use super::response::{DecodeContext, RawResponse};
 use crate::{
-    deployment::{DecodedDeployment, Deleted, Deployment},
+    deployment::{DecodedDeployment, DeletedDeployment, Deployment},
     error::{Error, ErrorKind},
     id::RequestId,
     instance::ProxyReply,
@@ -75,9 +75,12 @@ fn payload_of<'json>(text: &'json ByteString) -> impl Fn(&'json RawValue) -> Raw
 }
 
 /// Any success at all: what a deletion answers is not documented.
-pub(super) fn deleted(context: &DecodeContext<'_>, answer: RawResponse) -> Result<Deleted, Error> {
+pub(super) fn deleted(
+    context: &DecodeContext<'_>,
+    answer: RawResponse,
+) -> Result<DeletedDeployment, Error> {
     context.check(&answer)?;
-    let mut deleted = Deleted::new(context.any_value(&answer)?);
+    let mut deleted = DeletedDeployment::new(context.any_value(&answer)?);
     deleted.non_finite = answer.non_finite;
     Ok(deleted)
 }

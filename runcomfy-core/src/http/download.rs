@@ -18,14 +18,14 @@ use crate::error::BoxError;
 /// A file that was fetched.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Downloaded {
+pub struct DownloadedFile {
     /// Its content.
     pub bytes: Vec<u8>,
     /// Its media type, as its server says it; such as `image/png`.
     pub content_type: Option<String>,
 }
 
-impl fmt::Debug for Downloaded {
+impl fmt::Debug for DownloadedFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Downloaded({:?}, {} bytes)", self.content_type, self.bytes.len())
     }
@@ -84,7 +84,11 @@ impl HttpApi {
     ///
     /// # Errors
     /// [`DownloadError`], by what went wrong; `TimedOut`, `Unavailable` and `Proxy` may pass.
-    pub async fn download(&self, url: &str, max_bytes: usize) -> Result<Downloaded, DownloadError> {
+    pub async fn download(
+        &self,
+        url: &str,
+        max_bytes: usize,
+    ) -> Result<DownloadedFile, DownloadError> {
         let url = Url::parse(url).map_err(|_| DownloadError::InvalidUrl)?;
         if !self.state.base.may_download(&url) {
             return Err(DownloadError::InvalidUrl);
@@ -127,7 +131,7 @@ impl HttpApi {
         let content_type = response.headers().get(CONTENT_TYPE);
         let content_type = content_type.and_then(|value| value.to_str().ok()).map(str::to_owned);
         tracing::debug!(bytes = bytes.len(), "downloaded");
-        Ok(Downloaded { bytes, content_type })
+        Ok(DownloadedFile { bytes, content_type })
     }
 }
 

@@ -7,7 +7,8 @@ use super::{api::HttpApi, base_url::with_list_query, decode, encode, send::Call}
 use crate::{
     api::RunComfyApi,
     deployment::{
-        CreateDeployment, Deleted, Deployment, Include, ListDeployments, UpdateDeployment, Updated,
+        CreateDeployment, DeletedDeployment, Deployment, Include, ListDeployments,
+        UpdateDeployment, UpdatedDeployment,
     },
     error::{Error, Operation},
     id::{DeploymentId, RequestId},
@@ -41,11 +42,14 @@ impl RunComfyApi for HttpApi {
         &self,
         deployment_id: &DeploymentId,
         changes: &UpdateDeployment,
-    ) -> Result<Updated, Error> {
+    ) -> Result<UpdatedDeployment, Error> {
         self.update(deployment_id, changes).await
     }
 
-    async fn delete_deployment(&self, deployment_id: &DeploymentId) -> Result<Deleted, Error> {
+    async fn delete_deployment(
+        &self,
+        deployment_id: &DeploymentId,
+    ) -> Result<DeletedDeployment, Error> {
         self.delete(deployment_id).await
     }
 

@@ -8,13 +8,13 @@ use crate::error::{Error, Operation};
 pub trait Observer: Send + Sync {
     /// An attempt has ended. The call waits meanwhile: be quick. An attempt whose caller went away first is not told
     /// of.
-    fn tried(&self, tried: &Tried<'_>);
+    fn on_attempt(&self, attempt: &Attempt<'_>);
 }
 
 /// An attempt that has ended.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Tried<'a> {
+pub struct Attempt<'a> {
     /// What was asked for.
     pub operation: Operation,
     /// From before connecting to the last byte, or to the failure.

@@ -13,7 +13,7 @@ use super::{
     state::ClientState,
 };
 use crate::{
-    deployment::{CreateDeployment, Deleted, Deployment, Include},
+    deployment::{CreateDeployment, DeletedDeployment, Deployment, Include},
     error::{CallKind, Error, ErrorKind, Operation, Outcome},
     id::{DeploymentId, RequestId},
     request::Cancellation,
@@ -96,7 +96,7 @@ const MAX_ATTEMPTS: u32 = 3;
 
 impl HttpApi {
     /// Deletes a deployment. After a lost response, one that is not found counts as deleted.
-    pub(super) async fn delete(&self, id: &DeploymentId) -> Result<Deleted, Error> {
+    pub(super) async fn delete(&self, id: &DeploymentId) -> Result<DeletedDeployment, Error> {
         const OPERATION: Operation = Operation::DeleteDeployment;
         let url = self.deployment_url(id);
         let call = Call::new(OPERATION, Method::DELETE, url.clone()).deployment(id);
@@ -108,12 +108,12 @@ impl HttpApi {
             match self.state.send(&call, token, deadline, decode::deleted).await {
                 Ok(deleted) => return Ok(deleted),
                 Err(error) if attempts.is_unresolved() && is_gone(&error) => {
-                    return Ok(Deleted::already());
+                    return Ok(DeletedDeployment::already());
                 }
                 Err(error) => attempts.failed(error).await?,
             }
             match attempts.read_back(&read_back, decode::deployment).await {
-                Err(error) if is_gone(&error) => return Ok(Deleted::already()),
+                Err(error) if is_gone(&error) => return Ok(DeletedDeployment::already()),
                 Ok(_) if attempts.may_repeat(MAX_ATTEMPTS) => {}
                 Ok(_) | Err(_) => return Err(attempts.unknown_outcome(OPERATION)),
             }

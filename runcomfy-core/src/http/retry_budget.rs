@@ -10,14 +10,14 @@ use std::{
 use tokio::time::Instant;
 
 use crate::{
-    retry::{RetryQuota, Stage, TokenBucket},
+    retry::{RetryBudget, Stage, TokenBucket},
     sync::lock,
     token::Token,
 };
 
 /// The buckets of one client and all its clones.
 pub(super) struct RetryBuckets {
-    settings: RetryQuota,
+    settings: RetryBudget,
     /// Keyed by process and at random: the map knows no token, and nobody can choose colliding ones.
     hasher: RandomState,
     buckets: Mutex<Buckets>,
@@ -34,7 +34,7 @@ struct Buckets {
 const MIN_PRUNE_AT: usize = 64;
 
 impl RetryBuckets {
-    pub(super) fn new(settings: RetryQuota) -> Self {
+    pub(super) fn new(settings: RetryBudget) -> Self {
         let all = TokenBucket::new(settings.in_all, settings.refill_per_second, Instant::now());
         let buckets = Buckets { all, callers: HashMap::new(), prune_at: MIN_PRUNE_AT };
         Self { settings, hasher: RandomState::new(), buckets: Mutex::new(buckets) }
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     fn buckets() -> RetryBuckets {
-        RetryBuckets::new(RetryQuota::default())
+        RetryBuckets::new(RetryBudget::default())
     }
 
     fn token(number: usize) -> Token {

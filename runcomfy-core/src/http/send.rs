@@ -15,7 +15,7 @@ use url::Url;
 
 use super::{
     clients::Purpose,
-    observer::Tried,
+    observer::Attempt,
     response::{DecodeContext, RawResponse},
     response_buffer::{Buffer, ResponseBuffer},
     retry_after::retry_after,
@@ -96,7 +96,7 @@ impl ClientState {
             let tell = |error: Option<&Error>, again| {
                 if let Some(observer) = &self.settings.observer {
                     let operation = call.operation;
-                    observer.tried(&Tried { operation, took, attempt, error, again });
+                    observer.on_attempt(&Attempt { operation, took, attempt, error, again });
                 }
             };
             let FailedAttempt { error, stage } = match tried {

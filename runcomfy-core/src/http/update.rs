@@ -10,7 +10,7 @@ use super::{
     send::{Call, Deadline},
 };
 use crate::{
-    deployment::{UpdateDeployment, Updated},
+    deployment::{UpdateDeployment, UpdatedDeployment},
     error::{Error, ErrorKind, Operation, Outcome},
     id::DeploymentId,
     token::Token,
@@ -26,7 +26,7 @@ impl HttpApi {
         &self,
         id: &DeploymentId,
         changes: &UpdateDeployment,
-    ) -> Result<Updated, Error> {
+    ) -> Result<UpdatedDeployment, Error> {
         let url = self.deployment_url(id);
         let mut call = Call::new(OPERATION, Method::PATCH, url.clone()).deployment(id);
         let read_back = Call::new(Operation::GetDeployment, Method::GET, url).deployment(id);
@@ -58,7 +58,7 @@ impl HttpApi {
             match self.state.send(&call, token, deadline, decode::deployment).await {
                 Ok(deployment) => {
                     renamed |= clashes(deployment.name.as_ref(), &name);
-                    let mut updated = Updated::new(deployment);
+                    let mut updated = UpdatedDeployment::new(deployment);
                     updated.name_race_possible = renamed;
                     return Ok(updated);
                 }
@@ -69,7 +69,7 @@ impl HttpApi {
             };
             renamed |= clashes(now.name.as_ref(), &name);
             if changes.are_in(&now) {
-                let mut updated = Updated::new(now);
+                let mut updated = UpdatedDeployment::new(now);
                 (updated.name_race_possible, updated.found_applied) = (renamed, true);
                 return Ok(updated);
             }

@@ -39,7 +39,7 @@ impl fmt::Debug for OutputFile {
 /// Why a run failed, as far as the service's answer tells.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Failure {
+pub struct RunFailure {
     /// The node at fault.
     pub node_id: Option<String>,
     /// The sort of fault, such as an exception's class or the service's number.
@@ -96,7 +96,7 @@ impl RequestResult {
     /// Takes the list of `{errorCode, error, debugInfo}`, the object with `type` and `message`,
     /// ComfyUI's own error, and plain text.
     #[must_use]
-    pub fn failure(&self) -> Option<Failure> {
+    pub fn failure(&self) -> Option<RunFailure> {
         self.error.as_ref().map(failure)
     }
 }
@@ -141,7 +141,7 @@ fn collect(value: &Value, channel: &str, files: &mut Vec<OutputFile>, depth: usi
     }
 }
 
-fn failure(error: &Value) -> Failure {
+fn failure(error: &Value) -> RunFailure {
     let first = |value: &Value, keys: &[&str]| {
         keys.iter().find_map(|key| match value.get(key)? {
             Value::String(text) if !text.trim().is_empty() => Some(text.trim().to_owned()),
@@ -151,7 +151,7 @@ fn failure(error: &Value) -> Failure {
     };
     match error {
         Value::String(text) => {
-            Failure { message: Some(text.trim().to_owned()), ..Failure::default() }
+            RunFailure { message: Some(text.trim().to_owned()), ..RunFailure::default() }
         }
         Value::Array(items) => items.first().map(failure).unwrap_or_default(),
         Value::Object(_) => {
@@ -159,7 +159,7 @@ fn failure(error: &Value) -> Failure {
             if let Some(inner @ Value::Object(_)) = error.get("error") {
                 return failure(inner);
             }
-            Failure {
+            RunFailure {
                 node_id: first(error, &["node_id", "nodeId"]),
                 kind: first(error, &["exception_type", "type", "errorCode", "error_code", "code"]),
                 message: first(
@@ -175,7 +175,7 @@ fn failure(error: &Value) -> Failure {
                 ),
             }
         }
-        _ => Failure::default(),
+        _ => RunFailure::default(),
     }
 }
 
@@ -238,13 +238,15 @@ mod tests {
 
     #[test]
     fn each_shape_of_error_tells_its_cause() {
-        let check =
-            |error: Value, node_id: Option<&str>, kind: Option<&str>, message: Option<&str>| {
-                let owned = |text: Option<&str>| text.map(str::to_owned);
-                let expected =
-                    Failure { node_id: owned(node_id), kind: owned(kind), message: owned(message) };
-                assert_eq!(result(json!({ "error": error })).failure(), Some(expected), "{error}");
-            };
+        let check = |error: Value,
+                     node_id: Option<&str>,
+                     kind: Option<&str>,
+                     message: Option<&str>| {
+            let owned = |text: Option<&str>| text.map(str::to_owned);
+            let expected =
+                RunFailure { node_id: owned(node_id), kind: owned(kind), message: owned(message) };
+            assert_eq!(result(json!({ "error": error })).failure(), Some(expected), "{error}");
+        };
         check(
             json!([{"errorCode": 3, "error": "boom", "debugInfo": "x"}]),
             None,

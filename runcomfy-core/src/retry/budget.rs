@@ -16,13 +16,13 @@ use super::Stage;
 /// fails after its first attempt, and the error's `retry_after` says when a retry would be possible again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct RetryQuota {
+pub struct RetryBudget {
     /// What a caller's bucket holds; 50.
     pub per_caller: u32,
     /// What the bucket of all callers holds; 500.
     pub in_all: u32,
     /// What an attempt costs after the service refused the one before for now; 5.
-    pub refused_cost: u32,
+    pub declined_cost: u32,
     /// What an attempt costs after any other failure; 14.
     pub other_cost: u32,
     /// What a success gives back; 1.
@@ -31,14 +31,14 @@ pub struct RetryQuota {
     pub refill_per_second: u32,
 }
 
-impl Default for RetryQuota {
+impl Default for RetryBudget {
     /// 50 and 500 tokens; 5 for an attempt after a refusal, 14 for any other; 1 back for a success and for a
     /// second.
     fn default() -> Self {
         Self {
             per_caller: 50,
             in_all: 500,
-            refused_cost: 5,
+            declined_cost: 5,
             other_cost: 14,
             refund: 1,
             refill_per_second: 1,
@@ -46,17 +46,17 @@ impl Default for RetryQuota {
     }
 }
 
-impl RetryQuota {
+impl RetryBudget {
     /// Attempts that cost nothing.
     #[must_use]
     pub fn unlimited() -> Self {
-        Self { refused_cost: 0, other_cost: 0, ..Self::default() }
+        Self { declined_cost: 0, other_cost: 0, ..Self::default() }
     }
 
     /// What another attempt costs after a failure that got so far.
     #[cfg(feature = "http")]
     pub(crate) fn cost(&self, stage: Stage) -> u32 {
-        if stage == Stage::Declined { self.refused_cost } else { self.other_cost }
+        if stage == Stage::Declined { self.declined_cost } else { self.other_cost }
     }
 }
 

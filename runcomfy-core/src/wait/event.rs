@@ -14,7 +14,7 @@ pub enum WaitEvent {
     /// The state or the place in the queue changed. The first poll counts as a change.
     Changed(RequestStatus),
     /// A poll failed; the wait goes on.
-    LookFailed(Error),
+    PollFailed(Error),
     /// The wait is over.
     Ended(WaitEnd),
 }
@@ -23,15 +23,15 @@ pub enum WaitEvent {
 #[derive(Clone, Debug)]
 pub enum WaitEnd {
     /// The run is over.
-    Finished(Box<Finished>),
+    Finished(Box<FinishedRun>),
     /// The time was up first. That does nothing to the run.
-    TimedOut(Box<TimedOut>),
+    TimedOut(Box<TimedOutWait>),
 }
 
 /// A run that is over.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Finished {
+pub struct FinishedRun {
     /// The status that said so.
     pub status: RequestStatus,
     /// What came of it; an error where it could not be fetched.
@@ -45,7 +45,7 @@ pub struct Finished {
 /// A wait whose time was up. As far as is known the run goes on: see the last status and the last error.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct TimedOut {
+pub struct TimedOutWait {
     /// The last status seen, if any.
     pub last_status: Option<RequestStatus>,
     /// Why the last poll failed, if it did.

@@ -38,7 +38,7 @@ use crate::{api::RunComfyApi, error::Error};
 ///
 /// ```
 /// use futures_util::StreamExt;
-/// use runcomfy_core::{SharedWaits, Wait, WaitEnd, WaitEvent};
+/// use runcomfy_core::{wait::{SharedWaits, WaitEvent}, Wait, WaitEnd};
 /// # use runcomfy_core::{DeploymentId, RequestId, RunComfyApi};
 /// # async fn example(api: std::sync::Arc<dyn RunComfyApi>, deployment: DeploymentId, request: RequestId) {
 /// let waits = SharedWaits::new();

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{
     builder::Wait,
-    event::{Finished, TimedOut, WaitEnd, WaitEvent},
+    event::{FinishedRun, TimedOutWait, WaitEnd, WaitEvent},
     polls::{PollOutcome, Polls, RESULT_TRIES, reserve, status_changed, within},
     sleep,
     timeline::Timeline,
@@ -114,7 +114,7 @@ impl<A: RunComfyApi> SingleWait<A> {
                 PollOutcome::Failed(error, pause) => {
                     self.plan(polled_at, pause);
                     self.last_error = Some(error.clone());
-                    return Ok(Some(WaitEvent::LookFailed(error)));
+                    return Ok(Some(WaitEvent::PollFailed(error)));
                 }
                 PollOutcome::Final(error) => {
                     self.over = true;
@@ -135,12 +135,12 @@ impl<A: RunComfyApi> SingleWait<A> {
             if self.polls_once() { (None, 1) } else { (self.deadline, RESULT_TRIES) };
         let result = self.polls.result(deadline, tries).await;
         let (polls, waited) = (self.polls.polls, self.started.elapsed());
-        WaitEvent::Ended(WaitEnd::Finished(Box::new(Finished { status, result, polls, waited })))
+        WaitEvent::Ended(WaitEnd::Finished(Box::new(FinishedRun { status, result, polls, waited })))
     }
 
     fn timed_out(&mut self) -> WaitEvent {
         self.over = true;
-        WaitEvent::Ended(WaitEnd::TimedOut(Box::new(TimedOut {
+        WaitEvent::Ended(WaitEnd::TimedOut(Box::new(TimedOutWait {
             last_status: self.last_status.take(),
             last_error: self.last_error.take(),
             polls: self.polls.polls,

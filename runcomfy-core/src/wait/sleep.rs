@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::{self, Instant};
 
-/// How long a sleep goes on before it polls at the clock on the wall.
+/// How long a sleep goes on before it checks the wall clock.
 const SLICE: Duration = Duration::from_secs(5);
 /// How far that clock may run ahead in a slice before something is behind it.
 const GAP: Duration = Duration::from_secs(5);

@@ -16,7 +16,7 @@ fn a_graph_shows_its_nodes_links_and_values() {
     let ids: Vec<_> = graph.nodes().map(|node| node.id()).collect();
     assert_eq!(ids, ["3", "38:42"]);
     let sampler = graph.node("3").unwrap();
-    assert_eq!(sampler.input("model"), Some(Input::Link { node_id: "4", slot: 0 }));
+    assert_eq!(sampler.input("model"), Some(NodeInput::Link { node_id: "4", slot: 0 }));
     assert_eq!(sampler.settable_inputs().collect::<Vec<_>>(), [("seed", &json!(u64::MAX))]);
     assert_eq!(graph.node("38:42").unwrap().title(), Some("Prompt"));
 }

@@ -8,7 +8,11 @@ use std::{
 };
 
 use flate2::{Compression, write::GzEncoder};
-use runcomfy_core::{HttpApi, HttpApiBuilder, RetryPolicy, RetryQuota, Timeouts, Token};
+use runcomfy_core::{
+    HttpApi, Token,
+    client::{HttpApiBuilder, Timeouts},
+    retry::{RetryBudget, RetryPolicy},
+};
 use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
@@ -207,9 +211,9 @@ pub(crate) fn builder(url: &str) -> HttpApiBuilder {
     timeouts.download = Duration::from_millis(250);
     let mut retry = RetryPolicy::default();
     retry.base = Duration::from_millis(2);
-    retry.refused_base = Duration::from_millis(2);
+    retry.declined_base = Duration::from_millis(2);
     // Tests fail more often than a quota allows.
-    retry.quota = RetryQuota::unlimited();
+    retry.budget = RetryBudget::unlimited();
     HttpApi::builder().base_url(url).timeouts(timeouts).retry(retry)
 }
 

@@ -1,6 +1,6 @@
 //! Files: without the token, and never more of them than asked for.
 
-use runcomfy_core::{DownloadError, HttpApi, Token};
+use runcomfy_core::{HttpApi, Token, client::DownloadError};
 use serde_json::json;
 
 use crate::canned::{Canned, Reply, TOKEN, builder};

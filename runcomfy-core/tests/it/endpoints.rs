@@ -1,9 +1,11 @@
 //! What each method sends, and how it reads a plain answer.
 
 use runcomfy_core::{
-    CreateDeployment, DeploymentId, ExtraData, Include, InferenceRequest, ListDeployments,
-    Overrides, ProxyCall, ProxyPath, ProxyReply, QueueApi, RequestId, RequestState, RunComfyApi,
-    UpdateDeployment, Webhook, Workflow,
+    DeploymentId, InferenceRequest, Overrides, RequestId, RunComfyApi, Workflow,
+    client::QueueApi,
+    deployment::{CreateDeployment, Include, ListDeployments, UpdateDeployment},
+    instance::{ProxyCall, ProxyPath, ProxyReply},
+    request::{ExtraData, RequestState, Webhook},
 };
 use serde_json::{Value, json};
 
@@ -334,6 +336,6 @@ async fn a_user_agent_of_ones_own_is_sent() {
     assert_eq!(server.only().header("user-agent").unwrap(), "mine/1.0 (x)");
     for hostile in ["a\r\nX: y", "é", "a\0"] {
         let refused = builder("https://api.example").user_agent(hostile).build();
-        assert_eq!(refused.unwrap_err(), runcomfy_core::ConfigError::UserAgent);
+        assert_eq!(refused.unwrap_err(), runcomfy_core::client::ConfigError::UserAgent);
     }
 }

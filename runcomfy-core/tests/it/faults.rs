@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use runcomfy_core::{
-    CallKind, ErrorKind, InferenceRequest, Limits, ListDeployments, Operation, Outcome,
-    RetryPolicy, RunComfyApi, Timeouts,
+    ErrorKind, InferenceRequest, RunComfyApi,
+    client::{Limits, Timeouts},
+    deployment::ListDeployments,
+    error::{CallKind, Operation, Outcome},
+    retry::RetryPolicy,
 };
 use runcomfy_testkit::{Emulator, FakeRunComfy, Fault, FaultRule};
 use serde_json::json;

@@ -6,7 +6,10 @@ use std::{
 };
 
 use futures_util::StreamExt as _;
-use runcomfy_core::{MockRunComfyApi, SharedWaits, Wait, WaitEnd, WaitEvent, WaitPolicy};
+use runcomfy_core::{
+    MockRunComfyApi, Wait, WaitEnd,
+    wait::{SharedWaits, WaitEvent, WaitPolicy},
+};
 use tokio::time::{Instant, sleep_until};
 
 use crate::wait::{d1, in_state, r1, secs, succeeded};

@@ -26,7 +26,7 @@ type Seen = Arc<Mutex<HashMap<String, u32>>>;
 async fn a_peer_that_closes_after_each_answer_leaves_no_submit_open_and_doubles_none() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let api = builder(&format!("http://{}", listener.local_addr().unwrap()));
-    let mut timeouts = runcomfy_core::Timeouts::default();
+    let mut timeouts = runcomfy_core::client::Timeouts::default();
     timeouts.connect = std::time::Duration::from_secs(20);
     let api = api.timeouts(timeouts).token(TOKEN.parse().unwrap()).build().unwrap();
     let seen = Seen::default();

@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::StreamExt as _;
-use runcomfy_core::{SharedWaits, Wait, WaitEnd, WaitEvent, WaitPolicy};
+use runcomfy_core::{
+    Wait, WaitEnd,
+    wait::{SharedWaits, WaitEvent, WaitPolicy},
+};
 use tokio::time::{Instant, sleep_until};
 
 use crate::{

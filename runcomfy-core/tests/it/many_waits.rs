@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use runcomfy_core::SharedWaits;
+use runcomfy_core::wait::SharedWaits;
 
 use crate::{
     runs::{Figures, Run, Service, Waited, every_three_seconds},

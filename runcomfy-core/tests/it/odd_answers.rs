@@ -3,9 +3,14 @@
 use std::time::Duration;
 
 use runcomfy_core::{
-    ErrorKind, Include, InferenceRequest, ListDeployments, Operation, Outcome, ProxyCall,
-    ProxyPath, ProxyReply, RequestState, RetryPolicy, RunComfyApi as _, Timeouts, Wait, WaitEnd,
-    WaitPolicy,
+    ErrorKind, InferenceRequest, RunComfyApi as _, Wait, WaitEnd,
+    client::Timeouts,
+    deployment::{Include, ListDeployments},
+    error::{Operation, Outcome},
+    instance::{ProxyCall, ProxyPath, ProxyReply},
+    request::RequestState,
+    retry::RetryPolicy,
+    wait::WaitPolicy,
 };
 use runcomfy_testkit::{Emulator, FakeRunComfy, Fault};
 use serde_json::{Value, json};

@@ -3,8 +3,10 @@
 use std::{error::Error as _, net::SocketAddr, process::Command, time::Duration};
 
 use runcomfy_core::{
-    ConfigError, DownloadError, Error, ErrorKind, HttpApi, HttpApiBuilder, ListDeployments,
-    Operation, Outcome, RunComfyApi as _, Timeouts, Token,
+    Error, ErrorKind, HttpApi, RunComfyApi as _, Token,
+    client::{ConfigError, DownloadError, HttpApiBuilder, Timeouts},
+    deployment::ListDeployments,
+    error::{Operation, Outcome},
 };
 use serde_json::json;
 

@@ -3,7 +3,8 @@
 use std::{net::SocketAddr, sync::atomic::Ordering};
 
 use runcomfy_core::{
-    Error, ErrorKind, HttpApi, InferenceRequest, Operation, Outcome, RunComfyApi as _,
+    Error, ErrorKind, HttpApi, InferenceRequest, RunComfyApi as _,
+    error::{Operation, Outcome},
 };
 
 use crate::{
@@ -22,7 +23,7 @@ fn address(peer: &Peer) -> SocketAddr {
 }
 
 fn through(proxy: &str) -> HttpApi {
-    let timeouts = runcomfy_core::Timeouts::default();
+    let timeouts = runcomfy_core::client::Timeouts::default();
     let builder = builder(&format!("https://{NAME}")).timeouts(timeouts).proxy(proxy);
     builder.token(TOKEN.parse().unwrap()).build().unwrap()
 }

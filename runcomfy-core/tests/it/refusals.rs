@@ -1,8 +1,9 @@
 //! Every shape of the service's errors, at each endpoint.
 
 use runcomfy_core::{
-    CreateDeployment, Error, ErrorKind, HttpApi, Include, InferenceRequest, ListDeployments,
-    Operation, Outcome, RunComfyApi, UpdateDeployment,
+    Error, ErrorKind, HttpApi, InferenceRequest, RunComfyApi,
+    deployment::{CreateDeployment, Include, ListDeployments, UpdateDeployment},
+    error::{Operation, Outcome},
 };
 use serde_json::json;
 

@@ -9,8 +9,9 @@ use std::{
 use chrono::DateTime;
 use futures_util::{StreamExt as _, future::join_all};
 use runcomfy_core::{
-    MockRunComfyApi, RequestId, RequestResult, RequestStatus, SharedWaits, Wait, WaitEnd,
-    WaitEvent, WaitPolicy,
+    MockRunComfyApi, RequestId, Wait, WaitEnd,
+    request::{RequestResult, RequestStatus},
+    wait::{SharedWaits, WaitEvent, WaitPolicy},
 };
 use tokio::time::{Instant, sleep_until};
 

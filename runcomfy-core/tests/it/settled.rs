@@ -3,8 +3,12 @@
 use std::time::Duration;
 
 use runcomfy_core::{
-    Cancellation, CreateDeployment, Deleted, Error, ErrorKind, Operation, Outcome, RetryPolicy,
-    RunComfyApi as _, Timeouts, UpdateDeployment, Updated,
+    Error, ErrorKind, RunComfyApi as _,
+    client::Timeouts,
+    deployment::{CreateDeployment, DeletedDeployment, UpdateDeployment, UpdatedDeployment},
+    error::{Operation, Outcome},
+    request::Cancellation,
+    retry::RetryPolicy,
 };
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -45,7 +49,7 @@ fn methods(server: &Canned) -> String {
 }
 
 /// What a call says after these answers, and which methods it took.
-async fn delete(script: Vec<Reply>) -> (Result<Deleted, Error>, String) {
+async fn delete(script: Vec<Reply>) -> (Result<DeletedDeployment, Error>, String) {
     let server = Canned::start(script).await;
     let deleted = server.api().delete_deployment(&d1()).await;
     (deleted, methods(&server))
@@ -57,7 +61,7 @@ async fn cancel(script: Vec<Reply>) -> (Result<Cancellation, Error>, String) {
     (cancelled, methods(&server))
 }
 
-async fn pause(script: Vec<Reply>) -> (Result<Updated, Error>, String, Vec<Value>) {
+async fn pause(script: Vec<Reply>) -> (Result<UpdatedDeployment, Error>, String, Vec<Value>) {
     let server = Canned::start(script).await;
     let changes = UpdateDeployment::new().is_enabled(false).hardware("ADA_80_PLUS");
     let updated = server.api().update_deployment(&d1(), &changes).await;

@@ -10,8 +10,10 @@ use std::{
 
 use futures_util::{StreamExt as _, future::join_all};
 use runcomfy_core::{
-    Error, ErrorKind, MockRunComfyApi, Operation, RequestResult, RequestState, RequestStatus,
-    SharedWaits, Wait, WaitEnd, WaitEvent, WaitPolicy,
+    Error, ErrorKind, MockRunComfyApi, Wait, WaitEnd,
+    error::Operation,
+    request::{RequestResult, RequestState, RequestStatus},
+    wait::{SharedWaits, WaitEvent, WaitPolicy},
 };
 use tokio::time::{Instant, sleep_until, timeout};
 

@@ -3,8 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use runcomfy_core::{
-    DeploymentId, Error, MockRunComfyApi, RequestId, RequestResult, RequestStatus, Wait, WaitEnd,
-    WaitPolicy,
+    DeploymentId, Error, MockRunComfyApi, RequestId, Wait, WaitEnd,
+    request::{RequestResult, RequestStatus},
+    wait::WaitPolicy,
 };
 use tokio::time::Instant;
 
@@ -44,42 +45,45 @@ impl runcomfy_core::RunComfyApi for SlowLooks {
 
     async fn list_deployments(
         &self,
-        query: &runcomfy_core::ListDeployments,
-    ) -> Result<Vec<runcomfy_core::Deployment>, Error> {
+        query: &runcomfy_core::deployment::ListDeployments,
+    ) -> Result<Vec<runcomfy_core::deployment::Deployment>, Error> {
         self.api.list_deployments(query).await
     }
 
     async fn get_deployment(
         &self,
         id: &DeploymentId,
-        include: runcomfy_core::Include,
-    ) -> Result<runcomfy_core::Deployment, Error> {
+        include: runcomfy_core::deployment::Include,
+    ) -> Result<runcomfy_core::deployment::Deployment, Error> {
         self.api.get_deployment(id, include).await
     }
 
     async fn create_deployment(
         &self,
-        request: &runcomfy_core::CreateDeployment,
-    ) -> Result<runcomfy_core::Deployment, Error> {
+        request: &runcomfy_core::deployment::CreateDeployment,
+    ) -> Result<runcomfy_core::deployment::Deployment, Error> {
         self.api.create_deployment(request).await
     }
 
     async fn update_deployment(
         &self,
         id: &DeploymentId,
-        changes: &runcomfy_core::UpdateDeployment,
-    ) -> Result<runcomfy_core::Updated, Error> {
+        changes: &runcomfy_core::deployment::UpdateDeployment,
+    ) -> Result<runcomfy_core::deployment::UpdatedDeployment, Error> {
         self.api.update_deployment(id, changes).await
     }
 
-    async fn delete_deployment(&self, id: &DeploymentId) -> Result<runcomfy_core::Deleted, Error> {
+    async fn delete_deployment(
+        &self,
+        id: &DeploymentId,
+    ) -> Result<runcomfy_core::deployment::DeletedDeployment, Error> {
         self.api.delete_deployment(id).await
     }
 
     async fn submit_request(
         &self,
         request: &runcomfy_core::InferenceRequest,
-    ) -> Result<runcomfy_core::Submission, Error> {
+    ) -> Result<runcomfy_core::request::Submission, Error> {
         self.api.submit_request(request).await
     }
 
@@ -95,14 +99,14 @@ impl runcomfy_core::RunComfyApi for SlowLooks {
         &self,
         id: &DeploymentId,
         request: &RequestId,
-    ) -> Result<runcomfy_core::Cancellation, Error> {
+    ) -> Result<runcomfy_core::request::Cancellation, Error> {
         self.api.cancel_request(id, request).await
     }
 
     async fn call_instance_proxy(
         &self,
-        call: &runcomfy_core::ProxyCall,
-    ) -> Result<runcomfy_core::ProxyReply, Error> {
+        call: &runcomfy_core::instance::ProxyCall,
+    ) -> Result<runcomfy_core::instance::ProxyReply, Error> {
         self.api.call_instance_proxy(call).await
     }
 }

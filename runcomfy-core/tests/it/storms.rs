@@ -6,7 +6,10 @@ use std::{
 };
 
 use runcomfy_core::{
-    ErrorKind, HttpApi, Observer, Operation, RetryPolicy, RunComfyApi as _, Tried,
+    ErrorKind, HttpApi, RunComfyApi as _,
+    client::{Attempt, Observer},
+    error::Operation,
+    retry::RetryPolicy,
 };
 use serde_json::json;
 
@@ -19,7 +22,7 @@ use crate::{
 fn api(server: &Canned, refill_per_second: u32) -> HttpApi {
     let mut retry = RetryPolicy::default();
     retry.base = Duration::from_millis(1);
-    retry.quota.refill_per_second = refill_per_second;
+    retry.budget.refill_per_second = refill_per_second;
     server.builder().retry(retry).token(TOKEN.parse().unwrap()).build().unwrap()
 }
 
@@ -77,7 +80,7 @@ struct Diary(Mutex<Vec<Entry>>);
 type Entry = (Operation, u32, Option<u16>, bool);
 
 impl Observer for Diary {
-    fn tried(&self, tried: &Tried<'_>) {
+    fn on_attempt(&self, tried: &Attempt<'_>) {
         let status = tried.error.and_then(runcomfy_core::Error::status_code);
         let entry = (tried.operation, tried.attempt, status, tried.again);
         self.0.lock().unwrap().push(entry);

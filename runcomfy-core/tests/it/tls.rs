@@ -12,7 +12,11 @@ use std::{
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
 };
-use runcomfy_core::{ErrorKind, HttpApi, Operation, Outcome, RunComfyApi as _, Timeouts};
+use runcomfy_core::{
+    ErrorKind, HttpApi, RunComfyApi as _,
+    client::Timeouts,
+    error::{Operation, Outcome},
+};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},

@@ -7,8 +7,11 @@ use std::{
 };
 
 use runcomfy_core::{
-    ConfigError, ErrorKind, ExtraData, HttpApi, InferenceRequest, ListDeployments, Operation,
-    Outcome, RunComfyApi, Token, Webhook,
+    ErrorKind, HttpApi, InferenceRequest, RunComfyApi, Token,
+    client::ConfigError,
+    deployment::ListDeployments,
+    error::{Operation, Outcome},
+    request::{ExtraData, Webhook},
 };
 use serde_json::json;
 

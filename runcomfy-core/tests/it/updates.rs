@@ -1,7 +1,11 @@
 //! The name that every update must have.
 
 use futures_util::future::join;
-use runcomfy_core::{ErrorKind, Operation, Outcome, RunComfyApi, UpdateDeployment};
+use runcomfy_core::{
+    ErrorKind, RunComfyApi,
+    deployment::UpdateDeployment,
+    error::{Operation, Outcome},
+};
 use serde_json::json;
 
 use crate::{

@@ -10,8 +10,10 @@ use std::{
 
 use futures_util::{StreamExt as _, pin_mut};
 use runcomfy_core::{
-    DeploymentId, Error, ErrorKind, Finished, MockRunComfyApi, Operation, RequestId, RequestResult,
-    RequestState, RequestStatus, TimedOut, Wait, WaitEnd, WaitEvent, WaitPolicy,
+    DeploymentId, Error, ErrorKind, MockRunComfyApi, RequestId, Wait, WaitEnd,
+    error::Operation,
+    request::{RequestResult, RequestState, RequestStatus},
+    wait::{FinishedRun, TimedOutWait, WaitEvent, WaitPolicy},
 };
 use tokio::time::{Instant, timeout};
 
@@ -64,14 +66,14 @@ fn wait(api: &MockRunComfyApi, timeout: Option<Duration>) -> Wait<&MockRunComfyA
     Wait::new(api, d1(), r1()).policy(policy)
 }
 
-async fn finished(wait: Wait<&MockRunComfyApi>) -> Box<Finished> {
+async fn finished(wait: Wait<&MockRunComfyApi>) -> Box<FinishedRun> {
     match wait.finish().await.unwrap() {
         WaitEnd::Finished(finished) => finished,
         WaitEnd::TimedOut(_) => panic!("timed out"),
     }
 }
 
-async fn timed_out(wait: Wait<&MockRunComfyApi>) -> Box<TimedOut> {
+async fn timed_out(wait: Wait<&MockRunComfyApi>) -> Box<TimedOutWait> {
     match wait.finish().await.unwrap() {
         WaitEnd::Finished(_) => panic!("finished"),
         WaitEnd::TimedOut(timed_out) => timed_out,
@@ -266,7 +268,7 @@ async fn told(wait: Wait<&MockRunComfyApi>) -> Vec<String> {
                 Some(place) => format!("{} {place}", status.state()),
                 None => status.state().to_string(),
             },
-            Ok(WaitEvent::LookFailed(error)) => error.kind().as_str().to_owned(),
+            Ok(WaitEvent::PollFailed(error)) => error.kind().as_str().to_owned(),
             Ok(WaitEvent::Ended(WaitEnd::Finished(_))) => "finished".to_owned(),
             Ok(WaitEvent::Ended(WaitEnd::TimedOut(_))) => "timed out".to_owned(),
             Ok(other) => panic!("{other:?}"),

@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
-use runcomfy_core::{ConfigError, HttpApi, HttpApiBuilder, Observer, Token};
+use runcomfy_core::{
+    HttpApi, Token,
+    client::{ConfigError, HttpApiBuilder, Observer},
+};
 use runcomfy_testkit::{Emulator, FakeRunComfy};
 
 use super::{

@@ -2,7 +2,7 @@
 
 use std::env;
 
-use runcomfy_core::{ListDeployments, Operation, RunComfyApi};
+use runcomfy_core::{RunComfyApi, deployment::ListDeployments, error::Operation};
 
 use super::{backend::Backend, credentials, exit, options::Options, terminal::Answer};
 use crate::result::{FILL_IN, hint};

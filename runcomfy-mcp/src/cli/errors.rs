@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use runcomfy_core::{Error, ErrorKind, Operation};
+use runcomfy_core::{Error, ErrorKind, error::Operation};
 use serde_json::json;
 
 use super::{exit, terminal::Answer};

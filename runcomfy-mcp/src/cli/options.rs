@@ -1,7 +1,7 @@
 //! The options that every command takes.
 
 use clap::{Args, ValueEnum};
-use runcomfy_core::{DEFAULT_BASE_URL, QueueApi};
+use runcomfy_core::client::{DEFAULT_BASE_URL, QueueApi};
 
 use super::policy;
 

@@ -33,7 +33,7 @@ pub(super) fn say_json(value: &impl serde::Serialize) -> io::Result<()> {
 pub(super) fn visible(json: &str) -> String {
     let mut shown = String::with_capacity(json.len());
     for c in json.chars() {
-        if (c.is_control() && c != '\n') || runcomfy_core::is_invisible(c) {
+        if (c.is_control() && c != '\n') || runcomfy_core::internals::is_invisible(c) {
             let mut units = [0; 2];
             c.encode_utf16(&mut units)
                 .iter()

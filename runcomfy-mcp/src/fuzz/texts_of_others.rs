@@ -1,6 +1,6 @@
 //! Texts that others wrote: what is shown of them, and where one may lead RunComfy.
 
-use runcomfy_core::fuzz::assert_brief;
+use runcomfy_core::internals::fuzz::assert_brief;
 use serde_json::{Map, Value};
 use url::{Host, Url};
 

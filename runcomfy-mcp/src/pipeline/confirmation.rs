@@ -14,7 +14,11 @@ use rmcp::{
     },
     service::{Peer, PeerRequestOptions, ServiceError},
 };
-use runcomfy_core::{Deployment, DeploymentId, ErrorKind, Include, Token, is_invisible};
+use runcomfy_core::{
+    DeploymentId, ErrorKind, Token,
+    deployment::{Deployment, Include},
+    internals::is_invisible,
+};
 use serde_json::Value;
 use tokio::time::{Instant, interval_at, timeout};
 

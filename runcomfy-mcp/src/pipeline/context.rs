@@ -2,7 +2,7 @@
 
 use std::{future::Future, sync::Arc};
 
-use runcomfy_core::{Error, SharedWaits};
+use runcomfy_core::{Error, wait::SharedWaits};
 use tokio_util::sync::CancellationToken;
 
 use crate::{

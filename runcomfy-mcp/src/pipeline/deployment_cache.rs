@@ -6,7 +6,11 @@ use std::{
 };
 
 use lru::LruCache;
-use runcomfy_core::{DeploymentId, ErrorKind, Include, RequestState, RequestStatus};
+use runcomfy_core::{
+    DeploymentId, ErrorKind,
+    deployment::Include,
+    request::{RequestState, RequestStatus},
+};
 use tokio::time::Instant;
 
 use crate::pipeline::{auth::Api, limits::Principal};

@@ -2,7 +2,7 @@
 //! server's own words: never an argument, a token, or somebody's text.
 
 use rmcp::model::{JsonObject, NumberOrString};
-use runcomfy_core::is_id;
+use runcomfy_core::internals::is_id;
 use runcomfy_http_edge::HttpRequestId;
 use serde_json::Value;
 use tokio::time::Instant;

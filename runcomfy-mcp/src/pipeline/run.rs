@@ -11,7 +11,7 @@ use rmcp::{
     ErrorData,
     model::{CallToolRequestParams, CallToolResponse, JsonObject},
 };
-use runcomfy_core::{SharedWaits, Token};
+use runcomfy_core::{Token, wait::SharedWaits};
 use runcomfy_http_edge::{Delivery, DeliveryReceipt};
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};

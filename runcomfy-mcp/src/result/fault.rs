@@ -1,7 +1,10 @@
 //! A failed call, as the model reads it.
 
 use rmcp::model::JsonObject;
-use runcomfy_core::{Error, ErrorKind, Operation, Outcome};
+use runcomfy_core::{
+    Error, ErrorKind,
+    error::{Operation, Outcome},
+};
 use serde_json::{Map, Value, json};
 
 use super::{Changes, FILL_IN, Format, Shaped, hint, shown, visible};

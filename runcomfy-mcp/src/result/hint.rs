@@ -1,6 +1,10 @@
 //! What to do next, by what went wrong. The one place that gives advice.
 
-use runcomfy_core::{CallKind, ErrorKind, Failure, Operation, Outcome};
+use runcomfy_core::{
+    ErrorKind,
+    error::{CallKind, Operation, Outcome},
+    request::RunFailure,
+};
 
 /// What to do about a token that was not filled in.
 pub(crate) const FILL_IN: &str = "Nothing was sent. Keep the token that you have, as a new one revokes it: put it into the \
@@ -117,7 +121,7 @@ fn passing(operation: Operation, outcome: Outcome) -> &'static str {
 }
 
 /// What to change after a run that failed, and what is known of its bill.
-pub(crate) fn failure_hint(failure: &Failure) -> String {
+pub(crate) fn failure_hint(failure: &RunFailure) -> String {
     let words = [failure.kind.as_deref(), failure.message.as_deref()];
     let words = words.into_iter().flatten().collect::<Vec<_>>().join(" ").to_ascii_lowercase();
     let has = |any: &[&str]| any.iter().any(|word| words.contains(word));

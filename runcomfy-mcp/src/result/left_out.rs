@@ -1,7 +1,7 @@
 //! JSON of RunComfy's that is large and goes out as it came: no tree is made of it on the way.
 
 use bytes::Bytes;
-use runcomfy_core::RawJson;
+use runcomfy_core::json::RawJson;
 use serde_json::Value;
 
 use crate::{

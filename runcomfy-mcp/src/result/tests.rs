@@ -1,5 +1,9 @@
 use rmcp::model::JsonObject;
-use runcomfy_core::{CallKind, Error, ErrorKind, Operation, Outcome, RequestId, RequestResult};
+use runcomfy_core::{
+    Error, ErrorKind, RequestId,
+    error::{CallKind, Operation, Outcome},
+    request::RequestResult,
+};
 
 use super::*;
 

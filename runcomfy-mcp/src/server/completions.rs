@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use runcomfy_core::{DeploymentId, HARDWARE, Include, ListDeployments, Workflow};
+use runcomfy_core::{
+    DeploymentId, Workflow,
+    deployment::{HARDWARE, Include, ListDeployments},
+};
 
 use crate::{pipeline::auth::Api, result::Fault};
 

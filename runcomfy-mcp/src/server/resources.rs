@@ -2,7 +2,9 @@
 
 use rmcp::model::{Resource, ResourceContents, ResourceTemplate};
 use runcomfy_core::{
-    Deployment, DeploymentId, Error, ErrorKind, Include, ListDeployments, Operation, RequestId,
+    DeploymentId, Error, ErrorKind, RequestId,
+    deployment::{Deployment, Include, ListDeployments},
+    error::Operation,
 };
 use serde_json::{Map, Value, json};
 

@@ -5,7 +5,7 @@ use rmcp::{
     model::{CallToolResponse, CallToolResult, DetailedTask, JsonObject},
     service::RequestContext,
 };
-use runcomfy_core::RequestState;
+use runcomfy_core::request::RequestState;
 use serde_json::Value;
 
 use super::{RunComfyMcp, reads::told};

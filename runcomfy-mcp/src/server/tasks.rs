@@ -4,7 +4,10 @@
 use std::time::Duration;
 
 use rmcp::model::{DetailedTask, JsonObject, TaskPayload, TaskStatus};
-use runcomfy_core::{Error, ErrorKind, RequestState, RequestStatus};
+use runcomfy_core::{
+    Error, ErrorKind,
+    request::{RequestState, RequestStatus},
+};
 
 use crate::{
     pipeline::auth::Api,

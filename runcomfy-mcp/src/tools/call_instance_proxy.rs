@@ -1,6 +1,6 @@
 //! `call_instance_proxy`
 
-use runcomfy_core::{DeploymentId, InstanceId, ProxyCall, ProxyPath, ProxyReply};
+use runcomfy_core::{id::InstanceId, instance::{ProxyCall, ProxyPath, ProxyReply}, DeploymentId};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};

@@ -1,6 +1,6 @@
 //! `create_deployment`
 
-use runcomfy_core::{CreateDeployment, WorkflowId};
+use runcomfy_core::{deployment::CreateDeployment, id::WorkflowId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -33,7 +33,7 @@ pub(super) enum Hardware {
 impl Hardware {
     /// The SKU's name, as the service knows it.
     pub(super) fn sku(self) -> &'static str {
-        runcomfy_core::HARDWARE[self as usize]
+        runcomfy_core::deployment::HARDWARE[self as usize]
     }
 }
 
@@ -161,8 +161,8 @@ mod tests {
             Hardware::Ada80Plus,
             Hardware::Hopper141,
         ];
-        assert_eq!(all.map(|hardware| json!(hardware)), runcomfy_core::HARDWARE.map(Value::from));
-        assert_eq!(all.map(Hardware::sku), runcomfy_core::HARDWARE);
-        assert_eq!(Hardware::default().sku(), runcomfy_core::DEFAULT_HARDWARE);
+        assert_eq!(all.map(|hardware| json!(hardware)), runcomfy_core::deployment::HARDWARE.map(Value::from));
+        assert_eq!(all.map(Hardware::sku), runcomfy_core::deployment::HARDWARE);
+        assert_eq!(Hardware::default().sku(), runcomfy_core::deployment::DEFAULT_HARDWARE);
     }
 }

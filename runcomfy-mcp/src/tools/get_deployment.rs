@@ -1,6 +1,6 @@
 //! `get_deployment`
 
-use runcomfy_core::{DeploymentId, Include};
+use runcomfy_core::{deployment::Include, DeploymentId};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};

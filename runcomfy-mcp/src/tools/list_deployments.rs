@@ -1,6 +1,6 @@
 //! `list_deployments`
 
-use runcomfy_core::{DeploymentId, Include, ListDeployments};
+use runcomfy_core::{deployment::{Include, ListDeployments}, DeploymentId};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rmcp::model::CreateTaskResult;
-use runcomfy_core::{DeploymentId, ExtraData, InferenceRequest, Overrides, Webhook, Workflow};
+use runcomfy_core::{request::{ExtraData, Webhook}, DeploymentId, InferenceRequest, Overrides, Workflow};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};

@@ -1,6 +1,6 @@
 //! `update_deployment`
 
-use runcomfy_core::{Deployment, DeploymentId, UpdateDeployment};
+use runcomfy_core::{deployment::{Deployment, UpdateDeployment}, DeploymentId};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};

@@ -1,6 +1,10 @@
 //! Deployments as tools show them.
 
-use runcomfy_core::{Deployment, Node, Payload, Workflow, WorkflowError};
+use runcomfy_core::{
+    Workflow,
+    deployment::{Deployment, Payload},
+    workflow::{Node, WorkflowError},
+};
 use serde_json::{Map, Value, json};
 
 use crate::{result::Reply, view::uri};

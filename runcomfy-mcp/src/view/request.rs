@@ -1,6 +1,9 @@
 //! A run as a model sees it: its state in words, its result, and the next call.
 
-use runcomfy_core::{DeploymentId, RequestId, RequestResult, RequestState, RequestStatus};
+use runcomfy_core::{
+    DeploymentId, RequestId,
+    request::{RequestResult, RequestState, RequestStatus},
+};
 use serde_json::{Value, json};
 
 use crate::{

@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, Datelike, SecondsFormat, TimeDelta, Utc};
 use rmcp::model::{Task, TaskStatus};
-use runcomfy_core::{DeploymentId, RequestId, RequestState};
+use runcomfy_core::{DeploymentId, RequestId, request::RequestState};
 
 use super::request;
 

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use runcomfy_core::{
-    DeploymentId, Error, ErrorKind, Operation, RequestId, RequestStatus, TimedOut,
+    DeploymentId, Error, ErrorKind, RequestId, error::Operation, request::RequestStatus,
+    wait::TimedOutWait,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -119,7 +120,7 @@ fn waited(reply: Reply, started: Instant, how: Option<&str>) -> Reply {
 type Run = (DeploymentId, RequestId);
 
 /// What was seen last, or why nothing was.
-fn last(timed_out: TimedOut, (deployment_id, request_id): Run) -> Result<RequestStatus, Fault> {
+fn last(timed_out: TimedOutWait, (deployment_id, request_id): Run) -> Result<RequestStatus, Fault> {
     let error = || {
         Error::new(Operation::GetRequestStatus, ErrorKind::TimedOut)
             .with_deployment_id(deployment_id)

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use runcomfy_core::{DeploymentId, RequestState, RequestStatus};
+use runcomfy_core::{
+    DeploymentId,
+    request::{RequestState, RequestStatus},
+};
 
 use crate::{pipeline::context::ToolContext, result::Reply};
 

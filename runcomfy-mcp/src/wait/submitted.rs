@@ -3,8 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use runcomfy_core::{
-    Cancellation, DeploymentId, Finished, RequestId, RequestState, RequestStatus, Submission,
-    TimedOut,
+    DeploymentId, RequestId,
+    request::{Cancellation, RequestState, RequestStatus, Submission},
+    wait::{FinishedRun, TimedOutWait},
 };
 use serde_json::json;
 use tokio::time::Instant;
@@ -113,7 +114,7 @@ fn cancel(submitted: &Submitted, call: &ToolContext) {
     });
 }
 
-fn ended(submitted: Submitted, finished: Finished) -> Result<Reply, Fault> {
+fn ended(submitted: Submitted, finished: FinishedRun) -> Result<Reply, Fault> {
     let request_id = &submitted.submission.request_id;
     let result = match finished.result {
         Ok(result) => result,
@@ -137,7 +138,7 @@ fn ended(submitted: Submitted, finished: Finished) -> Result<Reply, Fault> {
     Ok(submitted.with_submission(reply))
 }
 
-fn ran_out(submitted: Submitted, timed_out: TimedOut) -> Reply {
+fn ran_out(submitted: Submitted, timed_out: TimedOutWait) -> Reply {
     let seen = timed_out.last_status.as_ref().map_or_else(|| "not seen yet".to_owned(), describe);
     let sentence = format!(
         "Request {} is not finished after {} s: {seen}. It goes on by itself: do not submit it again. {NEXT}",

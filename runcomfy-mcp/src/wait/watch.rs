@@ -5,8 +5,10 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, StreamExt, future::Fuse};
 use runcomfy_core::{
-    DeploymentId, Error, ErrorKind, Finished, Operation, RequestId, RequestState, RequestStatus,
-    TimedOut, Wait, WaitEnd, WaitEvent,
+    DeploymentId, Error, ErrorKind, RequestId, Wait, WaitEnd,
+    error::Operation,
+    request::{RequestState, RequestStatus},
+    wait::{FinishedRun, TimedOutWait, WaitEvent},
 };
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 
@@ -18,11 +20,11 @@ use crate::{
 /// Why a watch is over.
 pub(crate) enum Watched {
     /// The run is over.
-    Finished(Box<Finished>),
+    Finished(Box<FinishedRun>),
     /// What was waited for has come.
     Enough(Box<RequestStatus>),
     /// The time was up first; and why the run still waited then, where that is known.
-    TimedOut(Box<TimedOut>, Option<String>),
+    TimedOut(Box<TimedOutWait>, Option<String>),
     /// The caller has gone, or the server will; with what was seen last.
     Interrupted(Option<Box<RequestStatus>>),
 }
@@ -108,7 +110,7 @@ pub(crate) async fn watch(
                 }
                 seen = Some(Box::new(status));
             }
-            Some(Ok(WaitEvent::LookFailed(error))) => {
+            Some(Ok(WaitEvent::PollFailed(error))) => {
                 call.scope
                     .report_progress(&format!("{}; the run goes on, looking again", error.kind()))
                     .await;

@@ -2,9 +2,14 @@
 
 use async_trait::async_trait;
 use runcomfy_core::{
-    Cancellation, CreateDeployment, Deleted, Deployment, DeploymentId, Error, Include,
-    InferenceRequest, ListDeployments, Outcome, ProxyCall, ProxyReply, RequestId, RequestResult,
-    RequestStatus, RunComfyApi, Submission, UpdateDeployment, Updated,
+    DeploymentId, Error, InferenceRequest, RequestId, RunComfyApi,
+    deployment::{
+        CreateDeployment, DeletedDeployment, Deployment, Include, ListDeployments,
+        UpdateDeployment, UpdatedDeployment,
+    },
+    error::Outcome,
+    instance::{ProxyCall, ProxyReply},
+    request::{Cancellation, RequestResult, RequestStatus, Submission},
 };
 
 pub(crate) struct Careless<T>(pub(crate) T);
@@ -36,11 +41,11 @@ impl<T: RunComfyApi> RunComfyApi for Careless<T> {
         &self,
         id: &DeploymentId,
         changes: &UpdateDeployment,
-    ) -> Result<Updated, Error> {
+    ) -> Result<UpdatedDeployment, Error> {
         self.0.update_deployment(id, changes).await
     }
 
-    async fn delete_deployment(&self, id: &DeploymentId) -> Result<Deleted, Error> {
+    async fn delete_deployment(&self, id: &DeploymentId) -> Result<DeletedDeployment, Error> {
         self.0.delete_deployment(id).await
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use runcomfy_core::Outcome;
+use runcomfy_core::error::Outcome;
 
 use crate::history::{Asked, Call, Effects, Told, Truth};
 

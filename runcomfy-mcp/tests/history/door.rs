@@ -3,8 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use runcomfy_core::{
-    Cancellation, CreateDeployment, DeploymentId, Error, InferenceRequest, Outcome, Overrides,
-    RequestId, RequestState, RunComfyApi, UpdateDeployment, WorkflowId,
+    DeploymentId, Error, InferenceRequest, Overrides, RequestId, RunComfyApi,
+    deployment::{CreateDeployment, UpdateDeployment},
+    error::Outcome,
+    id::WorkflowId,
+    request::{Cancellation, RequestState},
 };
 use serde_json::{Value, json};
 

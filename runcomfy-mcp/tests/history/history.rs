@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use runcomfy_core::Outcome;
+use runcomfy_core::error::Outcome;
 
 /// One call, as its user knows it. Those of one user stand in the order in which they were made.
 #[derive(Clone, Debug)]

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use fastrand::Rng;
-use runcomfy_core::Outcome;
+use runcomfy_core::error::Outcome;
 
 use crate::{
     door::{Door, Heard},

@@ -3,8 +3,8 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use runcomfy_core::{
-    DeploymentId, HttpApi, ListDeployments, RequestId, RetryPolicy, RunComfyApi as _, Timeouts,
-    Token,
+    DeploymentId, HttpApi, RequestId, RunComfyApi as _, Token, client::Timeouts,
+    deployment::ListDeployments, retry::RetryPolicy,
 };
 use runcomfy_mcp::{Callers, Limits, RunComfyMcp, Settings, transport::http::HttpServer};
 use runcomfy_testkit::{Emulator, EmulatorBuilder, FakeRunComfy};
@@ -210,8 +210,8 @@ fn timeouts(mix: Mix) -> Timeouts {
 /// At once, and as many as are allowed: each is a chance to double something.
 fn retries() -> RetryPolicy {
     let mut retries = RetryPolicy::default();
-    (retries.base, retries.refused_base) = (Duration::from_millis(1), Duration::from_millis(1));
-    (retries.quota.per_caller, retries.quota.in_all) = (1_000_000, 1_000_000);
+    (retries.base, retries.declined_base) = (Duration::from_millis(1), Duration::from_millis(1));
+    (retries.budget.per_caller, retries.budget.in_all) = (1_000_000, 1_000_000);
     retries
 }
 

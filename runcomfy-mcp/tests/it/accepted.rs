@@ -2,7 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use runcomfy_core::{HttpApi, MockRunComfyApi, ProxyReply, RequestId, RequestResult};
+use runcomfy_core::{
+    HttpApi, MockRunComfyApi, RequestId, instance::ProxyReply, request::RequestResult,
+};
 use runcomfy_mcp::{Callers, ProxyLevel, RunComfyMcp, Settings};
 use runcomfy_testkit::{Call, FakeRunComfy};
 use serde_json::{Value, json};
@@ -275,7 +277,7 @@ async fn w08_an_instance_that_is_gone_is_told_with_what_to_do() {
 
 #[tokio::test]
 async fn w09_a_call_to_an_instance_that_breaks_off_is_unknown_and_not_made_again() {
-    use runcomfy_core::Operation;
+    use runcomfy_core::error::Operation;
     let server = crate::over_http::Server::start().await;
     let reset = runcomfy_testkit::Fault::new(runcomfy_testkit::FaultKind::ResetAfterBody);
     let rule = runcomfy_testkit::FaultRule::new(reset).operation(Operation::CallInstanceProxy);

@@ -4,7 +4,11 @@ use rmcp::model::{
     ArgumentInfo, CompleteRequestParams, CompletionContext, GetPromptRequestParams,
     PaginatedRequestParams, ReadResourceRequestParams, Reference, ResourceContents,
 };
-use runcomfy_core::{Deployment, Error, ErrorKind, HARDWARE, MockRunComfyApi, Operation};
+use runcomfy_core::{
+    Error, ErrorKind, MockRunComfyApi,
+    deployment::{Deployment, HARDWARE},
+    error::Operation,
+};
 use runcomfy_testkit::FakeRunComfy;
 use serde_json::{Value, json};
 

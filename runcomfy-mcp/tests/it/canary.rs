@@ -5,7 +5,7 @@ use std::{process::Stdio, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use futures_util::future::join_all;
-use runcomfy_core::Operation;
+use runcomfy_core::error::Operation;
 use runcomfy_testkit::{Emulator, FakeRunComfy, Fault, FaultKind, FaultRule};
 use serde_json::{Value, json};
 use tokio::{

@@ -13,7 +13,9 @@ use rmcp::{
     },
     service::{NotificationContext, RequestContext},
 };
-use runcomfy_core::{DeploymentId, Error, ErrorKind, Operation, RunComfyApi, UpdateDeployment};
+use runcomfy_core::{
+    DeploymentId, Error, ErrorKind, RunComfyApi, deployment::UpdateDeployment, error::Operation,
+};
 use runcomfy_mcp::{Callers, Confirm, RunComfyMcp, Settings};
 use runcomfy_testkit::{FakeBuilder, FakeRunComfy};
 use serde_json::{Value, json};

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use runcomfy_core::{DeploymentId, HttpApi, Operation, RequestId, RunComfyApi, Token};
+use runcomfy_core::{DeploymentId, HttpApi, RequestId, RunComfyApi, Token, error::Operation};
 use runcomfy_testkit::{Emulator, FakeRunComfy, Fault, FaultKind, FaultRule};
 use tempfile::TempDir;
 use tokio::{

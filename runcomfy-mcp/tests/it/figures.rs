@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use runcomfy_core::Operation;
+use runcomfy_core::error::Operation;
 use runcomfy_testkit::{FaultKind, FaultRule};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;

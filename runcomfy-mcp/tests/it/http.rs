@@ -76,7 +76,8 @@ async fn each_caller_sees_their_own_account_and_no_other() {
         .token(Token::new("alice").unwrap())
         .build()
         .unwrap();
-    let all = alice.list_deployments(&runcomfy_core::ListDeployments::all()).await.unwrap();
+    let all =
+        alice.list_deployments(&runcomfy_core::deployment::ListDeployments::all()).await.unwrap();
     assert!(all.iter().any(|deployment| deployment.name.as_deref() == Some("alices-own")));
 }
 

@@ -7,7 +7,7 @@
 use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 
 use fastrand::Rng;
-use runcomfy_core::{HttpApi, Operation, RetryPolicy, Timeouts, Workflow};
+use runcomfy_core::{HttpApi, Workflow, client::Timeouts, error::Operation, retry::RetryPolicy};
 use runcomfy_mcp::{Limits, Settings};
 use runcomfy_testkit::{Emulator, EmulatorBuilder, Fault, FaultKind, FaultRule};
 use serde_json::{Value, json};
@@ -65,7 +65,7 @@ async fn server(emulator: Emulator, timeouts: Timeouts) -> Server {
 
 async fn serve(emulator: Emulator, timeouts: Timeouts, settings: Settings) -> Server {
     let mut retries = RetryPolicy::default();
-    (retries.base, retries.refused_base) = (Duration::from_millis(1), Duration::from_millis(1));
+    (retries.base, retries.declined_base) = (Duration::from_millis(1), Duration::from_millis(1));
     let api = HttpApi::builder().base_url(emulator.url().as_str());
     Server::serve(emulator, api.timeouts(timeouts).retry(retries), settings).await
 }

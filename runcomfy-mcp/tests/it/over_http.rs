@@ -2,7 +2,10 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use runcomfy_core::{HttpApi, HttpApiBuilder, Observer, Timeouts};
+use runcomfy_core::{
+    HttpApi,
+    client::{HttpApiBuilder, Observer, Timeouts},
+};
 use runcomfy_mcp::{
     Callers, Exposition, Metrics, RunComfyMcp, Settings, transport::http::HttpServer,
 };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use runcomfy_core::{Deployment, MockRunComfyApi};
+use runcomfy_core::{MockRunComfyApi, deployment::Deployment};
 use runcomfy_mcp::{Callers, RunComfyMcp, Settings, transport::http::HttpServer};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;

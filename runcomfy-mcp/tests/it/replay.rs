@@ -8,7 +8,10 @@ mod redis;
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use runcomfy_core::{Error, ErrorKind, Operation, Outcome};
+use runcomfy_core::{
+    Error, ErrorKind,
+    error::{Operation, Outcome},
+};
 use runcomfy_mcp::{
     Callers, RunComfyMcp, Settings,
     replay::{Entry, EntryState, ReplayKey, ReplayStore, StoreUnavailable},

@@ -5,8 +5,12 @@ use rmcp::{
     model::{CallToolRequestParams, CallToolResult, ContentBlock, ErrorCode},
 };
 use runcomfy_core::{
-    Deleted, Deployment, Error, ErrorKind, MockRunComfyApi, NonFinite, Operation, Outcome,
-    ProxyReply, RequestResult, Updated,
+    Error, ErrorKind, MockRunComfyApi,
+    deployment::{DeletedDeployment, Deployment, UpdatedDeployment},
+    error::{Operation, Outcome},
+    instance::ProxyReply,
+    json::NonFinite,
+    request::RequestResult,
 };
 use runcomfy_mcp::RunComfyMcp;
 use runcomfy_testkit::{FakeRunComfy, Script};
@@ -381,9 +385,9 @@ async fn p11_a_panic_is_told_by_a_name_to_look_for_and_leaves_the_server_alive()
 #[tokio::test(start_paused = true)]
 async fn q10_q11_what_was_found_out_after_a_lost_answer_is_said() {
     let mut api = MockRunComfyApi::new();
-    api.expect_delete_deployment().returning(|_| Ok(Deleted::already()));
+    api.expect_delete_deployment().returning(|_| Ok(DeletedDeployment::already()));
     api.expect_update_deployment().returning(|id, _| {
-        let mut updated = Updated::new(Deployment::new(id.clone()));
+        let mut updated = UpdatedDeployment::new(Deployment::new(id.clone()));
         updated.found_applied = true;
         Ok(updated)
     });

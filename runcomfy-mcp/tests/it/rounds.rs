@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use runcomfy_core::Operation;
+use runcomfy_core::error::Operation;
 use runcomfy_mcp::replay::MemoryStore;
 use runcomfy_testkit::{FakeBuilder, FakeRunComfy};
 use serde_json::{Value, json};

@@ -6,7 +6,7 @@ use rmcp::{
     ClientHandler, ServiceExt,
     model::{CallToolRequestParams, ClientCapabilities, ClientConfig, Implementation},
 };
-use runcomfy_core::{Error, ErrorKind, Operation, RequestId};
+use runcomfy_core::{Error, ErrorKind, RequestId, error::Operation};
 use runcomfy_mcp::{Callers, Limits, Rate, RunComfyMcp, Settings};
 use runcomfy_testkit::{FakeBuilder, FakeRunComfy, Script};
 use serde_json::{Value, json};

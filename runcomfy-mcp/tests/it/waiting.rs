@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use runcomfy_core::{Error, ErrorKind, Operation};
+use runcomfy_core::{Error, ErrorKind, error::Operation};
 use runcomfy_testkit::{FakeRunComfy, Script};
 use serde_json::json;
 use tokio::time::Instant;

@@ -3,8 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use runcomfy_core::{
-    CreateDeployment, Deleted, Deployment, DeploymentId, Error, ErrorKind, HARDWARE, Include,
-    ListDeployments, Operation, Payload, UpdateDeployment, Updated, Workflow,
+    DeploymentId, Error, ErrorKind, Workflow,
+    deployment::{
+        CreateDeployment, DeletedDeployment, Deployment, HARDWARE, Include, ListDeployments,
+        Payload, UpdateDeployment, UpdatedDeployment,
+    },
+    error::Operation,
 };
 use serde_json::Value;
 
@@ -144,7 +148,7 @@ impl Account {
         now: Duration,
         id: &DeploymentId,
         changes: &UpdateDeployment,
-    ) -> Result<Updated, Error> {
+    ) -> Result<UpdatedDeployment, Error> {
         const OPERATION: Operation = Operation::UpdateDeployment;
         if changes.is_empty() {
             return Err(Error::new(OPERATION, ErrorKind::InvalidArgument)
@@ -182,7 +186,7 @@ impl Account {
         entry.is_enabled = changes.is_enabled.unwrap_or(entry.is_enabled);
         entry.updated_at = now;
         entry.rescale(keep_warm);
-        self.described(OPERATION, id, Include::none()).map(Updated::new)
+        self.described(OPERATION, id, Include::none()).map(UpdatedDeployment::new)
     }
 
     /// Deletes a deployment with its instances and requests.
@@ -190,7 +194,7 @@ impl Account {
         &mut self,
         now: Duration,
         id: &DeploymentId,
-    ) -> Result<Deleted, Error> {
+    ) -> Result<DeletedDeployment, Error> {
         self.entry(now, Operation::DeleteDeployment, id)?;
         self.deployments.retain(|entry| entry.id != *id);
         // The requests of a deleted deployment send no more webhooks.
@@ -198,7 +202,7 @@ impl Account {
         self.requests.retain(|_, request| request.deployment_id != *id);
         self.pending_webhooks = self.count_pending_webhooks();
         self.deleted.insert(id.clone());
-        Ok(Deleted::new(Value::Null))
+        Ok(DeletedDeployment::new(Value::Null))
     }
 
     fn described(

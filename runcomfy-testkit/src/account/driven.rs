@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use runcomfy_core::{DeploymentId, InstanceId, RequestId};
+use runcomfy_core::{DeploymentId, RequestId, id::InstanceId};
 use serde_json::Value;
 
 use super::{

@@ -1,7 +1,7 @@
 //! Properties of an account's money for any sequence of events.
 
 use proptest::prelude::*;
-use runcomfy_core::{InferenceRequest, RunComfyApi as _, UpdateDeployment};
+use runcomfy_core::{InferenceRequest, RunComfyApi as _, deployment::UpdateDeployment};
 
 use super::*;
 use crate::fake::{FakeBuilder, FakeRunComfy};

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use runcomfy_core::{Error, ErrorKind, Operation, ProxyCall, ProxyReply};
+use runcomfy_core::{
+    Error, ErrorKind,
+    error::Operation,
+    instance::{ProxyCall, ProxyReply},
+};
 use serde_json::json;
 
 use super::{Account, service_error};

@@ -3,8 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use runcomfy_core::{
-    Cancellation, DeploymentId, Error, ErrorKind, InferenceRequest, Operation, Overrides,
-    RequestId, RequestResult, RequestStatus, Submission, Workflow,
+    DeploymentId, Error, ErrorKind, InferenceRequest, Overrides, RequestId, Workflow,
+    error::Operation,
+    request::{Cancellation, RequestResult, RequestStatus, Submission},
 };
 use serde_json::{Map, Value};
 
@@ -290,7 +291,7 @@ impl Account {
         now: Duration,
         deployment_id: &DeploymentId,
         instance: Option<InstanceNumber>,
-    ) -> Option<runcomfy_core::InstanceId> {
+    ) -> Option<runcomfy_core::id::InstanceId> {
         let ids = self.ids;
         let entry = self.entry(now, Operation::GetRequestStatus, deployment_id).ok()?;
         entry.instance_id(ids, instance?)

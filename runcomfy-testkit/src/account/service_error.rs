@@ -1,6 +1,6 @@
 //! The service's errors, with their error codes and HTTP statuses.
 
-use runcomfy_core::{DeploymentId, Error, ErrorKind, InstanceId, Operation, RequestId};
+use runcomfy_core::{DeploymentId, Error, ErrorKind, RequestId, error::Operation, id::InstanceId};
 use serde_json::{Value, json};
 
 /// The deployment does not exist or was deleted.

@@ -8,7 +8,7 @@
 use std::fmt;
 
 use axum::body::Bytes;
-use runcomfy_core::ProxyPath;
+use runcomfy_core::instance::ProxyPath;
 use serde_json::{Value, json};
 
 use super::{

@@ -1,9 +1,6 @@
 //! Rules about deployments.
 
-use runcomfy_core::{
-    CreateDeployment, Deployment, DeploymentId, ErrorKind, Include, InferenceRequest, ListDeployments,
-    UpdateDeployment,
-};
+use runcomfy_core::{deployment::{CreateDeployment, Deployment, Include, ListDeployments, UpdateDeployment}, DeploymentId, ErrorKind, InferenceRequest};
 
 use super::rule::Rule;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use runcomfy_core::{InferenceRequest, RequestState, RequestStatus};
+use runcomfy_core::{request::{RequestState, RequestStatus}, InferenceRequest};
 
 use super::rule::{Rule, TRIES};
 

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use runcomfy_core::{
-    DeploymentId, ErrorKind, Include, InferenceRequest, Overrides, RequestId, RequestState,
-};
+use runcomfy_core::{deployment::Include, request::RequestState, DeploymentId, ErrorKind, InferenceRequest, Overrides, RequestId};
 use serde_json::json;
 
 use super::rule::{Rule, TRIES};

@@ -9,9 +9,12 @@ use std::{
 
 use futures_util::FutureExt as _;
 use runcomfy_core::{
-    CreateDeployment, Deployment, DeploymentId, Error, ErrorKind, Finished, InferenceRequest,
-    ListDeployments, Outcome, RequestId, RequestState, RequestStatus, RunComfyApi, Wait, WaitEnd,
-    WaitPolicy, Workflow,
+    DeploymentId, Error, ErrorKind, InferenceRequest, RequestId, RunComfyApi, Wait, WaitEnd,
+    Workflow,
+    deployment::{CreateDeployment, Deployment, ListDeployments},
+    error::Outcome,
+    request::{RequestState, RequestStatus},
+    wait::{FinishedRun, WaitPolicy},
 };
 use serde_json::Value;
 use tokio::time::Instant;
@@ -262,7 +265,7 @@ impl<'a> Rule<'a> {
         &self,
         deployment_id: &DeploymentId,
         request_id: &RequestId,
-    ) -> Finished {
+    ) -> FinishedRun {
         let mut policy = WaitPolicy::with_timeout(self.setting.timeout);
         (policy.shortest, policy.shortest_in_queue) =
             (self.setting.poll_interval, self.setting.poll_interval);

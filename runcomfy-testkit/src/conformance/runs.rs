@@ -1,8 +1,6 @@
 //! Rules about single runs: their states and their cancellation.
 
-use runcomfy_core::{
-    ErrorKind, InferenceRequest, InstanceId, ProxyCall, ProxyPath, RequestState,
-};
+use runcomfy_core::{id::InstanceId, instance::{ProxyCall, ProxyPath}, request::RequestState, ErrorKind, InferenceRequest};
 
 use super::rule::{Rule, TRIES};
 

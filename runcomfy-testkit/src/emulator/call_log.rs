@@ -9,7 +9,10 @@ use std::{
 };
 
 use axum::http::StatusCode;
-use runcomfy_core::{CallKind, Operation, RequestId};
+use runcomfy_core::{
+    RequestId,
+    error::{CallKind, Operation},
+};
 use serde::Serialize;
 
 use super::{

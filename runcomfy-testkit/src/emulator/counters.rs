@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use runcomfy_core::Operation;
+use runcomfy_core::error::Operation;
 use serde::Serialize;
 
 use super::faults::FaultKind;

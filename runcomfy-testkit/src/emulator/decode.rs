@@ -1,8 +1,10 @@
 //! Decodes requests as strictly as the service does. Shares no code with the client.
 
 use runcomfy_core::{
-    CreateDeployment, DeploymentId, Error, ExtraData, Include, InferenceRequest, ListDeployments,
-    Operation, Overrides, UpdateDeployment, Webhook, Workflow,
+    DeploymentId, Error, InferenceRequest, Overrides, Workflow,
+    deployment::{CreateDeployment, Include, ListDeployments, UpdateDeployment},
+    error::Operation,
+    request::{ExtraData, Webhook},
 };
 use serde_json::{Map, Value};
 use url::{Url, form_urlencoded};

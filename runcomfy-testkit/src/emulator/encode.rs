@@ -5,8 +5,9 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use runcomfy_core::{
-    Cancellation, Deployment, DeploymentId, Error, ErrorKind, RequestId, RequestResult,
-    RequestStatus,
+    DeploymentId, Error, ErrorKind, RequestId,
+    deployment::Deployment,
+    request::{Cancellation, RequestResult, RequestStatus},
 };
 use serde_json::{Map, Value, json};
 use url::Url;

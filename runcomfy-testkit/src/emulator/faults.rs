@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use runcomfy_core::Operation;
+use runcomfy_core::error::Operation;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 

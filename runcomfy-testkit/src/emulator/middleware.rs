@@ -9,7 +9,10 @@ use axum::{
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
-use runcomfy_core::{CallKind, Operation, RequestId};
+use runcomfy_core::{
+    RequestId,
+    error::{CallKind, Operation},
+};
 
 use super::{
     accounts::Fingerprint,

@@ -140,7 +140,7 @@ fn acknowledgement(fake: FakeRunComfy, request_id: RequestId, stage: WebhookStag
 mod tests {
     use std::time::Duration;
 
-    use runcomfy_core::{DeploymentId, InferenceRequest, RunComfyApi as _, Webhook};
+    use runcomfy_core::{DeploymentId, InferenceRequest, RunComfyApi as _, request::Webhook};
     use tokio::{net::TcpListener, sync::watch, time::timeout};
 
     use super::*;

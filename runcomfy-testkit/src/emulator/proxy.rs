@@ -9,7 +9,10 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use runcomfy_core::{
-    Error, InstanceId, Operation, ProxyCall, ProxyPath, ProxyReply, RunComfyApi as _,
+    Error, RunComfyApi as _,
+    error::Operation,
+    id::InstanceId,
+    instance::{ProxyCall, ProxyPath, ProxyReply},
 };
 use serde_json::{Value, json};
 

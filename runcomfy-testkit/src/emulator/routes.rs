@@ -11,7 +11,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
-use runcomfy_core::{DeploymentId, Error, Operation, RequestId, RunComfyApi as _};
+use runcomfy_core::{DeploymentId, Error, RequestId, RunComfyApi as _, error::Operation};
 use serde_json::{Value, json};
 
 use super::{

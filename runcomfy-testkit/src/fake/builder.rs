@@ -4,7 +4,10 @@ use std::{collections::VecDeque, time::Duration};
 
 use chrono::{DateTime, Utc};
 use runcomfy_core::{
-    DEFAULT_HARDWARE, DeploymentId, Error, HARDWARE, Operation, ProxyReply, Workflow,
+    DeploymentId, Error, Workflow,
+    deployment::{DEFAULT_HARDWARE, HARDWARE},
+    error::Operation,
+    instance::ProxyReply,
 };
 use url::Url;
 

@@ -1,8 +1,10 @@
 //! `Call`: a recorded call of a fake.
 
 use runcomfy_core::{
-    CreateDeployment, DeploymentId, Include, InferenceRequest, ListDeployments, Operation,
-    ProxyCall, RequestId, UpdateDeployment,
+    DeploymentId, InferenceRequest, RequestId,
+    deployment::{CreateDeployment, Include, ListDeployments, UpdateDeployment},
+    error::Operation,
+    instance::ProxyCall,
 };
 
 /// One call with its arguments.

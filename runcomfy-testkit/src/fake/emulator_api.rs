@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use runcomfy_core::{DeploymentId, InstanceId, RequestId, RequestResult};
+use runcomfy_core::{DeploymentId, RequestId, id::InstanceId, request::RequestResult};
 use serde_json::{Map, Value};
 use tokio::sync::Notify;
 use url::Url;

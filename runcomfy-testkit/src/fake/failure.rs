@@ -1,6 +1,6 @@
 //! `Failure`: an error configured for a future call.
 
-use runcomfy_core::{Error, Operation};
+use runcomfy_core::{Error, error::Operation};
 
 /// An error that waits for its call.
 #[derive(Clone, Debug)]

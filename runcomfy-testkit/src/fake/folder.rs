@@ -5,7 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use runcomfy_core::{DEFAULT_HARDWARE, DeploymentId, Workflow, WorkflowError};
+use runcomfy_core::{
+    DeploymentId, Workflow, deployment::DEFAULT_HARDWARE, workflow::WorkflowError,
+};
 
 use super::builder::FakeBuilder;
 use crate::{

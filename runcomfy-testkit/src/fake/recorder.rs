@@ -2,7 +2,10 @@
 
 use std::{fmt, pin::Pin, sync::Arc};
 
-use runcomfy_core::{Error, ErrorKind, Operation, Outcome};
+use runcomfy_core::{
+    Error, ErrorKind,
+    error::{Operation, Outcome},
+};
 
 use crate::history::HistoryEntry;
 

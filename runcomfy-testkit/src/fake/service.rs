@@ -2,9 +2,13 @@
 
 use async_trait::async_trait;
 use runcomfy_core::{
-    Cancellation, CreateDeployment, Deleted, Deployment, DeploymentId, Error, Include,
-    InferenceRequest, ListDeployments, ProxyCall, ProxyReply, RequestId, RequestResult,
-    RequestStatus, RunComfyApi, Submission, UpdateDeployment, Updated,
+    DeploymentId, Error, InferenceRequest, RequestId, RunComfyApi,
+    deployment::{
+        CreateDeployment, DeletedDeployment, Deployment, Include, ListDeployments,
+        UpdateDeployment, UpdatedDeployment,
+    },
+    instance::{ProxyCall, ProxyReply},
+    request::{Cancellation, RequestResult, RequestStatus, Submission},
 };
 
 use super::{DriverCommand, FakeRunComfy, calls::Call};
@@ -73,7 +77,7 @@ impl RunComfyApi for FakeRunComfy {
         &self,
         deployment_id: &DeploymentId,
         changes: &UpdateDeployment,
-    ) -> Result<Updated, Error> {
+    ) -> Result<UpdatedDeployment, Error> {
         let call = Call::UpdateDeployment {
             deployment_id: deployment_id.clone(),
             changes: changes.clone(),
@@ -86,7 +90,10 @@ impl RunComfyApi for FakeRunComfy {
         .await
     }
 
-    async fn delete_deployment(&self, deployment_id: &DeploymentId) -> Result<Deleted, Error> {
+    async fn delete_deployment(
+        &self,
+        deployment_id: &DeploymentId,
+    ) -> Result<DeletedDeployment, Error> {
         let call = Call::DeleteDeployment { deployment_id: deployment_id.clone() };
         self.change(call, |inner, now| {
             let requests = inner.account.requests_of(deployment_id);

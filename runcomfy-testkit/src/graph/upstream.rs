@@ -5,7 +5,10 @@ use std::{
     collections::{HashMap, HashSet},
 };
 
-use runcomfy_core::{Input, Node, Workflow};
+use runcomfy_core::{
+    Workflow,
+    workflow::{Node, NodeInput},
+};
 
 /// The links of a workflow in both directions.
 pub(super) struct Links<'a> {
@@ -35,8 +38,8 @@ impl<'a> Links<'a> {
         let places: HashMap<_, _> =
             nodes.iter().enumerate().map(|(place, node)| (node.id(), place)).collect();
         let source = |node: &Node<'a>, name: &str| match node.input(name)? {
-            Input::Link { node_id, .. } => places.get(node_id).copied(),
-            Input::Value(_) => None,
+            NodeInput::Link { node_id, .. } => places.get(node_id).copied(),
+            NodeInput::Value(_) => None,
         };
         let sources: Vec<Vec<_>> = nodes
             .iter()

@@ -3,7 +3,11 @@
 use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
-use runcomfy_core::{CreateDeployment, ListDeployments, RunComfyApi as _, WorkflowId};
+use runcomfy_core::{
+    RunComfyApi as _,
+    deployment::{CreateDeployment, ListDeployments},
+    id::WorkflowId,
+};
 use serde_json::json;
 use tokio::time::Instant;
 

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, sync::LazyLock};
 
-use runcomfy_core::{Input, Node};
+use runcomfy_core::workflow::{Node, NodeInput};
 use serde_json::{Value, json};
 
 use crate::{graph::Graph, samples};
@@ -93,7 +93,7 @@ pub(super) fn saver<'a>(graph: &Graph<'a>, node: Node<'a>) -> Option<Saver> {
         "VHS_VideoCombine" => file("gifs", ".mp4"),
         class if STOCK.contains(class) => return None,
         class => {
-            let linked = |name: &&String| matches!(node.input(name), Some(Input::Link { .. }));
+            let linked = |name: &&String| matches!(node.input(name), Some(NodeInput::Link { .. }));
             let mut links = node.inputs().keys().filter(linked).map(String::as_str).peekable();
             if links.peek().is_none() || graph.is_used(node) {
                 return None;

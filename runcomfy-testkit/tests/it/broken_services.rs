@@ -5,9 +5,13 @@ use std::{panic::AssertUnwindSafe, sync::Mutex};
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
 use runcomfy_core::{
-    Cancellation, CreateDeployment, Deleted, Deployment, DeploymentId, Error, Include,
-    InferenceRequest, ListDeployments, ProxyCall, ProxyReply, RequestId, RequestResult,
-    RequestState, RequestStatus, RunComfyApi, Submission, UpdateDeployment, Updated,
+    DeploymentId, Error, InferenceRequest, RequestId, RunComfyApi,
+    deployment::{
+        CreateDeployment, DeletedDeployment, Deployment, Include, ListDeployments,
+        UpdateDeployment, UpdatedDeployment,
+    },
+    instance::{ProxyCall, ProxyReply},
+    request::{Cancellation, RequestResult, RequestState, RequestStatus, Submission},
 };
 use runcomfy_testkit::{
     FakeRunComfy,
@@ -86,7 +90,7 @@ impl<A: RunComfyApi> RunComfyApi for Broken<A> {
         &self,
         id: &DeploymentId,
         changes: &UpdateDeployment,
-    ) -> Result<Updated, Error> {
+    ) -> Result<UpdatedDeployment, Error> {
         let (asked, mut changes) = (changes, changes.clone());
         if let Breakage::UpdateForgets(forget) = self.breakage {
             forget(&mut changes);
@@ -97,10 +101,10 @@ impl<A: RunComfyApi> RunComfyApi for Broken<A> {
         } else {
             self.service.update_deployment(id, &changes).await?.deployment
         };
-        Ok(Updated::new(self.shown(updated)))
+        Ok(UpdatedDeployment::new(self.shown(updated)))
     }
 
-    async fn delete_deployment(&self, id: &DeploymentId) -> Result<Deleted, Error> {
+    async fn delete_deployment(&self, id: &DeploymentId) -> Result<DeletedDeployment, Error> {
         self.service.delete_deployment(id).await
     }
 

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use runcomfy_core::{
-    DeploymentId, Error, ErrorKind, InferenceRequest, Operation, Overrides, RequestResult,
-    RequestState, RunComfyApi as _, Wait, WaitEnd, WaitPolicy,
+    DeploymentId, Error, ErrorKind, InferenceRequest, Overrides, RunComfyApi as _, Wait, WaitEnd,
+    error::Operation,
+    request::{RequestResult, RequestState},
+    wait::WaitPolicy,
 };
 use runcomfy_testkit::{FakeRunComfy, Script};
 use serde_json::json;
@@ -92,7 +94,7 @@ async fn a_call_that_is_to_fail_fails_once_and_has_no_effect() {
     let api = one();
     let refused = || Error::new(Operation::SubmitRequest, ErrorKind::RateLimited);
     api.next_call_fails(Operation::SubmitRequest, refused());
-    api.get_deployment(&dep(), runcomfy_core::Include::none()).await.unwrap();
+    api.get_deployment(&dep(), runcomfy_core::deployment::Include::none()).await.unwrap();
     let request = InferenceRequest::new(dep());
     let error = api.submit_request(&request).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::RateLimited);

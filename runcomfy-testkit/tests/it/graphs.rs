@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use runcomfy_core::{InferenceRequest, ListDeployments, RunComfyApi as _, Wait, WaitEnd};
+use runcomfy_core::{
+    InferenceRequest, RunComfyApi as _, Wait, WaitEnd, deployment::ListDeployments,
+};
 use runcomfy_testkit::FakeRunComfy;
 use serde_json::Value;
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use runcomfy_core::{
-    CreateDeployment, HttpApi, InferenceRequest, Overrides, RunComfyApi, Token, Wait, WaitEnd,
-    WorkflowId,
+    HttpApi, InferenceRequest, Overrides, RunComfyApi, Token, Wait, WaitEnd,
+    deployment::CreateDeployment, id::WorkflowId,
 };
 use runcomfy_testkit::{Emulator, FakeRunComfy, Script};
 

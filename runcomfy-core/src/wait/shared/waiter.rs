@@ -21,7 +21,7 @@ use crate::{
     request::{RequestResult, RequestStatus},
     wait::{
         builder::Wait,
-        event::{Finished, TimedOut, WaitEnd, WaitEvent},
+        event::{FinishedRun, TimedOutWait, WaitEnd, WaitEvent},
         policy::WaitPolicy,
         polls::{reserve, status_changed, timed_out_error},
         single::SingleWait,
@@ -135,7 +135,7 @@ impl SharedWaiter {
         if observed.failures != self.failures_told {
             self.failures_told = observed.failures;
             if let Some(error) = &observed.error {
-                return Ok(Some(WaitEvent::LookFailed(error.clone())));
+                return Ok(Some(WaitEvent::PollFailed(error.clone())));
             }
         }
         let Some((status, (began, _))) = observed.status.as_ref().zip(observed.last_poll) else {
@@ -177,7 +177,7 @@ impl SharedWaiter {
         result: Result<RequestResult, Error>,
     ) -> WaitEvent {
         self.ended = true;
-        WaitEvent::Ended(WaitEnd::Finished(Box::new(Finished {
+        WaitEvent::Ended(WaitEnd::Finished(Box::new(FinishedRun {
             status: status.clone(),
             result,
             polls: self.polls(observed),
@@ -191,7 +191,7 @@ impl SharedWaiter {
             return self.finished(observed, status, Err(self.with_ids(timed_out_error())));
         }
         self.ended = true;
-        WaitEvent::Ended(WaitEnd::TimedOut(Box::new(TimedOut {
+        WaitEvent::Ended(WaitEnd::TimedOut(Box::new(TimedOutWait {
             last_status: observed.status.clone(),
             last_error: observed.error.clone(),
             polls: self.polls(observed),

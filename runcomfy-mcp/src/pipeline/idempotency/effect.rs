@@ -1,6 +1,6 @@
 //! What a call did, as far as it is known.
 
-use runcomfy_core::{Error, Outcome};
+use runcomfy_core::{Error, error::Outcome};
 use serde::Serialize;
 use serde_json::Value;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use runcomfy_core::Operation;
+use runcomfy_core::error::Operation;
 use runcomfy_mcp::{Limits, Rate, Settings};
 use runcomfy_testkit::{Fault, FaultKind, FaultRule};
 use serde_json::{Value, json};

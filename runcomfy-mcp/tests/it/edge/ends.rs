@@ -66,8 +66,11 @@ async fn p16_who_hangs_up_during_a_wait_frees_its_place_and_the_run_goes_on() {
         };
         timeout(SOON, freed).await.expect("the place is freed");
         assert!(gone.elapsed() < Duration::from_secs(3), "{how}: {:?}", gone.elapsed());
-        let cancelled =
-            server.emulator.counters().totals.calls_of(runcomfy_core::Operation::CancelRequest);
+        let cancelled = server
+            .emulator
+            .counters()
+            .totals
+            .calls_of(runcomfy_core::error::Operation::CancelRequest);
         assert_eq!(cancelled, 0, "{how}");
     }
 }
@@ -75,7 +78,7 @@ async fn p16_who_hangs_up_during_a_wait_frees_its_place_and_the_run_goes_on() {
 #[tokio::test]
 async fn where_the_operator_wants_it_an_abandoned_run_is_cancelled_and_the_end_abandons_none() {
     let cancelled = |server: &Server| {
-        server.emulator.counters().totals.calls_of(runcomfy_core::Operation::CancelRequest)
+        server.emulator.counters().totals.calls_of(runcomfy_core::error::Operation::CancelRequest)
     };
     let mut settings = settings();
     settings.cancel_abandoned = true;
@@ -90,7 +93,7 @@ async fn where_the_operator_wants_it_an_abandoned_run_is_cancelled_and_the_end_a
     server.stop.cancel();
     timeout(SOON, server.task).await.unwrap().unwrap();
     let totals = server.emulator.counters().totals;
-    assert_eq!(totals.calls_of(runcomfy_core::Operation::CancelRequest), 0);
+    assert_eq!(totals.calls_of(runcomfy_core::error::Operation::CancelRequest), 0);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use runcomfy_core::Operation;
+use runcomfy_core::error::Operation;
 use runcomfy_testkit::{Fault, FaultKind, FaultRule};
 use serde_json::Value;
 use tokio::io::BufReader;

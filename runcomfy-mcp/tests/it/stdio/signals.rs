@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use runcomfy_core::Operation;
+use runcomfy_core::error::Operation;
 use runcomfy_testkit::{Emulator, Fault, FaultKind, FaultRule};
 use serde_json::json;
 use tokio::{

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Parser;
-use runcomfy_core::HARDWARE;
+use runcomfy_core::deployment::HARDWARE;
 use runcomfy_testkit::{FakeBuilder, FakeRunComfy};
 use url::Url;
 

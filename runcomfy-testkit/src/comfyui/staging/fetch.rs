@@ -11,7 +11,7 @@ use reqwest::{
 use tokio::time::timeout;
 use url::Host;
 
-use runcomfy_core::is_public;
+use runcomfy_core::internals::is_public;
 
 use super::data_uri::InputContent;
 use crate::{

@@ -1,6 +1,6 @@
 //! Tests of the proxy.
 
-use runcomfy_core::ProxyPath;
+use runcomfy_core::instance::ProxyPath;
 
 use super::{replay::Changes, *};
 use crate::comfyui::{Method, ProxyAnswer, ProxyBody, ProxyError};

@@ -1,6 +1,6 @@
 //! `Fields`: reads a JSON object and collects all invalid fields.
 
-use runcomfy_core::{Error, Operation, WorkflowId};
+use runcomfy_core::{Error, error::Operation, id::WorkflowId};
 use serde_json::{Map, Value, json};
 use url::Url;
 

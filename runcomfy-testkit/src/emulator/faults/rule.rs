@@ -1,6 +1,6 @@
 //! `FaultRule`: which calls have a fault, and how often.
 
-use runcomfy_core::Operation;
+use runcomfy_core::error::Operation;
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -12,7 +12,7 @@ use crate::emulator::accounts::Fingerprint;
 /// Which calls have a [`Fault`]. By default every call to which the fault applies.
 ///
 /// ```
-/// use runcomfy_core::Operation;
+/// use runcomfy_core::error::Operation;
 /// use runcomfy_testkit::{Fault, FaultKind, FaultRule};
 ///
 /// // Every tenth submit of this token is accepted, and its answer lost; five times.

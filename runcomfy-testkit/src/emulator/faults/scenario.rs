@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use runcomfy_core::Operation;
+use runcomfy_core::error::Operation;
 
 use super::{fault::Fault, rule::FaultRule};
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{body::Bytes, http::Method, response::Response};
-use runcomfy_core::{ProxyCall, ProxyPath};
+use runcomfy_core::instance::{ProxyCall, ProxyPath};
 use serde_json::Value;
 
 use crate::{emulator::encode, fake::FakeRunComfy};

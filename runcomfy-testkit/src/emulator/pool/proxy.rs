@@ -5,7 +5,7 @@ use axum::{
     http::{Method, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
-use runcomfy_core::{Error, ErrorKind, Operation, ProxyCall};
+use runcomfy_core::{Error, ErrorKind, error::Operation, instance::ProxyCall};
 
 use super::Pool;
 use crate::{

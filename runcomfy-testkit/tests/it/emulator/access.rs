@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use runcomfy_core::{Error, ErrorKind, Operation, ProxyReply};
+use runcomfy_core::{Error, ErrorKind, error::Operation, instance::ProxyReply};
 use runcomfy_testkit::Emulator;
 use serde_json::json;
 use tokio::{

@@ -4,8 +4,10 @@
 use std::time::Duration;
 
 use runcomfy_core::{
-    DeploymentId, Error, ErrorKind, HttpApi, InferenceRequest, Limits, Outcome, RetryPolicy,
-    RunComfyApi as _, Timeouts, Token,
+    DeploymentId, Error, ErrorKind, HttpApi, InferenceRequest, RunComfyApi as _, Token,
+    client::{Limits, Timeouts},
+    error::Outcome,
+    retry::RetryPolicy,
 };
 use runcomfy_testkit::{Effect, Emulator, Fault, FaultKind, FaultRule};
 
@@ -17,7 +19,7 @@ fn client(emulator: &Emulator) -> HttpApi {
         (Duration::from_millis(400), Duration::from_millis(400));
     timeouts.read_stall = Duration::from_millis(300);
     let mut retry = RetryPolicy::default();
-    (retry.base, retry.refused_base) = (Duration::from_millis(1), Duration::from_millis(1));
+    (retry.base, retry.declined_base) = (Duration::from_millis(1), Duration::from_millis(1));
     HttpApi::builder()
         .base_url(emulator.url().as_str())
         .token(Token::new("me").unwrap())

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use runcomfy_core::Operation;
+use runcomfy_core::error::Operation;
 use runcomfy_testkit::{CallCounters, Emulator, FakeRunComfy, Fault, FaultKind, FaultRule};
 use serde_json::json;
 use tokio::{

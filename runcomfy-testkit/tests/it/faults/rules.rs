@@ -1,7 +1,7 @@
 //! Tests of fault rules: which calls have a fault, how often, and with which probability.
 
 use proptest::prelude::*;
-use runcomfy_core::Operation;
+use runcomfy_core::error::Operation;
 use runcomfy_testkit::{Emulator, Fault, FaultKind, FaultRule};
 use serde_json::{Value, json};
 

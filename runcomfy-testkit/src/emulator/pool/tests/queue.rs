@@ -128,7 +128,7 @@ async fn of_many_at_once_each_ends() {
 
 #[tokio::test]
 async fn an_answer_that_is_lost_does_not_keep_a_request_from_its_run() {
-    use runcomfy_core::{Error, ErrorKind, Operation};
+    use runcomfy_core::{Error, ErrorKind, error::Operation};
     let server = Replay::of("invert");
     let lost = Error::new(Operation::SubmitRequest, ErrorKind::UpstreamUnavailable);
     let account = FakeRunComfy::builder().next_answer_lost(Operation::SubmitRequest, lost);
