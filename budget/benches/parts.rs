@@ -12,7 +12,7 @@ use http::{
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 use runcomfy_core::{DeploymentId, InferenceRequest, RunComfyApi as _};
-use runcomfy_mcp::{Callers, RunComfyMcp, Settings, bench, transport::http::HttpServer};
+use runcomfy_mcp::{AuthMode, RunComfyMcp, Settings, bench, transport::http::HttpServer};
 use runcomfy_testkit::FakeRunComfy;
 use serde_json::{Value, json};
 use tokio::runtime::Builder;
@@ -101,7 +101,7 @@ fn whole_call(bencher: Bencher<'_, '_>, tool: &str) {
             "submit_request" => json!({"deployment_id": "d1"}),
             _ => json!({}),
         };
-        let server = RunComfyMcp::new(Callers::One(api), Settings::default());
+        let server = RunComfyMcp::new(AuthMode::One(api), Settings::default());
         let app = HttpServer::new(server).into_router();
         (TowerToHyperService::new(app), call(tool, &arguments))
     });

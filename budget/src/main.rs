@@ -12,7 +12,7 @@ use http::Request;
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 use runcomfy_core::{DeploymentId, HttpApi, InferenceRequest, RunComfyApi as _, Token};
-use runcomfy_mcp::{Callers, Limits, RunComfyMcp, Settings, transport::http::HttpServer};
+use runcomfy_mcp::{AuthMode, Limits, RunComfyMcp, Settings, transport::http::HttpServer};
 
 /// In the upstream, everyone's deployment.
 const DEPLOYMENT: &str = "a1b2c3d4-0000-4000-8000-000000000001";
@@ -58,7 +58,7 @@ fn app(api: HttpApi) -> Router {
     (limits.rate, limits.paid_rate) = (None, None);
     let mut settings = Settings::default();
     settings.limits = Some(limits);
-    let server = RunComfyMcp::new(Callers::Each { api, anonymous: None }, settings);
+    let server = RunComfyMcp::new(AuthMode::Each { api, anonymous: None }, settings);
     HttpServer::new(server).into_router()
 }
 

@@ -5,7 +5,7 @@ use rmcp::model::JsonObject;
 
 use crate::{
     protocol::message,
-    result::{Format, Reply},
+    result::{Format, ToolResult},
     sanitize, tools,
     transport::http::takes_fast_path,
     validation,
@@ -39,11 +39,16 @@ pub fn workflow_is_shown(json: &str) -> usize {
 /// The length of a result of these fields, as it goes out.
 #[must_use]
 pub fn result_is_shaped(fields: JsonObject) -> usize {
-    let reply =
-        fields.into_iter().fold(Reply::new("Request r1: in_progress."), |reply, (key, value)| {
+    let reply = fields
+        .into_iter()
+        .fold(ToolResult::new("Request r1: in_progress."), |reply, (key, value)| {
             reply.with(&key, value)
         });
-    let shaped =
-        reply.shape(Format { limit: 64 * 1024, links: true, puts_in: true, whole_workflows: true });
+    let shaped = reply.render(Format {
+        limit: 64 * 1024,
+        links: true,
+        puts_in: true,
+        whole_workflows: true,
+    });
     serde_json::to_string(&shaped.result).map_or(0, |json| json.len())
 }

@@ -18,8 +18,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::Settings,
-    pipeline::{auth::Callers, progress::Progress},
-    result::{Fault, Format},
+    pipeline::{auth::AuthMode, progress::Progress},
+    result::{Format, ToolError},
     server::RunComfyMcp,
     tools::TOOLS,
     transport::{http::fuzz as http, stdio},
@@ -63,7 +63,7 @@ const STUCK: Duration = Duration::from_secs(24 * 60 * 60);
 fn server() -> RunComfyMcp {
     let fake = FakeRunComfy::builder().empty().deployment("d1").cold_start(Duration::ZERO);
     let fake = fake.run_time(Duration::from_secs(3)).build();
-    RunComfyMcp::new(Callers::One(Arc::new(fake)), Settings::default())
+    RunComfyMcp::new(AuthMode::One(Arc::new(fake)), Settings::default())
 }
 
 fn block_on<T>(work: impl Future<Output = T>) -> T {
@@ -120,8 +120,8 @@ fn tool_args(bytes: &[u8]) {
 }
 
 /// What a model reads of an error is short, and little of it is the caller's.
-fn refusal(fault: Fault, heard: &[u8]) {
-    let shown = serde_json::to_value(fault.shape(FORMAT).result);
+fn refusal(fault: ToolError, heard: &[u8]) {
+    let shown = serde_json::to_value(fault.render(FORMAT).result);
     let Ok(shown) = shown else { panic!("not to be written as JSON") };
     tool_error(&shown, heard);
 }
@@ -247,8 +247,8 @@ fn reply(bytes: &[u8]) {
 /// What a service answers that repeats the caller's token, and what is told of that: not the token.
 fn redact(bytes: &[u8]) {
     let Some((error, telling)) = repeated_token(bytes) else { return };
-    let fault = Fault::from(error);
+    let fault = ToolError::from(error);
     let own = format!("{fault:?}");
-    let all = format!("{own} {:?}", serde_json::to_string(&fault.shape(FORMAT).result));
+    let all = format!("{own} {:?}", serde_json::to_string(&fault.render(FORMAT).result));
     assert!(!all.contains(telling), "repeats the token: {all}");
 }

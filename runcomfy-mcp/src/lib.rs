@@ -28,6 +28,6 @@ mod view;
 mod wait;
 
 pub use config::{Confirm, ConnectionSettings, Limits, ProxyLevel, Rate, Settings, WebhookHosts};
-pub use pipeline::{auth::Callers, confirmation::InvalidSealingKeys, idempotency as replay};
+pub use pipeline::{auth::AuthMode, confirmation::InvalidSealingKeys, idempotency as replay};
 pub use server::RunComfyMcp;
 pub use telemetry::{Exposition, Metrics};

@@ -5,7 +5,7 @@ use url::{Host, Url};
 
 use crate::{
     config::{ProxyLevel, WebhookHosts},
-    result::Fault,
+    result::ToolError,
     validation::ArgumentFaults,
 };
 
@@ -27,12 +27,12 @@ pub(crate) fn check_route(
     path: &ProxyPath,
     level: ProxyLevel,
     allow_manager: bool,
-) -> Result<(), Fault> {
+) -> Result<(), ToolError> {
     if path.is_manager_route() {
         return if allow_manager {
             Ok(())
         } else {
-            Err(Fault::denied(
+            Err(ToolError::denied(
                 "ComfyUI-Manager's routes install code on the instance and restart it: this server does not call them",
                 "Nothing was sent. Whoever runs the server can allow them with --allow-manager-routes.",
             ))
@@ -42,7 +42,7 @@ pub(crate) fn check_route(
     if needed <= level {
         return Ok(());
     }
-    Err(Fault::denied(
+    Err(ToolError::denied(
         format!("this server calls the routes of level `{level}`, and this one is of `{needed}`"),
         format!(
             "Nothing was sent. Whoever runs the server can allow it with --proxy-level {needed}."
@@ -51,8 +51,8 @@ pub(crate) fn check_route(
 }
 
 /// Reads an address that RunComfy may report to.
-pub(crate) fn webhook(text: &str, hosts: &WebhookHosts) -> Result<Url, Fault> {
-    let fault = |rule: &str| Fault::from(ArgumentFaults::one("webhook_url", rule));
+pub(crate) fn webhook(text: &str, hosts: &WebhookHosts) -> Result<Url, ToolError> {
+    let fault = |rule: &str| ToolError::from(ArgumentFaults::one("webhook_url", rule));
     let url = Url::parse(text).map_err(|_| fault("must be a full https address"))?;
     let (true, Some(host)) = (url.scheme() == "https", url.host()) else {
         return Err(fault("must be a full https address"));
@@ -72,7 +72,7 @@ pub(crate) fn webhook(text: &str, hosts: &WebhookHosts) -> Result<Url, Fault> {
     if allowed.iter().any(|one| one.eq_ignore_ascii_case(name)) {
         return Ok(url);
     }
-    Err(Fault::denied(
+    Err(ToolError::denied(
         "this server has RunComfy report to hosts only that its operator has named",
         "Nothing was sent. Leave out webhook_url and follow the request with get_request_status; whoever runs the \
          server can allow a host with --webhook-host.",
@@ -102,7 +102,7 @@ mod tests {
 
     use super::*;
 
-    fn public(text: &str) -> Result<Url, Fault> {
+    fn public(text: &str) -> Result<Url, ToolError> {
         webhook(text, &WebhookHosts::Public)
     }
 

@@ -1,10 +1,10 @@
 //! An answer or an error, as the model reads it.
 
-mod fault;
 mod hint;
-mod left_out;
+mod placeholders;
 pub(crate) mod splices;
 mod summary;
+mod tool_error;
 
 use rmcp::model::{
     CallToolResponse, CallToolResult, ContentBlock, CreateTaskResult, InputRequiredResult,
@@ -17,20 +17,20 @@ use runcomfy_core::{
 };
 use serde_json::{Map, Value, json};
 
-use self::left_out::{LeftOut, put_in};
+use self::placeholders::{Placeholders, inline_deferred};
 use crate::sanitize::{self, Changes};
 
-pub(crate) use self::left_out::Part;
-pub(crate) use fault::{Fault, OWN_KINDS};
+pub(crate) use self::placeholders::Part;
 pub(crate) use hint::{FILL_IN, failure_hint, hint};
+pub(crate) use tool_error::{OWN_KINDS, ToolError};
 
 /// A successful answer.
-pub(crate) struct Reply {
+pub(crate) struct ToolResult {
     sentence: String,
     payload: JsonObject,
     files: Vec<OutputFile>,
     resource: Option<Resource>,
-    left_out: LeftOut,
+    left_out: Placeholders,
     all_at: Option<String>,
     instead: Option<Instead>,
 }
@@ -56,7 +56,7 @@ enum Instead {
     Task(CreateTaskResult),
 }
 
-impl Reply {
+impl ToolResult {
     /// An answer that reads as `sentence`, which carries ids and state and no text of RunComfy's.
     pub(crate) fn new(sentence: impl Into<String>) -> Self {
         let mut payload = Map::new();
@@ -66,7 +66,7 @@ impl Reply {
             payload,
             files: Vec::new(),
             resource: None,
-            left_out: LeftOut::default(),
+            left_out: Placeholders::default(),
             all_at: None,
             instead: None,
         }
@@ -111,8 +111,8 @@ impl Reply {
 
     /// Keeps JSON of RunComfy's as the text it is, however long, and gives what stands for it in the
     /// structured content until that goes out. `at` is the resource that has it, too.
-    pub(crate) fn leave_out(&mut self, json: RawJson, at: String) -> Value {
-        self.left_out.leave_out(json, at)
+    pub(crate) fn defer(&mut self, json: RawJson, at: String) -> Value {
+        self.left_out.defer(json, at)
     }
 
     /// With the resource that has all of it, for where the answer must be cut.
@@ -164,13 +164,13 @@ impl Reply {
         let mut changes = Changes::default();
         let parts = self.left_out.shown(&mut changes);
         let mut payload = shown(self.payload, changes);
-        payload.values_mut().for_each(|value| put_in(value, &parts));
+        payload.values_mut().for_each(|value| inline_deferred(value, &parts));
         payload
     }
 
     /// As an MCP result. Text and structured content carry the same data, as many clients show the model
     /// only one of the two.
-    pub(crate) fn shape(self, format: Format) -> Shaped {
+    pub(crate) fn render(self, format: Format) -> Shaped {
         let (sentence, files, instead) = (self.sentence, self.files, self.instead);
         let mut changes = Changes::default();
         let parts = self.left_out.shown(&mut changes);
@@ -241,9 +241,9 @@ impl Shaped {
         };
         let mut json = Value::Object(payload);
         if summarised && !whole_workflows {
-            left_out::replace(&mut json, &std::mem::take(&mut parts), Part::description);
+            placeholders::replace(&mut json, &std::mem::take(&mut parts), Part::description);
         } else if !puts_in {
-            put_in(&mut json, &std::mem::take(&mut parts));
+            inline_deferred(&mut json, &std::mem::take(&mut parts));
             sanitize::whole_numbers(&mut json);
         }
         let content = vec![ContentBlock::text(visible(sentence)), ContentBlock::text(text)];
@@ -295,7 +295,7 @@ const SPARE: usize = 256;
 /// The data as a text's JSON, with something readable in the place of each part.
 fn with_parts(payload: &JsonObject, parts: &[Part], shown: fn(&Part) -> Value) -> String {
     let mut json = Value::Object(payload.clone());
-    left_out::replace(&mut json, parts, shown);
+    placeholders::replace(&mut json, parts, shown);
     written(&json)
 }
 

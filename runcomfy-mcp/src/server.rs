@@ -20,18 +20,18 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     config::{Limits, ProxyLevel, Settings, WebhookHosts},
     pipeline::{
-        auth::Callers,
-        confirmation::{InvalidSealingKeys, Sealing},
+        auth::AuthMode,
+        confirmation::{InvalidSealingKeys, RequestStateSigner},
         deployment_cache::DeploymentCache,
-        idempotency::{Replay, ReplayStore},
-        limits::{Gate, Principal},
+        idempotency::{Idempotency, ReplayStore},
+        limits::{CallerId, Limiter},
         progress::Progress,
         request::CallContext,
         run::Pipeline,
-        tool::Entry,
+        tool::ToolEntry,
         writes::Writes,
     },
-    result::{Fault, Reply},
+    result::{ToolError, ToolResult},
     schema::published,
     telemetry::Metrics,
     tools::{self, TOOLS},
@@ -66,7 +66,7 @@ pub struct RunComfyMcp {
 impl RunComfyMcp {
     /// A server that acts for these callers.
     #[must_use]
-    pub fn new(callers: Callers, mut settings: Settings) -> Self {
+    pub fn new(callers: AuthMode, mut settings: Settings) -> Self {
         let limits = settings.limits.clone().unwrap_or_else(|| {
             if callers.need_token() { Limits::many_callers() } else { Limits::one_caller() }
         });
@@ -78,12 +78,12 @@ impl RunComfyMcp {
         let pipeline = Pipeline {
             callers,
             settings: Arc::new(settings),
-            limiter: Arc::new(Gate::new(limits)),
-            replay: Arc::new(Replay::new(many)),
+            limiter: Arc::new(Limiter::new(limits)),
+            replay: Arc::new(Idempotency::new(many)),
             waits: SharedWaits::new(),
             deployments: Arc::new(DeploymentCache::new()),
             metrics: Arc::default(),
-            sealing: Arc::new(Sealing::own()),
+            signer: Arc::new(RequestStateSigner::own()),
             background: TaskTracker::new(),
             writes: Writes::default(),
             drained_by: Arc::new(OnceLock::new()),
@@ -99,7 +99,7 @@ impl RunComfyMcp {
     #[must_use]
     pub fn with_replay_store(mut self, store: Arc<dyn ReplayStore>, secret: &[u8]) -> Self {
         let many = self.pipeline.callers.need_token();
-        self.pipeline.replay = Arc::new(Replay::shared(store, secret, many));
+        self.pipeline.replay = Arc::new(Idempotency::shared(store, secret, many));
         self
     }
 
@@ -110,7 +110,7 @@ impl RunComfyMcp {
     /// # Errors
     /// A key is shorter than 32 characters, or there twice.
     pub fn with_sealing_keys(mut self, keys: &[&str]) -> Result<Self, InvalidSealingKeys> {
-        self.pipeline.sealing = Arc::new(Sealing::shared(keys)?);
+        self.pipeline.signer = Arc::new(RequestStateSigner::shared(keys)?);
         Ok(self)
     }
 
@@ -118,7 +118,7 @@ impl RunComfyMcp {
     #[must_use]
     pub fn with_metrics(mut self, metrics: Arc<Metrics>) -> Self {
         let writing = TOOLS.iter().filter(|tool| !tool.only_reads());
-        metrics.show_writing_tools(writing.map(Entry::name));
+        metrics.show_writing_tools(writing.map(ToolEntry::name));
         self.pipeline.metrics = metrics;
         self
     }
@@ -142,7 +142,7 @@ impl RunComfyMcp {
         self.pipeline.drain().await;
     }
 
-    pub(crate) fn callers(&self) -> &Callers {
+    pub(crate) fn callers(&self) -> &AuthMode {
         &self.pipeline.callers
     }
 
@@ -154,11 +154,11 @@ impl RunComfyMcp {
         &self.pipeline.metrics
     }
 
-    pub(crate) fn replay(&self) -> &Arc<Replay> {
+    pub(crate) fn replay(&self) -> &Arc<Idempotency> {
         &self.pipeline.replay
     }
 
-    pub(crate) fn waits(&self) -> &SharedWaits<Principal> {
+    pub(crate) fn waits(&self) -> &SharedWaits<CallerId> {
         &self.pipeline.waits
     }
 
@@ -167,7 +167,7 @@ impl RunComfyMcp {
         &self.pipeline.writes
     }
 
-    pub(crate) fn gate(&self) -> &Gate {
+    pub(crate) fn gate(&self) -> &Limiter {
         &self.pipeline.limiter
     }
 
@@ -184,7 +184,7 @@ impl RunComfyMcp {
     /// Answers a tool call.
     pub(crate) async fn answer(
         &self,
-        entry: &'static Entry,
+        entry: &'static ToolEntry,
         request: CallToolRequestParams,
         context: CallContext,
     ) -> Result<CallToolResponse, ErrorData> {
@@ -194,10 +194,10 @@ impl RunComfyMcp {
     /// Runs one tool for the command line, as one account.
     pub(crate) async fn call_direct(
         &self,
-        entry: &'static Entry,
+        entry: &'static ToolEntry,
         arguments: JsonObject,
         progress: Progress,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<ToolResult, ToolError> {
         self.pipeline.call_direct(entry, arguments, progress).await
     }
 }

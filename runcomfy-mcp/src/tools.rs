@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::{
-    pipeline::tool::{Entry, listed},
+    pipeline::tool::{ToolEntry, listed},
     validation::ArgumentFaults,
 };
 
@@ -16,8 +16,8 @@ macro_rules! tools {
         $(mod $name;)+
 
         /// The tools, by name.
-        pub(crate) static TOOLS: [Entry; [$(stringify!($name)),+].len()] =
-            [$(Entry::of::<$name::Tool>(stringify!($name))),+];
+        pub(crate) static TOOLS: [ToolEntry; [$(stringify!($name)),+].len()] =
+            [$(ToolEntry::of::<$name::Tool>(stringify!($name))),+];
 
         /// The tools as the code has them, from which `published` is written.
         pub(crate) fn as_written() -> Vec<Listed> {
@@ -52,7 +52,7 @@ pub(crate) struct RequestArgs {
 }
 
 /// One tool, by name.
-pub(crate) fn find(name: &str) -> Option<&'static Entry> {
+pub(crate) fn find(name: &str) -> Option<&'static ToolEntry> {
     TOOLS.iter().find(|entry| entry.name() == name)
 }
 

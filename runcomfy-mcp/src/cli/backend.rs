@@ -13,7 +13,7 @@ use super::{
     credentials::{self, Source},
     options::Options,
 };
-use crate::{config::Settings, pipeline::auth::Callers, telemetry::Metrics};
+use crate::{config::Settings, pipeline::auth::AuthMode, telemetry::Metrics};
 
 /// A way to RunComfy, or to the emulator, which runs as long as this is held.
 pub(super) struct Backend {
@@ -82,19 +82,19 @@ impl Backend {
     }
 
     /// Everyone acts as the one account; nobody does where its token was not filled in.
-    pub(super) fn one(&self) -> Callers {
+    pub(super) fn one(&self) -> AuthMode {
         match &self.source {
             Some(source) if self.not_filled_in => {
-                Callers::NotFilledIn { source: source.to_string() }
+                AuthMode::NotFilledIn { source: source.to_string() }
             }
-            _ => Callers::One(Arc::new(self.api.clone())),
+            _ => AuthMode::One(Arc::new(self.api.clone())),
         }
     }
 
     /// Each caller acts with a token of their own.
-    pub(super) fn each(&self) -> anyhow::Result<Callers> {
+    pub(super) fn each(&self) -> anyhow::Result<AuthMode> {
         let anonymous = self.emulator.as_ref().map(|_| Token::new(EMULATOR_TOKEN)).transpose()?;
-        Ok(Callers::Each { api: self.api.clone(), anonymous })
+        Ok(AuthMode::Each { api: self.api.clone(), anonymous })
     }
 }
 

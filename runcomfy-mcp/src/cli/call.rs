@@ -18,8 +18,8 @@ use super::{
     terminal::{complain, note, tell},
 };
 use crate::{
-    pipeline::{progress::Progress, tool::Entry, writes::Write},
-    result::{Fault, Reply},
+    pipeline::{progress::Progress, tool::ToolEntry, writes::Write},
+    result::{ToolError, ToolResult},
     server::RunComfyMcp,
     tools::{self, TOOLS},
 };
@@ -48,7 +48,7 @@ pub(super) struct Call {
 impl Call {
     pub(super) async fn run(self, options: &Options) -> anyhow::Result<End> {
         let Some(entry) = tools::find(&self.tool) else {
-            let known: Vec<_> = TOOLS.iter().map(Entry::name).collect();
+            let known: Vec<_> = TOOLS.iter().map(ToolEntry::name).collect();
             complain(&format!("there is no tool {:?}; there are {}", self.tool, known.join(", ")));
             return Ok(exit::USAGE.into());
         };
@@ -104,10 +104,10 @@ impl Call {
 /// It was broken off, or given up.
 async fn called(
     server: &RunComfyMcp,
-    entry: &'static Entry,
+    entry: &'static ToolEntry,
     arguments: Map<String, Value>,
     stop: &Stop,
-) -> Result<Result<Reply, Fault>, Signal> {
+) -> Result<Result<ToolResult, ToolError>, Signal> {
     let mut call = pin!(server.call_direct(entry, arguments, Progress::Lines(note)));
     let signal = tokio::select! {
         biased;

@@ -3,7 +3,7 @@
 mod bounds;
 mod figures;
 mod idempotency;
-mod sealing;
+mod state_keys;
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -21,7 +21,7 @@ use super::{
     terminal::note,
 };
 use crate::{
-    pipeline::auth::Callers,
+    pipeline::auth::AuthMode,
     server::RunComfyMcp,
     telemetry::Metrics,
     transport::http::{HttpOptions, HttpServer},
@@ -32,7 +32,7 @@ use crate::{
 /// Each caller sends their own RunComfy token as `Authorization: Bearer …`; calls act with that token
 /// and with no other.
 #[derive(Args, Debug)]
-#[command(after_help = sealing::HELP)]
+#[command(after_help = state_keys::HELP)]
 pub(super) struct Serve {
     /// Address to listen on
     #[arg(
@@ -68,10 +68,10 @@ pub(super) struct Serve {
     single_user: bool,
 
     #[command(flatten)]
-    bounds: bounds::Bounds,
+    bounds: bounds::LimitArgs,
 
     #[command(flatten)]
-    replay: idempotency::Replay,
+    replay: idempotency::IdempotencyArgs,
 
     #[command(flatten)]
     figures: figures::Figures,
@@ -127,16 +127,16 @@ impl Serve {
         http.allowed_hosts.extend(self.allowed_hosts);
         http.allowed_origins.extend(self.allowed_origins);
         let mut settings = settings(options);
-        let many = matches!(callers, Callers::Each { .. });
+        let many = matches!(callers, AuthMode::Each { .. });
         self.bounds.apply(&mut settings, callers.need_token());
         make_room(settings.connections.most);
-        if sealing::is_shared() && !self.replay.is_shared() {
+        if state_keys::is_shared() && !self.replay.is_shared() {
             tracing::warn!(
                 "servers that share sealing keys and no --replay-store: a user's yes counts once at each of them"
             );
         }
         let server = RunComfyMcp::new(callers, settings).with_metrics(metrics);
-        let server = sealing::apply(self.replay.apply(server, many).await?)?;
+        let server = state_keys::apply(self.replay.apply(server, many).await?)?;
         let stop = farewell::stop(&server).token().clone();
         let own = reachable(address);
         note(&format!("runcomfy-mcp serves MCP at http://{own}/mcp (health: /healthz, /readyz)"));

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use runcomfy_core::{HttpApi, RunComfyApi, Token};
 
-use crate::result::Fault;
+use crate::result::ToolError;
 
 /// The trait object that a call acts through.
 pub(crate) type Api = Arc<dyn RunComfyApi>;
 
 /// On whose behalf calls are made.
 #[derive(Clone)]
-pub enum Callers {
+pub enum AuthMode {
     /// Everyone who can reach this server acts as one account: stdio, and a single user over HTTP.
     One(Api),
     /// Each caller acts with the token that came with the call.
@@ -29,7 +29,7 @@ pub enum Callers {
     },
 }
 
-impl Callers {
+impl AuthMode {
     /// Whether a call over HTTP must bring its own token.
     #[must_use]
     pub fn need_token(&self) -> bool {
@@ -47,20 +47,22 @@ impl Callers {
 
     /// RunComfy as the account of whoever sent these headers, with the token it acts with, where callers
     /// have tokens of their own.
-    pub(crate) fn acting(
+    pub(crate) fn authenticate(
         &self,
         headers: Option<&HeaderMap>,
-    ) -> Result<(Api, Option<Token>), Fault> {
+    ) -> Result<(Api, Option<Token>), ToolError> {
         match self {
             Self::One(api) => Ok((Api::clone(api), None)),
-            Self::NotFilledIn { source } => Err(Fault::placeholder(source)),
+            Self::NotFilledIn { source } => Err(ToolError::placeholder(source)),
             Self::Each { api, anonymous } => {
                 let own = headers
                     .map_or(Ok(None), |headers| self.bearer(headers))
-                    .map_err(|error| Fault::no_token(&error.to_string()))?;
+                    .map_err(|error| ToolError::no_token(&error.to_string()))?;
                 let token = own.or_else(|| anonymous.clone());
                 let token = token.ok_or_else(|| {
-                    Fault::no_token("this server acts with each caller's own token, and none came")
+                    ToolError::no_token(
+                        "this server acts with each caller's own token, and none came",
+                    )
                 })?;
                 Ok((std::sync::Arc::new(api.with_token(token.clone())), Some(token)))
             }
@@ -68,12 +70,12 @@ impl Callers {
     }
 }
 
-impl std::fmt::Debug for Callers {
+impl std::fmt::Debug for AuthMode {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::One(_) => "Callers::One",
-            Self::Each { .. } => "Callers::Each",
-            Self::NotFilledIn { .. } => "Callers::NotFilledIn",
+            Self::One(_) => "AuthMode::One",
+            Self::Each { .. } => "AuthMode::Each",
+            Self::NotFilledIn { .. } => "AuthMode::NotFilledIn",
         })
     }
 }

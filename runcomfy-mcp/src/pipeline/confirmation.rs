@@ -1,7 +1,7 @@
 //! Asking the person before what can't be undone, or costs around the clock: by way of the client where it
 //! can ask, else as the operator's setting has it.
 
-mod sealing;
+mod signer;
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,18 +22,18 @@ use runcomfy_core::{
 use serde_json::Value;
 use tokio::time::{Instant, interval_at, timeout};
 
-pub use self::sealing::InvalidSealingKeys;
-pub(crate) use self::sealing::Sealing;
-use self::sealing::{Opened, Round};
+pub use self::signer::InvalidSealingKeys;
+pub(crate) use self::signer::RequestStateSigner;
+use self::signer::{PendingConfirmation, VerifiedState};
 use crate::{
     config::Confirm,
     pipeline::{
-        idempotency::{Fingerprint, Ledger},
+        idempotency::{Fingerprint, IdempotencyScope},
         request::CallContext,
         scope::CallScope,
     },
     protocol,
-    result::Fault,
+    result::ToolError,
 };
 
 /// How long a person has for an answer.
@@ -58,18 +58,18 @@ pub(crate) struct Question {
 type Words = Box<dyn FnOnce(Option<&Deployment>) -> Option<String> + Send>;
 
 /// How a call gets the person's consent.
-pub(crate) enum Consent {
+pub(crate) enum Confirmation {
     /// They have asked for it in so many words, on the command line.
     Given,
     /// In a second round of the same call.
-    Round(Box<Round>),
+    Pending(Box<PendingConfirmation>),
     /// By a question while the call goes on.
     Peer(Peer<RoleServer>),
     /// The client can't ask.
     Policy(Confirm),
 }
 
-impl Consent {
+impl Confirmation {
     /// The best that this client can do.
     ///
     /// # Errors
@@ -78,9 +78,9 @@ impl Consent {
         request: &mut CallToolRequestParams,
         context: &CallContext,
         token: Option<&Token>,
-        sealing: &Arc<Sealing>,
+        signer: &Arc<RequestStateSigner>,
         otherwise: Confirm,
-    ) -> Result<Self, Fault> {
+    ) -> Result<Self, ToolError> {
         if context.confirmed {
             return Ok(Self::Given);
         }
@@ -93,16 +93,21 @@ impl Consent {
         }
         let bound = bound(token, &request.name, request.arguments.as_ref());
         let state = request.request_state.take();
-        let opened = match state {
-            Some(state) => sealing.open(&state, &bound).ok_or_else(Fault::state_refused)?,
-            None => Opened::Nothing,
+        let state = match state {
+            Some(state) => signer.verify(&state, &bound).ok_or_else(ToolError::state_refused)?,
+            None => VerifiedState::Nothing,
         };
         // After a look at the state: one that was tampered with is refused, whoever brings it.
         if !can_ask {
             return Ok(Self::Policy(otherwise));
         }
         let answer = request.input_responses.take().and_then(|mut all| all.remove(CONFIRM));
-        Ok(Self::Round(Box::new(Round { sealing: Arc::clone(sealing), bound, opened, answer })))
+        Ok(Self::Pending(Box::new(PendingConfirmation {
+            signer: Arc::clone(signer),
+            bound,
+            state,
+            answer,
+        })))
     }
 }
 
@@ -122,47 +127,47 @@ fn bound(token: Option<&Token>, tool: &str, arguments: Option<&JsonObject>) -> F
 ///
 /// # Errors
 /// They did not agree, or can't be asked and the operator wants that they are.
-pub(crate) async fn consent(
+pub(crate) async fn confirm(
     scope: &mut CallScope,
-    ledger: &Ledger,
-    consent: Consent,
+    idempotency: &IdempotencyScope,
+    method: Confirmation,
     question: Question,
-) -> Result<Option<InputRequiredResult>, Fault> {
-    match consent {
-        Consent::Given | Consent::Policy(Confirm::Allow) => Ok(None),
-        Consent::Policy(Confirm::Require) if question.confirmed => Ok(None),
-        Consent::Policy(policy) => match words(scope, question).await? {
+) -> Result<Option<InputRequiredResult>, ToolError> {
+    match method {
+        Confirmation::Given | Confirmation::Policy(Confirm::Allow) => Ok(None),
+        Confirmation::Policy(Confirm::Require) if question.confirmed => Ok(None),
+        Confirmation::Policy(policy) => match words(scope, question).await? {
             None => Ok(None),
-            Some(words) if policy == Confirm::Deny => Err(Fault::denied(
+            Some(words) if policy == Confirm::Deny => Err(ToolError::denied(
                 format!("this server does not do that for a client that can't ask: {words}"),
                 "Nothing was changed. Do it in RunComfy's web app, or with a client that can show forms \
                  (elicitation); whoever runs the server decides.",
             )),
-            Some(words) => Err(Fault::needs_confirmation(&words)),
+            Some(words) => Err(ToolError::needs_confirmation(&words)),
         },
-        Consent::Peer(peer) => match words(scope, question).await? {
+        Confirmation::Peer(peer) => match words(scope, question).await? {
             None => Ok(None),
-            Some(words) => by_peer(scope, &peer, words).await.map(|()| None),
+            Some(words) => elicit(scope, &peer, words).await.map(|()| None),
         },
-        Consent::Round(round) => in_rounds(scope, ledger, *round, question).await,
+        Confirmation::Pending(pending) => resume(scope, idempotency, *pending, question).await,
     }
 }
 
-async fn in_rounds(
+async fn resume(
     scope: &CallScope,
-    ledger: &Ledger,
-    mut round: Round,
+    idempotency: &IdempotencyScope,
+    mut pending: PendingConfirmation,
     question: Question,
-) -> Result<Option<InputRequiredResult>, Fault> {
+) -> Result<Option<InputRequiredResult>, ToolError> {
     // A state that has grown old, or was an answer before, and what is no answer: asked again.
-    if let Some(said) = round.answer.take().and_then(|answer| serde_json::from_value(answer).ok())
-        && let Opened::Fresh { nonce } = &round.opened
+    if let Some(said) = pending.answer.take().and_then(|answer| serde_json::from_value(answer).ok())
+        && let VerifiedState::Fresh { nonce } = &pending.state
     {
         // A no uses it up as well: it must not become a yes by being sent again. Kept for longer than it is
         // good for, as servers' clocks differ.
-        let first = ledger.first_time(nonce, PATIENCE * 2).await?;
+        let first = idempotency.first_time(nonce, PATIENCE * 2).await?;
         if !agrees(&said) {
-            return Err(Fault::declined());
+            return Err(ToolError::declined());
         }
         if first {
             return Ok(None);
@@ -170,16 +175,16 @@ async fn in_rounds(
     }
     let Some(words) = words(scope, question).await? else { return Ok(None) };
     let ask = InputRequest::Elicitation(ElicitRequest::new(form(words)?));
-    let state = round.sealing.seal(&round.bound, PATIENCE);
+    let state = pending.signer.sign(&pending.bound, PATIENCE);
     Ok(Some(InputRequiredResult::new(Some([(CONFIRM.to_owned(), ask)].into()), Some(state))))
 }
 
 /// Asks while the call goes on, and says so, so that its client does not take it for dead.
-async fn by_peer(
+async fn elicit(
     scope: &mut CallScope,
     peer: &Peer<RoleServer>,
     words: String,
-) -> Result<(), Fault> {
+) -> Result<(), ToolError> {
     scope.report_progress("the user is asked").await;
     let ask = ServerRequest::ElicitRequest(ElicitRequest::new(form(words)?));
     let mut options = PeerRequestOptions::no_options();
@@ -196,7 +201,7 @@ async fn by_peer(
                 // The question would stay on the screen of somebody who may no longer answer it.
                 let over = CancelledNotificationParam::new(Some(id), None);
                 let _ = timeout(LEAVE, peer.notify_cancelled(over)).await;
-                return Err(Fault::shutting_down());
+                return Err(ToolError::shutting_down());
             }
             _ = heartbeat.tick() => {
                 scope.report_progress(&format!("the user is asked; {} s so far", began.elapsed().as_secs())).await;
@@ -205,13 +210,13 @@ async fn by_peer(
     };
     match said.map_err(unanswered)? {
         ClientResult::ElicitResult(said) if agrees(&said) => Ok(()),
-        _ => Err(Fault::declined()),
+        _ => Err(ToolError::declined()),
     }
 }
 
-fn unanswered(error: ServiceError) -> Fault {
+fn unanswered(error: ServiceError) -> ToolError {
     tracing::debug!(%error, "a question was not answered");
-    Fault::declined().because("the question to the user was not answered")
+    ToolError::declined().with_message("the question to the user was not answered")
 }
 
 /// To accept is to agree: the form has no field. A client that fills in one of its own and says no there
@@ -222,13 +227,13 @@ fn agrees(said: &ElicitResult) -> bool {
         && content.and_then(|content| content.get(CONFIRM)) != Some(&Value::Bool(false))
 }
 
-fn form(message: String) -> Result<ElicitRequestParams, Fault> {
+fn form(message: String) -> Result<ElicitRequestParams, ToolError> {
     // With a field, some clients want it ticked before they take the yes.
-    let requested_schema = ElicitationSchema::builder().build().map_err(Fault::internal)?;
+    let requested_schema = ElicitationSchema::builder().build().map_err(ToolError::internal)?;
     Ok(ElicitRequestParams::FormElicitationParams { meta: None, message, requested_schema })
 }
 
-async fn words(scope: &CallScope, question: Question) -> Result<Option<String>, Fault> {
+async fn words(scope: &CallScope, question: Question) -> Result<Option<String>, ToolError> {
     let found = match &question.about {
         Some(id) => {
             let look = scope.api.get_deployment(id, Include::none());

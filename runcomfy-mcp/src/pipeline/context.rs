@@ -7,19 +7,19 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     pipeline::{
-        auth::Api, deployment_cache::DeploymentCache, idempotency::Ledger, limits::Principal,
-        scope::CallScope,
+        auth::Api, deployment_cache::DeploymentCache, idempotency::IdempotencyScope,
+        limits::CallerId, scope::CallScope,
     },
-    result::Fault,
+    result::ToolError,
 };
 
 /// A tool's call, past all checks.
 pub(crate) struct ToolContext {
     pub(crate) scope: CallScope,
     /// What is known of calls that are made at most once.
-    pub(crate) ledger: Ledger,
+    pub(crate) ledger: IdempotencyScope,
     /// Callers who wait for the same run share one poller.
-    pub(crate) waits: SharedWaits<Principal>,
+    pub(crate) waits: SharedWaits<CallerId>,
     pub(crate) deployments: Arc<DeploymentCache>,
     /// Fires when the one client of a pipe has closed it.
     pub(crate) disconnected: CancellationToken,
@@ -29,7 +29,7 @@ pub(crate) struct ToolContext {
 
 impl ToolContext {
     /// Makes a call that changes something, in a task of its own: see [`CallScope::run_to_completion`].
-    pub(crate) async fn write<T, F>(&self, write: impl FnOnce(Api) -> F) -> Result<T, Fault>
+    pub(crate) async fn write<T, F>(&self, write: impl FnOnce(Api) -> F) -> Result<T, ToolError>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, Error>> + Send + 'static,
@@ -42,7 +42,7 @@ impl ToolContext {
                 let outcome =
                     answer.as_ref().map_or_else(|error| error.outcome().as_str(), |_| "applied");
                 writing.ended(outcome, None);
-                answer.map_err(Fault::from)
+                answer.map_err(ToolError::from)
             })
             .await
     }

@@ -13,7 +13,7 @@ use runcomfy_core::{
 };
 use tokio::time::Instant;
 
-use crate::pipeline::{auth::Api, limits::Principal};
+use crate::pipeline::{auth::Api, limits::CallerId};
 
 /// The longest that a question for a reason may take.
 pub(crate) const LOOK: Duration = Duration::from_secs(2);
@@ -23,7 +23,7 @@ const GOOD_FOR: Duration = Duration::from_secs(15);
 const MOST: usize = 1024;
 
 /// What deployments are set to, as far as it explains why their runs wait; separately for each caller.
-pub(crate) struct DeploymentCache(Mutex<LruCache<(Principal, DeploymentId), CachedState>>);
+pub(crate) struct DeploymentCache(Mutex<LruCache<(CallerId, DeploymentId), CachedState>>);
 
 #[derive(Clone, Copy)]
 struct CachedState {
@@ -48,11 +48,11 @@ impl DeploymentCache {
     }
 
     /// Has the next question ask RunComfy.
-    pub(crate) fn forget(&self, principal: Principal, deployment_id: &DeploymentId) {
+    pub(crate) fn forget(&self, principal: CallerId, deployment_id: &DeploymentId) {
         self.known().pop(&(principal, deployment_id.clone()));
     }
 
-    fn known(&self) -> MutexGuard<'_, LruCache<(Principal, DeploymentId), CachedState>> {
+    fn known(&self) -> MutexGuard<'_, LruCache<(CallerId, DeploymentId), CachedState>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -60,7 +60,7 @@ impl DeploymentCache {
     pub(crate) async fn explain(
         self: Arc<Self>,
         api: Api,
-        (principal, deployment_id): (Principal, DeploymentId),
+        (principal, deployment_id): (CallerId, DeploymentId),
         status: RequestStatus,
     ) -> Option<String> {
         if status.state() != RequestState::InQueue {

@@ -28,8 +28,8 @@ use serde::{Serialize, de::DeserializeOwned};
 pub use self::redis::RedisStore;
 pub(crate) use self::{
     fingerprint::Fingerprint,
-    scope::{Ledger, Replay},
-    sending::{Asked, Once},
+    scope::{Idempotency, IdempotencyScope},
+    sending::{Asked, Executed},
 };
 pub use self::{
     memory::MemoryStore,
@@ -37,7 +37,7 @@ pub use self::{
 };
 use crate::{
     pipeline::{auth::Api, scope::CallScope},
-    result::Fault,
+    result::ToolError,
 };
 
 /// Makes a call that costs money: once, however often it is asked for in the same words.
@@ -46,13 +46,13 @@ use crate::{
 /// knowing whether it is billed.
 ///
 /// No `async fn`, which would keep room for its arguments beside what it passes them to.
-pub(crate) fn once<T, F>(
+pub(crate) fn execute_once<T, F>(
     scope: &CallScope,
-    ledger: &Ledger,
+    ledger: &IdempotencyScope,
     key: Option<String>,
     asked: Asked,
     send: impl FnOnce(Api) -> F + Send + 'static,
-) -> impl Future<Output = Result<Once<T>, Fault>> + Send
+) -> impl Future<Output = Result<Executed<T>, ToolError>> + Send
 where
     T: Serialize + DeserializeOwned + Send + 'static,
     F: Future<Output = Result<T, Error>> + Send + 'static,

@@ -1,7 +1,7 @@
 //! Who may do how much, now.
 
-mod bucket;
-mod callers;
+mod caller_table;
+mod gcra;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -11,8 +11,8 @@ use tokio::{
     time::Instant,
 };
 
-pub(crate) use self::callers::Principal;
-use self::callers::{Hasher, Known, REMEMBERED};
+pub(crate) use self::caller_table::CallerId;
+use self::caller_table::{CallerTable, Hasher, REMEMBERED};
 use crate::config::{Limits, Rate};
 
 /// A flood is this many times what a caller may call: all that a client asks beside calls fits in.
@@ -21,17 +21,17 @@ const FLOOD: u32 = 4;
 const SOON: Duration = Duration::from_secs(1);
 
 /// Counts what callers do and lets no one do too much.
-pub(crate) struct Gate {
+pub(crate) struct Limiter {
     limits: Limits,
     hasher: Hasher,
-    known: Known,
+    table: CallerTable,
     calls: Arc<Semaphore>,
     waits: Arc<Semaphore>,
 }
 
 /// Why somebody has to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Busy {
+pub(crate) enum Rejection {
     /// The caller has asked too often.
     TooFast(Duration),
     /// Too much is under way, of the caller's or of everyone's.
@@ -41,17 +41,17 @@ pub(crate) enum Busy {
 }
 
 /// A place among the calls under way. Whatever goes on for the call holds it.
-pub(crate) struct Place {
+pub(crate) struct Permit {
     _own: OwnedSemaphorePermit,
     _all: OwnedSemaphorePermit,
 }
 
-impl Gate {
+impl Limiter {
     pub(crate) fn new(limits: Limits) -> Self {
         let room = |most: usize| Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
         Self {
             hasher: Hasher::new(),
-            known: Known::new(&limits),
+            table: CallerTable::new(&limits),
             calls: room(limits.calls),
             waits: room(limits.waits),
             limits,
@@ -69,25 +69,25 @@ impl Gate {
     }
 
     /// Who holds this token.
-    pub(crate) fn principal(&self, token: Option<&Token>) -> Principal {
-        token.map_or(Principal::Everyone, |token| self.hasher.principal(token))
+    pub(crate) fn caller_id(&self, token: Option<&Token>) -> CallerId {
+        token.map_or(CallerId::Shared, |token| self.hasher.caller_id(token))
     }
 
     /// How others than this process know the caller's account, found out with `name` where it is not known yet.
-    pub(crate) fn account(&self, principal: Principal, name: impl FnOnce() -> String) -> Arc<str> {
-        let caller = self.known.caller(principal, &self.limits);
+    pub(crate) fn account(&self, caller_id: CallerId, name: impl FnOnce() -> String) -> Arc<str> {
+        let caller = self.table.caller(caller_id, &self.limits);
         Arc::clone(caller.account.get_or_init(|| name().into()))
     }
 
     /// A request of any kind, before it is read: `Err` is how long to stay away.
-    pub(crate) fn knock(
+    pub(crate) fn check_request_rate(
         &self,
-        principal: Principal,
+        caller_id: CallerId,
         source: Option<IpAddr>,
     ) -> Result<(), Duration> {
-        let caller = self.known.caller(principal, &self.limits);
-        let mut pace = caller.pace();
-        if !pace.known
+        let caller = self.table.caller(caller_id, &self.limits);
+        let mut rates = caller.rates();
+        if !rates.table
             && let Some(wait) = source.and_then(|source| self.shut_out(source))
         {
             return Err(wait);
@@ -98,7 +98,7 @@ impl Gate {
                     per_second: per_second * f64::from(FLOOD),
                     burst: burst.saturating_mul(FLOOD),
                 };
-                pace.requests.take(flood, Instant::now())
+                rates.requests.take(flood, Instant::now())
             }
             None => Ok(()),
         }
@@ -108,12 +108,12 @@ impl Gate {
     /// before a pause.
     pub(crate) fn failed(&self, source: IpAddr) -> Result<(), Duration> {
         let Some(rate) = self.refusals() else { return Ok(()) };
-        self.known.source(source, |bucket| bucket.take(rate, Instant::now()))
+        self.table.source(source, |bucket| bucket.take(rate, Instant::now()))
     }
 
     fn shut_out(&self, source: IpAddr) -> Option<Duration> {
         let rate = self.refusals()?;
-        self.known.source(source, |bucket| bucket.wait(rate, Instant::now()))
+        self.table.source(source, |bucket| bucket.wait(rate, Instant::now()))
     }
 
     fn refusals(&self) -> Option<Rate> {
@@ -122,43 +122,48 @@ impl Gate {
     }
 
     /// A call begins.
-    pub(crate) fn call(&self, principal: Principal, may_cost: bool) -> Result<Place, Busy> {
-        let (caller, now) = (self.known.caller(principal, &self.limits), Instant::now());
+    pub(crate) fn call(&self, caller_id: CallerId, may_cost: bool) -> Result<Permit, Rejection> {
+        let (caller, now) = (self.table.caller(caller_id, &self.limits), Instant::now());
         {
-            let mut pace = caller.pace();
-            let refused = pace.refused.map(|at| (at + REMEMBERED).saturating_duration_since(now));
+            let mut rates = caller.rates();
+            let refused = rates.refused.map(|at| (at + REMEMBERED).saturating_duration_since(now));
             if let Some(wait) = refused.filter(|wait| !wait.is_zero()) {
-                return Err(Busy::Refused(wait));
+                return Err(Rejection::Refused(wait));
             }
             // The rarer first: a call that has to wait for it must not use up the other.
             let paid = self.limits.paid_rate.filter(|_| may_cost);
-            if let Some(wait) = paid.and_then(|rate| pace.paid.wait(rate, now)) {
-                return Err(Busy::TooFast(wait));
+            if let Some(wait) = paid.and_then(|rate| rates.paid.wait(rate, now)) {
+                return Err(Rejection::TooFast(wait));
             }
             if let Some(rate) = self.limits.rate {
-                pace.calls.take(rate, now).map_err(Busy::TooFast)?;
+                rates.calls.take(rate, now).map_err(Rejection::TooFast)?;
             }
             if let Some(rate) = paid {
-                pace.paid.take(rate, now).map_err(Busy::TooFast)?;
+                rates.paid.take(rate, now).map_err(Rejection::TooFast)?;
             }
         }
         place(&caller.calls, &self.calls)
     }
 
     /// A wait begins.
-    pub(crate) fn wait(&self, principal: Principal) -> Result<Place, Busy> {
-        place(&self.known.caller(principal, &self.limits).waits, &self.waits)
+    pub(crate) fn wait(&self, caller_id: CallerId) -> Result<Permit, Rejection> {
+        place(&self.table.caller(caller_id, &self.limits).waits, &self.waits)
     }
 
     /// RunComfy took the caller's token, or refused it. Nobody else's calls change by that, but an address
     /// that tries token after token runs out of tries.
-    pub(crate) fn judged(&self, principal: Principal, accepted: bool, source: Option<IpAddr>) {
-        let caller = self.known.caller(principal, &self.limits);
-        let mut pace = caller.pace();
+    pub(crate) fn record_auth_result(
+        &self,
+        caller_id: CallerId,
+        accepted: bool,
+        source: Option<IpAddr>,
+    ) {
+        let caller = self.table.caller(caller_id, &self.limits);
+        let mut rates = caller.rates();
         if accepted {
-            (pace.known, pace.refused) = (true, None);
+            (rates.table, rates.refused) = (true, None);
         } else {
-            (pace.known, pace.refused) = (false, Some(Instant::now()));
+            (rates.table, rates.refused) = (false, Some(Instant::now()));
             if let Some(source) = source {
                 // Counting is all: the answer is RunComfy's.
                 let _ = self.failed(source);
@@ -171,14 +176,14 @@ fn taken(most: usize, room: &Semaphore) -> u64 {
     most.min(Semaphore::MAX_PERMITS).saturating_sub(room.available_permits()) as u64
 }
 
-fn place(own: &Arc<Semaphore>, all: &Arc<Semaphore>) -> Result<Place, Busy> {
+fn place(own: &Arc<Semaphore>, all: &Arc<Semaphore>) -> Result<Permit, Rejection> {
     let take = |room: &Arc<Semaphore>| {
-        Arc::clone(room).try_acquire_owned().map_err(|_| Busy::Overloaded(SOON))
+        Arc::clone(room).try_acquire_owned().map_err(|_| Rejection::Overloaded(SOON))
     };
-    Ok(Place { _own: take(own)?, _all: take(all)? })
+    Ok(Permit { _own: take(own)?, _all: take(all)? })
 }
 
-impl std::fmt::Debug for Gate {
+impl std::fmt::Debug for Limiter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Gate").field("limits", &self.limits).finish_non_exhaustive()
     }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::request::{CallContext, InboundRequest};
 use crate::{
-    result::{Fault, Reply, Shaped},
+    result::{Shaped, ToolError, ToolResult},
     telemetry::{Ended, Metrics},
 };
 
@@ -67,7 +67,7 @@ impl CallLog {
         self.caller = Some(account.get(..8).unwrap_or(account).to_owned());
     }
 
-    pub(crate) fn set_outcome(&mut self, outcome: &Result<Reply, Fault>) {
+    pub(crate) fn set_outcome(&mut self, outcome: &Result<ToolResult, ToolError>) {
         let data = match outcome {
             Ok(reply) => {
                 self.ended.kind = reply.kind();
@@ -92,7 +92,7 @@ impl CallLog {
     }
 
     /// The outcome of a call that has no tool result.
-    pub(crate) fn set_read_outcome(&mut self, fault: Option<&Fault>) {
+    pub(crate) fn set_read_outcome(&mut self, fault: Option<&ToolError>) {
         if let Some(fault) = fault {
             (self.ended.outcome, self.ended.kind) = (fault.outcome().as_str(), fault.kind());
         }

@@ -12,8 +12,8 @@ use runcomfy_http_edge::{DeliveryReceipt, MemoryPermit};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    pipeline::{limits::Principal, progress::Progress},
-    result::splices::Insertions,
+    pipeline::{limits::CallerId, progress::Progress},
+    result::splices::Splices,
 };
 
 /// What the HTTP transport knows of a request besides its message. It is in the extensions of the request's head.
@@ -22,7 +22,7 @@ pub(crate) struct InboundRequest {
     /// The peer's address.
     pub(crate) source: Option<IpAddr>,
     /// Who holds the token, if callers need one.
-    pub(crate) holder: Option<Principal>,
+    pub(crate) holder: Option<CallerId>,
     /// The memory that the message uses.
     pub(crate) memory: Arc<MemoryPermit>,
     /// The message's length.
@@ -61,7 +61,7 @@ pub(crate) struct CallContext {
     /// Its head, where it came over HTTP.
     pub(crate) http: Option<Parts>,
     /// Where its transport puts in what is left out of the answer.
-    pub(crate) insertions: Option<Insertions>,
+    pub(crate) insertions: Option<Splices>,
     /// Whether its client passes long structured content on to the model cut short, or as a file.
     pub(crate) cuts_long_data: bool,
     /// What becomes of the answer, where the transport tells; over HTTP its head has it.
@@ -79,7 +79,7 @@ impl CallContext {
         version: ProtocolVersion,
         meta: &RequestMetaObject,
         http: Parts,
-        insertions: Insertions,
+        insertions: Splices,
     ) -> Self {
         let names = [name_in(&http), name_said(meta)];
         let cuts_long_data = names.into_iter().flatten().any(cuts_long_data);
@@ -127,7 +127,7 @@ impl From<RequestContext<RoleServer>> for CallContext {
             Some(token) => Progress::Peer { peer: context.peer.clone(), token, said: 0 },
             None => Progress::Silent,
         };
-        let insertions = Insertions::of(&context).cloned();
+        let insertions = Splices::of(&context).cloned();
         let http = context.extensions.remove::<Parts>();
         let client = context.client_info();
         let names = [http.as_ref().and_then(name_in), client.as_ref().map(|info| &*info.name)];

@@ -21,35 +21,35 @@ use crate::{
     config::Settings,
     entropy,
     pipeline::{
-        auth::{Api, Callers},
-        confirmation::{Consent, Sealing},
+        auth::{Api, AuthMode},
+        confirmation::{Confirmation, RequestStateSigner},
         context::ToolContext,
         deployment_cache::DeploymentCache,
-        idempotency::{Ledger, Replay},
-        limits::{Gate, Place, Principal},
+        idempotency::{Idempotency, IdempotencyScope},
+        limits::{CallerId, Limiter, Permit},
         log::CallLog,
         progress::Progress,
         request::{CallContext, InboundRequest},
         scope::{CallPermits, CallScope},
-        tool::Entry,
+        tool::ToolEntry,
         writes::Writes,
     },
     protocol::{is_modern, knows_links, result_meta},
-    result::{Fault, Format, Reply},
+    result::{Format, ToolError, ToolResult},
     telemetry::Metrics,
 };
 
 /// What all calls of one server share. Cheap to clone; clones share everything.
 #[derive(Clone, Debug)]
 pub(crate) struct Pipeline {
-    pub(crate) callers: Callers,
+    pub(crate) callers: AuthMode,
     pub(crate) settings: Arc<Settings>,
-    pub(crate) limiter: Arc<Gate>,
-    pub(crate) replay: Arc<Replay>,
-    pub(crate) waits: SharedWaits<Principal>,
+    pub(crate) limiter: Arc<Limiter>,
+    pub(crate) replay: Arc<Idempotency>,
+    pub(crate) waits: SharedWaits<CallerId>,
     pub(crate) deployments: Arc<DeploymentCache>,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) sealing: Arc<Sealing>,
+    pub(crate) signer: Arc<RequestStateSigner>,
     /// Calls under way, and writes that outlive theirs.
     pub(crate) background: TaskTracker,
     /// Calls that change something.
@@ -66,9 +66,9 @@ pub(crate) struct Pipeline {
 struct Entered {
     api: Api,
     token: Option<Token>,
-    caller: Principal,
+    caller: CallerId,
     account: Arc<str>,
-    permit: Arc<Place>,
+    permit: Arc<Permit>,
 }
 
 /// What an answer says of the caller's token.
@@ -79,7 +79,7 @@ enum Accepted {
 }
 
 impl Accepted {
-    fn of(reply: &Reply) -> Self {
+    fn of(reply: &ToolResult) -> Self {
         if reply.kind() == "input_required" || reply.payload().contains_key("replayed") {
             Self::NotAsked
         } else {
@@ -95,13 +95,13 @@ impl Pipeline {
         context: &CallContext,
         may_cost: bool,
         log: &mut CallLog,
-    ) -> Result<Entered, Fault> {
+    ) -> Result<Entered, ToolError> {
         let headers = context.http.as_ref().map(|parts| &parts.headers);
-        let (api, token) = self.callers.acting(headers)?;
+        let (api, token) = self.callers.authenticate(headers)?;
         // Admission has read the same header, where a token is needed.
         let known = context.extension::<InboundRequest>().and_then(|inbound| inbound.holder);
         let known = known.filter(|_| token.is_some());
-        let caller = known.unwrap_or_else(|| self.limiter.principal(token.as_ref()));
+        let caller = known.unwrap_or_else(|| self.limiter.caller_id(token.as_ref()));
         let account = self.limiter.account(caller, || self.replay.account(token.as_ref()));
         log.set_caller(&account);
         let permit = Arc::new(self.limiter.call(caller, may_cost)?);
@@ -111,16 +111,16 @@ impl Pipeline {
     /// Notes that RunComfy refused the caller's token, or took it.
     fn record_auth_result(
         &self,
-        caller: Principal,
+        caller: CallerId,
         inbound: Option<&InboundRequest>,
-        outcome: Result<Accepted, &Fault>,
+        outcome: Result<Accepted, &ToolError>,
     ) {
         let source = inbound.and_then(|inbound| inbound.source);
         match outcome {
-            Ok(Accepted::Yes) => self.limiter.judged(caller, true, source),
+            Ok(Accepted::Yes) => self.limiter.record_auth_result(caller, true, source),
             Err(fault) if fault.is_refused_token() => {
                 self.metrics.auth_failed("runcomfy");
-                self.limiter.judged(caller, false, source);
+                self.limiter.record_auth_result(caller, false, source);
             }
             Ok(Accepted::NotAsked) | Err(_) => {}
         }
@@ -129,7 +129,7 @@ impl Pipeline {
     /// Answers a tool call, whatever comes of it, and writes it into the log and the metrics.
     pub(crate) async fn call_tool(
         &self,
-        entry: &'static Entry,
+        entry: &'static ToolEntry,
         request: CallToolRequestParams,
         mut context: CallContext,
     ) -> Result<CallToolResponse, ErrorData> {
@@ -169,10 +169,10 @@ impl Pipeline {
         };
         own.done();
         log.set_outcome(&outcome);
-        let refused = outcome.as_ref().is_err_and(Fault::breaks_protocol);
+        let refused = outcome.as_ref().is_err_and(ToolError::breaks_protocol);
         let mut shaped = match outcome {
-            Ok(reply) => reply.shape(format),
-            Err(fault) => fault.shape(format),
+            Ok(reply) => reply.render(format),
+            Err(fault) => fault.render(format),
         };
         log.end(Some(&shaped), &self.metrics);
         if let Some(insertions) = insertions {
@@ -196,10 +196,10 @@ impl Pipeline {
     /// nothing is confirmed, and the caller knows what becomes of the answer.
     pub(crate) async fn call_direct(
         &self,
-        entry: &'static Entry,
+        entry: &'static ToolEntry,
         arguments: JsonObject,
         progress: Progress,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<ToolResult, ToolError> {
         let context = CallContext::of_terminal(progress);
         let mut log = CallLog::begin(entry.name(), None, &context);
         let delivery = Delivery::default();
@@ -212,20 +212,21 @@ impl Pipeline {
     /// Runs the tool. A call that only reads does not hold up the end of the server.
     async fn run_tool(
         &self,
-        entry: &Entry,
+        entry: &ToolEntry,
         mut request: CallToolRequestParams,
         mut context: CallContext,
         receipt: DeliveryReceipt,
         log: &mut CallLog,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<ToolResult, ToolError> {
         let Entered { api, token, caller, account, permit } =
             self.enter(&context, entry.may_cost(), log)?;
         let inbound = context.extension::<InboundRequest>().cloned();
         // A peer of an older revision that declares them still expects a result.
         let tasks = is_modern(context.version.as_ref()) && context.client.supports_tasks();
         let policy = self.settings.confirm;
-        let consent = Consent::of(&mut request, &context, token.as_ref(), &self.sealing, policy)?;
-        let ledger = Ledger {
+        let consent =
+            Confirmation::of(&mut request, &context, token.as_ref(), &self.signer, policy)?;
+        let ledger = IdempotencyScope {
             replay: Arc::clone(&self.replay),
             account,
             receipt,
@@ -258,7 +259,7 @@ impl Pipeline {
         let run = entry.call(request.arguments.unwrap_or_default(), tool_context, consent);
         let outcome = tokio::select! {
             outcome = run => outcome,
-            () = self.reads_are_over(), if entry.only_reads() => Err(Fault::shutting_down()),
+            () = self.reads_are_over(), if entry.only_reads() => Err(ToolError::shutting_down()),
         };
         let accepted = outcome.as_ref().map(Accepted::of);
         self.record_auth_result(caller, inbound.as_ref(), accepted);
@@ -271,14 +272,14 @@ impl Pipeline {
         what: &'static str,
         context: CallContext,
         read: impl FnOnce(Api) -> F,
-    ) -> Result<T, Fault>
+    ) -> Result<T, ToolError>
     where
-        F: Future<Output = Result<T, Fault>>,
+        F: Future<Output = Result<T, ToolError>>,
     {
         let read = |api| async {
             tokio::select! {
                 outcome = read(api) => outcome,
-                () = self.reads_are_over() => Err(Fault::shutting_down()),
+                () = self.reads_are_over() => Err(ToolError::shutting_down()),
             }
         };
         self.run_write(what, context, read).await
@@ -291,9 +292,9 @@ impl Pipeline {
         what: &'static str,
         context: CallContext,
         work: impl FnOnce(Api) -> F,
-    ) -> Result<T, Fault>
+    ) -> Result<T, ToolError>
     where
-        F: Future<Output = Result<T, Fault>>,
+        F: Future<Output = Result<T, ToolError>>,
     {
         let mut log = CallLog::begin(what, None, &context);
         let _under_way = self.background.token();
@@ -301,7 +302,7 @@ impl Pipeline {
             let entered = self.enter(&context, false, &mut log)?;
             let outcome = tokio::select! {
                 outcome = work(Arc::clone(&entered.api)) => outcome,
-                () = context.gone.cancelled() => Err(Fault::shutting_down()),
+                () = context.gone.cancelled() => Err(ToolError::shutting_down()),
             };
             let inbound = context.extension::<InboundRequest>();
             let accepted = outcome.as_ref().map(|_| Accepted::Yes);
@@ -341,7 +342,7 @@ impl Pipeline {
 fn panicked(tool: &str) -> ErrorData {
     let error_id = entropy::name();
     tracing::error!(tool, error_id, "{tool} panicked: error {error_id}");
-    let fault = Fault::internal("the tool panicked").with("error_id", error_id.as_str());
+    let fault = ToolError::internal("the tool panicked").with("error_id", error_id.as_str());
     let message = format!("internal error {error_id}");
     ErrorData::internal_error(message, Some(Value::Object(fault.into_payload())))
 }

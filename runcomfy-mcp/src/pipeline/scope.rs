@@ -9,10 +9,10 @@ use crate::{
     pipeline::request::InboundRequest,
     pipeline::{
         auth::Api,
-        limits::{Gate, Place, Principal},
+        limits::{CallerId, Limiter, Permit},
         progress::{PATIENCE, Progress},
     },
-    result::Fault,
+    result::ToolError,
 };
 
 /// What the stages behind authentication need of a call.
@@ -34,12 +34,12 @@ pub(crate) struct CallScope {
 
 /// Whose call it is, and what it holds of what is shared.
 pub(crate) struct CallPermits {
-    pub(crate) limiter: Arc<Gate>,
-    pub(crate) caller: Principal,
+    pub(crate) limiter: Arc<Limiter>,
+    pub(crate) caller: CallerId,
     /// One of the calls that may be under way at once.
-    pub(crate) call: Option<Arc<Place>>,
+    pub(crate) call: Option<Arc<Permit>>,
     /// One of the waits that there may be at once.
-    pub(crate) wait: Option<Place>,
+    pub(crate) wait: Option<Permit>,
     pub(crate) inbound: Option<InboundRequest>,
 }
 
@@ -67,7 +67,7 @@ impl CallScope {
     }
 
     /// Acquires a permit to wait, before anything is sent: a run that nobody may wait for is better not started.
-    pub(crate) fn acquire_wait_permit(&mut self) -> Result<(), Fault> {
+    pub(crate) fn acquire_wait_permit(&mut self) -> Result<(), ToolError> {
         let permits = &mut self.permits;
         permits.wait = Some(permits.limiter.wait(permits.caller)?);
         Ok(())
@@ -96,8 +96,8 @@ impl CallScope {
     /// It begins at once, and the returned future has no room for it.
     pub(crate) fn run_to_completion<T: Send + 'static>(
         &self,
-        work: impl Future<Output = Result<T, Fault>> + Send + 'static,
-    ) -> impl Future<Output = Result<T, Fault>> + Send {
+        work: impl Future<Output = Result<T, ToolError>> + Send + 'static,
+    ) -> impl Future<Output = Result<T, ToolError>> + Send {
         let permit = self.permits.call.clone();
         let task = self.background.spawn(async move {
             let answer = work.await;
@@ -107,7 +107,7 @@ impl CallScope {
         async {
             task.await.unwrap_or_else(|_| {
                 let message = "the call ended unexpectedly; whether it took effect is unknown";
-                Err(Fault::internal(message))
+                Err(ToolError::internal(message))
             })
         }
     }

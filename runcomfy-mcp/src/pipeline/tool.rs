@@ -13,10 +13,10 @@ use serde_json::Value;
 
 use crate::{
     pipeline::{
-        confirmation::{self, Consent, Question},
+        confirmation::{self, Confirmation, Question},
         context::ToolContext,
     },
-    result::{Fault, Reply},
+    result::{ToolError, ToolResult},
     schema::{self, published},
     validation::{self, ArgumentFaults},
 };
@@ -52,7 +52,7 @@ pub(crate) trait ToolDefinition {
     fn run(
         args: Self::Args,
         context: Box<ToolContext>,
-    ) -> impl Future<Output = Result<Reply, Fault>> + Send;
+    ) -> impl Future<Output = Result<ToolResult, ToolError>> + Send;
 }
 
 /// MCP's four hints. None has a default: each tool says all four.
@@ -85,23 +85,23 @@ impl Search {
 pub(crate) const READS: Hints =
     Hints { read_only: true, destructive: false, idempotent: true, open_world: false };
 
-type Run = fn(
+type RunTool = fn(
     JsonObject,
     Box<ToolContext>,
-    Consent,
-) -> Pin<Box<dyn Future<Output = Result<Reply, Fault>> + Send>>;
+    Confirmation,
+) -> Pin<Box<dyn Future<Output = Result<ToolResult, ToolError>> + Send>>;
 
 /// A tool as the server holds it: what is run, and the schema it is called by.
-pub(crate) struct Entry {
+pub(crate) struct ToolEntry {
     name: &'static str,
     description: &'static str,
     hints: Hints,
     /// As published, once somebody has called it.
     input: OnceLock<Arc<JsonObject>>,
-    run: Run,
+    run: RunTool,
 }
 
-impl Entry {
+impl ToolEntry {
     pub(crate) const fn of<T: ToolDefinition + 'static>(name: &'static str) -> Self {
         Self {
             name,
@@ -141,8 +141,8 @@ impl Entry {
         &self,
         arguments: JsonObject,
         context: Box<ToolContext>,
-        consent: Consent,
-    ) -> Result<Reply, Fault> {
+        consent: Confirmation,
+    ) -> Result<ToolResult, ToolError> {
         let checked = validation::check(self.input(), arguments)?;
         let note = checked.note();
         let outcome = (self.run)(checked.arguments, context, consent).await;
@@ -172,25 +172,25 @@ pub(crate) fn listed<T: ToolDefinition>(name: &'static str) -> Listed {
 async fn run<T: ToolDefinition>(
     arguments: JsonObject,
     mut context: Box<ToolContext>,
-    consent: Consent,
-) -> Result<Reply, Fault> {
+    consent: Confirmation,
+) -> Result<ToolResult, ToolError> {
     let args: T::Args = parse(arguments)?;
     T::check(&args)?;
     if let Some(question) = T::question(&args)
         // Boxed, as all that is rare: those who wait would keep the room for it.
         && let Some(asked) = Box::pin(ask(&mut context, consent, question)).await?
     {
-        return Ok(Reply::question(asked));
+        return Ok(ToolResult::question(asked));
     }
     T::run(args, context).await
 }
 
 async fn ask(
     context: &mut ToolContext,
-    consent: Consent,
+    consent: Confirmation,
     question: Question,
-) -> Result<Option<InputRequiredResult>, Fault> {
-    confirmation::consent(&mut context.scope, &context.ledger, consent, question).await
+) -> Result<Option<InputRequiredResult>, ToolError> {
+    confirmation::confirm(&mut context.scope, &context.ledger, consent, question).await
 }
 
 fn parse<T: DeserializeOwned>(arguments: JsonObject) -> Result<T, ArgumentFaults> {

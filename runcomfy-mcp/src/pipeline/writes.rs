@@ -13,20 +13,20 @@ use runcomfy_http_edge::{DeliveryOutcome, DeliveryReceipt};
 
 /// All that one server makes. Cheap to clone; clones are the same.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Writes(Arc<Mutex<State>>);
+pub(crate) struct Writes(Arc<Mutex<Register>>);
 
 #[derive(Debug, Default)]
-struct State {
+struct Register {
     next: u64,
     /// By number. Not in order: an ordered map makes a node anew for each call, and frees it.
-    calls: HashMap<u64, Entry>,
+    calls: HashMap<u64, TrackedWrite>,
     /// What is lost is kept until the end, for whoever serves one client.
     keeps: bool,
 }
 
-impl State {
+impl Register {
     /// Those of which this is so, the oldest first.
-    fn in_order(&self, is_so: impl Fn(&Entry) -> bool) -> Vec<Write> {
+    fn in_order(&self, is_so: impl Fn(&TrackedWrite) -> bool) -> Vec<Write> {
         let mut found: Vec<_> = self.calls.iter().filter(|(_, entry)| is_so(entry)).collect();
         found.sort_unstable_by_key(|(number, _)| **number);
         found.into_iter().map(|(_, entry)| entry.write.clone()).collect()
@@ -34,7 +34,7 @@ impl State {
 }
 
 #[derive(Debug)]
-struct Entry {
+struct TrackedWrite {
     write: Write,
     ended: bool,
     /// What became of its answer, once that is known.
@@ -100,7 +100,7 @@ impl Writes {
                 deployment_id: deployment_id.map(str::to_owned),
                 request_id: None,
             };
-            state.calls.insert(number, Entry { write, ended: false, arrival: None });
+            state.calls.insert(number, TrackedWrite { write, ended: false, arrival: None });
             number
         };
         let own = self.clone();
@@ -120,7 +120,7 @@ impl Writes {
         let (own, caller, arguments) = (self.clone(), caller.to_owned(), arguments.to_owned());
         receipt.on_settled(move |arrival| {
             if arrival == DeliveryOutcome::Delivered {
-                own.lock().calls.retain(|_, Entry { write, ended, .. }| {
+                own.lock().calls.retain(|_, TrackedWrite { write, ended, .. }| {
                     let same = write.tool == tool && write.caller == caller;
                     !(*ended && same && write.arguments.as_deref() == Some(&arguments))
                 });
@@ -158,12 +158,12 @@ impl Writes {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Register> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes something of a call, and what follows once both its end and its answer's are known.
-    fn change(&self, number: u64, change: impl FnOnce(&mut Entry)) {
+    fn change(&self, number: u64, change: impl FnOnce(&mut TrackedWrite)) {
         let mut state = self.lock();
         let keeps = state.keeps;
         let Some(entry) = state.calls.get_mut(&number) else { return };

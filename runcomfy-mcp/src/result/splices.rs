@@ -11,16 +11,16 @@ use crate::{result::Part, schema::published};
 
 /// Stands beside a request: whoever answers may leave parts out of the answer, and say so here.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Insertions(Arc<Mutex<Vec<Insertion>>>);
+pub(crate) struct Splices(Arc<Mutex<Vec<Splice>>>);
 
 #[derive(Debug)]
-pub(crate) struct Insertion {
+pub(crate) struct Splice {
     /// How the answer, as JSON, says that something belongs here.
     mark: Bytes,
     json: Bytes,
 }
 
-impl Insertions {
+impl Splices {
     /// Those of a request whose transport puts in what is left out of its answer.
     pub(crate) fn of(context: &RequestContext<RoleServer>) -> Option<&Self> {
         let parts = || context.extensions.get::<http::request::Parts>();
@@ -30,29 +30,29 @@ impl Insertions {
     /// The tools are left out. They are the same for everyone: 50 kB that are written once.
     pub(crate) fn tools(&self) {
         // In a text within the JSON, as an id may be one, the quotes would have backslashes before them.
-        self.add(Insertion { mark: Bytes::from_static(b"\"tools\":[]"), json: TOOLS.clone() });
+        self.add(Splice { mark: Bytes::from_static(b"\"tools\":[]"), json: TOOLS.clone() });
     }
 
     /// This part of a result is left out. Parts must come in the order in which they stand in it.
     pub(crate) fn part(&self, part: Part) {
         let mark = Bytes::from(format!("\"{}\"", part.mark));
-        self.add(Insertion { mark, json: part.json });
+        self.add(Splice { mark, json: part.json });
     }
 
-    fn add(&self, insertion: Insertion) {
+    fn add(&self, insertion: Splice) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(insertion);
     }
 
-    pub(crate) fn take(&self) -> Vec<Insertion> {
+    pub(crate) fn take(&self) -> Vec<Splice> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 /// The answer in pieces, with each insertion in its place. `None`, and a line in the log, where one has none.
-pub(crate) fn cut(answer: Bytes, insertions: Vec<Insertion>) -> Option<Vec<Bytes>> {
+pub(crate) fn cut(answer: Bytes, insertions: Vec<Splice>) -> Option<Vec<Bytes>> {
     let mut pieces = Vec::with_capacity(2 * insertions.len() + 1);
     let mut rest = answer;
-    for Insertion { mark, json } in insertions {
+    for Splice { mark, json } in insertions {
         let Some(place) = memmem::find(&rest, &mark) else {
             tracing::error!("an answer without a place for what belongs into it");
             return None;
@@ -72,8 +72,8 @@ static TOOLS: LazyLock<Bytes> =
 mod tests {
     use super::*;
 
-    fn insertion(mark: &str, json: &str) -> Insertion {
-        Insertion { mark: mark.to_owned().into(), json: json.to_owned().into() }
+    fn insertion(mark: &str, json: &str) -> Splice {
+        Splice { mark: mark.to_owned().into(), json: json.to_owned().into() }
     }
 
     #[test]

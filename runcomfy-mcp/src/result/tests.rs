@@ -25,9 +25,9 @@ fn format(limit: usize, links: bool, puts_in: bool) -> Format {
 
 #[test]
 fn text_and_structure_carry_the_same_data() {
-    let result = Reply::new("Request r1: in_queue.")
+    let result = ToolResult::new("Request r1: in_queue.")
         .with("status", json!({"request_id": "r1"}))
-        .shape(format(1024, true, false))
+        .render(format(1024, true, false))
         .result;
     let texts = texts(&result);
     assert_eq!(texts[0], "Request r1: in_queue.");
@@ -41,11 +41,11 @@ fn text_and_structure_carry_the_same_data() {
 #[test]
 fn both_copies_of_a_long_answer_are_short_and_the_same() {
     let texts_made: Vec<_> = (0..50).map(|n| format!("{n} {}", "t".repeat(3000))).collect();
-    let reply = Reply::new("Result.")
+    let reply = ToolResult::new("Result.")
         .with("state", "succeeded")
         .all_at("runcomfy://deployments/d/requests/r".to_owned())
         .with("result", json!({"outputs": {"9": {"text": texts_made}}}));
-    let result = reply.shape(format(10 * 1024, true, true)).result;
+    let result = reply.render(format(10 * 1024, true, true)).result;
     let data = structured(&result);
     let text = texts(&result)[1];
     assert_eq!(serde_json::from_str::<Value>(text).unwrap(), Value::Object(data.clone()));
@@ -55,10 +55,10 @@ fn both_copies_of_a_long_answer_are_short_and_the_same() {
 }
 
 /// A deployment with a graph of so many bytes.
-fn with_graph(bytes: usize) -> Reply {
-    let mut reply = Reply::new("Loaded.");
+fn with_graph(bytes: usize) -> ToolResult {
+    let mut reply = ToolResult::new("Loaded.");
     let graph = RawJson::new(&json!({"6": {"inputs": {"text": "x".repeat(bytes), "cfg": 8.0}}}));
-    let payload = reply.leave_out(graph.unwrap(), "runcomfy://deployments/d/workflow".to_owned());
+    let payload = reply.defer(graph.unwrap(), "runcomfy://deployments/d/workflow".to_owned());
     reply
         .with("deployment", json!({"id": "d", "payload": payload}))
         .with("payload_summary", json!({"workflow_node_summary": [{"node_id": "6"}]}))
@@ -66,7 +66,7 @@ fn with_graph(bytes: usize) -> Reply {
 
 #[test]
 fn a_long_graph_is_in_the_structured_content_only_and_last() {
-    let result = with_graph(50_000).shape(format(10 * 1024, true, false)).result;
+    let result = with_graph(50_000).render(format(10 * 1024, true, false)).result;
     let data = structured(&result);
     assert_eq!(
         data["deployment"]["payload"]["6"]["inputs"]["text"].as_str().unwrap().len(),
@@ -82,7 +82,7 @@ fn a_long_graph_is_in_the_structured_content_only_and_last() {
 #[test]
 fn for_an_assistant_that_cuts_long_data_a_long_graph_is_in_neither_copy() {
     let format = Format { whole_workflows: false, ..format(10 * 1024, true, true) };
-    let shaped = with_graph(50_000).shape(format);
+    let shaped = with_graph(50_000).render(format);
     assert!(shaped.left_out.is_empty(), "nothing is put in on the way");
     let text: Value = serde_json::from_str(texts(&shaped.result)[1]).unwrap();
     assert_eq!(text, Value::Object(structured(&shaped.result).clone()));
@@ -91,22 +91,22 @@ fn for_an_assistant_that_cuts_long_data_a_long_graph_is_in_neither_copy() {
 
 #[test]
 fn a_short_graph_is_in_both_copies() {
-    let result = with_graph(50).shape(format(10 * 1024, true, false)).result;
+    let result = with_graph(50).render(format(10 * 1024, true, false)).result;
     let text: Value = serde_json::from_str(texts(&result)[1]).unwrap();
     assert_eq!(text["deployment"]["payload"]["6"]["inputs"]["text"].as_str().unwrap().len(), 50);
 }
 
 #[test]
 fn numbers_without_a_fraction_are_integers_in_text_and_data() {
-    let result = Reply::new("x")
+    let result = ToolResult::new("x")
         .with("settable", json!({"cfg": 8.0, "denoise": 0.5, "list": [1.0]}))
-        .shape(format(1024, true, false))
+        .render(format(1024, true, false))
         .result;
     let shown = r#""settable":{"cfg":8,"denoise":0.5,"list":[1]}"#;
     assert!(texts(&result)[1].contains(shown), "{}", texts(&result)[1]);
     let data = serde_json::to_string(&result.structured_content).unwrap();
     assert!(data.contains(shown), "{data}");
-    let graph = with_graph(5).shape(format(10 * 1024, true, false)).result;
+    let graph = with_graph(5).render(format(10 * 1024, true, false)).result;
     assert!(texts(&graph)[1].contains(r#""cfg":8}"#), "{}", texts(&graph)[1]);
 }
 
@@ -115,9 +115,9 @@ fn rows_of_deployments_stay_whole_in_the_structured_content_and_are_lines_in_tex
     let rows: Vec<_> = (0..200)
         .map(|n| json!({"id": format!("d{n}"), "name": "n".repeat(200), "status": "standby", "hardware": ["AMPERE_48"]}))
         .collect();
-    let result = Reply::new("Found.")
+    let result = ToolResult::new("Found.")
         .with("deployments", rows.clone())
-        .shape(format(10 * 1024, true, false))
+        .render(format(10 * 1024, true, false))
         .result;
     assert_eq!(structured(&result)["deployments"], json!(rows));
     let text = texts(&result)[1];
@@ -132,8 +132,10 @@ fn files_become_links_that_a_client_can_open_and_nothing_else_does() {
         {"url": "https://x/a.png", "filename": "a.png"},
         {"url": "javascript:alert(1)", "filename": "b.png"},
     ]}}));
-    let result =
-        Reply::new("Done.").with_files(made.output_files()).shape(format(1024, true, false)).result;
+    let result = ToolResult::new("Done.")
+        .with_files(made.output_files())
+        .render(format(1024, true, false))
+        .result;
     let links: Vec<_> = result
         .content
         .iter()
@@ -144,9 +146,9 @@ fn files_become_links_that_a_client_can_open_and_nothing_else_does() {
         .collect();
     assert_eq!(links, [("https://x/a.png", Some("image/png"))]);
     assert_eq!(structured(&result)["output_urls"].as_array().unwrap().len(), 2);
-    let old = Reply::new("Done.")
+    let old = ToolResult::new("Done.")
         .with_files(made.output_files())
-        .shape(format(1024, false, false))
+        .render(format(1024, false, false))
         .result;
     assert_eq!(old.content.len(), 2);
 }
@@ -156,7 +158,7 @@ fn an_error_says_what_is_known_and_what_to_do() {
     let error = Error::new(Operation::SubmitRequest, ErrorKind::TimedOut)
         .with_deployment_id("d1".try_into().unwrap())
         .with_attempts(1, std::time::Duration::from_secs(60));
-    let result = Fault::from(error).shape(format(1024, true, false)).result;
+    let result = ToolError::from(error).render(format(1024, true, false)).result;
     assert_eq!(result.is_error, Some(true));
     let data = structured(&result);
     assert_eq!(data["ok"], false);
@@ -169,9 +171,9 @@ fn an_error_says_what_is_known_and_what_to_do() {
 
 #[test]
 fn what_hides_or_reorders_text_is_not_shown() {
-    let result = Reply::new("a\u{202e}b\u{200b}c")
+    let result = ToolResult::new("a\u{202e}b\u{200b}c")
         .with("name", "x\u{e0041}y")
-        .shape(format(1024, true, false))
+        .render(format(1024, true, false))
         .result;
     assert_eq!(texts(&result)[0], "abc");
     assert!(texts(&result)[1].contains("\"xy\""));

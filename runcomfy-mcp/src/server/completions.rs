@@ -7,7 +7,7 @@ use runcomfy_core::{
     deployment::{HARDWARE, Include, ListDeployments},
 };
 
-use crate::{pipeline::auth::Api, result::Fault};
+use crate::{pipeline::auth::Api, result::ToolError};
 
 /// Values for `argument` that begin with, or are named like, what is there. `known` are the fields that are filled in already.
 pub(crate) async fn values(
@@ -15,7 +15,7 @@ pub(crate) async fn values(
     typed: &str,
     known: &HashMap<String, String>,
     api: &Api,
-) -> Result<Vec<String>, Fault> {
+) -> Result<Vec<String>, ToolError> {
     let typed = typed.to_lowercase();
     let fits = |words: &[&str]| words.iter().any(|word| word.to_lowercase().contains(&typed));
     let found: Vec<String> = match argument {
@@ -50,7 +50,10 @@ pub(crate) async fn values(
 }
 
 /// What the deployment that was chosen runs.
-async fn workflow(known: &HashMap<String, String>, api: &Api) -> Result<Option<Workflow>, Fault> {
+async fn workflow(
+    known: &HashMap<String, String>,
+    api: &Api,
+) -> Result<Option<Workflow>, ToolError> {
     let id = known.get("deployment_id").and_then(|id| DeploymentId::new(id.as_str()).ok());
     let Some(id) = id else { return Ok(None) };
     let found = api.get_deployment(&id, Include::none().payload(true)).await?;

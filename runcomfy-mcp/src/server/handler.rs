@@ -17,9 +17,9 @@ use serde_json::{Value, json};
 
 use super::{INSTRUCTIONS, RunComfyMcp};
 use crate::{
-    pipeline::tool::Entry,
+    pipeline::tool::ToolEntry,
     protocol::{handshake, is_modern, message, result_meta, server_info},
-    result::splices::Insertions,
+    result::splices::Splices,
     server::{prompts, resources},
     tools::{self, TOOLS},
 };
@@ -61,7 +61,7 @@ impl ServerHandler for RunComfyMcp {
         _request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let mut list = match Insertions::of(&context) {
+        let mut list = match Splices::of(&context) {
             Some(insertions) => {
                 insertions.tools();
                 ListToolsResult::with_all_items(Vec::new())
@@ -80,7 +80,7 @@ impl ServerHandler for RunComfyMcp {
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
-        tools::find(name).map(Entry::in_short)
+        tools::find(name).map(ToolEntry::in_short)
     }
 
     async fn list_resources(
@@ -264,7 +264,7 @@ impl ServerHandler for RunComfyMcp {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let Some(entry) = tools::find(&request.name) else {
-            let known: Vec<_> = TOOLS.iter().map(Entry::name).collect();
+            let known: Vec<_> = TOOLS.iter().map(ToolEntry::name).collect();
             let message = format!("unknown tool; there are {}", known.join(", "));
             return Err(ErrorData::invalid_params(message, Some(Value::from(known))));
         };

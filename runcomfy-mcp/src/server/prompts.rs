@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::validation::ArgumentFaults;
 
 /// One of them.
-struct Entry {
+struct PromptEntry {
     name: &'static str,
     title: &'static str,
     about: &'static str,
@@ -18,8 +18,8 @@ const DEPLOYMENT: (&str, &str, bool) =
     ("deployment_id", "Which deployment: its id, or part of its name to be completed.", true);
 
 /// Those there are. `{argument}` stands for what was given.
-const PROMPTS: [Entry; 4] = [
-    Entry {
+const PROMPTS: [PromptEntry; 4] = [
+    PromptEntry {
         name: "generate",
         title: "Make something",
         about: "Run a deployment with a wish of your own and show what it made.",
@@ -36,7 +36,7 @@ const PROMPTS: [Entry; 4] = [
             is not finished, call get_request_result with wait_seconds 45 until it is. Show me every link in \
             output_urls. Do not submit a second time without asking me: each run is billed.",
     },
-    Entry {
+    PromptEntry {
         name: "why_is_it_stuck",
         title: "Why is it stuck?",
         about: "Find out why a run does not begin or does not end.",
@@ -47,7 +47,7 @@ const PROMPTS: [Entry; 4] = [
             which instance, and for how long? Over: call get_request_result and say what failed, at which node. Change \
             nothing and submit nothing without asking me.",
     },
-    Entry {
+    PromptEntry {
         name: "put_to_sleep",
         title: "Put to sleep",
         about: "Stop a deployment from costing anything while nobody uses it.",
@@ -56,7 +56,7 @@ const PROMPTS: [Entry; 4] = [
             get_deployment. If min_instances is above 0, set it to 0 with update_deployment; ask me before you also pause \
             it with is_enabled false, as its queue stops then. Tell me what it was and what it is now.",
     },
-    Entry {
+    PromptEntry {
         name: "change_hardware",
         title: "Change the hardware",
         about: "Move a deployment to another GPU.",
@@ -69,7 +69,7 @@ const PROMPTS: [Entry; 4] = [
 
 /// The menu.
 pub(crate) fn list() -> Vec<Prompt> {
-    let prompt = |entry: &Entry| {
+    let prompt = |entry: &PromptEntry| {
         let arguments = entry.arguments.iter().map(|(name, about, required)| {
             PromptArgument::new(*name).with_description(*about).with_required(*required)
         });
@@ -100,7 +100,7 @@ pub(crate) fn get(
 /// What a person types into a field at most.
 const LONGEST: usize = 4096;
 
-fn fill(entry: &Entry, given: &JsonObject) -> Result<String, ArgumentFaults> {
+fn fill(entry: &PromptEntry, given: &JsonObject) -> Result<String, ArgumentFaults> {
     for name in given.keys() {
         if !entry.arguments.iter().any(|(known, ..)| known == name) {
             let all: Vec<_> = entry.arguments.iter().map(|(name, ..)| *name).collect();

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::RunComfyMcp;
 use crate::{
     pipeline::auth::Api,
-    result::Fault,
+    result::ToolError,
     server::{
         completions, prompts,
         resources::{self, Address},
@@ -43,7 +43,7 @@ impl RunComfyMcp {
         let read = |api: Api| async move { resources::read(address, uri, &api).await };
         let data = || ("uri", named(uri)["uri"].take());
         let read = self.pipeline.run_read("resources/read", context.into(), read).await;
-        read.map_err(|fault| told(fault, data(), ErrorData::resource_not_found))
+        read.map_err(|fault| to_error_data(fault, data(), ErrorData::resource_not_found))
     }
 
     pub(super) async fn completions(
@@ -77,8 +77,8 @@ impl RunComfyMcp {
 }
 
 /// A fault in JSON-RPC's form, with all that a tool would say of it beside.
-pub(super) fn told(
-    fault: Fault,
+pub(super) fn to_error_data(
+    fault: ToolError,
     (key, value): (&str, Value),
     missing: fn(String, Option<Value>) -> ErrorData,
 ) -> ErrorData {

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     pipeline::auth::Api,
-    result::Fault,
+    result::ToolError,
     sanitize,
     view::{
         deployment, request,
@@ -106,7 +106,10 @@ impl Address {
 
 /// What is there to be read: all deployments, and each, from this place in their list. And from which place
 /// there is more.
-pub(crate) async fn list(api: &Api, from: usize) -> Result<(Vec<Resource>, Option<usize>), Fault> {
+pub(crate) async fn list(
+    api: &Api,
+    from: usize,
+) -> Result<(Vec<Resource>, Option<usize>), ToolError> {
     let found = api.list_deployments(&ListDeployments::all()).await?;
     let to = from.saturating_add(MOST_LISTED);
     let each = found.iter().skip(from).take(MOST_LISTED).map(|deployment| {
@@ -139,7 +142,7 @@ pub(crate) async fn read(
     address: &Address,
     uri: &str,
     api: &Api,
-) -> Result<ResourceContents, Fault> {
+) -> Result<ResourceContents, ToolError> {
     let text = match address {
         Address::Deployments => {
             let all = api.list_deployments(&ListDeployments::all()).await?;
@@ -191,10 +194,10 @@ pub(crate) async fn read(
 }
 
 /// There is such a deployment, and it has none of what is asked for.
-fn absent(what: &str) -> Fault {
+fn absent(what: &str) -> ToolError {
     let error = Error::new(Operation::GetDeployment, ErrorKind::NotFound);
-    let fault = Fault::from(error.with_message(format!("the deployment has no {what}")));
-    fault.advising(&format!("The id is right: go on without the {what}."))
+    let fault = ToolError::from(error.with_message(format!("the deployment has no {what}")));
+    fault.with_hint(&format!("The id is right: go on without the {what}."))
 }
 
 /// Fit to be read, and no more of it than a reader can take.

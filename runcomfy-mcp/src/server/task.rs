@@ -8,11 +8,11 @@ use rmcp::{
 use runcomfy_core::request::RequestState;
 use serde_json::Value;
 
-use super::{RunComfyMcp, reads::told};
+use super::{RunComfyMcp, reads::to_error_data};
 use crate::{
     pipeline::auth::Api,
     protocol::knows_links,
-    result::{Fault, Format, Reply},
+    result::{Format, ToolError, ToolResult},
     server::tasks,
     view::task_id::TaskId,
 };
@@ -30,10 +30,10 @@ impl RunComfyMcp {
             puts_in: false,
             whole_workflows: false, // a run's result has none
         };
-        let shape = |answer: Result<Reply, Fault>| {
+        let shape = |answer: Result<ToolResult, ToolError>| {
             json(match answer {
-                Ok(reply) => reply.shape(format).into_response(),
-                Err(fault) => fault.shape(format).into_response(),
+                Ok(reply) => reply.render(format).into_response(),
+                Err(fault) => fault.render(format).into_response(),
             })
         };
         let look = |api: Api| async move { tasks::look(id, &api, shape).await };
@@ -56,12 +56,13 @@ impl RunComfyMcp {
         let cancel = |api: Api| {
             let (deployment_id, request_id) = (id.deployment_id.clone(), id.request_id.clone());
             let cancelling = self.pipeline.background.spawn(async move {
-                api.cancel_request(&deployment_id, &request_id).await.map_err(Fault::from)
+                api.cancel_request(&deployment_id, &request_id).await.map_err(ToolError::from)
             });
             async move {
                 let ended = cancelling.await;
-                ended
-                    .unwrap_or_else(|_| Err(Fault::internal("whether it was cancelled is unknown")))
+                ended.unwrap_or_else(|_| {
+                    Err(ToolError::internal("whether it was cancelled is unknown"))
+                })
             }
         };
         let done = self.pipeline.run_write("tasks/cancel", context.into(), cancel).await;
@@ -74,8 +75,8 @@ impl RunComfyMcp {
     }
 }
 
-fn refused(fault: Fault, id: &TaskId) -> ErrorData {
-    told(fault, ("task_id", id.to_string().into()), ErrorData::invalid_params)
+fn refused(fault: ToolError, id: &TaskId) -> ErrorData {
+    to_error_data(fault, ("task_id", id.to_string().into()), ErrorData::invalid_params)
 }
 
 fn parsed(id: &str) -> Result<TaskId, ErrorData> {

@@ -11,7 +11,7 @@ use runcomfy_core::{
 
 use crate::{
     pipeline::auth::Api,
-    result::{Fault, Reply},
+    result::{ToolError, ToolResult},
     view::{request, task_id::TaskId},
 };
 
@@ -24,8 +24,8 @@ use crate::{
 pub(crate) async fn look(
     id: &TaskId,
     api: &Api,
-    shape: impl FnOnce(Result<Reply, Fault>) -> JsonObject,
-) -> Result<DetailedTask, Fault> {
+    shape: impl FnOnce(Result<ToolResult, ToolError>) -> JsonObject,
+) -> Result<DetailedTask, ToolError> {
     let status = match status(id, api).await {
         Ok(status) => status,
         Err(error) if error.is_retryable() => {
@@ -60,11 +60,11 @@ pub(crate) async fn look(
         Ok(result) => {
             let described = request::describe_result(&result);
             let sentence = format!("Request {} finished: {described}", id.request_id);
-            let reply = request::with_state(Reply::new(sentence), result.state(), id.run());
+            let reply = request::with_state(ToolResult::new(sentence), result.state(), id.run());
             Ok(named(request::with_result(reply, &result, id.run()), id, &status))
         }
         Err(error) if error.is_retryable() => return Ok(passing(id, &error.into(), state)),
-        Err(error) => Err(Fault::from(error)
+        Err(error) => Err(ToolError::from(error)
             .after_effect("the request has finished, but")
             .with("deployment_id", id.deployment_id.as_str())
             .with("request_id", id.request_id.as_str())),
@@ -89,7 +89,7 @@ async fn status(id: &TaskId, api: &Api) -> Result<RequestStatus, Error> {
     api.get_request_status(&id.deployment_id, &id.request_id).await
 }
 
-fn named(reply: Reply, id: &TaskId, status: &RequestStatus) -> Reply {
+fn named(reply: ToolResult, id: &TaskId, status: &RequestStatus) -> ToolResult {
     reply
         .with("deployment_id", id.deployment_id.as_str())
         .with("request_id", id.request_id.as_str())
@@ -97,7 +97,7 @@ fn named(reply: Reply, id: &TaskId, status: &RequestStatus) -> Reply {
 }
 
 /// As after a look that failed and may succeed the next time: nothing is known to have changed.
-pub(crate) fn passing(id: &TaskId, fault: &Fault, state: RequestState) -> DetailedTask {
+pub(crate) fn passing(id: &TaskId, fault: &ToolError, state: RequestState) -> DetailedTask {
     let words = format!("{}; the run goes on, ask again", fault.kind().replace('_', " "));
     let mut task = id.task(TaskStatus::Working, &words, state);
     task.poll_interval_ms = Some(fault.retry_after_seconds().unwrap_or(5).max(1) * 1000);

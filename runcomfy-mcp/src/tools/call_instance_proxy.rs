@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::{config::ProxyLevel, pipeline::{context::ToolContext, tool::{Hints, Search, ToolDefinition}}, policy::self, result::{Fault, Reply}, validation::ArgumentFaults};
+use crate::{config::ProxyLevel, pipeline::{context::ToolContext, tool::{Hints, Search, ToolDefinition}}, policy::self, result::{ToolError, ToolResult}, validation::ArgumentFaults};
 
 pub(super) struct Tool;
 
@@ -36,7 +36,7 @@ impl ToolDefinition for Tool {
         json!({ "response": {"description": "ComfyUI's answer: any JSON, text, null where empty; for binary data its content_type and number of bytes."} })
     }
 
-    async fn run(args: Args, call: Box<ToolContext>) -> Result<Reply, Fault> {
+    async fn run(args: Args, call: Box<ToolContext>) -> Result<ToolResult, ToolError> {
         let path = ProxyPath::new(&args.comfy_backend_path).map_err(|error| ArgumentFaults::general(&error.to_string()))?;
         let level = call.scope.settings.proxy_level.unwrap_or(ProxyLevel::Safe);
         policy::check_route(&path, level, call.scope.settings.allow_manager_routes)?;
@@ -53,6 +53,6 @@ impl ToolDefinition for Tool {
             ProxyReply::Text(text) => Value::from(text),
             _ => Value::Null,
         };
-        Ok(Reply::new(sentence).with_non_finite(nulls.as_ref()).with("response", response))
+        Ok(ToolResult::new(sentence).with_non_finite(nulls.as_ref()).with("response", response))
     }
 }

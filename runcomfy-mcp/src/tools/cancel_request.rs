@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{pipeline::{context::ToolContext, tool::{Hints, Search, ToolDefinition}}, result::{Fault, Reply}, schema, tools::RequestArgs, view::request::{next, NEXT}};
+use crate::{pipeline::{context::ToolContext, tool::{Hints, Search, ToolDefinition}}, result::{ToolError, ToolResult}, schema, tools::RequestArgs, view::request::{next, NEXT}};
 
 pub(super) struct Tool;
 
@@ -21,7 +21,7 @@ impl ToolDefinition for Tool {
         })
     }
 
-    async fn run(args: RequestArgs, call: Box<ToolContext>) -> Result<Reply, Fault> {
+    async fn run(args: RequestArgs, call: Box<ToolContext>) -> Result<ToolResult, ToolError> {
         let next = next((&args.deployment_id, &args.request_id));
         let (deployment_id, request_id) = (args.deployment_id, args.request_id.clone());
         let cancel = call.write(|api| async move { api.cancel_request(&deployment_id, &request_id).await }).await?;
@@ -31,7 +31,7 @@ impl ToolDefinition for Tool {
             Some(false) => format!("Cancel {request_id}: not_cancellable; it has already finished. {NEXT}"),
             None => format!("Cancel {request_id}: RunComfy does not say whether it will. {NEXT}"),
         };
-        let mut reply = Reply::new(sentence).with_non_finite(cancel.non_finite.as_ref()).with("cancel", json!(cancel));
+        let mut reply = ToolResult::new(sentence).with_non_finite(cancel.non_finite.as_ref()).with("cancel", json!(cancel));
         if let Some(accepted) = cancel.accepted() {
             reply = reply.with("accepted", accepted);
         }

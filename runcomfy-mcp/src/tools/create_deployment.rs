@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::{pipeline::{auth::Api, confirmation::Question, context::ToolContext, idempotency::{self, Asked, Fingerprint, Once}, tool::{Hints, Search, ToolDefinition}}, result::{Fault, Reply}, schema, tools::{replay_key, visible_name, FORGOTTEN}, validation::ArgumentFaults, view::deployment};
+use crate::{pipeline::{auth::Api, confirmation::Question, context::ToolContext, idempotency::{self, Asked, Fingerprint, Executed}, tool::{Hints, Search, ToolDefinition}}, result::{ToolError, ToolResult}, schema, tools::{replay_key, visible_name, FORGOTTEN}, validation::ArgumentFaults, view::deployment};
 
 pub(super) struct Tool;
 
@@ -114,7 +114,7 @@ impl ToolDefinition for Tool {
         Some(Question { about: None, confirmed: args.confirm == Some(true), words: Box::new(|_| Some(words)) })
     }
 
-    async fn run(args: Args, call: Box<ToolContext>) -> Result<Reply, Fault> {
+    async fn run(args: Args, call: Box<ToolContext>) -> Result<ToolResult, ToolError> {
         let key = args.idempotency_key;
         let numbers = [
             args.min_instances,
@@ -136,12 +136,12 @@ impl ToolDefinition for Tool {
             .keep_warm_duration_in_seconds(args.keep_warm_duration_in_seconds);
         let asked = Asked { fingerprint: asked, deployment_id: None };
         let send = |api: Api| async move { api.create_deployment(&request).await };
-        let Once { value: created, replayed, forgotten } =
-            idempotency::once(&call.scope, &call.ledger, key, asked, send).await?;
+        let Executed { value: created, replayed, not_recorded } =
+            idempotency::execute_once(&call.scope, &call.ledger, key, asked, send).await?;
         let sentence = format!("Created deployment {}.{}", created.id, deployment::standing_cost(&created));
-        let reply = Reply::new(sentence).with_non_finite(created.non_finite.as_ref()).with("deployment", deployment::compact(created));
+        let reply = ToolResult::new(sentence).with_non_finite(created.non_finite.as_ref()).with("deployment", deployment::compact(created));
         let reply = if replayed { reply.prefixed("Earlier deployment, nothing new was created.") } else { reply };
-        let reply = if forgotten { reply.with_note(FORGOTTEN) } else { reply };
+        let reply = if not_recorded { reply.with_note(FORGOTTEN) } else { reply };
         Ok(if replayed { reply.with("replayed", true) } else { reply })
     }
 }

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{pipeline::{confirmation::{self, Question}, context::ToolContext, tool::{Hints, Search, ToolDefinition}}, result::{Fault, Reply}, schema};
+use crate::{pipeline::{confirmation::{self, Question}, context::ToolContext, tool::{Hints, Search, ToolDefinition}}, result::{ToolError, ToolResult}, schema};
 
 pub(super) struct Tool;
 
@@ -45,13 +45,13 @@ impl ToolDefinition for Tool {
         })
     }
 
-    async fn run(args: Args, call: Box<ToolContext>) -> Result<Reply, Fault> {
+    async fn run(args: Args, call: Box<ToolContext>) -> Result<ToolResult, ToolError> {
         let id = args.deployment_id.clone();
         let deleted = call.write(|api| async move { api.delete_deployment(&id).await }).await;
         call.forget_deployment(&args.deployment_id);
         let deleted = deleted?;
         let found = if deleted.already_deleted { " RunComfy's answer was lost; it was found gone." } else { "" };
-        let mut reply = Reply::new(format!("Deleted deployment {}.{found}", args.deployment_id));
+        let mut reply = ToolResult::new(format!("Deleted deployment {}.{found}", args.deployment_id));
         reply = reply.with_non_finite(deleted.non_finite.as_ref()).with("response", deleted.response);
         if deleted.already_deleted {
             reply = reply.with("already_deleted", true);

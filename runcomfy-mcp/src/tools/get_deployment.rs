@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{pipeline::{context::ToolContext, tool::{Hints, READS, Search, ToolDefinition}}, result::{Fault, Reply}, schema, view::{deployment, uri}};
+use crate::{pipeline::{context::ToolContext, tool::{Hints, READS, Search, ToolDefinition}}, result::{ToolError, ToolResult}, schema, view::{deployment, uri}};
 
 pub(super) struct Tool;
 
@@ -37,11 +37,11 @@ impl ToolDefinition for Tool {
         })
     }
 
-    async fn run(args: Args, call: Box<ToolContext>) -> Result<Reply, Fault> {
+    async fn run(args: Args, call: Box<ToolContext>) -> Result<ToolResult, ToolError> {
         let include = Include::none().payload(args.include_payload).readme(args.include_readme);
         let found = call.scope.api.get_deployment(&args.deployment_id, include).await?;
         let paused = if found.is_enabled == Some(false) { " It is paused." } else { "" };
-        let mut reply = Reply::new(format!("Loaded deployment {}.{paused}", found.id)).with_non_finite(found.non_finite.as_ref());
+        let mut reply = ToolResult::new(format!("Loaded deployment {}.{paused}", found.id)).with_non_finite(found.non_finite.as_ref());
         // The summary first: it is what the model needs, and some clients cut long answers.
         if args.include_payload {
             let summary = found.payload.as_ref().map_or_else(|| json!({ "payload_keys": [] }), deployment::payload_summary);

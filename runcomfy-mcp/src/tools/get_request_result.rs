@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{pipeline::{context::ToolContext, tool::{Hints, READS, Search, ToolDefinition}}, result::{Fault, Reply}, schema, view::request, wait::{self, LookArgs}};
+use crate::{pipeline::{context::ToolContext, tool::{Hints, READS, Search, ToolDefinition}}, result::{ToolError, ToolResult}, schema, view::request, wait::{self, LookArgs}};
 
 pub(super) struct Tool;
 
@@ -30,13 +30,13 @@ impl ToolDefinition for Tool {
         })
     }
 
-    async fn run(args: LookArgs, mut call: Box<ToolContext>) -> Result<Reply, Fault> {
+    async fn run(args: LookArgs, mut call: Box<ToolContext>) -> Result<ToolResult, ToolError> {
         if args.wait_seconds > 0 {
             return Box::pin(wait::until_result(&args, &mut call)).await;
         }
         let result = call.scope.api.get_request_result(&args.deployment_id, &args.request_id).await?;
         let sentence = format!("Result for {}: {}", args.request_id, request::describe_result(&result));
-        let reply = request::with_state(Reply::new(sentence), result.state(), args.run());
+        let reply = request::with_state(ToolResult::new(sentence), result.state(), args.run());
         Ok(request::with_result(reply, &result, args.run()))
     }
 }

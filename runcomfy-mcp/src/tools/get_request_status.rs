@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{pipeline::{context::ToolContext, tool::{Hints, READS, Search, ToolDefinition}}, result::{Fault, Reply}, schema, view::request, wait::{self, LookArgs}};
+use crate::{pipeline::{context::ToolContext, tool::{Hints, READS, Search, ToolDefinition}}, result::{ToolError, ToolResult}, schema, view::request, wait::{self, LookArgs}};
 
 pub(super) struct Tool;
 
@@ -27,13 +27,13 @@ impl ToolDefinition for Tool {
         })
     }
 
-    async fn run(args: LookArgs, mut call: Box<ToolContext>) -> Result<Reply, Fault> {
+    async fn run(args: LookArgs, mut call: Box<ToolContext>) -> Result<ToolResult, ToolError> {
         if args.wait_seconds > 0 {
             return Box::pin(wait::until_changed(&args, &mut call)).await;
         }
         let status = call.scope.api.get_request_status(&args.deployment_id, &args.request_id).await?;
         let sentence = format!("Request {}: {}.", args.request_id, request::describe(&status));
-        let reply = request::with_state(Reply::new(sentence), status.state(), args.run());
+        let reply = request::with_state(ToolResult::new(sentence), status.state(), args.run());
         let reply = reply.with_non_finite(status.non_finite.as_ref());
         let reply = wait::with_reason(reply, &call, &args.deployment_id, &status).await;
         Ok(reply.with("status", request::status_json(&status)))

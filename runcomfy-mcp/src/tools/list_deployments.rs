@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{pipeline::{context::ToolContext, tool::{Hints, READS, Search, ToolDefinition}}, result::{Fault, Reply}, schema, validation::ArgumentFaults, view::deployment};
+use crate::{pipeline::{context::ToolContext, tool::{Hints, READS, Search, ToolDefinition}}, result::{ToolError, ToolResult}, schema, validation::ArgumentFaults, view::deployment};
 
 pub(super) struct Tool;
 
@@ -38,7 +38,7 @@ impl ToolDefinition for Tool {
         json!({ "deployments": schema::upstream_list("The deployments; without an include flag, thirteen keys each, null where unknown.") })
     }
 
-    async fn run(args: Args, call: Box<ToolContext>) -> Result<Reply, Fault> {
+    async fn run(args: Args, call: Box<ToolContext>) -> Result<ToolResult, ToolError> {
         let mut ids: Vec<DeploymentId> = Vec::new();
         for (at, id) in args.ids.unwrap_or_default().into_iter().enumerate() {
             let id = DeploymentId::new(id).map_err(|error| {
@@ -62,7 +62,7 @@ impl ToolDefinition for Tool {
             }
             None => format!("Found {} deployment(s){scope}.", found.len()),
         };
-        let mut reply = Reply::new(sentence);
+        let mut reply = ToolResult::new(sentence);
         for one in &found {
             if let Some(nulls) = &one.non_finite {
                 reply = reply.with_note(&format!("{}: {nulls}.", one.id));

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::{config::{Settings, WebhookHosts}, pipeline::{auth::Api, context::ToolContext, idempotency::{self, Asked, Fingerprint, Once}, progress::Progress, tool::{Hints, Search, ToolDefinition}}, policy::self, result::{Fault, Reply}, schema, tools::{replay_key, FORGOTTEN, REPLAYED_RUN}, validation::ArgumentFaults, view::{deployment, request::state_schema, task_id::TaskId}, wait};
+use crate::{config::{Settings, WebhookHosts}, pipeline::{auth::Api, context::ToolContext, idempotency::{self, Asked, Fingerprint, Executed}, progress::Progress, tool::{Hints, Search, ToolDefinition}}, policy::self, result::{ToolError, ToolResult}, schema, tools::{replay_key, FORGOTTEN, REPLAYED_RUN}, validation::ArgumentFaults, view::{deployment, request::state_schema, task_id::TaskId}, wait};
 
 pub(super) struct Tool;
 
@@ -93,7 +93,7 @@ impl ToolDefinition for Tool {
         replay_key(args.idempotency_key.as_deref())
     }
 
-    async fn run(mut args: Args, mut call: Box<ToolContext>) -> Result<Reply, Fault> {
+    async fn run(mut args: Args, mut call: Box<ToolContext>) -> Result<ToolResult, ToolError> {
         let timeout = wait_seconds(args.timeout_seconds, &call.scope.progress);
         let (wait, timeout) = (args.wait_for_completion, Duration::from_secs(timeout));
         let stray_webhook = args.webhook_intermediate_status.is_some() && args.webhook_url.is_none();
@@ -114,13 +114,13 @@ impl ToolDefinition for Tool {
             tracing::info!(%request_id, %deployment_id, "submitted request {request_id}");
             Ok(submission)
         };
-        let Once { value: submission, replayed, forgotten } =
-            idempotency::once(&call.scope, &call.ledger, key, asked, send)
+        let Executed { value: submission, replayed, not_recorded } =
+            idempotency::execute_once(&call.scope, &call.ledger, key, asked, send)
                 .await
                 .map_err(|fault| fault.with("deployment_id", deployment_id.as_str()))?;
         const NO_EFFECT: &str =
             "webhook_intermediate_status without webhook_url has no effect: it was not sent.";
-        let notes = [(stray_webhook, NO_EFFECT), (forgotten, FORGOTTEN)];
+        let notes = [(stray_webhook, NO_EFFECT), (not_recorded, FORGOTTEN)];
         let notes: Vec<_> = notes.iter().filter(|(said, _)| *said).map(|(_, note)| *note).collect();
         let submit = if replayed { wait::Submit::Earlier } else { wait::Submit::JustNow };
         let submitted = wait::Submitted { deployment_id, submission, submit };
@@ -155,7 +155,7 @@ fn fingerprint(args: &Args) -> Fingerprint {
 }
 
 /// What is asked, checked as far as it can be without asking RunComfy.
-fn request(args: Args, settings: &Settings) -> Result<InferenceRequest, Fault> {
+fn request(args: Args, settings: &Settings) -> Result<InferenceRequest, ToolError> {
     let mut request = InferenceRequest::new(args.deployment_id);
     if let Some(overrides) = args.overrides {
         request.overrides = Some(

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::create_deployment::Hardware;
-use crate::{pipeline::{confirmation::{self, Question}, context::ToolContext, tool::{Hints, Search, ToolDefinition}}, result::{Fault, Reply}, schema, tools::visible_name, validation::ArgumentFaults, view::deployment};
+use crate::{pipeline::{confirmation::{self, Question}, context::ToolContext, tool::{Hints, Search, ToolDefinition}}, result::{ToolError, ToolResult}, schema, tools::visible_name, validation::ArgumentFaults, view::deployment};
 
 pub(super) struct Tool;
 
@@ -156,7 +156,7 @@ impl ToolDefinition for Tool {
         })
     }
 
-    async fn run(args: Args, call: Box<ToolContext>) -> Result<Reply, Fault> {
+    async fn run(args: Args, call: Box<ToolContext>) -> Result<ToolResult, ToolError> {
         let (changes, id) = (args.changes(), args.deployment_id);
         let changed = id.clone();
         let updated = call.write(|api| async move { api.update_deployment(&id, &changes).await }).await;
@@ -167,7 +167,7 @@ impl ToolDefinition for Tool {
         let paused = if deployment.is_enabled == Some(false) { " It is paused." } else { "" };
         let sentence = format!("Updated deployment {}.{paused}{race}{}", deployment.id, deployment::standing_cost(deployment));
         let (name_race_possible, found_applied) = (updated.name_race_possible, updated.found_applied);
-        let mut reply = Reply::new(sentence).with_non_finite(deployment.non_finite.as_ref()).with("deployment", deployment::compact(updated.deployment));
+        let mut reply = ToolResult::new(sentence).with_non_finite(deployment.non_finite.as_ref()).with("deployment", deployment::compact(updated.deployment));
         if name_race_possible {
             reply = reply.with("name_race_possible", true);
         }

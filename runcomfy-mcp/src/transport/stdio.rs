@@ -15,7 +15,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::lines::{Bounds, Lines};
+use self::lines::{LineBounds, Lines};
 use crate::server::RunComfyMcp;
 
 /// Serves until the client closes the pipe or `shutdown` fires. Either way waits answer at once, and calls
@@ -55,7 +55,7 @@ pub(crate) async fn serve_pipes(
     // A wait must not use up the time that calls are given once the client has gone.
     let (left, ending) = (server.left().clone(), server.ending().clone());
     let settings = server.settings();
-    let bounds = Bounds { line: settings.max_line_bytes, drain: settings.drain };
+    let bounds = LineBounds { line: settings.max_line_bytes, drain: settings.drain };
     let lines = Lines::new(input, output, bounds, left.clone(), gone);
     let state = lines.state().clone();
     tokio::spawn(async move {

@@ -7,7 +7,7 @@ use runcomfy_core::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::{result::Reply, view::uri};
+use crate::{result::ToolResult, view::uri};
 
 /// The thirteen keys of a deployment in short, in the official order; null where unknown.
 const COMPACT: [&str; 13] = [
@@ -28,11 +28,11 @@ const COMPACT: [&str; 13] = [
 
 /// A deployment as RunComfy describes it, within `reply`. Its payload, which may be megabytes, goes out as it
 /// came.
-pub(crate) fn whole(mut deployment: Deployment, reply: &mut Reply) -> Value {
+pub(crate) fn whole(mut deployment: Deployment, reply: &mut ToolResult) -> Value {
     let (id, payload) = (deployment.id.clone(), deployment.payload.take());
     let mut whole = json!(deployment);
     if let Some(payload) = payload {
-        whole["payload"] = reply.leave_out(payload.into_json(), uri::workflow(&id));
+        whole["payload"] = reply.defer(payload.into_json(), uri::workflow(&id));
     }
     whole
 }

@@ -7,7 +7,7 @@ use runcomfy_core::{
 use serde_json::{Value, json};
 
 use crate::{
-    result::{Reply, failure_hint},
+    result::{ToolResult, failure_hint},
     view::uri,
 };
 
@@ -24,10 +24,10 @@ pub(crate) fn status_json(status: &RequestStatus) -> Value {
 
 /// Adds what a run made, or how to do better where it failed.
 pub(crate) fn with_result(
-    reply: Reply,
+    reply: ToolResult,
     result: &RequestResult,
     (deployment_id, request_id): (&DeploymentId, &RequestId),
-) -> Reply {
+) -> ToolResult {
     let all_at = uri::request(deployment_id, request_id);
     let reply = reply.all_at(all_at).with_files(result.output_files());
     let reply = match (result.state(), result.failure()) {
@@ -90,10 +90,10 @@ pub(crate) fn next((deployment_id, request_id): (&DeploymentId, &RequestId)) -> 
 
 /// Adds where the run is and, unless its result is there, what to call next.
 pub(crate) fn with_state(
-    reply: Reply,
+    reply: ToolResult,
     state: RequestState,
     run: (&DeploymentId, &RequestId),
-) -> Reply {
+) -> ToolResult {
     let reply = reply.with("state", state.as_str()).with("finished", state.is_finished());
     match (state, retry_after(state)) {
         (RequestState::Completed, _) => reply.with("next", next(run)),

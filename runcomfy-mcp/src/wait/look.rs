@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     pipeline::context::ToolContext,
-    result::{Fault, Reply},
+    result::{ToolError, ToolResult},
     view::request::{describe, describe_result, status_json, with_result, with_state},
 };
 
@@ -40,7 +40,7 @@ pub(crate) struct LookArgs {
 }
 
 impl LookArgs {
-    fn ids(&self) -> Run {
+    fn ids(&self) -> RunIds {
         (self.deployment_id.clone(), self.request_id.clone())
     }
 
@@ -56,7 +56,10 @@ impl LookArgs {
 
 /// Waits for another state than the first that is seen: a model that asks again and again at every place
 /// in the queue would use up its patience.
-pub(crate) async fn until_changed(args: &LookArgs, call: &mut ToolContext) -> Result<Reply, Fault> {
+pub(crate) async fn until_changed(
+    args: &LookArgs,
+    call: &mut ToolContext,
+) -> Result<ToolResult, ToolError> {
     call.scope.acquire_wait_permit()?;
     let started = Instant::now();
     let mut first = None;
@@ -68,24 +71,27 @@ pub(crate) async fn until_changed(args: &LookArgs, call: &mut ToolContext) -> Re
     let watched = watch(call, args.ids(), LOOKING, args.timeout(), changed).await?;
     let (status, how, reason) = match watched {
         Watched::Finished(finished) => (finished.status, None, None),
-        Watched::Enough(status) => (*status, None, None),
+        Watched::ConditionMet(status) => (*status, None, None),
         Watched::TimedOut(timed_out, reason) => {
             (last(*timed_out, args.ids())?, Some("timed_out"), reason)
         }
         Watched::Interrupted(status) => {
-            (*status.ok_or_else(Fault::shutting_down)?, Some("interrupted"), None)
+            (*status.ok_or_else(ToolError::shutting_down)?, Some("interrupted"), None)
         }
     };
     let sentence = match how {
         None => format!("Request {}: {}.", args.request_id, describe(&status)),
         Some(_) => format!("Request {}: still {}.", args.request_id, describe(&status)),
     };
-    let reply = with_state(Reply::new(sentence), status.state(), args.run());
+    let reply = with_state(ToolResult::new(sentence), status.state(), args.run());
     Ok(with_note(waited(reply, started, how), reason).with("status", status_json(&status)))
 }
 
 /// Waits for the run's end and its result.
-pub(crate) async fn until_result(args: &LookArgs, call: &mut ToolContext) -> Result<Reply, Fault> {
+pub(crate) async fn until_result(
+    args: &LookArgs,
+    call: &mut ToolContext,
+) -> Result<ToolResult, ToolError> {
     call.scope.acquire_wait_permit()?;
     let started = Instant::now();
     let watched = watch(call, args.ids(), LOOKING, args.timeout(), |_| false).await?;
@@ -93,23 +99,23 @@ pub(crate) async fn until_result(args: &LookArgs, call: &mut ToolContext) -> Res
         Watched::Finished(finished) => {
             let result = finished.result?;
             let sentence = format!("Result for {}: {}", args.request_id, describe_result(&result));
-            let reply = with_state(Reply::new(sentence), result.state(), args.run());
+            let reply = with_state(ToolResult::new(sentence), result.state(), args.run());
             return Ok(with_result(waited(reply, started, None), &result, args.run()));
         }
-        Watched::Enough(status) => (*status, Some("timed_out"), None),
+        Watched::ConditionMet(status) => (*status, Some("timed_out"), None),
         Watched::TimedOut(timed_out, reason) => {
             (last(*timed_out, args.ids())?, Some("timed_out"), reason)
         }
         Watched::Interrupted(status) => {
-            (*status.ok_or_else(Fault::shutting_down)?, Some("interrupted"), None)
+            (*status.ok_or_else(ToolError::shutting_down)?, Some("interrupted"), None)
         }
     };
     let sentence = format!("Request {} has no result yet: {}.", args.request_id, describe(&status));
-    let reply = with_state(Reply::new(sentence), status.state(), args.run());
+    let reply = with_state(ToolResult::new(sentence), status.state(), args.run());
     Ok(with_note(waited(reply, started, how), reason).with("status", status_json(&status)))
 }
 
-fn waited(reply: Reply, started: Instant, how: Option<&str>) -> Reply {
+fn waited(reply: ToolResult, started: Instant, how: Option<&str>) -> ToolResult {
     let reply = reply.with("waited_seconds", started.elapsed().as_secs_f64());
     match how {
         Some(how) => reply.with(how, true),
@@ -117,10 +123,13 @@ fn waited(reply: Reply, started: Instant, how: Option<&str>) -> Reply {
     }
 }
 
-type Run = (DeploymentId, RequestId);
+type RunIds = (DeploymentId, RequestId);
 
 /// What was seen last, or why nothing was.
-fn last(timed_out: TimedOutWait, (deployment_id, request_id): Run) -> Result<RequestStatus, Fault> {
+fn last(
+    timed_out: TimedOutWait,
+    (deployment_id, request_id): RunIds,
+) -> Result<RequestStatus, ToolError> {
     let error = || {
         Error::new(Operation::GetRequestStatus, ErrorKind::TimedOut)
             .with_deployment_id(deployment_id)

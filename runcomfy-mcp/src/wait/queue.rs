@@ -7,15 +7,15 @@ use runcomfy_core::{
     request::{RequestState, RequestStatus},
 };
 
-use crate::{pipeline::context::ToolContext, result::Reply};
+use crate::{pipeline::context::ToolContext, result::ToolResult};
 
 /// Adds the likely reason to an answer about a run that is in queue.
 pub(crate) async fn with_reason(
-    reply: Reply,
+    reply: ToolResult,
     call: &ToolContext,
     deployment_id: &DeploymentId,
     status: &RequestStatus,
-) -> Reply {
+) -> ToolResult {
     if status.state() != RequestState::InQueue {
         return reply;
     }
@@ -30,7 +30,7 @@ pub(crate) async fn with_reason(
     with_note(reply, found)
 }
 
-pub(super) fn with_note(reply: Reply, note: Option<String>) -> Reply {
+pub(super) fn with_note(reply: ToolResult, note: Option<String>) -> ToolResult {
     match note {
         Some(note) => reply.with_note(&note),
         None => reply,

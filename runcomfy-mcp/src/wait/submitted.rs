@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     pipeline::context::ToolContext,
-    result::{Fault, Reply},
+    result::{ToolError, ToolResult},
     view::request::{NEXT, describe, describe_result, next, status_json, with_result, with_state},
 };
 
@@ -29,7 +29,7 @@ pub(crate) struct Submitted {
 
 impl Submitted {
     /// The answer for a caller who does not wait.
-    pub(crate) fn reply(self) -> Reply {
+    pub(crate) fn reply(self) -> ToolResult {
         let sentence = format!(
             "Submitted request {} on deployment {}. It goes on by itself. {NEXT}",
             self.submission.request_id, self.deployment_id
@@ -39,7 +39,7 @@ impl Submitted {
     }
 
     /// The answer where the wait was cut short, with the last state seen.
-    fn interrupted(self, waited: Duration, last: RequestState) -> Reply {
+    fn interrupted(self, waited: Duration, last: RequestState) -> ToolResult {
         let sentence = format!(
             "Request {} was submitted; the wait for it was cut short after {} s. It goes on by itself: do not \
              submit it again. {NEXT}",
@@ -55,13 +55,13 @@ impl Submitted {
     }
 
     /// An answer with what comes first in it: where the run is, its ids, and what to call next.
-    fn named(&self, sentence: String, state: RequestState) -> Reply {
-        with_state(Reply::new(sentence), state, self.run())
+    fn named(&self, sentence: String, state: RequestState) -> ToolResult {
+        with_state(ToolResult::new(sentence), state, self.run())
             .with("deployment_id", self.deployment_id.as_str())
             .with("request_id", self.submission.request_id.as_str())
     }
 
-    fn with_submission(self, reply: Reply) -> Reply {
+    fn with_submission(self, reply: ToolResult) -> ToolResult {
         let reply = reply.with_non_finite(self.submission.non_finite.as_ref());
         reply.with("submission", self.submission.into_map())
     }
@@ -72,7 +72,7 @@ pub(crate) async fn until_finished(
     submitted: Submitted,
     timeout: Duration,
     call: &mut ToolContext,
-) -> Result<Reply, Fault> {
+) -> Result<ToolResult, ToolError> {
     let (deployment_id, request_id) =
         (submitted.deployment_id.clone(), submitted.submission.request_id.clone());
     let begun = format!("submitted request {request_id}");
@@ -83,7 +83,9 @@ pub(crate) async fn until_finished(
         Ok(Watched::TimedOut(timed_out, reason)) => {
             Ok(with_note(ran_out(submitted, *timed_out), reason))
         }
-        Ok(Watched::Enough(last)) => Ok(submitted.interrupted(started.elapsed(), last.state())),
+        Ok(Watched::ConditionMet(last)) => {
+            Ok(submitted.interrupted(started.elapsed(), last.state()))
+        }
         Ok(Watched::Interrupted(last)) => {
             let abandoned = call.scope.cancelled.is_cancelled() || call.disconnected.is_cancelled();
             if call.scope.settings.cancel_abandoned && abandoned {
@@ -92,7 +94,7 @@ pub(crate) async fn until_finished(
             let last = last.map_or(RequestState::InQueue, |last| last.state());
             Ok(submitted.interrupted(started.elapsed(), last))
         }
-        Err(error) => Err(after_submit(&submitted, "goes on", Fault::from(error))),
+        Err(error) => Err(after_submit(&submitted, "goes on", ToolError::from(error))),
     }
 }
 
@@ -114,13 +116,13 @@ fn cancel(submitted: &Submitted, call: &ToolContext) {
     });
 }
 
-fn ended(submitted: Submitted, finished: FinishedRun) -> Result<Reply, Fault> {
+fn ended(submitted: Submitted, finished: FinishedRun) -> Result<ToolResult, ToolError> {
     let request_id = &submitted.submission.request_id;
     let result = match finished.result {
         Ok(result) => result,
         Err(error) => {
-            let fault = after_submit(&submitted, "has finished", Fault::from(error))
-                .advising("Do not submit it again: its result is there, call get_request_result with these ids.");
+            let fault = after_submit(&submitted, "has finished", ToolError::from(error))
+                .with_hint("Do not submit it again: its result is there, call get_request_result with these ids.");
             let state = finished.status.state().as_str();
             return Err(fault
                 .with("status", status_json(&finished.status))
@@ -138,7 +140,7 @@ fn ended(submitted: Submitted, finished: FinishedRun) -> Result<Reply, Fault> {
     Ok(submitted.with_submission(reply))
 }
 
-fn ran_out(submitted: Submitted, timed_out: TimedOutWait) -> Reply {
+fn ran_out(submitted: Submitted, timed_out: TimedOutWait) -> ToolResult {
     let seen = timed_out.last_status.as_ref().map_or_else(|| "not seen yet".to_owned(), describe);
     let sentence = format!(
         "Request {} is not finished after {} s: {seen}. It goes on by itself: do not submit it again. {NEXT}",
@@ -159,7 +161,7 @@ fn ran_out(submitted: Submitted, timed_out: TimedOutWait) -> Reply {
 
 /// A failure after the run was accepted, and what the run does now: it must not read as if nothing had
 /// happened.
-fn after_submit(submitted: &Submitted, and: &str, fault: Fault) -> Fault {
+fn after_submit(submitted: &Submitted, and: &str, fault: ToolError) -> ToolError {
     let request_id = &submitted.submission.request_id;
     fault
         .after_effect(&format!("the request was submitted as {request_id} and {and}, but"))

@@ -22,7 +22,7 @@ pub(crate) enum Watched {
     /// The run is over.
     Finished(Box<FinishedRun>),
     /// What was waited for has come.
-    Enough(Box<RequestStatus>),
+    ConditionMet(Box<RequestStatus>),
     /// The time was up first; and why the run still waited then, where that is known.
     TimedOut(Box<TimedOutWait>, Option<String>),
     /// The caller has gone, or the server will; with what was seen last.
@@ -106,7 +106,7 @@ pub(crate) async fn watch(
                 call.scope.report_progress(&told).await;
                 heartbeat.reset();
                 if enough(&status) {
-                    return Ok(Watched::Enough(Box::new(status)));
+                    return Ok(Watched::ConditionMet(Box::new(status)));
                 }
                 seen = Some(Box::new(status));
             }

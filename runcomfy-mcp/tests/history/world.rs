@@ -6,7 +6,7 @@ use runcomfy_core::{
     DeploymentId, HttpApi, RequestId, RunComfyApi as _, Token, client::Timeouts,
     deployment::ListDeployments, retry::RetryPolicy,
 };
-use runcomfy_mcp::{Callers, Limits, RunComfyMcp, Settings, transport::http::HttpServer};
+use runcomfy_mcp::{AuthMode, Limits, RunComfyMcp, Settings, transport::http::HttpServer};
 use runcomfy_testkit::{Emulator, EmulatorBuilder, FakeRunComfy};
 use tokio::{net::TcpListener, sync::RwLock, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -165,7 +165,7 @@ impl World {
 
 impl Server {
     fn start(api: HttpApi, listener: TcpListener) -> Self {
-        let server = RunComfyMcp::new(Callers::Each { api, anonymous: None }, settings());
+        let server = RunComfyMcp::new(AuthMode::Each { api, anonymous: None }, settings());
         let stop = CancellationToken::new();
         let serving = HttpServer::new(server).shutdown(stop.clone()).serve(listener);
         Self { stop, task: tokio::spawn(serving) }

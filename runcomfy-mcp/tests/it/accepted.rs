@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use runcomfy_core::{
     HttpApi, MockRunComfyApi, RequestId, instance::ProxyReply, request::RequestResult,
 };
-use runcomfy_mcp::{Callers, ProxyLevel, RunComfyMcp, Settings};
+use runcomfy_mcp::{AuthMode, ProxyLevel, RunComfyMcp, Settings};
 use runcomfy_testkit::{Call, FakeRunComfy};
 use serde_json::{Value, json};
 
@@ -117,7 +117,7 @@ async fn a20_a_message_is_read_as_deep_as_is_safe() {
 #[tokio::test]
 async fn w05_w06_where_callers_bring_tokens_the_defaults_are_narrow() {
     let api = HttpApi::builder().base_url("http://127.0.0.1:9").build().unwrap();
-    let callers = Callers::Each { api, anonymous: None };
+    let callers = AuthMode::Each { api, anonymous: None };
     let server = RunComfyMcp::new(callers, crate::over_http::settings());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -208,7 +208,7 @@ async fn f33_an_output_that_is_not_at_https_is_flagged_and_no_link() {
         result.outputs = Some(json!({"9": {"images": images}}));
         Ok(result)
     });
-    let server = RunComfyMcp::new(Callers::One(Arc::new(api)), Settings::default());
+    let server = RunComfyMcp::new(AuthMode::One(Arc::new(api)), Settings::default());
     let session = connect_server(server).await;
     let arguments = json!({"deployment_id": "d", "request_id": "r"});
     let result = session.call("get_request_result", arguments).await;

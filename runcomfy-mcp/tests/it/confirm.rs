@@ -16,7 +16,7 @@ use rmcp::{
 use runcomfy_core::{
     DeploymentId, Error, ErrorKind, RunComfyApi, deployment::UpdateDeployment, error::Operation,
 };
-use runcomfy_mcp::{Callers, Confirm, RunComfyMcp, Settings};
+use runcomfy_mcp::{AuthMode, Confirm, RunComfyMcp, Settings};
 use runcomfy_testkit::{FakeBuilder, FakeRunComfy};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -230,7 +230,7 @@ async fn delete_by(person: Person, confirm: bool) -> (FakeRunComfy, Value) {
     // Where a person can be asked, no setting stands for their word.
     let mut settings = Settings::default();
     settings.confirm = Confirm::Allow;
-    let server = RunComfyMcp::new(Callers::One(Arc::new(api.clone())), settings);
+    let server = RunComfyMcp::new(AuthMode::One(Arc::new(api.clone())), settings);
     let (near, far) = tokio::io::duplex(1 << 20);
     tokio::spawn(async move { server.serve(far).await.unwrap().waiting().await });
     let client = person.serve(near).await.unwrap();
@@ -295,7 +295,7 @@ impl ClientHandler for Undecided {
 #[tokio::test(start_paused = true)]
 async fn a_call_whose_person_thinks_is_not_silent_and_takes_its_question_back_when_it_ends() {
     let api = fake().build();
-    let server = RunComfyMcp::new(Callers::One(Arc::new(api.clone())), Settings::default());
+    let server = RunComfyMcp::new(AuthMode::One(Arc::new(api.clone())), Settings::default());
     let ending = server.clone();
     let (near, far) = tokio::io::duplex(1 << 20);
     tokio::spawn(async move { server.serve(far).await.unwrap().waiting().await });

@@ -8,7 +8,7 @@ use rmcp::{
     service::{NotificationContext, RunningService},
 };
 use runcomfy_core::RunComfyApi;
-use runcomfy_mcp::{Callers, RunComfyMcp, Settings};
+use runcomfy_mcp::{AuthMode, RunComfyMcp, Settings};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
@@ -38,7 +38,7 @@ pub(crate) async fn connect(api: impl RunComfyApi + 'static) -> Session {
 
 /// The same with other settings.
 pub(crate) async fn connect_with(api: impl RunComfyApi + 'static, settings: Settings) -> Session {
-    connect_server(RunComfyMcp::new(Callers::One(Arc::new(api)), settings)).await
+    connect_server(RunComfyMcp::new(AuthMode::One(Arc::new(api)), settings)).await
 }
 
 /// A client of this server.
@@ -56,7 +56,7 @@ pub(crate) async fn call_without_progress(
     arguments: Value,
 ) -> Value {
     crate::watched::watch();
-    let server = RunComfyMcp::new(Callers::One(Arc::new(api)), Settings::default());
+    let server = RunComfyMcp::new(AuthMode::One(Arc::new(api)), Settings::default());
     let (near, far) = tokio::io::duplex(1 << 20);
     tokio::spawn(async move { server.serve(far).await.unwrap().waiting().await });
     let (read, mut write) = tokio::io::split(near);

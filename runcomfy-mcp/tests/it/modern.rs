@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use runcomfy_core::HttpApi;
 use runcomfy_mcp::{
-    Callers, RunComfyMcp, Settings,
+    AuthMode, RunComfyMcp, Settings,
     replay::{MemoryStore, ReplayStore},
     transport::http::HttpServer,
 };
@@ -55,7 +55,8 @@ impl Replicas {
         let (mut addresses, mut tasks) = (Vec::new(), JoinSet::new());
         for _ in 0..many {
             let api = HttpApi::builder().base_url(emulator.url().as_str()).build().unwrap();
-            let server = RunComfyMcp::new(Callers::Each { api, anonymous: None }, settings.clone());
+            let server =
+                RunComfyMcp::new(AuthMode::Each { api, anonymous: None }, settings.clone());
             let mut server = server.with_sealing_keys(&[KEY]).unwrap();
             if let Some(store) = &store {
                 let store: Arc<dyn ReplayStore> = Arc::<MemoryStore>::clone(store);

@@ -7,7 +7,7 @@ use runcomfy_core::{
     client::{HttpApiBuilder, Observer, Timeouts},
 };
 use runcomfy_mcp::{
-    Callers, Exposition, Metrics, RunComfyMcp, Settings, transport::http::HttpServer,
+    AuthMode, Exposition, Metrics, RunComfyMcp, Settings, transport::http::HttpServer,
 };
 use runcomfy_testkit::Emulator;
 use serde_json::{Value, json};
@@ -51,7 +51,7 @@ impl Server {
         crate::watched::watch();
         let metrics = Arc::new(Metrics::new());
         let api = api.observer(Arc::clone(&metrics) as Arc<dyn Observer>).build().unwrap();
-        let server = RunComfyMcp::new(Callers::Each { api, anonymous: None }, settings);
+        let server = RunComfyMcp::new(AuthMode::Each { api, anonymous: None }, settings);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shown = TcpListener::bind("127.0.0.1:0").await.unwrap();

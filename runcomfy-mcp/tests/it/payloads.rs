@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use runcomfy_core::{MockRunComfyApi, deployment::Deployment};
-use runcomfy_mcp::{Callers, RunComfyMcp, Settings, transport::http::HttpServer};
+use runcomfy_mcp::{AuthMode, RunComfyMcp, Settings, transport::http::HttpServer};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -38,7 +38,7 @@ async fn over_http(api: MockRunComfyApi, tool: &str, arguments: Value) -> Answer
 
 /// The same, from a client that goes by this name.
 async fn over_http_as(client: &str, api: MockRunComfyApi, tool: &str, arguments: Value) -> Answer {
-    let server = RunComfyMcp::new(Callers::One(Arc::new(api)), Settings::default());
+    let server = RunComfyMcp::new(AuthMode::One(Arc::new(api)), Settings::default());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
     tokio::spawn(HttpServer::new(server).shutdown(stop.clone()).serve(listener));

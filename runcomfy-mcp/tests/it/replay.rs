@@ -13,7 +13,7 @@ use runcomfy_core::{
     error::{Operation, Outcome},
 };
 use runcomfy_mcp::{
-    Callers, RunComfyMcp, Settings,
+    AuthMode, RunComfyMcp, Settings,
     replay::{Entry, EntryState, ReplayKey, ReplayStore, StoreUnavailable},
 };
 use runcomfy_testkit::FakeRunComfy;
@@ -46,7 +46,7 @@ fn creation(key: &str, name: &str) -> Value {
 
 /// A session on a server with this store.
 async fn with_store(api: FakeRunComfy, store: impl ReplayStore + 'static) -> Session {
-    let server = RunComfyMcp::new(Callers::One(Arc::new(api)), Settings::default());
+    let server = RunComfyMcp::new(AuthMode::One(Arc::new(api)), Settings::default());
     connect_server(server.with_replay_store(Arc::new(store), &[0; 32])).await
 }
 

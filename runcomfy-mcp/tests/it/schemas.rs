@@ -216,7 +216,7 @@ fn nothing_a_model_reads_is_longer_than_clients_show() {
         assert!(tool.description.unwrap().len() <= SHOWN_BYTES, "{}", tool.name);
     }
     let server = RunComfyMcp::new(
-        runcomfy_mcp::Callers::One(std::sync::Arc::new(runcomfy_core::MockRunComfyApi::new())),
+        runcomfy_mcp::AuthMode::One(std::sync::Arc::new(runcomfy_core::MockRunComfyApi::new())),
         runcomfy_mcp::Settings::default(),
     );
     let info = rmcp::ServerHandler::get_info(&server);

@@ -7,7 +7,7 @@ use rmcp::{
     model::{CallToolRequestParams, ClientCapabilities, ClientConfig, Implementation},
 };
 use runcomfy_core::{Error, ErrorKind, RequestId, error::Operation};
-use runcomfy_mcp::{Callers, Limits, Rate, RunComfyMcp, Settings};
+use runcomfy_mcp::{AuthMode, Limits, Rate, RunComfyMcp, Settings};
 use runcomfy_testkit::{FakeBuilder, FakeRunComfy, Script};
 use serde_json::{Value, json};
 
@@ -218,7 +218,7 @@ impl ClientHandler for TooEarly {
 #[tokio::test(start_paused = true)]
 async fn an_older_revision_gets_a_result_whatever_it_declares() {
     let api = Arc::new(fake(Script::default()).build());
-    let server = RunComfyMcp::new(Callers::One(api), Settings::default());
+    let server = RunComfyMcp::new(AuthMode::One(api), Settings::default());
     let (near, far) = tokio::io::duplex(1 << 20);
     tokio::spawn(async move { server.serve(far).await.unwrap().waiting().await });
     let client = TooEarly.serve(near).await.unwrap();

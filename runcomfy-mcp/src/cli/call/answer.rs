@@ -10,11 +10,11 @@ use crate::{
         last_resort,
         terminal::{complain, say_json, stdout_is_null, tell, visible},
     },
-    pipeline::tool::Entry,
+    pipeline::tool::ToolEntry,
 };
 
 /// Prints it. Gives how the program ends, where it would be `end` if all was written.
-pub(super) fn give(entry: &Entry, payload: &Map<String, Value>, end: End) -> End {
+pub(super) fn give(entry: &ToolEntry, payload: &Map<String, Value>, end: End) -> End {
     let written = say_json(payload);
     let harmless = entry.only_reads() || had_no_effect(payload);
     if let Err(error) = &written
@@ -46,7 +46,7 @@ fn had_no_effect(payload: &Map<String, Value>) -> bool {
     outcome.is_some_and(|outcome| matches!(outcome, "not_sent" | "rejected"))
 }
 
-fn say_ids(entry: &Entry, payload: &Map<String, Value>) -> std::io::Result<()> {
+fn say_ids(entry: &ToolEntry, payload: &Map<String, Value>) -> std::io::Result<()> {
     let ids = [
         ("request_id", payload.get("request_id")),
         ("deployment_id", payload.get("deployment_id")),

@@ -20,12 +20,12 @@ const WRITES: &str = "runcomfy_mcp::writes";
 /// Lets some of each warning through. Lines of calls are not its matter: there are as many as calls.
 pub(super) struct Flood {
     /// By the place in the code, of which there are few.
-    places: Mutex<HashMap<Identifier, Place>>,
+    places: Mutex<HashMap<Identifier, CallSite>>,
     /// Says how many lines were left out.
     tell: Box<dyn Fn(u64) + Send + Sync>,
 }
 
-struct Place {
+struct CallSite {
     since: Instant,
     lines: u32,
     left_out: u64,
@@ -33,11 +33,11 @@ struct Place {
 
 /// What becomes of a line.
 #[derive(Debug, PartialEq, Eq)]
-enum Verdict {
+enum FloodVerdict {
     Shown,
     /// The first of a new window, after so many were left out.
     ShownAfter(u64),
-    LeftOut,
+    Placeholders,
 }
 
 impl Flood {
@@ -45,20 +45,20 @@ impl Flood {
         Self { places: Mutex::default(), tell: Box::new(tell) }
     }
 
-    fn judge(&self, place: Identifier, now: Instant) -> Verdict {
+    fn judge(&self, place: Identifier, now: Instant) -> FloodVerdict {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = places.entry(place).or_insert(Place { since: now, lines: 0, left_out: 0 });
-        let mut verdict = Verdict::Shown;
+        let place = places.entry(place).or_insert(CallSite { since: now, lines: 0, left_out: 0 });
+        let mut verdict = FloodVerdict::Shown;
         if now.saturating_duration_since(place.since) >= WINDOW {
             if place.left_out > 0 {
-                verdict = Verdict::ShownAfter(place.left_out);
+                verdict = FloodVerdict::ShownAfter(place.left_out);
             }
-            *place = Place { since: now, lines: 0, left_out: 0 };
+            *place = CallSite { since: now, lines: 0, left_out: 0 };
         }
         place.lines += 1;
         if place.lines > MOST {
             place.left_out += 1;
-            return Verdict::LeftOut;
+            return FloodVerdict::Placeholders;
         }
         verdict
     }
@@ -76,9 +76,9 @@ impl<S> Filter<S> for Flood {
             return true;
         }
         match self.judge(metadata.callsite(), Instant::now()) {
-            Verdict::Shown => true,
-            Verdict::LeftOut => false,
-            Verdict::ShownAfter(lines) => {
+            FloodVerdict::Shown => true,
+            FloodVerdict::Placeholders => false,
+            FloodVerdict::ShownAfter(lines) => {
                 (self.tell)(lines);
                 true
             }
@@ -152,10 +152,10 @@ mod tests {
         static HERE: Here = Here;
         let (flood, place) = (Flood::new(|_| ()), Identifier(&HERE));
         let shown =
-            (0..50).filter(|_| flood.judge(place.clone(), Instant::now()) == Verdict::Shown);
+            (0..50).filter(|_| flood.judge(place.clone(), Instant::now()) == FloodVerdict::Shown);
         assert_eq!(shown.count(), MOST as usize);
         tokio::time::advance(WINDOW).await;
-        assert_eq!(flood.judge(place.clone(), Instant::now()), Verdict::ShownAfter(30));
-        assert_eq!(flood.judge(place, Instant::now()), Verdict::Shown);
+        assert_eq!(flood.judge(place.clone(), Instant::now()), FloodVerdict::ShownAfter(30));
+        assert_eq!(flood.judge(place, Instant::now()), FloodVerdict::Shown);
     }
 }

@@ -52,7 +52,7 @@ impl Lossy {
         let lost = Arc::clone(&dropped_in_all);
         thread::Builder::new()
             .name("log".to_owned())
-            .spawn(move || write(Kept::new(sink, told, lost), &items, &taken))?;
+            .spawn(move || write(KeptLines::new(sink, told, lost), &items, &taken))?;
         Ok(Self { queue, waiting, dropped, dropped_in_all })
     }
 
@@ -81,7 +81,7 @@ impl Lossy {
 }
 
 /// Lines on their way to a sink that may take nothing for a while.
-struct Kept<W> {
+struct KeptLines<W> {
     sink: W,
     lines: Vec<u8>,
     /// Some of the first line is out.
@@ -91,7 +91,7 @@ struct Kept<W> {
     dropped_in_all: Arc<AtomicU64>,
 }
 
-impl<W: Write> Kept<W> {
+impl<W: Write> KeptLines<W> {
     fn new(sink: W, dropped: Arc<AtomicU64>, dropped_in_all: Arc<AtomicU64>) -> Self {
         Self { sink, lines: Vec::new(), begun: false, dropped, dropped_in_all }
     }
@@ -137,7 +137,7 @@ fn end_of_line(lines: &[u8]) -> usize {
     lines.iter().position(|byte| *byte == b'\n').map_or(lines.len(), |end| end + 1)
 }
 
-fn write(mut kept: Kept<impl Write>, items: &Receiver<Item>, waiting: &AtomicUsize) {
+fn write(mut kept: KeptLines<impl Write>, items: &Receiver<Item>, waiting: &AtomicUsize) {
     let mut count = 0;
     while let Ok(first) = items.recv() {
         for item in iter::once(first).chain(items.try_iter()) {

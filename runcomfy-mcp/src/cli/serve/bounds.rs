@@ -17,7 +17,7 @@ enum Preset {
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Limits")]
-pub(super) struct Bounds {
+pub(super) struct LimitArgs {
     /// What callers may ask for where nothing below says otherwise
     #[arg(
         long,
@@ -80,7 +80,7 @@ pub(super) struct Bounds {
     drain_reads: u16,
 }
 
-impl Bounds {
+impl LimitArgs {
     /// Puts them into the settings; `many` says whether callers come with tokens of their own.
     pub(super) fn apply(&self, settings: &mut Settings, many: bool) {
         const MIB: usize = 1024 * 1024;

@@ -7,7 +7,7 @@ use crate::server::RunComfyMcp;
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Idempotency keys")]
-pub(super) struct Replay {
+pub(super) struct IdempotencyArgs {
     /// Keep them in the Redis at this address, redis://… or redis+unix://…, which all servers behind one
     /// name must share; each with the same RUNCOMFY_MCP_REPLAY_SECRET of 32 characters or more [default:
     /// this process's memory]
@@ -18,7 +18,7 @@ pub(super) struct Replay {
 /// Not an option: what stands on the command line can be read by anyone on the machine.
 const SECRET: &str = "RUNCOMFY_MCP_REPLAY_SECRET";
 
-impl Replay {
+impl IdempotencyArgs {
     /// Whether servers share what they have done.
     pub(super) fn is_shared(&self) -> bool {
         self.replay_store.is_some()

@@ -13,13 +13,13 @@ use tokio_util::sync::CancellationToken;
 use super::{
     effect::Effect,
     fingerprint::Fingerprint,
-    scope::{Ledger, Replay},
-    sending::{Asked, Once, Sending},
+    scope::{Idempotency, IdempotencyScope},
+    sending::{Asked, Executed, Sending},
     store::{Entry, EntryState, ReplayKey, StoreUnavailable},
 };
 use crate::{
     pipeline::{auth::Api, scope::CallScope},
-    result::Fault,
+    result::ToolError,
 };
 
 /// Longer than any call takes that changes something, and than clocks of servers differ that share a store.
@@ -30,11 +30,11 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 pub(super) async fn once<T, F>(
     scope: &CallScope,
-    ledger: &Ledger,
+    ledger: &IdempotencyScope,
     key: ReplayKey,
     asked: Asked,
     send: impl FnOnce(Api) -> F + Send + 'static,
-) -> Result<Once<T>, Fault>
+) -> Result<Executed<T>, ToolError>
 where
     T: Serialize + DeserializeOwned + Send + 'static,
     F: Future<Output = Result<T, Error>> + Send + 'static,
@@ -48,8 +48,9 @@ where
         .run_to_completion(async move {
             if let Some(known) = claimed(&replay, &key, &fingerprint, [gone, ending]).await? {
                 sending.repeated();
-                let value = serde_json::from_value(known).map_err(|_| Fault::outcome_unknown())?;
-                return Ok(Once { value, replayed: true, forgotten: false });
+                let value =
+                    serde_json::from_value(known).map_err(|_| ToolError::outcome_unknown())?;
+                return Ok(Executed { value, replayed: true, not_recorded: false });
             }
             let (answer, effect) = sending.sent(send).await;
             let written = write_down(&replay, &key, &fingerprint, effect).await;
@@ -57,8 +58,10 @@ where
                 tracing::warn!(%error, "what came of a keyed call could not be written down");
             }
             match answer {
-                Ok(value) => Ok(Once { value, replayed: false, forgotten: written.is_err() }),
-                Err(error) => Err(Fault::from(error)),
+                Ok(value) => {
+                    Ok(Executed { value, replayed: false, not_recorded: written.is_err() })
+                }
+                Err(error) => Err(ToolError::from(error)),
             }
         })
         .await
@@ -66,39 +69,39 @@ where
 
 /// Claims the key: `None`. Or gives the answer that is known under it, once it is.
 async fn claimed(
-    replay: &Replay,
+    replay: &Idempotency,
     key: &ReplayKey,
     asked: &Fingerprint,
     [gone, ending]: [CancellationToken; 2],
-) -> Result<Option<serde_json::Value>, Fault> {
+) -> Result<Option<serde_json::Value>, ToolError> {
     loop {
         let until_unix_ms = now_unix_ms() + LONGEST_CALL.as_millis() as u64;
         let claim = entry(asked, EntryState::Running { until_unix_ms });
         let found = replay.store.claim(key, &claim, replay.keep).await.map_err(|error| {
             tracing::warn!(%error, "a keyed call is refused");
-            Fault::replay_unavailable()
+            ToolError::replay_unavailable()
         })?;
         let Some(found) = found else { return Ok(None) };
         if found.arguments != asked.as_str() {
-            return Err(Fault::key_reused());
+            return Err(ToolError::key_reused());
         }
         match found.state {
             EntryState::Done { answer } => return Ok(Some(answer)),
             EntryState::Running { until_unix_ms } if until_unix_ms > now_unix_ms() => {}
             // Whoever made the call has ended without a word.
-            _ => return Err(Fault::outcome_unknown()),
+            _ => return Err(ToolError::outcome_unknown()),
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK_AGAIN) => {}
-            () = gone.cancelled() => return Err(Fault::shutting_down()),
-            () = ending.cancelled() => return Err(Fault::shutting_down()),
+            () = gone.cancelled() => return Err(ToolError::shutting_down()),
+            () = ending.cancelled() => return Err(ToolError::shutting_down()),
         }
     }
 }
 
 /// Keeps what came of the call; where nothing did, the key is free again.
 async fn write_down(
-    replay: &Replay,
+    replay: &Idempotency,
     key: &ReplayKey,
     asked: &Fingerprint,
     effect: Effect,

@@ -28,10 +28,10 @@ const MOST: usize = 10_000;
 
 /// The calls whose answers are not known to have arrived.
 #[derive(Clone, Debug, Default)]
-pub(super) struct LostResponses(Arc<Mutex<Open>>);
+pub(super) struct LostResponses(Arc<Mutex<OpenAttempts>>);
 
 #[derive(Debug, Default)]
-struct Open {
+struct OpenAttempts {
     attempts: HashMap<Same, Vec<Attempt>>,
     count: usize,
     next: u64,
@@ -45,7 +45,7 @@ struct Attempt {
     number: u64,
     /// When its answer was found to be lost.
     lost: Option<Instant>,
-    outcome: watch::Receiver<Known>,
+    outcome: watch::Receiver<KnownEffect>,
     /// Wakes those who wait for news of it, once there are any: hardly any call has an identical one.
     news: Option<watch::Sender<()>>,
 }
@@ -59,12 +59,12 @@ impl Attempt {
 }
 
 /// What a call did, once it has ended. A call that ends without a word leaves it unknown.
-pub(super) type Known = Option<Effect>;
+pub(super) type KnownEffect = Option<Effect>;
 
 impl LostResponses {
     /// What comes of an identical call whose answer was lost; whoever gets it has it alone. Where one is
     /// open that may yet turn out to be lost, waits for a moment.
-    pub(super) async fn lost(&self, asked: &Same) -> Option<watch::Receiver<Known>> {
+    pub(super) async fn lost(&self, asked: &Same) -> Option<watch::Receiver<KnownEffect>> {
         let patience = Instant::now() + GRACE;
         loop {
             let mut news = {
@@ -87,7 +87,7 @@ impl LostResponses {
     pub(super) fn follow(
         &self,
         asked: &Same,
-        outcome: watch::Receiver<Known>,
+        outcome: watch::Receiver<KnownEffect>,
         receipt: &DeliveryReceipt,
     ) {
         let number = self.open(asked, outcome, None);
@@ -100,7 +100,7 @@ impl LostResponses {
     pub(super) fn open(
         &self,
         asked: &Same,
-        outcome: watch::Receiver<Known>,
+        outcome: watch::Receiver<KnownEffect>,
         lost: Option<Instant>,
     ) -> u64 {
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -154,7 +154,7 @@ impl LostResponses {
     }
 }
 
-impl Open {
+impl OpenAttempts {
     fn close(&mut self, asked: &Same, number: u64) {
         self.keep(asked, |one| {
             // Its end is news, too: there is one less to wait for.

@@ -15,7 +15,7 @@ use super::store::{Entry, ReplayKey, ReplayStore, StoreUnavailable};
 /// forgotten key would let a second run pass.
 #[derive(Debug)]
 pub struct MemoryStore {
-    kept: Mutex<Kept>,
+    kept: Mutex<StoredEntry>,
     most: usize,
     most_each: usize,
 }
@@ -26,7 +26,7 @@ const MOST_EACH: usize = 4_000;
 const MOST: usize = 50_000;
 
 #[derive(Debug, Default)]
-struct Kept {
+struct StoredEntry {
     entries: HashMap<ReplayKey, (Entry, Instant)>,
     each: HashMap<String, usize>,
     /// When the next one may be due: it is not worth looking before.
@@ -46,7 +46,7 @@ impl MemoryStore {
         Self { kept: Mutex::default(), most, most_each }
     }
 
-    fn with<T>(&self, work: impl FnOnce(&mut Kept) -> T) -> T {
+    fn with<T>(&self, work: impl FnOnce(&mut StoredEntry) -> T) -> T {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.sweep();
         work(&mut kept)
@@ -68,7 +68,7 @@ impl MemoryStore {
 /// How often at most everything is looked through for what is past its time.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
 
-impl Kept {
+impl StoredEntry {
     fn sweep(&mut self) {
         let now = Instant::now();
         if self.next_sweep.is_some_and(|next| now < next) {

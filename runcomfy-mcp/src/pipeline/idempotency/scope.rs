@@ -16,7 +16,7 @@ use super::{
 use crate::{
     entropy,
     pipeline::writes::{Writes, Writing},
-    result::Fault,
+    result::ToolError,
 };
 
 /// How long the outcome of a keyed call is kept where callers come with tokens of their own, and where
@@ -26,7 +26,7 @@ const KEPT_FOR_ONE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What is known of calls that may be made again.
 #[derive(Debug)]
-pub(crate) struct Replay {
+pub(crate) struct Idempotency {
     pub(super) store: Arc<dyn ReplayStore>,
     /// The store, where it is this process's own.
     own: Option<Arc<MemoryStore>>,
@@ -37,8 +37,8 @@ pub(crate) struct Replay {
 
 /// Whose call it is, and what becomes of its answer.
 #[derive(Clone, Debug)]
-pub(crate) struct Ledger {
-    pub(crate) replay: Arc<Replay>,
+pub(crate) struct IdempotencyScope {
+    pub(crate) replay: Arc<Idempotency>,
     /// Which account calls: nothing that a token could be told from.
     pub(crate) account: Arc<str>,
     pub(crate) receipt: DeliveryReceipt,
@@ -46,7 +46,7 @@ pub(crate) struct Ledger {
     pub(crate) writes: Writes,
 }
 
-impl Ledger {
+impl IdempotencyScope {
     /// The account as the log has it.
     pub(crate) fn caller(&self) -> &str {
         self.account.get(..8).unwrap_or(&self.account)
@@ -54,13 +54,13 @@ impl Ledger {
 
     /// Whether this name was not heard before from this account, within `keep`. Servers that share a store
     /// know it of each other.
-    pub(crate) async fn first_time(&self, name: &str, keep: Duration) -> Result<bool, Fault> {
+    pub(crate) async fn first_time(&self, name: &str, keep: Duration) -> Result<bool, ToolError> {
         let key = ReplayKey::of_account(&self.account, "confirm", name);
         let entry = Entry { arguments: String::new(), state: EntryState::Unknown };
         let found = self.replay.store.claim(&key, &entry, keep).await;
         let found = found.map_err(|error| {
             tracing::warn!(%error, "a confirmed call is refused");
-            Fault::replay_unavailable()
+            ToolError::replay_unavailable()
         })?;
         Ok(found.is_none())
     }
@@ -83,7 +83,7 @@ impl Ledger {
     }
 }
 
-impl Replay {
+impl Idempotency {
     pub(crate) fn new(many: bool) -> Self {
         let keep = if many { KEPT_FOR_MANY } else { KEPT_FOR_ONE };
         let own = Arc::new(MemoryStore::default());

@@ -5,17 +5,17 @@ use std::{future::Future, sync::Arc};
 use runcomfy_core::{DeploymentId, Error};
 use serde::Serialize;
 
-use super::{effect::Effect, fingerprint::Fingerprint, scope::Ledger};
+use super::{effect::Effect, fingerprint::Fingerprint, scope::IdempotencyScope};
 use crate::pipeline::{auth::Api, scope::CallScope};
 
 /// What came of a call that is made at most once.
 #[derive(Debug)]
-pub(crate) struct Once<T> {
+pub(crate) struct Executed<T> {
     pub(crate) value: T,
     /// It is what came of an earlier call; this one has sent nothing.
     pub(crate) replayed: bool,
     /// It took effect, but could not be written down: a repetition would not be answered with it.
-    pub(crate) forgotten: bool,
+    pub(crate) not_recorded: bool,
 }
 
 /// What is asked for.
@@ -30,11 +30,11 @@ pub(super) struct Sending {
     api: Api,
     tool: &'static str,
     asked: Asked,
-    ledger: Ledger,
+    ledger: IdempotencyScope,
 }
 
 impl Sending {
-    pub(super) fn new(scope: &CallScope, ledger: &Ledger, asked: Asked) -> Self {
+    pub(super) fn new(scope: &CallScope, ledger: &IdempotencyScope, asked: Asked) -> Self {
         Self { api: Arc::clone(&scope.api), tool: scope.tool, asked, ledger: ledger.clone() }
     }
 
@@ -66,7 +66,7 @@ impl Sending {
 
     /// It was sent before, and its answer is given once more.
     pub(super) fn repeated(&self) {
-        let Ledger { writes, receipt, .. } = &self.ledger;
+        let IdempotencyScope { writes, receipt, .. } = &self.ledger;
         writes.repeated(self.tool, self.ledger.caller(), receipt, self.asked.fingerprint.short());
     }
 }

@@ -8,21 +8,21 @@ use tokio::{sync::watch, time::Instant};
 
 use super::{
     effect::Effect,
-    lost_responses::Known,
-    scope::Ledger,
-    sending::{Asked, Once, Sending},
+    lost_responses::KnownEffect,
+    scope::IdempotencyScope,
+    sending::{Asked, Executed, Sending},
 };
 use crate::{
     pipeline::{auth::Api, scope::CallScope},
-    result::Fault,
+    result::ToolError,
 };
 
 pub(super) async fn once<T, F>(
     scope: &CallScope,
-    ledger: &Ledger,
+    ledger: &IdempotencyScope,
     asked: Asked,
     send: impl FnOnce(Api) -> F + Send + 'static,
-) -> Result<Once<T>, Fault>
+) -> Result<Executed<T>, ToolError>
 where
     T: Serialize + DeserializeOwned + Send + 'static,
     F: Future<Output = Result<T, Error>> + Send + 'static,
@@ -33,27 +33,27 @@ where
     while let Some(mut outcome) = lost_responses.lost(&same).await {
         let known = {
             let kept = outcome.clone();
-            let ended = outcome.wait_for(Known::is_some);
+            let ended = outcome.wait_for(KnownEffect::is_some);
             tokio::select! {
                 known = ended => known.ok().and_then(|known| known.clone()).unwrap_or(Effect::Unknown),
                 () = scope.abandoned() => {
                     // It goes on, and somebody may still come for it.
                     lost_responses.open(&same, kept, Some(Instant::now()));
-                    return Err(Fault::shutting_down());
+                    return Err(ToolError::shutting_down());
                 }
             }
         };
         match known {
             Effect::Done(answer) => {
                 let value = serde_json::from_value(answer.clone());
-                let value = value.map_err(|_| Fault::outcome_unknown())?;
+                let value = value.map_err(|_| ToolError::outcome_unknown())?;
                 // This answer, too, may be lost.
                 let (_, outcome) = watch::channel(Some(Effect::Done(answer)));
                 lost_responses.follow(&same, outcome, &ledger.receipt);
                 sending.repeated();
-                return Ok(Once { value, replayed: true, forgotten: false });
+                return Ok(Executed { value, replayed: true, not_recorded: false });
             }
-            Effect::Unknown => return Err(Fault::outcome_unknown()),
+            Effect::Unknown => return Err(ToolError::outcome_unknown()),
             // Nothing came of it: there is nothing to repeat.
             Effect::Nothing => {}
         }
@@ -65,8 +65,8 @@ where
             let (answer, effect) = sending.sent(send).await;
             // Nobody may be left who wants to know.
             let _ = tell.send(Some(effect));
-            let value = answer.map_err(Fault::from)?;
-            Ok(Once { value, replayed: false, forgotten: false })
+            let value = answer.map_err(ToolError::from)?;
+            Ok(Executed { value, replayed: false, not_recorded: false })
         })
         .await
 }

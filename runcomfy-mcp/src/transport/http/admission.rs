@@ -16,7 +16,7 @@ use runcomfy_http_edge::{
 
 use super::refusals::{protocol_error, refusal, retry_later};
 use crate::{
-    pipeline::{auth::BearerError, limits::Principal, request::InboundRequest},
+    pipeline::{auth::BearerError, limits::CallerId, request::InboundRequest},
     protocol::message,
     server::RunComfyMcp,
 };
@@ -71,7 +71,7 @@ impl Admission {
         &self,
         headers: &HeaderMap,
         source: Option<IpAddr>,
-    ) -> Result<Option<Principal>, Refusal> {
+    ) -> Result<Option<CallerId>, Refusal> {
         let (gate, callers) = (self.server.gate(), self.server.callers());
         let need_token = callers.need_token();
         let failed = |status, message: &str| match source.map(|source| gate.failed(source)) {
@@ -93,8 +93,8 @@ impl Admission {
             }
             Err(error) => return Err(failed(StatusCode::BAD_REQUEST, &error.to_string()).into()),
         };
-        let principal = gate.principal(token.as_ref());
-        gate.knock(principal, source).map_err(|wait| {
+        let principal = gate.caller_id(token.as_ref());
+        gate.check_request_rate(principal, source).map_err(|wait| {
             retry_later(StatusCode::TOO_MANY_REQUESTS, "too many requests", wait)
         })?;
         Ok(need_token.then_some(principal))

@@ -11,13 +11,13 @@ use http::{
 };
 
 use super::refusals::internal_error;
-use crate::result::splices::{Insertions, cut};
+use crate::result::splices::{Splices, cut};
 
 /// More than any response before the parts are inserted: its data is at most a mebibyte, and its text is short.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
 
 /// Inserts the parts. A response without any is passed on unread.
-pub(super) async fn complete(insertions: &Insertions, response: Response) -> Response {
+pub(super) async fn complete(insertions: &Splices, response: Response) -> Response {
     let all = insertions.take();
     if all.is_empty() {
         return response;

@@ -23,9 +23,9 @@ use tokio_util::sync::CancellationToken;
 use super::{complete::complete, media::Media, refusals::internal_error};
 use crate::{
     RunComfyMcp,
-    pipeline::{request::CallContext, tool::Entry},
+    pipeline::{request::CallContext, tool::ToolEntry},
     protocol::is_modern,
-    result::splices::Insertions,
+    result::splices::Splices,
     tools,
 };
 
@@ -33,7 +33,7 @@ use crate::{
 pub(super) struct ToolCall {
     id: RequestId,
     version: ProtocolVersion,
-    entry: &'static Entry,
+    entry: &'static ToolEntry,
     meta: RequestMetaObject,
     params: CallToolRequestParams,
 }
@@ -103,7 +103,7 @@ pub(super) async fn answer(
     streams: &CancellationToken,
 ) -> Response {
     let ToolCall { id, version, entry, meta, params } = call;
-    let insertions = Insertions::default();
+    let insertions = Splices::default();
     let context =
         CallContext::of_http(id.clone(), version.clone(), &meta, parts, insertions.clone());
     let (server, disconnected) = (Arc::clone(server), context.gone.clone());

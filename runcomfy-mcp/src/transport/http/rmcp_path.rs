@@ -19,7 +19,7 @@ use super::{
     complete::complete,
     refusals::{protocol_error, refusal},
 };
-use crate::{result::splices::Insertions, transport::brief::shorten};
+use crate::{result::splices::Splices, transport::brief::shorten};
 
 /// rmcp's response to a message that was admitted.
 pub(super) async fn answer<H: ServerHandler>(
@@ -27,7 +27,7 @@ pub(super) async fn answer<H: ServerHandler>(
     mut parts: Parts,
     message: Bytes,
 ) -> Response {
-    let insertions = Insertions::default();
+    let insertions = Splices::default();
     parts.extensions.insert(insertions.clone());
     // The host policy has checked it, and rmcp rejects the origins of desktop apps.
     parts.headers.remove(ORIGIN);

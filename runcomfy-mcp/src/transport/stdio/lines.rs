@@ -29,13 +29,13 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    open::Open,
+    open::OpenRequests,
     opening::{self, Early},
     output::{self, Output},
 };
 use crate::{
     protocol::{handshake, message},
-    result::splices::{Insertion, cut},
+    result::splices::{Splice, cut},
     transport::brief::shorten_error,
 };
 
@@ -48,10 +48,10 @@ const BUFFER: usize = 64 * 1024;
 pub(super) struct Lines<R, W> {
     reader: BufReader<R>,
     output: Arc<Output<W>>,
-    open: Arc<Open>,
-    bounds: Bounds,
+    open: Arc<OpenRequests>,
+    bounds: LineBounds,
     /// What others want to know of it.
-    state: Arc<State>,
+    state: Arc<LineState>,
     /// What has come of the line under way.
     line: Vec<u8>,
     /// That line is too long: the rest of it is thrown away.
@@ -69,7 +69,7 @@ pub(super) struct Lines<R, W> {
 }
 
 /// How much, and how long.
-pub(super) struct Bounds {
+pub(super) struct LineBounds {
     /// The longest line, in bytes.
     pub(super) line: usize,
     /// How long calls may take from the end of input on.
@@ -77,13 +77,13 @@ pub(super) struct Bounds {
 }
 
 /// What is known of a session besides its messages.
-pub(super) struct State {
-    output: Arc<output::State>,
-    open: Arc<Open>,
+pub(super) struct LineState {
+    output: Arc<output::OutputState>,
+    open: Arc<OpenRequests>,
     heard: AtomicBool,
 }
 
-impl State {
+impl LineState {
     /// Whether the client has said anything.
     pub(super) fn heard(&self) -> bool {
         self.heard.load(Ordering::Relaxed)
@@ -113,12 +113,12 @@ where
     pub(super) fn new(
         reader: R,
         writer: W,
-        bounds: Bounds,
+        bounds: LineBounds,
         ended: CancellationToken,
         gone: CancellationToken,
     ) -> Self {
-        let (output, open) = (Output::new(writer), Arc::<Open>::default());
-        let state = State {
+        let (output, open) = (Output::new(writer), Arc::<OpenRequests>::default());
+        let state = LineState {
             output: Arc::clone(output.state()),
             open: Arc::clone(&open),
             heard: AtomicBool::new(false),
@@ -139,7 +139,7 @@ where
         }
     }
 
-    pub(super) fn state(&self) -> &Arc<State> {
+    pub(super) fn state(&self) -> &Arc<LineState> {
         &self.state
     }
 
@@ -187,13 +187,13 @@ where
         }
         let invalid = |message| Some(Err(Refusal::new(ErrorCode::INVALID_REQUEST.0, message)));
         let Ok(mut message) = serde_json::from_slice::<RxJsonRpcMessage<RoleServer>>(line) else {
-            let Ok(head) = serde_json::from_slice::<Head>(line) else {
+            let Ok(head) = serde_json::from_slice::<MessageHead>(line) else {
                 return invalid("the id is a text or a whole number");
             };
             return match head {
                 // Whatever it tells, no answer is wanted.
-                Head { id: None, method: Some(_), .. } => None,
-                Head { id: Some(id), method: Some(method), params } if is_short(&id) => {
+                MessageHead { id: None, method: Some(_), .. } => None,
+                MessageHead { id: Some(id), method: Some(method), params } if is_short(&id) => {
                     let named = (method == handshake::METHOD)
                         .then(|| handshake::complete(params, &handshake::UNSAID).err());
                     let error = named.flatten().unwrap_or_else(|| {
@@ -280,10 +280,7 @@ where
 }
 
 /// A message as a line, in pieces, with what was left out of it.
-fn line(
-    message: &TxJsonRpcMessage<RoleServer>,
-    left_out: Vec<Insertion>,
-) -> io::Result<Vec<Bytes>> {
+fn line(message: &TxJsonRpcMessage<RoleServer>, left_out: Vec<Splice>) -> io::Result<Vec<Bytes>> {
     let mut json = serde_json::to_vec(message)?;
     json.push(b'\n');
     if left_out.is_empty() {
@@ -324,7 +321,7 @@ impl Refusal {
 
 /// As much of a message as tells how to answer it.
 #[derive(Deserialize)]
-struct Head {
+struct MessageHead {
     #[serde(default, deserialize_with = "present")]
     id: Option<RequestId>,
     method: Option<Value>,

@@ -12,13 +12,13 @@ use rmcp::model::RequestId;
 use runcomfy_http_edge::{Delivery, DeliveryReceipt};
 use tokio::sync::Notify;
 
-use crate::{result::splices::Insertion, result::splices::Insertions};
+use crate::{result::splices::Splice, result::splices::Splices};
 
 /// Requests that may be under way; after that, no line is read until one is answered.
 const MOST: usize = 1_200;
 
 #[derive(Default)]
-pub(super) struct Open {
+pub(super) struct OpenRequests {
     ids: Mutex<HashMap<RequestId, Pending>>,
     /// Answers on their way out.
     leaving: AtomicUsize,
@@ -29,20 +29,20 @@ pub(super) struct Open {
 #[derive(Default)]
 pub(super) struct Pending {
     /// What is left out of its answer.
-    insertions: Insertions,
+    insertions: Splices,
     delivery: Delivery,
 }
 
 impl Pending {
     /// What belongs into the answer, and whom to tell of its delivery.
-    pub(super) fn split(self) -> (Vec<Insertion>, Delivery) {
+    pub(super) fn split(self) -> (Vec<Splice>, Delivery) {
         (self.insertions.take(), self.delivery)
     }
 }
 
-impl Open {
+impl OpenRequests {
     /// `None` where there is one of that id already.
-    pub(super) fn begin(&self, id: &RequestId) -> Option<(Insertions, DeliveryReceipt)> {
+    pub(super) fn begin(&self, id: &RequestId) -> Option<(Splices, DeliveryReceipt)> {
         match self.ids.lock().unwrap_or_else(PoisonError::into_inner).entry(id.clone()) {
             hash_map::Entry::Occupied(_) => None,
             hash_map::Entry::Vacant(place) => {
@@ -95,7 +95,7 @@ impl Open {
     }
 }
 
-pub(super) struct Leaving(Arc<Open>);
+pub(super) struct Leaving(Arc<OpenRequests>);
 
 impl Drop for Leaving {
     fn drop(&mut self) {

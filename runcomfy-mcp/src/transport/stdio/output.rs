@@ -15,18 +15,18 @@ use tokio_util::sync::CancellationToken;
 /// Takes lines.
 pub(super) struct Output<W> {
     pipe: Mutex<W>,
-    state: Arc<State>,
+    state: Arc<OutputState>,
 }
 
 /// What is known of it, for others than those who write.
 #[derive(Default)]
-pub(super) struct State {
+pub(super) struct OutputState {
     /// Fires when it takes no more.
     closed: CancellationToken,
     failure: OnceLock<io::Error>,
 }
 
-impl State {
+impl OutputState {
     /// Returns when it takes no more.
     pub(super) async fn closed(&self) {
         self.closed.cancelled().await;
@@ -53,7 +53,7 @@ impl<W: AsyncWrite + Unpin + Send> Output<W> {
         Self { pipe: Mutex::new(pipe), state: Arc::default() }
     }
 
-    pub(super) fn state(&self) -> &Arc<State> {
+    pub(super) fn state(&self) -> &Arc<OutputState> {
         &self.state
     }
 

@@ -107,7 +107,7 @@ async fn s20_a_submit_that_is_cancelled_over_stdio_is_made_and_found_again() {
         .unwrap();
     let all =
         runcomfy_core::RunComfyApi::list_deployments(&api, &Default::default()).await.unwrap();
-    let callers = runcomfy_mcp::Callers::One(std::sync::Arc::new(api));
+    let callers = runcomfy_mcp::AuthMode::One(std::sync::Arc::new(api));
     let server = runcomfy_mcp::RunComfyMcp::new(callers, runcomfy_mcp::Settings::default());
     let (near, far) = tokio::io::duplex(1 << 20);
     let serving = async {

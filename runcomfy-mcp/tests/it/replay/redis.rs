@@ -3,7 +3,7 @@
 use std::{process::Stdio, sync::Arc, time::Duration};
 
 use runcomfy_mcp::{
-    Callers, RunComfyMcp, Settings,
+    AuthMode, RunComfyMcp, Settings,
     replay::{RedisStore, ReplayStore},
 };
 use runcomfy_testkit::FakeRunComfy;
@@ -62,7 +62,7 @@ impl Redis {
 
 /// A server of several, on the same account.
 async fn server(api: &FakeRunComfy, store: impl ReplayStore + 'static) -> Session {
-    let server = RunComfyMcp::new(Callers::One(Arc::new(api.clone())), Settings::default());
+    let server = RunComfyMcp::new(AuthMode::One(Arc::new(api.clone())), Settings::default());
     connect_server(server.with_replay_store(Arc::new(store), &[7; 32])).await
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use super::*;
-use crate::{Callers, Settings, transport::http::HttpServer};
+use crate::{AuthMode, Settings, transport::http::HttpServer};
 
 /// The values of a header, any number of them.
 type Values = &'static [&'static str];
@@ -150,7 +150,7 @@ fn asked() -> impl Strategy<Value = Asked> {
 fn the_fast_path_gives_the_answers_of_rmcp() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let server = RunComfyMcp::new(
-        Callers::One(Arc::new(runtime.block_on(async { FakeRunComfy::builder().build() }))),
+        AuthMode::One(Arc::new(runtime.block_on(async { FakeRunComfy::builder().build() }))),
         Settings::default(),
     );
     let (with, without) = runtime.block_on(async {

@@ -13,17 +13,17 @@ use ring::hmac;
 use runcomfy_core::Token;
 use tokio::{sync::Semaphore, time::Instant};
 
-use super::bucket::Bucket;
+use super::gcra::Gcra;
 use crate::{config::Limits, entropy};
 
 /// Who calls. Of a token only a hash is kept, under a key that this process has made for itself: nobody who
 /// sees it can tell the token, or try tokens on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Principal {
+pub(crate) enum CallerId {
     /// Whoever connects: all act as one account.
-    Everyone,
+    Shared,
     /// The holder of a token.
-    Holder([u8; 32]),
+    Token([u8; 32]),
 }
 
 /// Hashes tokens.
@@ -34,10 +34,10 @@ impl Hasher {
         Self(hmac::Key::new(hmac::HMAC_SHA256, &entropy::secret()))
     }
 
-    pub(super) fn principal(&self, token: &Token) -> Principal {
+    pub(super) fn caller_id(&self, token: &Token) -> CallerId {
         let mut hash = [0; 32];
         hash.copy_from_slice(hmac::sign(&self.0, token.expose().as_bytes()).as_ref());
-        Principal::Holder(hash)
+        CallerId::Token(hash)
     }
 }
 
@@ -47,19 +47,19 @@ pub(super) struct Caller {
     pub(super) waits: Arc<Semaphore>,
     /// How others than this process know the account.
     pub(super) account: OnceLock<Arc<str>>,
-    pace: Mutex<Pace>,
+    rates: Mutex<CallerRates>,
 }
 
 #[derive(Default)]
-pub(super) struct Pace {
+pub(super) struct CallerRates {
     /// Requests of any kind.
-    pub(super) requests: Bucket,
-    pub(super) calls: Bucket,
-    pub(super) paid: Bucket,
+    pub(super) requests: Gcra,
+    pub(super) calls: Gcra,
+    pub(super) paid: Gcra,
     /// When RunComfy last refused the token.
     pub(super) refused: Option<Instant>,
     /// Whether RunComfy has ever taken it.
-    pub(super) known: bool,
+    pub(super) table: bool,
 }
 
 impl Caller {
@@ -69,35 +69,35 @@ impl Caller {
             calls: room(limits.calls_per_caller),
             waits: room(limits.waits_per_caller),
             account: OnceLock::new(),
-            pace: Mutex::default(),
+            rates: Mutex::default(),
         }
     }
 
-    pub(super) fn pace(&self) -> MutexGuard<'_, Pace> {
-        locked(&self.pace)
+    pub(super) fn rates(&self) -> MutexGuard<'_, CallerRates> {
+        locked(&self.rates)
     }
 }
 
 /// The callers and addresses seen lately.
-pub(super) struct Known {
-    callers: Mutex<LruCache<Principal, Arc<Caller>>>,
-    sources: Mutex<LruCache<IpAddr, Bucket>>,
+pub(super) struct CallerTable {
+    callers: Mutex<LruCache<CallerId, Arc<Caller>>>,
+    sources: Mutex<LruCache<IpAddr, Gcra>>,
 }
 
-impl Known {
+impl CallerTable {
     pub(super) fn new(limits: &Limits) -> Self {
         let most = NonZeroUsize::new(limits.callers).unwrap_or(NonZeroUsize::MIN);
         Self { callers: Mutex::new(LruCache::new(most)), sources: Mutex::new(LruCache::new(most)) }
     }
 
-    pub(super) fn caller(&self, principal: Principal, limits: &Limits) -> Arc<Caller> {
+    pub(super) fn caller(&self, caller_id: CallerId, limits: &Limits) -> Arc<Caller> {
         let mut callers = locked(&self.callers);
-        Arc::clone(callers.get_or_insert(principal, || Arc::new(Caller::new(limits))))
+        Arc::clone(callers.get_or_insert(caller_id, || Arc::new(Caller::new(limits))))
     }
 
     /// Does it with what is remembered of an address.
-    pub(super) fn source<T>(&self, source: IpAddr, act: impl FnOnce(&mut Bucket) -> T) -> T {
-        act(locked(&self.sources).get_or_insert_mut(network(source), Bucket::default))
+    pub(super) fn source<T>(&self, source: IpAddr, act: impl FnOnce(&mut Gcra) -> T) -> T {
+        act(locked(&self.sources).get_or_insert_mut(network(source), Gcra::default))
     }
 
     #[cfg(test)]
@@ -133,24 +133,24 @@ mod tests {
     fn a_token_is_kept_as_a_hash_that_no_other_process_makes() {
         let token = Token::new("tok").unwrap();
         let (one, other) = (Hasher::new(), Hasher::new());
-        assert_eq!(one.principal(&token), one.principal(&token));
-        assert_ne!(one.principal(&token), one.principal(&Token::new("tol").unwrap()));
-        assert_ne!(one.principal(&token), other.principal(&token));
+        assert_eq!(one.caller_id(&token), one.caller_id(&token));
+        assert_ne!(one.caller_id(&token), one.caller_id(&Token::new("tol").unwrap()));
+        assert_ne!(one.caller_id(&token), other.caller_id(&token));
     }
 
     #[test]
     fn callers_beyond_the_most_make_the_longest_away_be_forgotten() {
         let mut limits = Limits::hosted();
         limits.callers = 10;
-        let (known, hasher) = (Known::new(&limits), Hasher::new());
-        let principal = |n: usize| hasher.principal(&Token::new(format!("t{n}")).unwrap());
-        let first = known.caller(principal(0), &limits);
+        let (table, hasher) = (CallerTable::new(&limits), Hasher::new());
+        let caller_id = |n: usize| hasher.caller_id(&Token::new(format!("t{n}")).unwrap());
+        let first = table.caller(caller_id(0), &limits);
         for n in 1..1000 {
-            known.caller(principal(n), &limits);
+            table.caller(caller_id(n), &limits);
             // Who comes again and again stays.
-            assert!(Arc::ptr_eq(&first, &known.caller(principal(0), &limits)));
+            assert!(Arc::ptr_eq(&first, &table.caller(caller_id(0), &limits)));
         }
-        assert_eq!(known.callers(), 10);
+        assert_eq!(table.callers(), 10);
     }
 
     #[test]

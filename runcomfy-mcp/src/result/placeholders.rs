@@ -11,7 +11,7 @@ use crate::{
 
 /// What is left out of an answer's data, each with what stands for it there.
 #[derive(Default)]
-pub(super) struct LeftOut {
+pub(super) struct Placeholders {
     /// What nobody else can have put into the data.
     name: String,
     /// Each with the resource that has it, too.
@@ -41,9 +41,9 @@ impl Part {
     }
 }
 
-impl LeftOut {
+impl Placeholders {
     /// Leaves `json` out, and gives what stands for it.
-    pub(super) fn leave_out(&mut self, json: RawJson, at: String) -> Value {
+    pub(super) fn defer(&mut self, json: RawJson, at: String) -> Value {
         if self.parts.is_empty() {
             self.name = entropy::name();
         }
@@ -71,7 +71,7 @@ impl LeftOut {
 }
 
 /// Puts parts in where they were left out.
-pub(super) fn put_in(data: &mut Value, parts: &[Part]) {
+pub(super) fn inline_deferred(data: &mut Value, parts: &[Part]) {
     if !parts.is_empty() {
         visit(data, parts, &|data, part| *data = part.value());
     }

@@ -8,20 +8,20 @@ use serde_json::Value;
 use crate::{entropy, pipeline::idempotency::Fingerprint};
 
 /// Signs and checks. All servers behind one name must have the same keys.
-pub(crate) struct Sealing {
+pub(crate) struct RequestStateSigner {
     codec: RequestStateCodec,
 }
 
 /// What is known of a call that may be the second round of one.
-pub(crate) struct Round {
-    pub(crate) sealing: std::sync::Arc<Sealing>,
+pub(crate) struct PendingConfirmation {
+    pub(crate) signer: std::sync::Arc<RequestStateSigner>,
     pub(crate) bound: Fingerprint,
-    pub(crate) opened: Opened,
+    pub(crate) state: VerifiedState,
     pub(crate) answer: Option<Value>,
 }
 
 /// What a state was found to be.
-pub(crate) enum Opened {
+pub(crate) enum VerifiedState {
     /// There was none, or it has grown old.
     Nothing,
     /// Given for this very call, not long ago. The nonce tells whether it has served before.
@@ -33,7 +33,7 @@ pub(crate) enum Opened {
 #[error("sealing keys must be of 32 characters or more each, and all different")]
 pub struct InvalidSealingKeys;
 
-impl Sealing {
+impl RequestStateSigner {
     /// With a key that only this process has.
     pub(crate) fn own() -> Self {
         Self { codec: RequestStateCodec::new_unchecked(entropy::secret()) }
@@ -49,22 +49,22 @@ impl Sealing {
         Ok(Self { codec })
     }
 
-    pub(crate) fn seal(&self, bound: &Fingerprint, good_for: Duration) -> String {
+    pub(crate) fn sign(&self, bound: &Fingerprint, good_for: Duration) -> String {
         let options = SealOptions::new().associated_data(bound.as_str().as_bytes()).ttl(good_for);
         self.codec.seal_with(entropy::name().as_bytes(), &options)
     }
 
     /// `None` where it was not given by a server with these keys, or for another call.
-    pub(crate) fn open(&self, state: &str, bound: &Fingerprint) -> Option<Opened> {
+    pub(crate) fn verify(&self, state: &str, bound: &Fingerprint) -> Option<VerifiedState> {
         match self.codec.open_with(state, bound.as_str().as_bytes()) {
-            Ok(nonce) => String::from_utf8(nonce).ok().map(|nonce| Opened::Fresh { nonce }),
-            Err(RequestStateError::Expired) => Some(Opened::Nothing),
+            Ok(nonce) => String::from_utf8(nonce).ok().map(|nonce| VerifiedState::Fresh { nonce }),
+            Err(RequestStateError::Expired) => Some(VerifiedState::Nothing),
             Err(_) => None,
         }
     }
 }
 
-impl std::fmt::Debug for Sealing {
+impl std::fmt::Debug for RequestStateSigner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Sealing")
     }
@@ -85,18 +85,21 @@ mod tests {
         Fingerprint::of().text(text).done()
     }
 
-    fn opens(by: &Sealing, state: &str, bound: &str) -> bool {
-        matches!(by.open(state, &of(bound)), Some(Opened::Fresh { .. }))
+    fn opens(by: &RequestStateSigner, state: &str, bound: &str) -> bool {
+        matches!(by.verify(state, &of(bound)), Some(VerifiedState::Fresh { .. }))
     }
 
     #[test]
     fn a_state_is_good_for_what_it_was_given_for_wherever_the_key_is() {
-        let (one, two) = (Sealing::shared(&[NEW]).unwrap(), Sealing::shared(&[NEW]).unwrap());
-        let state = one.seal(&of("this"), Duration::from_secs(60));
+        let (one, two) = (
+            RequestStateSigner::shared(&[NEW]).unwrap(),
+            RequestStateSigner::shared(&[NEW]).unwrap(),
+        );
+        let state = one.sign(&of("this"), Duration::from_secs(60));
         assert!(opens(&two, &state, "this"));
         assert!(!opens(&two, &state, "that"));
-        assert!(!opens(&Sealing::shared(&[OLD]).unwrap(), &state, "this"));
-        assert!(!opens(&Sealing::own(), &state, "this"));
+        assert!(!opens(&RequestStateSigner::shared(&[OLD]).unwrap(), &state, "this"));
+        assert!(!opens(&RequestStateSigner::own(), &state, "this"));
         for cut in 0..state.len() {
             assert!(!opens(&two, &state[..cut], "this"), "{cut}");
         }
@@ -104,29 +107,31 @@ mod tests {
 
     #[test]
     fn keys_can_be_changed_without_a_gap() {
-        let state = Sealing::shared(&[OLD]).unwrap().seal(&of("this"), Duration::from_secs(60));
-        assert!(opens(&Sealing::shared(&[NEW, OLD]).unwrap(), &state, "this"));
         let state =
-            Sealing::shared(&[NEW, OLD]).unwrap().seal(&of("this"), Duration::from_secs(60));
-        assert!(opens(&Sealing::shared(&[OLD, NEW]).unwrap(), &state, "this"));
+            RequestStateSigner::shared(&[OLD]).unwrap().sign(&of("this"), Duration::from_secs(60));
+        assert!(opens(&RequestStateSigner::shared(&[NEW, OLD]).unwrap(), &state, "this"));
+        let state = RequestStateSigner::shared(&[NEW, OLD])
+            .unwrap()
+            .sign(&of("this"), Duration::from_secs(60));
+        assert!(opens(&RequestStateSigner::shared(&[OLD, NEW]).unwrap(), &state, "this"));
     }
 
     #[test]
     fn keys_that_could_be_guessed_are_refused() {
         for keys in [&[][..], &["short"], &[NEW, "short"], &[NEW, NEW]] {
-            assert!(Sealing::shared(keys).is_err(), "{keys:?}");
+            assert!(RequestStateSigner::shared(keys).is_err(), "{keys:?}");
         }
     }
 
     #[test]
     fn a_state_that_has_grown_old_is_no_answer() {
-        let sealing = Sealing::own();
-        let state = sealing.seal(&of("this"), Duration::from_millis(1));
+        let signer = RequestStateSigner::own();
+        let state = signer.sign(&of("this"), Duration::from_millis(1));
         // The library reads the wall clock: it is over within a moment.
-        let mut opened = sealing.open(&state, &of("this"));
-        while matches!(opened, Some(Opened::Fresh { .. })) {
-            opened = sealing.open(&state, &of("this"));
+        let mut verified = signer.verify(&state, &of("this"));
+        while matches!(verified, Some(VerifiedState::Fresh { .. })) {
+            verified = signer.verify(&state, &of("this"));
         }
-        assert!(matches!(opened, Some(Opened::Nothing)));
+        assert!(matches!(verified, Some(VerifiedState::Nothing)));
     }
 }

@@ -9,9 +9,9 @@ use crate::config::Rate;
 /// When the next one is due by the rate (the generic cell rate algorithm): one instant is all there is to
 /// remember.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Bucket(Option<Instant>);
+pub(super) struct Gcra(Option<Instant>);
 
-impl Bucket {
+impl Gcra {
     /// Takes one, or says how long to wait for it.
     pub(super) fn take(&mut self, rate: Rate, now: Instant) -> Result<(), Duration> {
         let step = step(rate);
@@ -49,7 +49,7 @@ mod tests {
 
     #[test]
     fn a_burst_is_taken_at_once_and_the_next_is_told_when() {
-        let (mut bucket, now) = (Bucket::default(), Instant::now());
+        let (mut bucket, now) = (Gcra::default(), Instant::now());
         for _ in 0..30 {
             bucket.take(RATE, now).unwrap();
         }
@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn a_rate_that_makes_no_sense_lets_little_through() {
         for per_second in [0.0, -1.0, f64::NAN] {
-            let (mut bucket, now) = (Bucket::default(), Instant::now());
+            let (mut bucket, now) = (Gcra::default(), Instant::now());
             let rate = Rate { per_second, burst: 0 };
             bucket.take(rate, now).unwrap();
             assert!(bucket.take(rate, now).is_err());
@@ -70,7 +70,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_pattern_gets_more_than_the_burst_and_the_rate(gaps in prop::collection::vec(0_u64..400, 1..200)) {
-            let (mut bucket, start) = (Bucket::default(), Instant::now());
+            let (mut bucket, start) = (Gcra::default(), Instant::now());
             let (mut now, mut taken) = (start, 0_u32);
             for gap in gaps {
                 now += Duration::from_millis(gap);

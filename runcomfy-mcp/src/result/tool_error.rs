@@ -8,7 +8,7 @@ use runcomfy_core::{
 use serde_json::{Map, Value, json};
 
 use super::{Changes, FILL_IN, Format, Shaped, hint, shown, visible};
-use crate::{pipeline::limits::Busy, validation::ArgumentFaults};
+use crate::{pipeline::limits::Rejection, validation::ArgumentFaults};
 
 /// A kind of failure that is the server's own, beside those of [`ErrorKind`].
 pub(crate) struct OwnKind {
@@ -84,7 +84,7 @@ pub(crate) const OWN_KINDS: [OwnKind; 9] = [
 
 /// A failed call, in words that a model can act on.
 #[derive(Debug)]
-pub(crate) struct Fault {
+pub(crate) struct ToolError {
     kind: &'static str,
     message: String,
     outcome: Outcome,
@@ -94,7 +94,7 @@ pub(crate) struct Fault {
     more: Box<JsonObject>,
 }
 
-impl Fault {
+impl ToolError {
     /// The operator's settings forbid it.
     pub(crate) fn denied(message: impl Into<String>, hint: impl Into<String>) -> Self {
         let own = Self::own(&OWN_KINDS[1]);
@@ -102,16 +102,16 @@ impl Fault {
     }
 
     /// The caller has to wait.
-    pub(crate) fn busy(busy: Busy) -> Self {
+    pub(crate) fn busy(busy: Rejection) -> Self {
         let (mut fault, message, wait) = match busy {
-            Busy::TooFast(wait) => {
+            Rejection::TooFast(wait) => {
                 let error = Error::new(Operation::ListDeployments, ErrorKind::RateLimited);
                 (Self::from(error), "this server takes calls more slowly than that", wait)
             }
-            Busy::Overloaded(wait) => {
+            Rejection::Overloaded(wait) => {
                 (Self::own(&OWN_KINDS[2]), "too many calls are under way", wait)
             }
-            Busy::Refused(wait) => {
+            Rejection::Refused(wait) => {
                 let message = "RunComfy refused this token a moment ago, and was not asked again";
                 // As RunComfy would have said it, so that the advice is the same.
                 let error = Error::new(Operation::ListDeployments, ErrorKind::Unauthenticated);
@@ -168,7 +168,7 @@ impl Fault {
     }
 
     /// With other words on what happened.
-    pub(crate) fn because(mut self, message: &str) -> Self {
+    pub(crate) fn with_message(mut self, message: &str) -> Self {
         message.clone_into(&mut self.message);
         self
     }
@@ -179,7 +179,7 @@ impl Fault {
         let mut fault = Self::from(error.with_outcome(Outcome::NotSent));
         "this idempotency_key was used with other arguments".clone_into(&mut fault.message);
         fault.retryable = false;
-        fault.advising(
+        fault.with_hint(
             "Nothing was sent. For something else take a new idempotency_key; to learn what came of the first \
              call, repeat it with its own arguments.",
         )
@@ -237,7 +237,7 @@ impl Fault {
     }
 
     /// With other advice.
-    pub(crate) fn advising(mut self, hint: &str) -> Self {
+    pub(crate) fn with_hint(mut self, hint: &str) -> Self {
         hint.clone_into(&mut self.hint);
         self
     }
@@ -280,7 +280,7 @@ impl Fault {
     }
 
     /// As an MCP result that the model reads, not as a protocol error, which it may never see.
-    pub(crate) fn shape(self, format: Format) -> Shaped {
+    pub(crate) fn render(self, format: Format) -> Shaped {
         let sentence = format!("{}\nhint: {}", self.message, self.hint);
         let payload = self.into_payload();
         let mut shaped = Shaped::new(sentence, payload, Vec::new(), format, None);
@@ -289,13 +289,13 @@ impl Fault {
     }
 }
 
-impl From<Busy> for Fault {
-    fn from(busy: Busy) -> Self {
+impl From<Rejection> for ToolError {
+    fn from(busy: Rejection) -> Self {
         Self::busy(busy)
     }
 }
 
-impl From<ArgumentFaults> for Fault {
+impl From<ArgumentFaults> for ToolError {
     fn from(faults: ArgumentFaults) -> Self {
         let list: Vec<_> = faults
             .0
@@ -315,7 +315,7 @@ impl From<ArgumentFaults> for Fault {
     }
 }
 
-impl From<Error> for Fault {
+impl From<Error> for ToolError {
     fn from(error: Error) -> Self {
         let mut more = Map::new();
         let mut add = |key: &str, value: Option<Value>| {
@@ -346,13 +346,13 @@ impl From<Error> for Fault {
     }
 }
 
-impl Fault {
+impl ToolError {
     /// What is configured as the token is a text in its place.
     pub(crate) fn placeholder(source: &str) -> Self {
         Self::no_token(&format!(
             "the token from {source} looks like a placeholder that the client did not fill in"
         ))
-        .advising(FILL_IN)
+        .with_hint(FILL_IN)
     }
 
     /// A failure to find out who is asking.
