@@ -1,5 +1,8 @@
 //! The rules that no lint knows. Each message says what to do instead.
 
+mod modules;
+mod words;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -27,11 +30,106 @@ pub(crate) fn run() -> anyhow::Result<()> {
     }
     faults.extend(tools_and_snapshots(&root)?);
     faults.extend(dependencies()?);
+    for one in &CRATES {
+        faults.extend(modules::faults(&root, one)?);
+    }
     if !faults.is_empty() {
         bail!("{} fault(s)\n  {}", faults.len(), faults.join("\n  "));
     }
     Ok(())
 }
+
+/// The modules of each crate, lowest first.
+const CRATES: [modules::Crate; 4] = [
+    modules::Crate {
+        folder: "runcomfy-core",
+        order: &[
+            "address",
+            "id",
+            "sync",
+            "text",
+            "token",
+            "json",
+            "workflow",
+            "deployment",
+            "error",
+            "instance",
+            "request",
+            "retry",
+            "api",
+            "wait",
+            "http",
+        ],
+    },
+    modules::Crate {
+        folder: "http-edge",
+        order: &[
+            "delivery",
+            "detach",
+            "framing",
+            "health",
+            "refusal",
+            "request",
+            "service",
+            "settings",
+            "body",
+            "connection_state",
+            "host_policy",
+            "response_body",
+            "socket",
+            "connection",
+            "server",
+        ],
+    },
+    modules::Crate {
+        folder: "runcomfy-mcp",
+        order: &[
+            "entropy",
+            "protocol",
+            "validation",
+            "telemetry",
+            "sanitize",
+            "config",
+            "result",
+            "schema",
+            "policy",
+            "view",
+            "pipeline",
+            "wait",
+            "tools",
+            "server",
+            "transport",
+            "cli",
+            "bench",
+            "fuzz",
+        ],
+    },
+    modules::Crate {
+        folder: "runcomfy-testkit",
+        order: &[
+            "clock",
+            "ids",
+            "lifecycle",
+            "media",
+            "outgoing",
+            "samples",
+            "script",
+            "store",
+            "sync",
+            "text",
+            "comfyui",
+            "conformance",
+            "graph",
+            "picture",
+            "webhooks",
+            "outputs",
+            "account",
+            "history",
+            "fake",
+            "emulator",
+        ],
+    },
+];
 
 /// A file's length at which it wants a split.
 const MOST_LINES: usize = 500;

@@ -5,7 +5,7 @@ mod gcra;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use runcomfy_core::Token;
+use runcomfy_core::{Error, ErrorKind, Token, error::Operation};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::Instant,
@@ -13,7 +13,10 @@ use tokio::{
 
 pub(crate) use self::caller_table::CallerId;
 use self::caller_table::{CallerTable, Hasher, REMEMBERED};
-use crate::config::{Limits, Rate};
+use crate::{
+    config::{Limits, Rate},
+    result::ToolError,
+};
 
 /// A flood is this many times what a caller may call: all that a client asks beside calls fits in.
 const FLOOD: u32 = 4;
@@ -44,6 +47,26 @@ pub(crate) enum Rejection {
 pub(crate) struct Permit {
     _own: OwnedSemaphorePermit,
     _all: OwnedSemaphorePermit,
+}
+
+impl From<Rejection> for ToolError {
+    fn from(rejection: Rejection) -> Self {
+        match rejection {
+            Rejection::TooFast(wait) => {
+                let error = Error::new(Operation::ListDeployments, ErrorKind::RateLimited);
+                Self::from(error).retry_after("this server takes calls more slowly than that", wait)
+            }
+            Rejection::Overloaded(wait) => {
+                Self::overloaded().retry_after("too many calls are under way", wait)
+            }
+            Rejection::Refused(wait) => {
+                let message = "RunComfy refused this token a moment ago, and was not asked again";
+                // The error that RunComfy would return, so that the hint is the same.
+                let error = Error::new(Operation::ListDeployments, ErrorKind::Unauthenticated);
+                Self::from(error.with_status_code(401)).retry_after(message, wait)
+            }
+        }
+    }
 }
 
 impl Limiter {

@@ -1,13 +1,13 @@
 //! JSON that is put into an answer on its way out, as the bytes that it is: MCP's library can only write trees,
 //! and a tree of ten megabytes takes ten times as much, and tens of times as long.
 
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use memchr::memmem;
 use rmcp::{RoleServer, service::RequestContext};
 
-use crate::{result::Part, schema::published};
+use crate::result::Part;
 
 /// Stands beside a request: whoever answers may leave parts out of the answer, and say so here.
 #[derive(Clone, Debug, Default)]
@@ -27,10 +27,9 @@ impl Splices {
         context.extensions.get().or_else(|| parts()?.extensions.get())
     }
 
-    /// The tools are left out. They are the same for everyone: 50 kB that are written once.
-    pub(crate) fn tools(&self) {
-        // In a text within the JSON, as an id may be one, the quotes would have backslashes before them.
-        self.add(Splice { mark: Bytes::from_static(b"\"tools\":[]"), json: TOOLS.clone() });
+    /// Puts this JSON in place of `mark`, which the response contains as it stands.
+    pub(crate) fn replace(&self, mark: &'static [u8], json: Bytes) {
+        self.add(Splice { mark: Bytes::from_static(mark), json });
     }
 
     /// This part of a result is left out. Parts must come in the order in which they stand in it.
@@ -63,10 +62,6 @@ pub(crate) fn cut(answer: Bytes, insertions: Vec<Splice>) -> Option<Vec<Bytes>> 
     pieces.push(rest);
     Some(pieces)
 }
-
-/// How an answer says that there are these tools.
-static TOOLS: LazyLock<Bytes> =
-    LazyLock::new(|| Bytes::from(format!("\"tools\":{}", published::JSON)));
 
 #[cfg(test)]
 mod tests {

@@ -1,5 +1,7 @@
 //! A failed call, as the model reads it.
 
+use std::time::Duration;
+
 use rmcp::model::JsonObject;
 use runcomfy_core::{
     Error, ErrorKind,
@@ -8,7 +10,7 @@ use runcomfy_core::{
 use serde_json::{Map, Value, json};
 
 use super::{Changes, FILL_IN, Format, Shaped, hint, shown, visible};
-use crate::{pipeline::limits::Rejection, validation::ArgumentFaults};
+use crate::validation::ArgumentFaults;
 
 /// A kind of failure that is the server's own, beside those of [`ErrorKind`].
 pub(crate) struct OwnKind {
@@ -101,28 +103,17 @@ impl ToolError {
         Self { message: message.into(), hint: hint.into(), ..own }
     }
 
-    /// The caller has to wait.
-    pub(crate) fn busy(busy: Rejection) -> Self {
-        let (mut fault, message, wait) = match busy {
-            Rejection::TooFast(wait) => {
-                let error = Error::new(Operation::ListDeployments, ErrorKind::RateLimited);
-                (Self::from(error), "this server takes calls more slowly than that", wait)
-            }
-            Rejection::Overloaded(wait) => {
-                (Self::own(&OWN_KINDS[2]), "too many calls are under way", wait)
-            }
-            Rejection::Refused(wait) => {
-                let message = "RunComfy refused this token a moment ago, and was not asked again";
-                // As RunComfy would have said it, so that the advice is the same.
-                let error = Error::new(Operation::ListDeployments, ErrorKind::Unauthenticated);
-                (Self::from(error.with_status_code(401)), message, wait)
-            }
-        };
-        message.clone_into(&mut fault.message);
-        (fault.outcome, fault.retryable) = (Outcome::NotSent, true);
+    /// Too much is under way.
+    pub(crate) fn overloaded() -> Self {
+        Self::own(&OWN_KINDS[2])
+    }
+
+    /// The same for a call that was not sent because the caller has to wait.
+    pub(crate) fn retry_after(mut self, message: &str, wait: Duration) -> Self {
+        message.clone_into(&mut self.message);
+        (self.outcome, self.retryable) = (Outcome::NotSent, true);
         let milliseconds = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
-        fault
-            .with("retry_after_ms", milliseconds)
+        self.with("retry_after_ms", milliseconds)
             .with("retry_after_seconds", milliseconds.div_ceil(1000))
     }
 
@@ -286,12 +277,6 @@ impl ToolError {
         let mut shaped = Shaped::new(sentence, payload, Vec::new(), format, None);
         shaped.result.is_error = Some(true);
         shaped
-    }
-}
-
-impl From<Rejection> for ToolError {
-    fn from(busy: Rejection) -> Self {
-        Self::busy(busy)
     }
 }
 

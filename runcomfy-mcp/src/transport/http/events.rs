@@ -129,14 +129,14 @@ fn in_one_line(json: Bytes) -> Bytes {
 /// The JSON-RPC response in an event, if it has one. Progress is a notification.
 fn result(event: &Bytes) -> Option<Bytes> {
     #[derive(Deserialize)]
-    struct Message {
+    struct Outcome {
         result: Option<IgnoredAny>,
         error: Option<IgnoredAny>,
     }
     // There is one line of data, because rmcp writes JSON without line ends.
     let mut lines = event.split(|byte| *byte == b'\n');
     let json = lines.find_map(|line| line.strip_prefix(b"data:"))?.trim_ascii();
-    let message: Message = serde_json::from_slice(json).ok()?;
+    let message: Outcome = serde_json::from_slice(json).ok()?;
     let is_response = message.result.is_some() || message.error.is_some();
     is_response.then(|| event.slice_ref(json))
 }

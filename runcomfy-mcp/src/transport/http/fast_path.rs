@@ -22,10 +22,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{complete::complete, media::Media, refusals::internal_error};
 use crate::{
-    RunComfyMcp,
     pipeline::{request::CallContext, tool::ToolEntry},
     protocol::is_modern,
     result::splices::Splices,
+    server::RunComfyMcp,
     tools,
 };
 

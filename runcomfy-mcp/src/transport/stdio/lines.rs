@@ -176,16 +176,16 @@ where
     }
 
     /// What a line says, or how to answer where it says nothing; neither, where it needs no answer.
-    fn read(&mut self, line: &[u8]) -> Option<Result<RxJsonRpcMessage<RoleServer>, Refusal>> {
+    fn read(&mut self, line: &[u8]) -> Option<Result<RxJsonRpcMessage<RoleServer>, LineRefusal>> {
         let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line).trim_ascii();
         if line.is_empty() {
             return None;
         }
         self.state.heard.store(true, Ordering::Relaxed);
         if let Err(unfit) = message::check(line) {
-            return Some(Err(Refusal::new(unfit.code(), unfit.message())));
+            return Some(Err(LineRefusal::new(unfit.code(), unfit.message())));
         }
-        let invalid = |message| Some(Err(Refusal::new(ErrorCode::INVALID_REQUEST.0, message)));
+        let invalid = |message| Some(Err(LineRefusal::new(ErrorCode::INVALID_REQUEST.0, message)));
         let Ok(mut message) = serde_json::from_slice::<RxJsonRpcMessage<RoleServer>>(line) else {
             let Ok(head) = serde_json::from_slice::<MessageHead>(line) else {
                 return invalid("the id is a text or a whole number");
@@ -199,7 +199,7 @@ where
                     let error = named.flatten().unwrap_or_else(|| {
                         ErrorData::invalid_request("the message is no JSON-RPC request", None)
                     });
-                    Some(Err(Refusal::of(id, error)))
+                    Some(Err(LineRefusal::of(id, error)))
                 }
                 _ => invalid("the message is no JSON-RPC request or notification"),
             };
@@ -214,7 +214,7 @@ where
                 (Early::Agrees, _) => self.agreed = true,
                 (Early::Passes, _) => {}
                 (Early::Refused(error), JsonRpcMessage::Request(request)) => {
-                    return Some(Err(Refusal::of(request.id.clone(), error)));
+                    return Some(Err(LineRefusal::of(request.id.clone(), error)));
                 }
                 _ => {
                     tracing::debug!("dropped a message that came before the handshake");
@@ -244,7 +244,7 @@ where
             self.open.room().await;
             let read = match self.next_line().await? {
                 Line::Whole(line) => self.read(&line),
-                Line::TooLong => Some(Err(Refusal::new(
+                Line::TooLong => Some(Err(LineRefusal::new(
                     ErrorCode::INVALID_REQUEST.0,
                     "the message is larger than this server takes",
                 ))),
@@ -266,8 +266,8 @@ where
         }
     }
 
-    fn refuse(&mut self, refusal: Refusal) {
-        let Refusal { id, error } = refusal;
+    fn refuse(&mut self, refusal: LineRefusal) {
+        let LineRefusal { id, error } = refusal;
         tracing::warn!(code = error.code.0, "refused a line: {}", error.message);
         let output = Arc::clone(&self.output);
         let answer = TxJsonRpcMessage::<RoleServer>::error(error, id);
@@ -303,12 +303,12 @@ enum Line {
 }
 
 /// Why a line was not taken.
-struct Refusal {
+struct LineRefusal {
     id: Option<RequestId>,
     error: ErrorData,
 }
 
-impl Refusal {
+impl LineRefusal {
     /// Of a line whose id is not known, or not to be trusted.
     fn new(code: i32, message: impl Into<Cow<'static, str>>) -> Self {
         Self { id: None, error: ErrorData::new(ErrorCode(code), message, None) }
