@@ -1,14 +1,11 @@
-//! Files that follow from the tools and the tests themselves: written, or compared with what is there.
+//! Files that follow from the tools themselves: written, or compared with what is there.
 
 use std::{fmt::Write, fs, path::Path};
 
 use anyhow::{Context, bail};
 use serde_json::Value;
 
-use crate::{
-    cases,
-    shell::{command, read, root},
-};
+use crate::shell::{command, read, root};
 
 /// Whether to write or to compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +35,6 @@ pub(crate) fn run(mode: Mode) -> anyhow::Result<()> {
         ensure(&root.join("docs/tools.json"), &tools, mode)?,
         ensure(&root.join("docs/tools.md"), &tools_page(list), mode)?,
         ensure(&root.join("docs/errors.md"), &errors_page(kinds), mode)?,
-        ensure(&root.join("docs/abuse-cases.md"), &cases::page(&root)?, mode)?,
         ensure(&root.join("README.md"), &with_table(&readme, &tools_table(list))?, mode)?,
     ]
     .into_iter()

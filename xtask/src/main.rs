@@ -4,7 +4,6 @@
 mod bench;
 mod browser;
 mod canary;
-mod cases;
 mod ci;
 mod clients;
 mod codegen;
@@ -30,7 +29,7 @@ use self::needs::Skipped;
 
 const USAGE: &str = "\
 cargo xtask ci                 format, tidy, lints, tests, docs, generated files: what must be green
-cargo xtask codegen [--check]  write docs/tools.*, docs/errors.md, docs/abuse-cases.md and the README's table; --check only compares
+cargo xtask codegen [--check]  write docs/tools.*, docs/errors.md and the README's table; --check only compares
 cargo xtask tidy               the rules that no lint knows
 cargo xtask deny               licences, banned versions, registries, advisories of what we depend on (needs git)
 cargo xtask clients [--write]  real MCP clients against the release binary (needs python3-venv, npm); writes the table of what they do, or compares
