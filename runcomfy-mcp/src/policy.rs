@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn w01_a_webhook_is_a_plain_https_address() {
+    fn a_webhook_is_a_plain_https_address() {
         for text in [
             "http://example.com/x",
             "ftp://example.com",
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn w02_a_webhook_is_not_within_anybodys_network() {
+    fn a_webhook_is_not_within_anybodys_network() {
         for host in [
             "127.0.0.1",
             "0x7f.1",
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn w03_a_webhook_at_a_public_name_is_taken_as_it_is() {
+    fn a_webhook_at_a_public_name_is_taken_as_it_is() {
         for text in [
             "https://example.com/hook?sig=a%2Fb&x=1",
             "https://example.com:8443/",
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn w05_where_hosts_are_named_only_those_are_told() {
+    fn where_hosts_are_named_only_those_are_told() {
         let hosts = WebhookHosts::Only(vec!["hooks.example.com".to_owned()]);
         assert!(webhook("https://HOOKS.example.com./x", &hosts).is_ok());
         for text in ["https://example.com/", "https://hooks.example.com.evil.example/"] {
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn w06_the_managers_routes_are_closed_at_every_level_however_they_are_written() {
+    fn the_managers_routes_are_closed_at_every_level_however_they_are_written() {
         for path in [
             "customnode/install/git_url",
             "Manager/Reboot",
@@ -223,7 +223,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn w02_no_address_in_figures_leads_inside(bits in any::<u32>(), port in 1024_u16..) {
+        fn no_address_in_figures_leads_inside(bits in any::<u32>(), port in 1024_u16..) {
             let address = std::net::Ipv4Addr::from(bits);
             for text in [format!("https://{address}:{port}/"), format!("https://{bits}:{port}/")] {
                 prop_assert_eq!(super::webhook(&text, &WebhookHosts::Public).is_ok(), is_public(address.into()));

@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn h11_a_token_is_taken_as_people_paste_it() {
+    fn a_token_is_taken_as_people_paste_it() {
         check("tok\n", Some("tok"));
         check("  tok  ", Some("tok"));
         check("Bearer tok", Some("tok"));
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn h11_what_can_be_no_token_is_refused_without_showing_it() {
+    fn what_can_be_no_token_is_refused_without_showing_it() {
         for text in ["\"SECRET\"", "'SECRET'", "SECRET SECRET", "SECRETé"] {
             let error = format!("{:#}", tidy(text, false).err().unwrap());
             assert!(!error.contains("SECRET"), "{error}");

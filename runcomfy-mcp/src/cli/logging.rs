@@ -119,7 +119,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     #[test]
-    fn x04_a_panic_tells_where_and_nothing_of_what() {
+    fn a_panic_tells_where_and_nothing_of_what() {
         let said: Arc<Mutex<Vec<String>>> = Arc::default();
         let (own, this) = (Arc::clone(&said), std::thread::current().id());
         let before = std::panic::take_hook();

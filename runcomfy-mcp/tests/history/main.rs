@@ -48,7 +48,7 @@ async fn where_nothing_goes_wrong_no_outcome_is_unknown() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn f27_where_each_connection_is_closed_after_its_answer_no_outcome_is_unknown() {
+async fn where_each_connection_is_closed_after_its_answer_no_outcome_is_unknown() {
     for way in [Way::Library, Way::Server] {
         let run = Run { hang_ups: true, ..Run::new(run::first_seed(), CALM, way) };
         let report = run.holds().await;

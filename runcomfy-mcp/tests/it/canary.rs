@@ -53,7 +53,7 @@ fn leaks(output: &str) -> Vec<String> {
 }
 
 #[test]
-fn x01_a_leak_in_any_form_is_seen() {
+fn a_leak_in_any_form_is_seen() {
     for shown in [
         format!("Bearer {TOKEN}"),
         format!("Bearer {}…", &TOKEN[..15]),
@@ -168,7 +168,7 @@ async fn emulator() -> Emulator {
 const DEPLOYMENT: &str = "a1b2c3d4-0000-4000-8000-000000000001";
 
 #[tokio::test]
-async fn x01_no_secret_comes_out_over_stdio() {
+async fn no_secret_comes_out_over_stdio() {
     let emulator = emulator().await;
     let mut child = start(&[], emulator.url().as_str());
     let mut stdin = child.stdin.take().unwrap();
@@ -285,7 +285,7 @@ fn repeating(kind: FaultKind, operation: Operation) -> Fault {
 }
 
 #[tokio::test]
-async fn x01_no_secret_comes_out_over_http_whatever_goes_wrong() {
+async fn no_secret_comes_out_over_http_whatever_goes_wrong() {
     let emulator = emulator().await;
     let figures = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let figures = figures.to_string();

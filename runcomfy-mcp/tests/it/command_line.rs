@@ -84,7 +84,7 @@ async fn a_command_line_that_is_wrong_is_said_so_in_a_line() {
 }
 
 #[tokio::test]
-async fn w10_a_service_address_that_would_leak_the_token_is_refused_at_the_start() {
+async fn a_service_address_that_would_leak_the_token_is_refused_at_the_start() {
     for url in [
         "http://10.0.0.1",
         "http://example.com",
@@ -238,7 +238,7 @@ async fn one_persons_key_is_not_offered_to_a_network() {
 }
 
 #[tokio::test]
-async fn m10_a_key_of_the_machines_own_is_not_mixed_with_those_of_callers() {
+async fn a_key_of_the_machines_own_is_not_mixed_with_those_of_callers() {
     for name in ["RUNCOMFY_API_KEY", "RUNCOMFY_TOKEN"] {
         let output = run_with(&["serve", "--listen", "127.0.0.1:0"], &[(name, "SECRET")]).await;
         assert_eq!(output.status.code(), Some(1), "{output:?}");
@@ -247,7 +247,7 @@ async fn m10_a_key_of_the_machines_own_is_not_mixed_with_those_of_callers() {
 }
 
 #[tokio::test]
-async fn x10_figures_are_not_shown_to_a_network_unless_that_is_asked_for() {
+async fn figures_are_not_shown_to_a_network_unless_that_is_asked_for() {
     let output = run(&["serve", "--emulator", "--metrics", "0.0.0.0:0"]).await;
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8(output.stderr).unwrap();

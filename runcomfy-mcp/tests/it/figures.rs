@@ -132,7 +132,7 @@ async fn a_wait_shows_in_figures_for_as_long_as_it_lasts() {
 }
 
 #[tokio::test]
-async fn m09_figures_name_no_caller_and_do_not_grow_with_callers() {
+async fn figures_name_no_caller_and_do_not_grow_with_callers() {
     let server = Server::start_with(generous()).await;
     server.call("CANARY-first", "list_deployments", json!({})).await;
     let one = server.figures().await;
@@ -145,7 +145,7 @@ async fn m09_figures_name_no_caller_and_do_not_grow_with_callers() {
 }
 
 #[tokio::test]
-async fn x10_figures_are_at_an_address_of_their_own_for_those_who_reach_it_by_name() {
+async fn figures_are_at_an_address_of_their_own_for_those_who_reach_it_by_name() {
     let server = Server::start().await;
     let status = async |address, head: &str| Server::send_to(address, head, "").await.status;
     assert_eq!(status(server.figures, HEAD).await, 200);
@@ -161,7 +161,7 @@ async fn x10_figures_are_at_an_address_of_their_own_for_those_who_reach_it_by_na
 }
 
 #[tokio::test]
-async fn x07_each_call_leaves_one_line_that_says_all_there_is_to_know() {
+async fn each_call_leaves_one_line_that_says_all_there_is_to_know() {
     let program = Program::start(&format!("{SERVE} --linger 0 --log-format json")).await;
     let id = "no-such-deployment";
     let call = async |id: &str| {

@@ -109,7 +109,7 @@ async fn only_posts_to_the_one_path_are_served() {
 }
 
 #[tokio::test]
-async fn c01_the_list_of_tools_is_the_same_for_everyone_and_every_revision() {
+async fn the_list_of_tools_is_the_same_for_everyone_and_every_revision() {
     let server = Server::start().await;
     let mut lists = Vec::new();
     for (token, revision) in [

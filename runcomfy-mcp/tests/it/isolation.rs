@@ -186,7 +186,7 @@ fn no_account_saw_anothers(emulator: &Emulator, callers: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn m01_two_hundred_callers_at_once_are_never_mixed_up() {
+async fn two_hundred_callers_at_once_are_never_mixed_up() {
     const CALLERS: usize = 200;
     const LANES: usize = 20;
     const CALLS_EACH: usize = 50;
@@ -219,7 +219,7 @@ async fn m01_two_hundred_callers_at_once_are_never_mixed_up() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn m02_callers_with_one_id_and_one_progress_token_hear_of_their_own_runs_only() {
+async fn callers_with_one_id_and_one_progress_token_hear_of_their_own_runs_only() {
     const CALLERS: usize = 40;
     let emulator = accounts().start().await.unwrap();
     let server = Arc::new(server(emulator, Timeouts::default()).await);
@@ -261,7 +261,7 @@ async fn m02_callers_with_one_id_and_one_progress_token_hear_of_their_own_runs_o
 }
 
 #[tokio::test]
-async fn m05_what_one_caller_was_shown_is_asked_for_again_for_another() {
+async fn what_one_caller_was_shown_is_asked_for_again_for_another() {
     let server = server(accounts().start().await.unwrap(), Timeouts::default()).await;
     for caller in [1, 2, 1] {
         let shown = server.call(&token(caller), "list_deployments", json!({})).await;
@@ -276,7 +276,7 @@ async fn m05_what_one_caller_was_shown_is_asked_for_again_for_another() {
 }
 
 #[tokio::test]
-async fn m07_one_callers_bad_token_shuts_nobody_else_out() {
+async fn one_callers_bad_token_shuts_nobody_else_out() {
     let server = server(accounts().start().await.unwrap(), Timeouts::default()).await;
     let list = async |caller: usize| {
         let shown = server.call(&token(caller), "list_deployments", json!({})).await;
@@ -294,7 +294,7 @@ async fn m07_one_callers_bad_token_shuts_nobody_else_out() {
 }
 
 #[tokio::test]
-async fn m08_a_token_that_was_rotated_is_a_new_caller_and_the_old_one_none() {
+async fn a_token_that_was_rotated_is_a_new_caller_and_the_old_one_none() {
     // RunComfy ends the old token at once; the account is the same.
     let server = server(accounts().start().await.unwrap(), Timeouts::default()).await;
     let (old, new) = (token(1), token(2));

@@ -51,7 +51,7 @@ async fn with_store(api: FakeRunComfy, store: impl ReplayStore + 'static) -> Ses
 }
 
 #[tokio::test]
-async fn q02_two_at_once_under_one_key_make_one_run_and_both_are_told_of_it() {
+async fn two_at_once_under_one_key_make_one_run_and_both_are_told_of_it() {
     let api = fake().build();
     let session = connect(api.clone()).await;
     let one = || session.data("submit_request", submit(Some("k"), "a cat"));
@@ -63,7 +63,7 @@ async fn q02_two_at_once_under_one_key_make_one_run_and_both_are_told_of_it() {
 }
 
 #[tokio::test]
-async fn q02_a_creation_under_a_key_is_one_deployment() {
+async fn a_creation_under_a_key_is_one_deployment() {
     let api = fake().build();
     let session = connect(api.clone()).await;
     let first = session.data("create_deployment", creation("k", "n")).await;
@@ -74,7 +74,7 @@ async fn q02_a_creation_under_a_key_is_one_deployment() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn q02_how_long_to_wait_is_not_what_is_asked_for() {
+async fn how_long_to_wait_is_not_what_is_asked_for() {
     let api = fake().build();
     let session = connect(api.clone()).await;
     let first = session.data("submit_request", submit(Some("k"), "a cat")).await;
@@ -87,7 +87,7 @@ async fn q02_how_long_to_wait_is_not_what_is_asked_for() {
 }
 
 #[tokio::test]
-async fn q02_a_wait_that_fails_still_says_that_the_run_is_an_earlier_calls() {
+async fn a_wait_that_fails_still_says_that_the_run_is_an_earlier_calls() {
     let refused = Error::new(Operation::GetRequestStatus, ErrorKind::Unauthenticated);
     let api = fake().next_call_fails(Operation::GetRequestStatus, refused).build();
     let session = connect(api.clone()).await;
@@ -100,7 +100,7 @@ async fn q02_a_wait_that_fails_still_says_that_the_run_is_an_earlier_calls() {
 }
 
 #[tokio::test]
-async fn q03_a_key_with_other_arguments_is_a_conflict_and_nothing_is_sent() {
+async fn a_key_with_other_arguments_is_a_conflict_and_nothing_is_sent() {
     let api = fake().build();
     let session = connect(api.clone()).await;
     session.data("submit_request", submit(Some("k"), "a cat")).await;
@@ -110,7 +110,7 @@ async fn q03_a_key_with_other_arguments_is_a_conflict_and_nothing_is_sent() {
 }
 
 #[tokio::test]
-async fn q04_without_a_key_the_same_again_is_a_second_run() {
+async fn without_a_key_the_same_again_is_a_second_run() {
     let api = fake().build();
     let session = connect(api.clone()).await;
     let one = || session.data("submit_request", submit(None, "a cat"));
@@ -123,7 +123,7 @@ async fn q04_without_a_key_the_same_again_is_a_second_run() {
 }
 
 #[tokio::test]
-async fn q05_m04_m08_another_token_finds_nothing_under_the_key() {
+async fn another_token_finds_nothing_under_the_key() {
     let server = Server::start().await;
     let mut ids = Vec::new();
     for token in ["a", "b", "a"] {
@@ -138,7 +138,7 @@ async fn q05_m04_m08_another_token_finds_nothing_under_the_key() {
 }
 
 #[tokio::test]
-async fn q22_what_may_have_happened_under_a_key_stays_unknown() {
+async fn what_may_have_happened_under_a_key_stays_unknown() {
     let lost =
         Error::new(Operation::SubmitRequest, ErrorKind::TimedOut).with_outcome(Outcome::Unknown);
     let api = fake().next_answer_lost(Operation::SubmitRequest, lost).build();
@@ -151,7 +151,7 @@ async fn q22_what_may_have_happened_under_a_key_stays_unknown() {
 }
 
 #[tokio::test]
-async fn q22_a_key_under_which_nothing_happened_is_free() {
+async fn a_key_under_which_nothing_happened_is_free() {
     let refused = Error::new(Operation::SubmitRequest, ErrorKind::InvalidRequest)
         .with_outcome(Outcome::Rejected);
     let api = fake().next_call_fails(Operation::SubmitRequest, refused).build();
@@ -201,7 +201,7 @@ impl ReplayStore for Broken {
 }
 
 #[tokio::test]
-async fn q22_without_the_store_a_keyed_call_is_not_sent_and_others_are() {
+async fn without_the_store_a_keyed_call_is_not_sent_and_others_are() {
     let api = fake().build();
     let session = with_store(api.clone(), Broken::Away).await;
     let fault = session.fault("submit_request", submit(Some("k"), "a cat")).await;
@@ -215,7 +215,7 @@ async fn q22_without_the_store_a_keyed_call_is_not_sent_and_others_are() {
 }
 
 #[tokio::test]
-async fn q22_what_could_not_be_written_down_is_answered_and_said() {
+async fn what_could_not_be_written_down_is_answered_and_said() {
     let api = fake().build();
     let session = with_store(api.clone(), Broken::Full).await;
     let reply = session.data("submit_request", submit(Some("k"), "a cat")).await;
@@ -223,7 +223,7 @@ async fn q22_what_could_not_be_written_down_is_answered_and_said() {
 }
 
 #[tokio::test]
-async fn q22_a_call_whose_maker_is_no_more_is_not_made_again() {
+async fn a_call_whose_maker_is_no_more_is_not_made_again() {
     let api = fake().build();
     let session = with_store(api.clone(), Broken::Abandoned).await;
     let fault = session.fault("submit_request", submit(Some("k"), "a cat")).await;

@@ -138,7 +138,7 @@ async fn a_waited_run_brings_its_files_and_links_to_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn q23_a_failed_run_is_an_answer_that_says_failed_and_why() {
+async fn a_failed_run_is_an_answer_that_says_failed_and_why() {
     let error = json!({"node_id": "3", "exception_type": "OutOfMemoryError", "exception_message": "CUDA out of memory"});
     let api = fake();
     api.next_request(Script::default().fails(error));
@@ -248,7 +248,7 @@ async fn a_submit_that_a_client_has_quoted_is_the_same_as_one_that_it_has_not() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a26_an_argument_without_effect_is_remarked_on() {
+async fn an_argument_without_effect_is_remarked_on() {
     let session = connect(fake()).await;
     let arguments = json!({"deployment_id": "dep_1", "webhook_intermediate_status": true});
     let data = call(&session, "submit_request", arguments).await;
@@ -256,7 +256,7 @@ async fn a26_an_argument_without_effect_is_remarked_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a18_the_largest_seed_reaches_the_service_digit_by_digit() {
+async fn the_largest_seed_reaches_the_service_digit_by_digit() {
     let api = fake();
     let session = connect(api.clone()).await;
     let overrides = json!({"3": {"inputs": {"seed": u64::MAX}}});
@@ -297,7 +297,7 @@ async fn what_is_not_known_of_a_submit_is_said_plainly() {
 }
 
 #[tokio::test]
-async fn w07_whatever_comfyui_answers_is_shown() {
+async fn whatever_comfyui_answers_is_shown() {
     let answers = [
         (ProxyReply::Empty, Value::Null),
         (ProxyReply::Json(json!([1, "two"])), json!([1, "two"])),
@@ -367,7 +367,7 @@ async fn the_note_says_where_numbers_that_json_lacks_became_null() {
 }
 
 #[tokio::test]
-async fn p11_a_panic_is_told_by_a_name_to_look_for_and_leaves_the_server_alive() {
+async fn a_panic_is_told_by_a_name_to_look_for_and_leaves_the_server_alive() {
     // A mock without expectations panics when it is called.
     let session = connect(MockRunComfyApi::new()).await;
     let call = CallToolRequestParams::new("list_deployments");
@@ -383,7 +383,7 @@ async fn p11_a_panic_is_told_by_a_name_to_look_for_and_leaves_the_server_alive()
 }
 
 #[tokio::test(start_paused = true)]
-async fn q10_q11_what_was_found_out_after_a_lost_answer_is_said() {
+async fn what_was_found_out_after_a_lost_answer_is_said() {
     let mut api = MockRunComfyApi::new();
     api.expect_delete_deployment().returning(|_| Ok(DeletedDeployment::already()));
     api.expect_update_deployment().returning(|id, _| {

@@ -116,7 +116,7 @@ fn each_default_of_a_parameter_is_in_its_description() {
 }
 
 #[test]
-fn c03_every_schema_is_plain_enough_for_every_client() {
+fn every_schema_is_plain_enough_for_every_client() {
     for tool in RunComfyMcp::tools() {
         let input = Value::Object((*tool.input_schema).clone());
         let output = Value::Object((*tool.output_schema.unwrap()).clone());

@@ -94,7 +94,7 @@ impl Raw {
 }
 
 #[tokio::test]
-async fn s06_a_client_of_the_binary_lists_and_calls_tools_and_closing_the_pipe_ends_it() {
+async fn a_client_of_the_binary_lists_and_calls_tools_and_closing_the_pipe_ends_it() {
     let mut child = program(&["--emulator"]).spawn().unwrap();
     let pipes = (child.stdout.take().unwrap(), child.stdin.take().unwrap());
     let client = ().serve(pipes).await.unwrap();
@@ -112,7 +112,7 @@ async fn s06_a_client_of_the_binary_lists_and_calls_tools_and_closing_the_pipe_e
 }
 
 #[tokio::test]
-async fn h12_s18_without_a_key_the_server_starts_and_a_call_says_how_to_set_one() {
+async fn without_a_key_the_server_starts_and_a_call_says_how_to_set_one() {
     let mut raw = Raw::start(&[]).await;
     let data = raw.call("list_deployments", json!({})).await;
     assert_eq!((&data["kind"], &data["outcome"]), (&json!("unauthenticated"), &json!("not_sent")));
@@ -122,7 +122,7 @@ async fn h12_s18_without_a_key_the_server_starts_and_a_call_says_how_to_set_one(
 }
 
 #[tokio::test]
-async fn s14_nothing_but_protocol_reaches_stdout_even_when_everything_is_logged() {
+async fn nothing_but_protocol_reaches_stdout_even_when_everything_is_logged() {
     let mut raw = Raw::start(&["--emulator", "--log", "trace"]).await;
     for line in ["not json", "[1,2]", "{\"jsonrpc\":\"2.0\"}", ""] {
         raw.send(line).await;
@@ -143,7 +143,7 @@ async fn s14_nothing_but_protocol_reaches_stdout_even_when_everything_is_logged(
 }
 
 #[tokio::test]
-async fn x05_a27_a_secret_in_the_arguments_is_in_no_log_line() {
+async fn a_secret_in_the_arguments_is_in_no_log_line() {
     let mut raw = Raw::start(&["--emulator", "--log", "trace"]).await;
     let deployments = raw.call("list_deployments", json!({})).await;
     let id = deployments["deployments"][0]["id"].clone();
@@ -188,7 +188,7 @@ fn interrupted(lines: &[String]) -> bool {
 }
 
 #[tokio::test]
-async fn s07_a_client_that_closes_the_pipe_during_a_wait_can_still_read_the_id() {
+async fn a_client_that_closes_the_pipe_during_a_wait_can_still_read_the_id() {
     let waiting = waiting().await;
     let closed = tokio::time::Instant::now();
     let (code, rest, _) = waiting.end().await;
@@ -200,7 +200,7 @@ async fn s07_a_client_that_closes_the_pipe_during_a_wait_can_still_read_the_id()
 
 #[cfg(unix)]
 #[tokio::test]
-async fn s09_a_request_to_end_during_a_wait_is_answered_with_the_id() {
+async fn a_request_to_end_during_a_wait_is_answered_with_the_id() {
     let mut raw = waiting().await;
     crate::program::signal(&raw.child, "-TERM").await;
     let mut rest = Vec::new();

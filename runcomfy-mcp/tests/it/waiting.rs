@@ -35,7 +35,7 @@ async fn progress_is_told_at_once_on_each_change_and_at_least_every_fifteen_seco
 }
 
 #[tokio::test(start_paused = true)]
-async fn q19_a_wait_that_runs_out_ends_on_time_with_all_that_is_needed_to_go_on() {
+async fn a_wait_that_runs_out_ends_on_time_with_all_that_is_needed_to_go_on() {
     for timeout in [1, 45, 240] {
         let session = connect(fake(Script::default().queued(seconds(86_400)))).await;
         let started = Instant::now();
@@ -195,7 +195,7 @@ async fn who_submits_and_waits_does_not_look_before_there_can_be_news() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn q15_waits_for_one_run_ask_together() {
+async fn waits_for_one_run_ask_together() {
     let looks = async |many: usize| {
         let api = fake(Script::default().queued(seconds(20)).running(seconds(40)));
         let session = connect(api.clone()).await;

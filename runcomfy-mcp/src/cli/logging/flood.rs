@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn x08_a_warning_that_repeats_itself_is_cut_and_another_is_not() {
+    fn a_warning_that_repeats_itself_is_cut_and_another_is_not() {
         let lines = Lines::default();
         let layer = tracing_subscriber::fmt::layer().with_writer(lines.clone());
         let log = tracing_subscriber::registry().with(layer.with_filter(Flood::new(|_| ())));
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn x08_what_was_left_out_is_told_with_the_next() {
+    async fn what_was_left_out_is_told_with_the_next() {
         struct Here;
         impl Callsite for Here {
             fn set_interest(&self, _: tracing::subscriber::Interest) {}

@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn r06_a_sink_that_takes_nothing_holds_up_nobody_and_the_loss_is_told() {
+    fn a_sink_that_takes_nothing_holds_up_nobody_and_the_loss_is_told() {
         let sink = Stuck::default();
         let held = sink.0.lock().unwrap();
         let mut log = Lossy::begin(sink.clone()).unwrap();

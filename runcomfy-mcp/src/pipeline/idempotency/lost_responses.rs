@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn q01_news_of_a_loss_that_comes_a_moment_late_is_in_time() {
+    async fn news_of_a_loss_that_comes_a_moment_late_is_in_time() {
         let undelivered = LostResponses::default();
         let (_tell, outcome) = watch::channel(Some(Effect::Unknown));
         let number = undelivered.open(&asked(), outcome, None);
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn q04_an_identical_call_is_held_up_by_the_grace_and_no_longer() {
+    async fn an_identical_call_is_held_up_by_the_grace_and_no_longer() {
         let undelivered = LostResponses::default();
         let (_tell, outcome) = watch::channel(None);
         undelivered.open(&asked(), outcome, None);
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn q01_a_loss_is_kept_for_ten_minutes() {
+    async fn a_loss_is_kept_for_ten_minutes() {
         let undelivered = LostResponses::default();
         let (_tell, outcome) = watch::channel(Some(Effect::Unknown));
         for (minutes, found) in [(9, true), (11, false)] {

@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn q22_a_full_store_refuses_and_forgets_nothing() {
+    async fn a_full_store_refuses_and_forgets_nothing() {
         let store = MemoryStore::with_room(3, 2);
         let minute = Duration::from_secs(60);
         let claim =

@@ -32,7 +32,7 @@ async fn paid_calls_have_a_rate_of_their_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn m06_one_callers_flood_takes_nothing_from_another() {
+async fn one_callers_flood_takes_nothing_from_another() {
     let gate = gate(|_| {});
     let (alice, bob) = (holder(&gate, "alice"), holder(&gate, "bob"));
     while gate.call(alice, false).is_ok() {}
@@ -61,7 +61,7 @@ async fn calls_and_waits_under_way_are_bounded_for_each_and_for_all() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn m07_a_refused_token_is_refused_for_its_holder_alone_and_not_for_long() {
+async fn a_refused_token_is_refused_for_its_holder_alone_and_not_for_long() {
     let gate = gate(|_| {});
     let (alice, bob) = (holder(&gate, "alice"), holder(&gate, "bob"));
     gate.record_auth_result(alice, false, Some(SOURCE));

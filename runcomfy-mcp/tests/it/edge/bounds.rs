@@ -30,7 +30,7 @@ async fn deployment(server: &Server, token: &str) -> Value {
 }
 
 #[tokio::test]
-async fn h13_m07_a_token_that_was_refused_is_not_tried_again_at_once_and_no_other_suffers() {
+async fn a_token_that_was_refused_is_not_tried_again_at_once_and_no_other_suffers() {
     let server = Server::start().await;
     server.emulator.inject(FaultRule::new(Fault::new(FaultKind::TokenRevoked)).token("alice"));
     let first = server.call("alice", "list_deployments", json!({})).await;
@@ -50,7 +50,7 @@ async fn h13_m07_a_token_that_was_refused_is_not_tried_again_at_once_and_no_othe
 }
 
 #[tokio::test]
-async fn h13_a_token_that_is_refused_beside_a_tool_call_is_remembered_too() {
+async fn a_token_that_is_refused_beside_a_tool_call_is_remembered_too() {
     let reference = json!({"type": "ref/prompt", "name": "generate"});
     let argument = json!({"name": "deployment_id", "value": ""});
     for (method, params) in [
@@ -73,7 +73,7 @@ async fn h13_a_token_that_is_refused_beside_a_tool_call_is_remembered_too() {
 }
 
 #[tokio::test]
-async fn m03_tokens_that_take_turns_on_one_connection_are_not_mixed_up() {
+async fn tokens_that_take_turns_on_one_connection_are_not_mixed_up() {
     let server = Server::start().await;
     let workflow =
         server.call("alice", "list_deployments", json!({})).await["deployments"][0]["workflow_id"]
@@ -95,7 +95,7 @@ async fn m03_tokens_that_take_turns_on_one_connection_are_not_mixed_up() {
 }
 
 #[tokio::test]
-async fn m06_who_calls_too_fast_is_told_when_to_come_back_and_nobody_else_is() {
+async fn who_calls_too_fast_is_told_when_to_come_back_and_nobody_else_is() {
     let slow = Rate { per_second: 0.01, burst: 3 };
     let server = Server::start_with(limited(|limits| limits.rate = Some(slow))).await;
     for _ in 0..3 {
@@ -130,7 +130,7 @@ async fn who_comes_without_a_token_again_and_again_is_told_to_stay_away() {
 }
 
 #[tokio::test]
-async fn r01_messages_beyond_the_memory_for_them_are_refused_until_there_is_room() {
+async fn messages_beyond_the_memory_for_them_are_refused_until_there_is_room() {
     let mut settings = limited(|_| {});
     settings.connections.body_bytes_in_flight = 1 << 20;
     let server = Server::start_with(settings).await;
@@ -187,7 +187,7 @@ async fn accepted(server: &Server, runs: u64) {
 }
 
 #[tokio::test]
-async fn r04_a_wait_too_many_is_refused_before_anything_is_sent() {
+async fn a_wait_too_many_is_refused_before_anything_is_sent() {
     let server = Server::start_with(limited(|limits| {
         (limits.calls_per_caller, limits.waits_per_caller, limits.waits) = (1, 2, 3);
     }))
@@ -230,7 +230,7 @@ async fn r04_a_wait_too_many_is_refused_before_anything_is_sent() {
 }
 
 #[tokio::test]
-async fn r09_calls_to_a_service_that_never_answers_are_bounded_and_end() {
+async fn calls_to_a_service_that_never_answers_are_bounded_and_end() {
     let limits = limited(|limits| limits.calls_per_caller = 4);
     let server = Server::start_patient(limits, Duration::from_millis(500)).await;
     let stall = FaultRule::new(Fault::new(FaultKind::Stall)).operation(Operation::ListDeployments);

@@ -41,7 +41,7 @@ async fn until(reached: impl Fn() -> bool) {
 }
 
 #[tokio::test]
-async fn p16_who_hangs_up_during_a_wait_frees_its_place_and_the_run_goes_on() {
+async fn who_hangs_up_during_a_wait_frees_its_place_and_the_run_goes_on() {
     let mut limits = runcomfy_mcp::Limits::hosted();
     (limits.waits, limits.rate, limits.paid_rate) = (1, None, None);
     let mut settings = settings();
@@ -146,7 +146,7 @@ async fn the_end_lets_reads_finish_for_a_while_and_writes_for_longer() {
 }
 
 #[tokio::test]
-async fn s11_a_second_request_to_end_ends_it_at_once() {
+async fn a_second_request_to_end_ends_it_at_once() {
     let mut program = Program::start(&format!("{SERVE} --linger 3600")).await;
     program.signal("-TERM").await;
     let draining = async {
@@ -169,7 +169,7 @@ async fn s11_a_second_request_to_end_ends_it_at_once() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn r05_without_descriptors_it_waits_and_recovers() {
+async fn without_descriptors_it_waits_and_recovers() {
     let program = Program::start(&format!("ulimit -n 64; {SERVE}")).await;
     let mut held = Vec::new();
     for _ in 0..100 {
@@ -195,7 +195,7 @@ async fn r05_without_descriptors_it_waits_and_recovers() {
 }
 
 #[tokio::test]
-async fn r06_p03_x08_a_log_that_nobody_reads_does_not_stop_it_and_no_line_is_long() {
+async fn a_log_that_nobody_reads_does_not_stop_it_and_no_line_is_long() {
     // The pipe fills up: nobody reads from it past the first line.
     let mut program = Program::start(&format!("{SERVE} --log trace")).await;
     let call = json!({"jsonrpc": "2.0", "id": 0, "method": "tools/call", "params": {"name": "list_deployments", "arguments": {}}}).to_string();
@@ -223,7 +223,7 @@ async fn r06_p03_x08_a_log_that_nobody_reads_does_not_stop_it_and_no_line_is_lon
 }
 
 #[tokio::test]
-async fn r06_a_closed_log_does_not_stop_it() {
+async fn a_closed_log_does_not_stop_it() {
     let mut program = Program::start(&format!("{SERVE} --log trace")).await;
     // Its other end is gone from here on.
     let said = std::mem::replace(&mut program.said, BufReader::new(nothing().await));
@@ -249,7 +249,7 @@ async fn nothing() -> ChildStderr {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn r10_a_handshake_leaves_nothing_behind() {
+async fn a_handshake_leaves_nothing_behind() {
     let program = Program::start(SERVE).await;
     let body = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
         "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"},

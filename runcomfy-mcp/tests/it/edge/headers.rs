@@ -7,7 +7,7 @@ use crate::over_http::{Server, list};
 const TOKEN: &str = "Authorization: Bearer CANARY-tok";
 
 #[tokio::test]
-async fn h01_h06_h09_without_a_token_of_the_right_kind_nothing_is_listed_or_called() {
+async fn without_a_token_of_the_right_kind_nothing_is_listed_or_called() {
     let server = Server::start().await;
     let call = json!({"jsonrpc": "2.0", "id": 0, "method": "tools/call", "params": {"name": "list_deployments"}});
     for headers in [&[][..], &["Authorization: Basic dXNlcg=="], &["Authorization: Token tok"]] {
@@ -24,7 +24,7 @@ async fn h01_h06_h09_without_a_token_of_the_right_kind_nothing_is_listed_or_call
 }
 
 #[tokio::test]
-async fn h02_h03_h04_h05_h07_h08_exactly_one_well_formed_token_is_taken() {
+async fn exactly_one_well_formed_token_is_taken() {
     let server = Server::start().await;
     let long = |bytes: usize| format!("Authorization: Bearer {}", "x".repeat(bytes));
     for (headers, status) in [
@@ -64,7 +64,7 @@ fn request(header: &str) -> String {
 }
 
 #[tokio::test]
-async fn h10_h30_what_a_caller_says_of_itself_is_not_believed() {
+async fn what_a_caller_says_of_itself_is_not_believed() {
     let server = Server::start().await;
     for header in [
         "X-RunComfy-User-Token: tok",
@@ -86,7 +86,7 @@ async fn h10_h30_what_a_caller_says_of_itself_is_not_believed() {
 }
 
 #[tokio::test]
-async fn h14_h15_h20_h21_the_server_is_reached_by_its_own_names_only() {
+async fn the_server_is_reached_by_its_own_names_only() {
     let server = Server::start().await;
     let body = list().to_string();
     let fields = format!(
@@ -136,7 +136,7 @@ async fn a_proxy_that_speaks_http_1_0_is_told_what_to_set_and_its_probes_are_ans
 }
 
 #[tokio::test]
-async fn h16_h17_h18_pages_of_other_origins_may_not_call() {
+async fn pages_of_other_origins_may_not_call() {
     let server = Server::start().await;
     let call = json!({"jsonrpc": "2.0", "id": 0, "method": "tools/call", "params": {"name": "list_deployments", "arguments": {}}});
     for origin in [
@@ -163,7 +163,7 @@ async fn h16_h17_h18_pages_of_other_origins_may_not_call() {
 }
 
 #[tokio::test]
-async fn h19_a_browser_may_ask_first_if_its_page_may_call() {
+async fn a_browser_may_ask_first_if_its_page_may_call() {
     let server = Server::start().await;
     let ask = async |origin: &str| {
         let head = format!(
@@ -181,7 +181,7 @@ async fn h19_a_browser_may_ask_first_if_its_page_may_call() {
 }
 
 #[tokio::test]
-async fn h25_h26_headers_and_message_must_agree_on_what_is_asked() {
+async fn headers_and_message_must_agree_on_what_is_asked() {
     let server = Server::start().await;
     let modern = |version: &str| {
         let mut message = list();
@@ -221,7 +221,7 @@ async fn h25_h26_headers_and_message_must_agree_on_what_is_asked() {
 }
 
 #[tokio::test]
-async fn h27_h28_h29_only_json_as_it_is_comes_in_and_goes_out() {
+async fn only_json_as_it_is_comes_in_and_goes_out() {
     let server = Server::start().await;
     let check = async |headers: &str, status: u16| {
         let head = format!("POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\n{TOKEN}{headers}");
@@ -239,7 +239,7 @@ async fn h27_h28_h29_only_json_as_it_is_comes_in_and_goes_out() {
 }
 
 #[tokio::test]
-async fn h31_there_is_one_path_and_none_that_looks_like_it() {
+async fn there_is_one_path_and_none_that_looks_like_it() {
     let server = Server::start().await;
     for path in ["/mcp/", "//mcp", "/MCP", "/mcp/../mcp", "/%6dcp", "/"] {
         let head = format!("POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{TOKEN}");

@@ -12,7 +12,7 @@ async fn check(server: &Server, bytes: &str, status: u16) {
 }
 
 #[tokio::test]
-async fn h22_a_length_beside_chunks_ends_the_connection() {
+async fn a_length_beside_chunks_ends_the_connection() {
     let server = Server::start().await;
     let body = list().to_string();
     let chunks = format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
@@ -29,7 +29,7 @@ async fn h22_a_length_beside_chunks_ends_the_connection() {
 }
 
 #[tokio::test]
-async fn h23_framing_that_is_not_http_is_refused_and_ends_the_connection() {
+async fn framing_that_is_not_http_is_refused_and_ends_the_connection() {
     let server = Server::start().await;
     let next = listing("CANARY-tok");
     for head in [
@@ -51,7 +51,7 @@ async fn h23_framing_that_is_not_http_is_refused_and_ends_the_connection() {
 }
 
 #[tokio::test]
-async fn h23_a_request_right_behind_another_is_not_taken_for_a_good_one() {
+async fn a_request_right_behind_another_is_not_taken_for_a_good_one() {
     let server = Server::start().await;
     let two = listing("CANARY-tok") + &listing("CANARY-tok");
     let answers = server.raw(&two).await;
@@ -61,7 +61,7 @@ async fn h23_a_request_right_behind_another_is_not_taken_for_a_good_one() {
 }
 
 #[tokio::test]
-async fn h24_too_many_headers_or_too_large_ones_are_refused() {
+async fn too_many_headers_or_too_large_ones_are_refused() {
     let server = Server::start().await;
     let many: String = (0..200).map(|n| format!("X-{n}: a\r\n")).collect();
     let large = format!("X-Large: {}\r\n", "a".repeat(64 * 1024));
@@ -71,7 +71,7 @@ async fn h24_too_many_headers_or_too_large_ones_are_refused() {
 }
 
 #[tokio::test]
-async fn h32_the_newer_http_is_not_spoken() {
+async fn the_newer_http_is_not_spoken() {
     let server = Server::start().await;
     let answer = server.raw("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await;
     assert!(!answer.starts_with("HTTP/1.1 2") && !answer.contains('\0'), "{answer:?}");

@@ -13,7 +13,7 @@ async fn post_text(server: &Server, body: &str) -> crate::over_http::Answer {
 }
 
 #[tokio::test]
-async fn p01_p02_what_is_no_message_is_told_so_in_json_rpc_and_nothing_of_it_is_repeated() {
+async fn what_is_no_message_is_told_so_in_json_rpc_and_nothing_of_it_is_repeated() {
     let server = Server::start().await;
     let deep = "[".repeat(10_000);
     let call = r#"{"jsonrpc":"2.0","id":0,"method":"tools/call","params":{"name":"list_deployments","arguments":{}}}"#;
@@ -79,7 +79,7 @@ async fn who_comes_by_a_name_that_is_not_allowed_is_told_the_flag() {
 }
 
 #[tokio::test]
-async fn p03_an_unknown_method_of_any_length_gets_a_short_answer() {
+async fn an_unknown_method_of_any_length_gets_a_short_answer() {
     let server = Server::start().await;
     let message = json!({"jsonrpc": "2.0", "id": 0, "method": "x".repeat(2_000_000)});
     let answer = server.post(&[TOKEN], &message).await;
@@ -100,7 +100,7 @@ async fn p03_an_unknown_method_of_any_length_gets_a_short_answer() {
 }
 
 #[tokio::test]
-async fn p04_an_unknown_tool_is_told_the_known_ones() {
+async fn an_unknown_tool_is_told_the_known_ones() {
     let server = Server::start().await;
     let message = json!({"jsonrpc": "2.0", "id": 0, "method": "tools/call", "params": {"name": "CANARY", "arguments": {}}});
     let answer = server.post(&[TOKEN], &message).await.message();
@@ -110,7 +110,7 @@ async fn p04_an_unknown_tool_is_told_the_known_ones() {
 }
 
 #[tokio::test]
-async fn p05_other_methods_are_told_which_one_there_is() {
+async fn other_methods_are_told_which_one_there_is() {
     let server = Server::start().await;
     for method in ["GET", "DELETE", "PUT", "PATCH", "TRACE", "HEAD"] {
         let head = format!("{method} /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\n{TOKEN}");
@@ -121,7 +121,7 @@ async fn p05_other_methods_are_told_which_one_there_is() {
 }
 
 #[tokio::test]
-async fn p06_a23_a_message_that_is_too_large_is_refused_as_soon_as_that_is_known() {
+async fn a_message_that_is_too_large_is_refused_as_soon_as_that_is_known() {
     let mut settings = settings();
     settings.max_body_bytes = 100_000;
     let server = Server::start_with(settings).await;
@@ -148,7 +148,7 @@ async fn p06_a23_a_message_that_is_too_large_is_refused_as_soon_as_that_is_known
 }
 
 #[tokio::test]
-async fn p12_p13_p15_handshakes_and_notifications_need_no_session() {
+async fn handshakes_and_notifications_need_no_session() {
     let server = Server::start().await;
     let note = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
     let answer = server.post(&[TOKEN], &note).await;
@@ -170,7 +170,7 @@ async fn p12_p13_p15_handshakes_and_notifications_need_no_session() {
 }
 
 #[tokio::test]
-async fn p14_there_is_nothing_to_subscribe_to_and_nothing_is_held_open() {
+async fn there_is_nothing_to_subscribe_to_and_nothing_is_held_open() {
     let server = Server::start().await;
     let message: Value = json!({"jsonrpc": "2.0", "id": 0, "method": "subscriptions/listen", "params": {
         "notifications": {"toolsListChanged": true},

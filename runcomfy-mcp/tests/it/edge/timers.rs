@@ -31,7 +31,7 @@ async fn closed(stream: &mut TcpStream) -> String {
 }
 
 #[tokio::test]
-async fn p07_r02_heads_that_never_end_are_closed_and_hold_up_nobody() {
+async fn heads_that_never_end_are_closed_and_hold_up_nobody() {
     let mut settings = patient();
     settings.connections.header = SHORT;
     let server = Server::start_with(settings).await;
@@ -58,7 +58,7 @@ async fn p07_r02_heads_that_never_end_are_closed_and_hold_up_nobody() {
 }
 
 #[tokio::test]
-async fn p08_a_body_that_stops_coming_is_told_so_and_closed() {
+async fn a_body_that_stops_coming_is_told_so_and_closed() {
     let mut settings = patient();
     settings.connections.body_grace = SHORT;
     let server = Server::start_with(settings).await;
@@ -68,7 +68,7 @@ async fn p08_a_body_that_stops_coming_is_told_so_and_closed() {
 }
 
 #[tokio::test]
-async fn p10_an_idle_connection_is_closed_and_a_used_one_is_not() {
+async fn an_idle_connection_is_closed_and_a_used_one_is_not() {
     let mut settings = patient();
     settings.connections.idle = SHORT;
     let server = Server::start_with(settings).await;
@@ -93,7 +93,7 @@ async fn an_old_connection_ends_with_an_answer_and_not_within_one() {
 }
 
 #[tokio::test]
-async fn r03_connections_beyond_the_most_are_closed_at_once() {
+async fn connections_beyond_the_most_are_closed_at_once() {
     let mut settings = patient();
     settings.connections.most = 20;
     let server = Server::start_with(settings).await;

@@ -50,7 +50,7 @@ async fn half_way(server: &Server, arguments: &Value) -> TcpStream {
 }
 
 #[tokio::test]
-async fn q01_p17_a_submit_whose_caller_hung_up_is_answered_when_it_is_made_again() {
+async fn a_submit_whose_caller_hung_up_is_answered_when_it_is_made_again() {
     for how in ["close", "reset", "half-close"] {
         let server = Server::start().await;
         let arguments = json!({"deployment_id": first_deployment(&server).await});
@@ -73,7 +73,7 @@ async fn q01_p17_a_submit_whose_caller_hung_up_is_answered_when_it_is_made_again
 }
 
 #[tokio::test]
-async fn q01_a_wait_that_was_hung_up_on_goes_on_with_the_same_run() {
+async fn a_wait_that_was_hung_up_on_goes_on_with_the_same_run() {
     let server = Server::start().await;
     let id = first_deployment(&server).await;
     let waits = json!({"deployment_id": id, "wait_for_completion": true, "timeout_seconds": 600});
@@ -85,7 +85,7 @@ async fn q01_a_wait_that_was_hung_up_on_goes_on_with_the_same_run() {
 }
 
 #[tokio::test]
-async fn q01_other_words_and_other_callers_get_a_run_of_their_own() {
+async fn other_words_and_other_callers_get_a_run_of_their_own() {
     let server = Server::start().await;
     let id = first_deployment(&server).await;
     let arguments = json!({"deployment_id": id});
@@ -98,7 +98,7 @@ async fn q01_other_words_and_other_callers_get_a_run_of_their_own() {
 }
 
 #[tokio::test]
-async fn s20_a_submit_that_is_cancelled_over_stdio_is_made_and_found_again() {
+async fn a_submit_that_is_cancelled_over_stdio_is_made_and_found_again() {
     let emulator = Emulator::builder().start().await.unwrap();
     let api = runcomfy_core::HttpApi::builder()
         .base_url(emulator.url().as_str())

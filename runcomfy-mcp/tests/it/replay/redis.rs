@@ -67,7 +67,7 @@ async fn server(api: &FakeRunComfy, store: impl ReplayStore + 'static) -> Sessio
 }
 
 #[tokio::test]
-async fn q20_what_one_server_has_done_another_answers() {
+async fn what_one_server_has_done_another_answers() {
     let Some(redis) = Redis::start().await else { return };
     let api = fake().build();
     let one = server(&api, redis.store().await).await;
@@ -82,7 +82,7 @@ async fn q20_what_one_server_has_done_another_answers() {
 }
 
 #[tokio::test]
-async fn q02_of_many_servers_at_once_one_makes_the_run() {
+async fn of_many_servers_at_once_one_makes_the_run() {
     let Some(redis) = Redis::start().await else { return };
     let api = fake().build();
     let mut servers = Vec::new();
@@ -97,7 +97,7 @@ async fn q02_of_many_servers_at_once_one_makes_the_run() {
 }
 
 #[tokio::test]
-async fn q22_when_redis_is_gone_a_keyed_call_is_not_sent() {
+async fn when_redis_is_gone_a_keyed_call_is_not_sent() {
     let Some(mut redis) = Redis::start().await else { return };
     let api = fake().build();
     let session = server(&api, redis.store().await).await;
@@ -112,7 +112,7 @@ async fn q22_when_redis_is_gone_a_keyed_call_is_not_sent() {
 }
 
 #[tokio::test]
-async fn q22_a_redis_that_says_nothing_is_not_waited_for() {
+async fn a_redis_that_says_nothing_is_not_waited_for() {
     let Some(redis) = Redis::start().await else { return };
     let api = fake().build();
     let session = server(&api, redis.store().await).await;

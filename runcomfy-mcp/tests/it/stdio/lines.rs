@@ -29,7 +29,7 @@ impl Raw {
 }
 
 #[tokio::test]
-async fn s01_s03_s16_s17_a12_a13_what_is_no_request_is_told_so_and_the_next_is_answered() {
+async fn what_is_no_request_is_told_so_and_the_next_is_answered() {
     let mut raw = Raw::start(&["--emulator"]).await;
     let call = |arguments: &str| {
         format!(
@@ -64,7 +64,7 @@ async fn s01_s03_s16_s17_a12_a13_what_is_no_request_is_told_so_and_the_next_is_a
 }
 
 #[tokio::test]
-async fn p03_a_revision_that_there_is_not_is_not_repeated_at_length() {
+async fn a_revision_that_there_is_not_is_not_repeated_at_length() {
     let mut raw = Raw::start(&["--emulator"]).await;
     let meta = json!({
         "io.modelcontextprotocol/protocolVersion": "2026".repeat(1000),
@@ -80,14 +80,14 @@ async fn p03_a_revision_that_there_is_not_is_not_repeated_at_length() {
 }
 
 #[tokio::test]
-async fn s02_a_byte_order_mark_a_carriage_return_and_empty_lines_are_no_harm() {
+async fn a_byte_order_mark_a_carriage_return_and_empty_lines_are_no_harm() {
     let mut raw = Raw::start(&["--emulator"]).await;
     raw.bytes(format!("\n\r\n  \n\u{feff}{}\r\n", ping(5)).as_bytes()).await;
     assert_eq!(timeout(SOON, raw.read()).await.unwrap()["id"], 5);
 }
 
 #[tokio::test]
-async fn s04_s05_a25_a_line_over_the_limit_is_told_so_and_takes_no_room() {
+async fn a_line_over_the_limit_is_told_so_and_takes_no_room() {
     let mut raw = Raw::start(&["--emulator"]).await;
     let part = vec![b'x'; 1 << 20];
     for _ in 0..200 {
@@ -103,7 +103,7 @@ async fn s04_s05_a25_a_line_over_the_limit_is_told_so_and_takes_no_room() {
 }
 
 #[tokio::test]
-async fn a25_a_picture_of_more_than_sixteen_mebibytes_arrives() {
+async fn a_picture_of_more_than_sixteen_mebibytes_arrives() {
     let mut raw = Raw::start(&["--emulator"]).await;
     let deployments = raw.call("list_deployments", json!({})).await;
     let id = deployments["deployments"][0]["id"].clone();
@@ -115,7 +115,7 @@ async fn a25_a_picture_of_more_than_sixteen_mebibytes_arrives() {
 }
 
 #[tokio::test]
-async fn s15_a_second_request_of_the_same_id_leaves_the_first_its_answer() {
+async fn a_second_request_of_the_same_id_leaves_the_first_its_answer() {
     let mut raw = waiting().await;
     raw.send(&ping(2)).await; // the wait's own
     let refused = async {
@@ -133,7 +133,7 @@ async fn s15_a_second_request_of_the_same_id_leaves_the_first_its_answer() {
 }
 
 #[tokio::test]
-async fn s19_to_cancel_what_there_is_not_does_nothing() {
+async fn to_cancel_what_there_is_not_does_nothing() {
     let mut raw = Raw::start(&["--emulator"]).await;
     for id in [json!(99), json!("x"), Value::Null] {
         let told = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}});
@@ -144,7 +144,7 @@ async fn s19_to_cancel_what_there_is_not_does_nothing() {
 }
 
 #[tokio::test]
-async fn s23_half_a_line_at_the_end_is_nothing() {
+async fn half_a_line_at_the_end_is_nothing() {
     let mut raw = Raw::start(&["--emulator"]).await;
     raw.bytes(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}").await;
     let (code, rest, _) = timeout(SOON, raw.end()).await.unwrap();
@@ -152,7 +152,7 @@ async fn s23_half_a_line_at_the_end_is_nothing() {
 }
 
 #[tokio::test]
-async fn s12_when_nobody_reads_any_more_it_ends() {
+async fn when_nobody_reads_any_more_it_ends() {
     let Raw { mut child, lines } = Raw::start(&["--emulator"]).await;
     drop(lines);
     let stdin = child.stdin.as_mut().unwrap();
@@ -165,7 +165,7 @@ async fn s12_when_nobody_reads_any_more_it_ends() {
 }
 
 #[tokio::test]
-async fn s22_ten_thousand_calls_in_a_burst_are_all_answered() {
+async fn ten_thousand_calls_in_a_burst_are_all_answered() {
     const CALLS: usize = 10_000;
     let mut raw = Raw::start(&["--emulator", "--log", "error"]).await;
     let mut stdin = raw.child.stdin.take().unwrap();
@@ -190,7 +190,7 @@ async fn s22_ten_thousand_calls_in_a_burst_are_all_answered() {
 }
 
 #[tokio::test]
-async fn s13_a_client_that_does_not_read_does_not_fill_the_memory() {
+async fn a_client_that_does_not_read_does_not_fill_the_memory() {
     let mut raw = Raw::start(&["--emulator"]).await;
     let mut stdin = raw.child.stdin.take().unwrap();
     let list = json!({"jsonrpc": "2.0", "id": 0, "method": "tools/list"});
@@ -214,7 +214,7 @@ fn tools(line: &str) -> &str {
 }
 
 #[tokio::test]
-async fn c01_the_list_of_tools_is_the_same_to_the_byte_for_every_revision_and_over_http() {
+async fn the_list_of_tools_is_the_same_to_the_byte_for_every_revision_and_over_http() {
     let server = crate::over_http::Server::start().await;
     let token = ["Authorization: Bearer alice"];
     let over_http = server.post(&token, &crate::over_http::list()).await.body;

@@ -40,7 +40,7 @@ async fn half_way(emulator: &Emulator) -> Raw {
 }
 
 #[tokio::test]
-async fn s08_a_submit_whose_client_has_gone_is_made_and_its_id_is_told_to_the_log() {
+async fn a_submit_whose_client_has_gone_is_made_and_its_id_is_told_to_the_log() {
     let emulator = Emulator::builder().start().await.unwrap();
     let raw = half_way(&emulator).await;
     let (code, _, said) = timeout(SOON, raw.end()).await.unwrap();
@@ -80,7 +80,7 @@ async fn who_closes_the_pipe_abandons_a_wait_and_its_run_where_the_operator_want
 
 #[cfg(unix)]
 #[tokio::test]
-async fn s10_a_request_to_end_lets_a_submit_be_answered() {
+async fn a_request_to_end_lets_a_submit_be_answered() {
     let emulator = Emulator::builder().start().await.unwrap();
     let mut raw = half_way(&emulator).await;
     crate::program::signal(&raw.child, "-TERM").await;
@@ -91,7 +91,7 @@ async fn s10_a_request_to_end_lets_a_submit_be_answered() {
 }
 
 #[tokio::test]
-async fn s21_a_thousand_waits_at_once_are_all_answered() {
+async fn a_thousand_waits_at_once_are_all_answered() {
     const WAITS: u64 = 1_000;
     let fake = runcomfy_testkit::FakeRunComfy::builder().deployment("d");
     let emulator = Emulator::builder()
@@ -126,7 +126,7 @@ async fn s21_a_thousand_waits_at_once_are_all_answered() {
 }
 
 #[tokio::test]
-async fn x07_what_a_client_says_stays_on_one_line_of_the_log() {
+async fn what_a_client_says_stays_on_one_line_of_the_log() {
     let mut raw = Raw::start(&["--emulator", "--log", "debug", "--log-format", "json"]).await;
     let evil = "x\n{\"level\":\"INFO\",\"forged\":true}\u{1b}[31m";
     for call in [
