@@ -1,6 +1,7 @@
 //! The rules that no lint knows. Each message says what to do instead.
 
 mod modules;
+mod threats;
 mod words;
 
 use std::{
@@ -29,6 +30,8 @@ pub(crate) fn run() -> anyhow::Result<()> {
         }
     }
     faults.extend(tools_and_snapshots(&root)?);
+    let page = fs::read_to_string(root.join(threats::PAGE)).context(threats::PAGE)?;
+    faults.extend(threats::check(&page, |file| fs::read_to_string(root.join(file)).ok()));
     faults.extend(dependencies()?);
     for one in &CRATES {
         faults.extend(modules::faults(&root, one)?);
@@ -188,6 +191,23 @@ fn check_file(name: &str, text: &str) -> Vec<String> {
         fault("the emulator must not use the client it is there to test".into());
     }
     faults
+}
+
+/// The names of the functions in a source.
+fn functions(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter_map(|line| {
+        let (before, rest) = line.trim_start().split_once("fn ")?;
+        let is_declared = before
+            .split_whitespace()
+            .all(|word| word.starts_with("pub") || matches!(word, "async" | "const"));
+        let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_')?;
+        is_declared.then(|| &rest[..end])
+    })
+}
+
+/// Whether a name begins with a code such as `q01_`.
+fn has_code(name: &str) -> bool {
+    matches!(name.as_bytes(), [b'a'..=b'z', b'0'..=b'9', b'0'..=b'9', b'_', ..])
 }
 
 /// What is wrong with a crate's manifest: none escapes the lints, `unsafe_code = "forbid"` first of all.
