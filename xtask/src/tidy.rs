@@ -164,6 +164,9 @@ fn check_file(name: &str, text: &str) -> Vec<String> {
     if !text.starts_with("//!") && !text.starts_with("#![doc") && !name.ends_with("/tests.rs") {
         fault("no `//!` line that says what it is for".into());
     }
+    for coded in functions(text).filter(|name| has_code(name)) {
+        fault(format!("`{coded}` begins with a code: name a test by a sentence alone"));
+    }
     let is_test = name.contains("/tests/") || name.ends_with("/tests.rs");
     let tested =
         if is_test { Some(text) } else { text.split_once("#[cfg(test)]").map(|(_, tests)| tests) };
@@ -347,5 +350,9 @@ mod tests {
         check("runcomfy-core/src/http/send.rs", concat!("//! T.\nreqwest", "::Client"), 0);
         check("runcomfy-testkit/src/x.rs", concat!("//! T.\nHttp", "Api"), 1);
         check("README.md", concat!("```", "ignore\n```"), 1);
+        check("a/tests/it/x.rs", "//! T.\nfn q01_a_sentence() {}\nasync fn x02_y03_two() {}", 2);
+        check("a/src/x.rs", "//! T.\nproptest! {\n    fn f31_any(text in \".*\") {}\n}", 1);
+        check("a/tests/it/x.rs", "//! T.\nfn a_503_is_no_code() {}\nfn h264() {}", 0);
+        check("a/tests/it/x.rs", "//! T.\n// fn q01_was_its_name\nlet a = \"fn q01_b()\";", 0);
     }
 }

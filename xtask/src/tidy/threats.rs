@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use super::functions;
+
 /// The table, from the root.
 pub(super) const PAGE: &str = "docs/threats.md";
 
@@ -18,7 +20,8 @@ pub(super) fn check(page: &str, read: impl Fn(&str) -> Option<String>) -> Vec<St
         match tests_of(row) {
             Ok(tests) => faults.extend(tests.into_iter().filter_map(|(test, file)| {
                 let source = sources.entry(file).or_insert_with(|| read(file));
-                let found = source.as_deref().is_some_and(|text| has_test(text, test));
+                let found =
+                    source.as_deref().is_some_and(|text| functions(text).any(|name| name == test));
                 (!found).then(|| format!("{PAGE}: no `fn {test}` in {file}: correct the row"))
             })),
             Err(why) => faults.push(format!("{PAGE}: {why}: {row}")),
@@ -55,28 +58,16 @@ fn link(text: &str) -> Option<(&str, &str)> {
     text.strip_prefix("[`")?.strip_suffix(')')?.split_once("`](../")
 }
 
-/// Whether a function of that name is in the source. A code before the name, as in `q01_`, is not looked at.
-fn has_test(text: &str, test: &str) -> bool {
-    super::functions(text).any(|name| without_code(name) == test)
-}
-
-fn without_code(mut name: &str) -> &str {
-    while super::has_code(name) {
-        name = &name[4..];
-    }
-    name
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const HEAD: &str = "| What could happen | What prevents it | Shown by |\n|---|---|---|\n";
 
-    /// How many faults these rows have, where `a.rs` holds the functions `one` and `q01_x02_two`.
+    /// How many faults these rows have, where `a.rs` holds the functions `one` and `two`.
     #[track_caller]
     fn check_rows(rows: &str, expected: usize) {
-        let source = "#[test]\nfn one() {}\nasync fn q01_x02_two<T>() {}\n// fn three\n";
+        let source = "#[test]\nfn one() {}\nasync fn two<T>() {}\n// fn three\n";
         let read = |file: &str| (file == "a.rs").then(|| source.to_owned());
         let faults = check(&format!("{HEAD}{rows}"), read);
         assert_eq!(faults.len(), expected, "{rows}: {faults:?}");
