@@ -27,6 +27,10 @@ pub(crate) fn run() -> anyhow::Result<()> {
         } else {
             let found = check_file(&name, &text);
             faults.extend(found.into_iter().map(|fault| format!("{name}: {fault}")));
+            if name.ends_with(".md") {
+                let missing = source_files(&text).filter(|path| !root.join(path).exists());
+                faults.extend(missing.map(|path| format!("{name}: there is no {path}")));
+            }
         }
     }
     faults.extend(tools_and_snapshots(&root)?);
@@ -213,6 +217,15 @@ fn has_code(name: &str) -> bool {
     matches!(name.as_bytes(), [b'a'..=b'z', b'0'..=b'9', b'0'..=b'9', b'_', ..])
 }
 
+/// The source files that a page names, as paths from the root.
+fn source_files(page: &str) -> impl Iterator<Item = &str> {
+    let code = page.split('`').skip(1).step_by(2);
+    code.filter(|path| {
+        let mut parts = path.split('/');
+        path.ends_with(".rs") && parts.next().is_some() && parts.next() == Some("src")
+    })
+}
+
 /// What is wrong with a crate's manifest: none escapes the lints, `unsafe_code = "forbid"` first of all.
 fn check_manifest(name: &str, text: &str) -> Option<String> {
     // cargo-fuzz's own: it stands outside of the workspace, and nothing is shipped of it.
@@ -335,6 +348,13 @@ mod tests {
             None
         );
         assert!(check_manifest("a/Cargo.toml", "[package]\nname = \"a\"\n").is_some());
+    }
+
+    #[test]
+    fn a_page_names_source_files_by_their_paths_from_the_root() {
+        let page = "`a/src/b.rs` and `c.rs`, `send.rs`, [`x`](../a/src/y.rs), `a/src/b.rs, d.rs`";
+        assert_eq!(source_files(page).collect::<Vec<_>>(), ["a/src/b.rs"]);
+        assert_eq!(source_files("`a/src/b.md` a/src/c.rs").count(), 0);
     }
 
     #[test]
