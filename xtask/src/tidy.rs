@@ -222,7 +222,8 @@ fn source_files(page: &str) -> impl Iterator<Item = &str> {
     let code = page.split('`').skip(1).step_by(2);
     code.filter(|path| {
         let mut parts = path.split('/');
-        path.ends_with(".rs") && parts.next().is_some() && parts.next() == Some("src")
+        let is_path = path.ends_with(".rs") && !path.contains(char::is_whitespace);
+        is_path && parts.next().is_some() && parts.next() == Some("src")
     })
 }
 
