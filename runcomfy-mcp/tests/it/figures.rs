@@ -192,3 +192,66 @@ async fn each_call_leaves_one_line_that_says_all_there_is_to_know() {
     assert_eq!(ended[1]["kind"], "invalid_argument");
     assert_eq!(ended[1]["deployment_id"], Value::Null);
 }
+
+#[tokio::test]
+async fn a_read_and_a_completion_leave_the_same_line_as_a_tool_call() {
+    let program = Program::start(&format!("{SERVE} --linger 0 --log-format json")).await;
+    let calls = [
+        ("tools/call", json!({"name": "list_deployments", "arguments": {}})),
+        ("resources/read", json!({"uri": "runcomfy://deployments"})),
+        ("resources/list", json!({})),
+        (
+            "completion/complete",
+            json!({
+                "ref": {"type": "ref/resource", "uri": "runcomfy://deployments/{deployment_id}"},
+                "argument": {"name": "deployment_id", "value": ""},
+            }),
+        ),
+    ];
+    for (method, params) in &calls {
+        let message = json!({"jsonrpc": "2.0", "id": 0, "method": method, "params": params});
+        let body = message.to_string();
+        let headers = "Authorization: Bearer token\r\nX-Request-Id: my-request\r\n";
+        let head = post_head(&format!("{headers}Content-Length: {}\r\n", body.len()));
+        let mut stream = program.open().await;
+        stream.write_all((head + &body).as_bytes()).await.unwrap();
+        read_one(&mut stream).await;
+    }
+    let said = program.end().await;
+    let lines = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let ended: Vec<_> = lines.filter(|line| line["duration_ms"].is_u64()).collect();
+    assert_eq!(ended.len(), calls.len(), "{said}");
+    let called: Vec<_> = ended.iter().map(|line| line["tool"].as_str().unwrap()).collect();
+    let expected = ["list_deployments", "resources/read", "resources/list", "completion/complete"];
+    assert_eq!(called, expected);
+    let same = ["kind", "outcome", "call_id", "transport", "protocol", "caller"];
+    for line in &ended {
+        for key in same {
+            assert_eq!(line[key], ended[0][key], "{key} in {line}");
+            assert!(line[key].is_string(), "{key} in {line}");
+        }
+        assert!(line["bytes_in"].is_u64(), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_token_counts_once_however_it_came() {
+    let server = Server::start_with(generous()).await;
+    let read = json!({"uri": "runcomfy://deployments"});
+    let complete = json!({
+        "ref": {"type": "ref/resource", "uri": "runcomfy://deployments/{deployment_id}"},
+        "argument": {"name": "deployment_id", "value": ""},
+    });
+    let list = json!({"name": "list_deployments", "arguments": {}});
+    let calls = [("tools/call", list), ("resources/read", read), ("completion/complete", complete)];
+    for (n, (method, params)) in calls.into_iter().enumerate() {
+        let token = format!("token-{n}");
+        server.emulator.inject(FaultRule::new(FaultKind::TokenRevoked).token(&token).times(1));
+        let message = json!({"jsonrpc": "2.0", "id": 0, "method": method, "params": params});
+        // Each with a token of its own: one that was refused is not tried again for a moment.
+        server.post(&[&format!("Authorization: Bearer {token}")], &message).await;
+        let figures = server.figures().await;
+        let counted = figures[r#"runcomfy_mcp_auth_failures_total{at="runcomfy"}"#];
+        assert_eq!(counted, (n + 1) as f64, "{method}");
+    }
+}
