@@ -154,7 +154,7 @@ impl RunComfyMcp {
         &self.pipeline.metrics
     }
 
-    pub(crate) fn replay(&self) -> &Arc<Idempotency> {
+    pub(crate) fn idempotency(&self) -> &Arc<Idempotency> {
         &self.pipeline.replay
     }
 
@@ -167,7 +167,7 @@ impl RunComfyMcp {
         &self.pipeline.writes
     }
 
-    pub(crate) fn gate(&self) -> &Limiter {
+    pub(crate) fn limits(&self) -> &Limiter {
         &self.pipeline.limiter
     }
 

@@ -36,7 +36,7 @@ pub(crate) fn shrink(payload: &mut Map<String, Value>, most: usize, whole: &[&st
             }
             let Some(value) = payload.get_mut(key) else { continue };
             tidy(key, value, Some(text), &mut changes);
-            thin(value, items, &mut changes);
+            cap_collections(value, items, &mut changes);
             sizes.measure(key, value);
         }
     }
@@ -99,12 +99,12 @@ impl std::io::Write for Count {
 }
 
 /// Keeps the first of many.
-fn thin(value: &mut Value, most: usize, changes: &mut Changes) {
+fn cap_collections(value: &mut Value, most: usize, changes: &mut Changes) {
     match value {
         Value::Array(items) => {
             changes.truncated |= items.len() > most;
             items.truncate(most);
-            items.iter_mut().for_each(|item| thin(item, most, changes));
+            items.iter_mut().for_each(|item| cap_collections(item, most, changes));
         }
         Value::Object(map) => {
             if map.len() > most {
@@ -112,7 +112,7 @@ fn thin(value: &mut Value, most: usize, changes: &mut Changes) {
                 let fields = std::mem::take(map);
                 map.extend(fields.into_iter().take(most));
             }
-            map.values_mut().for_each(|value| thin(value, most, changes));
+            map.values_mut().for_each(|value| cap_collections(value, most, changes));
         }
         _ => {}
     }

@@ -72,7 +72,7 @@ impl Admission {
         headers: &HeaderMap,
         source: Option<IpAddr>,
     ) -> Result<Option<CallerId>, Refusal> {
-        let (gate, callers) = (self.server.gate(), self.server.callers());
+        let (gate, callers) = (self.server.limits(), self.server.callers());
         let need_token = callers.need_token();
         let failed = |status, message: &str| match source.map(|source| gate.failed(source)) {
             Some(Err(wait)) => retry_later(

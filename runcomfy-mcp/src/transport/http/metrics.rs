@@ -33,13 +33,13 @@ pub(super) fn add_gauges(
     let draining = server.ending().clone();
     let (calls, waits, polls) = (server.clone(), server.clone(), server.waits().clone());
     let pollers = polls.clone();
-    let replay = Arc::clone(server.replay());
+    let replay = Arc::clone(server.idempotency());
     let runtime = tokio::runtime::Handle::current();
     exposition
         .gauge("connections", "Open connections", move || connections.count())
         .gauge("inflight_bytes", "Bytes of messages in memory", move || budget.used_bytes())
-        .gauge("inflight_calls", "Calls under way, waits aside", move || calls.gate().calls())
-        .gauge("waits_active", "Calls that wait for a run", move || waits.gate().waits())
+        .gauge("inflight_calls", "Calls under way, waits aside", move || calls.limits().calls())
+        .gauge("waits_active", "Calls that wait for a run", move || waits.limits().waits())
         .gauge("pollers_active", "Runs that are looked at", move || pollers.pollers() as u64)
         .counter("polls", "How often runs were looked at", move || polls.polls())
         .gauge("idempotency_keys", "Outcomes under a key in memory", move || replay.keys())
