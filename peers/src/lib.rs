@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use anyhow::Context as _;
 
 /// The server's own list of tools, as it is published: `{"tools": […]}`.
-pub const TOOLS: &str = include_str!("../../docs/tools.json");
+pub const TOOLS: &str = concat!("{\"tools\":", include_str!("../../runcomfy-mcp/tools.json"), "}");
 
 /// What stands behind `name` on the command line, if it is there.
 #[must_use]
