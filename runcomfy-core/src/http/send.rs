@@ -240,18 +240,53 @@ impl ClientState {
             // An incomplete body may end within the token, and a prefix of it might not be recognised.
             body.truncate(body.len().saturating_sub(token.expose().len()));
         }
-        let (body, non_finite) = without_non_finite(body.into());
-        let answer = RawResponse {
+        let body: Bytes = body.into();
+        let response = RawResponse {
             status,
             content_type: text(response.headers(), CONTENT_TYPE),
             retry_after: text(response.headers(), RETRY_AFTER)
                 .and_then(|value| retry_after(&value, text(response.headers(), DATE).as_deref())),
-            body,
-            non_finite,
+            body: body.clone(),
+            non_finite: None,
         };
         let secrets: Vec<&str> =
             std::iter::once(token.expose()).chain(call.secrets.iter().copied()).collect();
-        read(&DecodeContext { operation, secrets: &secrets }, answer).map_err(FailedAttempt::from)
+        let context = DecodeContext { operation, secrets: &secrets };
+        let as_json = |mut response: RawResponse| {
+            let (body, non_finite) = without_non_finite(body.clone());
+            (response.body, response.non_finite) = (body, non_finite);
+            response
+        };
+        // These are decoded as text where they are no JSON, and errors without their details.
+        if !success
+            || matches!(
+                operation,
+                Operation::CallInstanceProxy
+                    | Operation::CancelRequest
+                    | Operation::DeleteDeployment
+            )
+        {
+            return Ok(read(&context, as_json(response))?);
+        }
+        let (status, retry_after) = (response.status, response.retry_after);
+        match read(&context, response) {
+            // Only a response that can't be read is searched: the search would cost each large one 2 %.
+            Err(error) if error.kind() == ErrorKind::UpstreamProtocol => {
+                let again = as_json(RawResponse {
+                    status,
+                    content_type: None,
+                    retry_after,
+                    body: Bytes::new(),
+                    non_finite: None,
+                });
+                if again.non_finite.is_none() {
+                    Err(error.into())
+                } else {
+                    Ok(read(&context, again)?)
+                }
+            }
+            outcome => outcome.map_err(FailedAttempt::from),
+        }
     }
 }
 
