@@ -36,6 +36,8 @@ static TOOLS_JSON: LazyLock<Bytes> =
 const HOUR_MS: u64 = 3_600_000;
 const MINUTE_MS: u64 = 60_000;
 
+// What passes the pipeline is boxed: rmcp moves the future of each request about several times, and all have the room of
+// the largest.
 impl ServerHandler for RunComfyMcp {
     fn get_info(&self) -> ServerConfig {
         ServerConfig::new(
@@ -105,7 +107,7 @@ impl ServerHandler for RunComfyMcp {
             None => 0,
         };
         let version = context.protocol_version();
-        let (resources, more) = self.resources(from, context).await;
+        let (resources, more) = Box::pin(self.resources(from, context)).await;
         let mut list = ListResourcesResult::with_all_items(resources);
         list.next_cursor = more.map(|place| place.to_string());
         list.meta = result_meta(version.as_ref());
@@ -140,7 +142,7 @@ impl ServerHandler for RunComfyMcp {
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
         let version = context.protocol_version();
-        let contents = self.resource(&request.uri, context).await?;
+        let contents = Box::pin(self.resource(&request.uri, context)).await?;
         let mut read = ReadResourceResult::new(vec![contents]);
         read.meta = result_meta(version.as_ref());
         Ok(if is_modern(version.as_ref()) {
@@ -194,7 +196,7 @@ impl ServerHandler for RunComfyMcp {
         context: RequestContext<RoleServer>,
     ) -> Result<CompleteResult, ErrorData> {
         let meta = result_meta(context.protocol_version().as_ref());
-        let mut values = self.completions(request, context).await;
+        let mut values = Box::pin(self.completions(request, context)).await;
         let (all, most) = (values.len(), CompletionInfo::MAX_VALUES);
         values.truncate(most);
         let total = u32::try_from(all).ok();
@@ -246,7 +248,7 @@ impl ServerHandler for RunComfyMcp {
         context: RequestContext<RoleServer>,
     ) -> Result<GetTaskResult, ErrorData> {
         let meta = result_meta(context.protocol_version().as_ref());
-        let mut task = GetTaskResult::new(self.task(&request.task_id, context).await?);
+        let mut task = GetTaskResult::new(Box::pin(self.task(&request.task_id, context)).await?);
         task.meta = meta;
         Ok(task)
     }
@@ -256,7 +258,7 @@ impl ServerHandler for RunComfyMcp {
         request: CancelTaskParams,
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        self.cancel(&request.task_id, context).await
+        Box::pin(self.cancel(&request.task_id, context)).await
     }
 
     async fn update_task(
