@@ -346,3 +346,19 @@ fn panicked(tool: &str) -> ErrorData {
     let message = format!("internal error {error_id}");
     ErrorData::internal_error(message, Some(Value::Object(fault.into_payload())))
 }
+
+#[cfg(test)]
+mod tests {
+    use rmcp::model::InputRequiredResult;
+
+    use super::*;
+
+    #[test]
+    fn only_an_answer_of_runcomfys_says_that_a_token_is_accepted() {
+        let accepted = |reply: ToolResult| matches!(Accepted::of(&reply), Accepted::Yes);
+        assert!(accepted(ToolResult::new("Found 1 deployment.")));
+        assert!(!accepted(ToolResult::new("Earlier run.").with("replayed", true)));
+        let question = InputRequiredResult::new(None, None);
+        assert!(!accepted(ToolResult::question(question)));
+    }
+}
